@@ -1,0 +1,271 @@
+//! The JSON bodies of the parent's HTTP API. Byte strings are base64url without padding; unknown, missing and
+//! repeated fields are errors.
+
+use crate::{
+    batch::Inclusion,
+    rpc::{Answer, Attested, Issued, KeyState, SealedReply},
+};
+use base64ct::{Base64UrlUnpadded, Encoding};
+use core::fmt;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use zeroize::Zeroizing;
+
+/// `POST /v1/keys`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssueRequest {
+    /// 16 to 64 random bytes, used for this request only.
+    pub nonce: Bytes,
+    /// What the keys are for: one of the purposes that the enclave's measured configuration has.
+    pub purpose: String,
+    /// How long the keys live, in milliseconds.
+    pub ttl: u64,
+    /// Who reads what the keys open.
+    pub recipient: RecipientField,
+    /// How many keys, 1 to 100; 1 if left out.
+    #[serde(default = "one")]
+    pub count: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// Who reads what a key opens: `"caller"`, or a suite and a public key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RecipientField {
+    /// The text `"caller"`; any other text is refused.
+    Named(String),
+    /// The holder of a key.
+    Key(RecipientKey),
+}
+
+/// A recipient's public key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecipientKey {
+    /// IANA numbers of KEM, KDF and AEAD: `[17, 2, 2]`.
+    pub suite: [u16; 3],
+    /// The uncompressed P-384 point, 97 bytes.
+    pub public_key: Bytes,
+}
+
+/// The answer to `POST /v1/keys`: a proof and what it proves, and nothing that repeats it unproven.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssueResponse {
+    /// The attestation document of the batch that all the keys are in.
+    pub document: Bytes,
+    /// The keys, in the order of their nonces.
+    pub keys: Vec<IssuedKey>,
+}
+
+/// One key of an [`IssueResponse`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssuedKey {
+    /// The key descriptor's bytes.
+    pub descriptor: Bytes,
+    /// Its place in the batch.
+    pub index: u64,
+    /// Its inclusion path, nearest sibling first.
+    pub path: Vec<Bytes>,
+}
+
+/// `POST /v1/keys/{id}/open`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenRequest {
+    /// HPKE's encapsulated key, 97 bytes.
+    pub enc: Bytes,
+    /// HPKE's ciphertext, 16 to 4,112 bytes.
+    pub ciphertext: Bytes,
+    /// The context that the message was sealed with, at most 1,024 bytes; may be empty, not left out.
+    pub aad: Bytes,
+}
+
+/// The answer to an open.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum OpenResponse {
+    /// A reply that the recipient alone can read.
+    Sealed(SealedBody),
+    /// The plaintext, in `caller` mode.
+    Plaintext(SecretBytes),
+}
+
+/// A sealed reply and its context.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealedBody {
+    /// The reply record.
+    pub reply: Bytes,
+    /// The context that it is sealed under.
+    pub context: AttestedBody,
+}
+
+/// A record and its proof.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttestedBody {
+    /// The record's bytes.
+    pub record: Bytes,
+    /// Its place in the batch.
+    pub index: u64,
+    /// Its inclusion path, nearest sibling first.
+    pub path: Vec<Bytes>,
+    /// The attestation document of the batch.
+    pub document: Bytes,
+}
+
+/// The answer to `GET` and `DELETE /v1/keys/{id}`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StateResponse {
+    /// `live`, `used`, `expired`, `destroyed` or `unknown`. Advisory: nobody has signed it.
+    pub state: String,
+}
+
+/// An RFC 9457 problem.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Problem {
+    /// A URI reference for the kind of problem.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// A short sentence, the same for every problem of this code.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What was wrong with this request.
+    pub detail: String,
+    /// The stable code, see `docs/errors.md`.
+    pub code: String,
+}
+
+impl From<Issued> for IssueResponse {
+    fn from(issued: Issued) -> Self {
+        let keys = issued.keys.into_iter().map(|(descriptor, inclusion)| {
+            let (index, path) = inclusion_fields(&inclusion);
+            IssuedKey { descriptor: Bytes(descriptor), index, path }
+        });
+        Self { document: Bytes(issued.document), keys: keys.collect() }
+    }
+}
+
+impl From<Attested> for AttestedBody {
+    fn from(attested: Attested) -> Self {
+        let (index, path) = inclusion_fields(&attested.inclusion);
+        Self { record: Bytes(attested.record), index, path, document: Bytes(attested.document) }
+    }
+}
+
+impl From<SealedReply> for SealedBody {
+    fn from(sealed: SealedReply) -> Self {
+        Self { reply: Bytes(sealed.reply), context: sealed.context.into() }
+    }
+}
+
+impl OpenResponse {
+    /// The answer to an open; `None` if `answer` answers something else.
+    pub fn from_answer(answer: Answer) -> Option<Self> {
+        match answer {
+            Answer::Sealed(sealed) => Some(Self::Sealed(sealed.into())),
+            Answer::Plaintext(plaintext) => Some(Self::Plaintext(SecretBytes(plaintext.0))),
+            _ => None,
+        }
+    }
+}
+
+impl From<KeyState> for StateResponse {
+    fn from(state: KeyState) -> Self {
+        Self { state: state.as_str().to_owned() }
+    }
+}
+
+/// The place that `index` and `path` name; `None` if the path holds something that is no hash, or too many.
+pub fn inclusion(index: u64, path: &[Bytes]) -> Option<Inclusion> {
+    if path.len() > crate::batch::MAX_PATH {
+        return None;
+    }
+    let path = path.iter().map(|h| h.0.as_slice().try_into().ok()).collect::<Option<_>>()?;
+    Some(Inclusion { index, path })
+}
+
+fn inclusion_fields(inclusion: &Inclusion) -> (u64, Vec<Bytes>) {
+    (inclusion.index, inclusion.path.iter().map(|h| Bytes(h.to_vec())).collect())
+}
+
+/// A byte string that JSON holds as base64url without padding.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Bytes(pub Vec<u8>);
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&Base64UrlUnpadded::encode_string(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(d)?;
+        let bytes = Base64UrlUnpadded::decode_vec(&text);
+        bytes.map(Self).map_err(|_| de::Error::custom("is not base64url without padding"))
+    }
+}
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bytes({})", self.0.len())
+    }
+}
+
+/// Plaintext as JSON. Overwritten when dropped, and never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretBytes(pub Zeroizing<Vec<u8>>);
+
+impl Serialize for SecretBytes {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&Zeroizing::new(Base64UrlUnpadded::encode_string(&self.0)))
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretBytes {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        Bytes::deserialize(d).map(|bytes| Self(Zeroizing::new(bytes.0)))
+    }
+}
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretBytes(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(json: &str) -> String {
+        serde_json::from_str::<IssueRequest>(json).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn requests_are_exact() {
+        let good = r#"{"nonce":"AAAA","purpose":"p","ttl":5,"recipient":"caller"}"#;
+        let request: IssueRequest = serde_json::from_str(good).unwrap();
+        assert_eq!((request.nonce.0, request.count), (vec![0; 3], 1));
+        assert!(refused(&good.replace("\"ttl\"", "\"tll\"")).contains("unknown field `tll`"));
+        assert!(refused(&good.replace("\"ttl\":5,", "")).contains("missing field `ttl`"));
+        assert!(refused(&good.replace("\"ttl\":5", "\"ttl\":5,\"ttl\":6")).contains("duplicate field `ttl`"));
+        assert!(refused(&good.replace("AAAA", "AAA=")).contains("base64url"));
+        assert!(refused(&good.replace("5", "-5")).contains("invalid value"));
+        assert!(refused(&format!("{good} x")).contains("trailing"));
+    }
+
+    #[test]
+    fn an_answer_says_which_kind_it_is() {
+        let plain = OpenResponse::Plaintext(SecretBytes(Zeroizing::new(b"1234".to_vec())));
+        assert_eq!(serde_json::to_string(&plain).unwrap(), r#"{"plaintext":"MTIzNA"}"#);
+    }
+}
