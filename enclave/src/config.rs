@@ -1,0 +1,167 @@
+//! What the measured image says. In an image this is a file of the measured ramdisk, so changing it changes PCR2.
+
+use ok2cry_protocol::ids::Purpose;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// An enclave's configuration. Unknown keys are errors.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The longest time that a key may live, in milliseconds. At most an hour.
+    pub max_ttl_ms: u64,
+    /// The most live keys.
+    pub capacity: usize,
+    /// The most endings to remember; with that many, issue waits until one is forgotten.
+    #[serde(default = "default_tombstones")]
+    pub max_tombstones: usize,
+    /// The most bytes of sealed replies to keep for retries.
+    #[serde(default = "default_reply_budget")]
+    pub reply_budget_bytes: usize,
+    /// The most recipients to hold a reply context for at one time.
+    #[serde(default = "default_contexts")]
+    pub max_reply_contexts: usize,
+    /// The most streams from the parent.
+    #[serde(default = "default_connections")]
+    pub max_connections: usize,
+    /// The vsock port to listen on (the device provider only).
+    #[serde(default = "default_port")]
+    pub vsock_port: u32,
+    /// What keys can be for. Whatever is not listed does not exist.
+    pub purposes: BTreeMap<String, PurposeConfig>,
+}
+
+/// The rules of one purpose.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PurposeConfig {
+    /// Whether keys of this purpose may release plaintext to whoever calls open.
+    #[serde(default)]
+    pub caller: bool,
+    /// A shorter longest life than the configuration's, in milliseconds.
+    pub max_ttl_ms: Option<u64>,
+}
+
+/// Why a configuration is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// It is not the TOML that is expected.
+    #[error("the configuration is not understood: {0}")]
+    Syntax(String),
+    /// A value is outside its limits.
+    #[error("the configuration's {field} {rule}")]
+    Value {
+        /// The key.
+        field: String,
+        /// What it broke.
+        rule: &'static str,
+    },
+}
+
+/// The longest `max_ttl_ms` that any configuration may have: an hour.
+pub const TTL_LIMIT_MS: u64 = 3_600_000;
+
+impl Config {
+    /// Reads a configuration.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text).map_err(|e| ConfigError::Syntax(e.message().to_owned()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The longest ttl for `purpose`, in milliseconds; `None` if there is no such purpose.
+    pub fn rules(&self, purpose: &Purpose) -> Option<Rules> {
+        let rules = self.purposes.get(purpose.as_str())?;
+        Some(Rules { caller: rules.caller, max_ttl_ms: rules.max_ttl_ms.unwrap_or(self.max_ttl_ms) })
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let within = |field: &str, ok: bool, rule| {
+            if ok { Ok(()) } else { Err(ConfigError::Value { field: field.to_owned(), rule }) }
+        };
+        within("max_ttl_ms", (1..=TTL_LIMIT_MS).contains(&self.max_ttl_ms), "must be 1 to 3600000")?;
+        within("capacity", (1..=10_000_000).contains(&self.capacity), "must be 1 to 10000000")?;
+        within("max_tombstones", (1..=100_000_000).contains(&self.max_tombstones), "must be 1 to 100000000")?;
+        within("max_reply_contexts", self.max_reply_contexts > 0, "must not be 0")?;
+        within("max_connections", (1..=1024).contains(&self.max_connections), "must be 1 to 1024")?;
+        within("reply_budget_bytes", self.reply_budget_bytes >= 65_536, "must be 65536 or more")?;
+        within("purposes", !self.purposes.is_empty(), "must name one purpose at least")?;
+        for (name, rules) in &self.purposes {
+            within(
+                &format!("purposes.{name}"),
+                Purpose::new(name).is_ok(),
+                "must be 1 to 64 of [a-z0-9._-]",
+            )?;
+            let ttl_ok = rules.max_ttl_ms.is_none_or(|ttl| (1..=self.max_ttl_ms).contains(&ttl));
+            within(&format!("purposes.{name}.max_ttl_ms"), ttl_ok, "must be 1 to the general max_ttl_ms")?;
+        }
+        Ok(())
+    }
+}
+
+/// The rules of one purpose, with defaults filled in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Whether plaintext may be released to callers.
+    pub caller: bool,
+    /// The longest ttl, in milliseconds.
+    pub max_ttl_ms: u64,
+}
+
+fn default_tombstones() -> usize {
+    1_000_000
+}
+
+fn default_reply_budget() -> usize {
+    64 << 20
+}
+
+fn default_contexts() -> usize {
+    4096
+}
+
+fn default_connections() -> usize {
+    64
+}
+
+fn default_port() -> u32 {
+    5000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "max_ttl_ms = 300000\ncapacity = 1000\n[purposes.card-pin]\n";
+
+    fn field(text: &str) -> String {
+        match Config::from_toml(text) {
+            Err(ConfigError::Value { field, .. }) => field,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn purposes_are_those_of_the_file_and_release_to_callers_only_where_it_says_so() {
+        let text = format!("{GOOD}[purposes.open-box]\ncaller = true\nmax_ttl_ms = 5000\n");
+        let config = Config::from_toml(&text).unwrap();
+        let rules = |p| config.rules(&Purpose::new(p).unwrap());
+        assert_eq!(rules("card-pin"), Some(Rules { caller: false, max_ttl_ms: 300_000 }));
+        assert_eq!(rules("open-box"), Some(Rules { caller: true, max_ttl_ms: 5000 }));
+        assert_eq!(rules("other"), None);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        assert!(matches!(Config::from_toml("x"), Err(ConfigError::Syntax(_))));
+        let unknown = Config::from_toml(&format!("colour = 1\n{GOOD}"));
+        assert!(matches!(unknown, Err(ConfigError::Syntax(m)) if m.contains("colour")));
+        assert_eq!(field(&GOOD.replace("300000", "0")), "max_ttl_ms");
+        assert_eq!(field(&GOOD.replace("300000", "3600001")), "max_ttl_ms");
+        assert_eq!(field(&GOOD.replace("= 1000", "= 0")), "capacity");
+        assert_eq!(field(&GOOD.replace("card-pin", "\"Card PIN\"")), "purposes.Card PIN");
+        assert_eq!(field(&format!("{GOOD}max_ttl_ms = 300001\n")), "purposes.card-pin.max_ttl_ms");
+        assert_eq!(field("max_ttl_ms = 1\ncapacity = 1\n[purposes]\n"), "purposes");
+    }
+}

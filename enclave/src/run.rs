@@ -1,0 +1,82 @@
+//! From a configuration and an NSM to a service that listens.
+
+use crate::{
+    attester::Attester,
+    clock::{BootClock, KernelClock, TrustedTime},
+    config::Config,
+    nsm::{AttestationRequest, Nsm, NsmError},
+    server::{self, Listener},
+    service::Service,
+};
+use ed25519_dalek::{SigningKey, pkcs8::EncodePublicKey};
+use ok2cry_attest_verify::{TrustAnchor, Verifier};
+use std::{future::Future, sync::Arc};
+
+/// Why an enclave does not start. It serves nobody then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// There is no Nitro Secure Module, or it gives no document.
+    #[error(transparent)]
+    Nsm(#[from] NsmError),
+    /// Its document would not be accepted by anybody: unsigned, in debug mode, under another root.
+    #[error("the Nitro Secure Module's document is refused: {0}")]
+    Document(#[from] ok2cry_attest_verify::Error),
+    /// The kernel's random generator failed.
+    #[error("the random generator failed")]
+    Entropy,
+    /// A key could not be encoded, or a thread not be started.
+    #[error("starting failed: {0}")]
+    Internal(&'static str),
+}
+
+/// An enclave that has checked its ground and can serve.
+pub struct Enclave {
+    /// What answers requests.
+    pub service: Arc<Service>,
+    max_connections: usize,
+}
+
+impl Enclave {
+    /// Makes the boot's log key, and checks with one document that this NSM is one that verifiers will accept.
+    pub fn start(config: Config, nsm: Box<dyn Nsm>) -> Result<Self, StartError> {
+        Self::start_with_clock(config, nsm, Arc::new(KernelClock))
+    }
+
+    /// The same, with another clock than the kernel's.
+    pub fn start_with_clock(
+        config: Config,
+        mut nsm: Box<dyn Nsm>,
+        boot: Arc<dyn BootClock>,
+    ) -> Result<Self, StartError> {
+        let mut seed = zeroize::Zeroizing::new([0; 32]);
+        getrandom::fill(seed.as_mut()).map_err(|_| StartError::Entropy)?;
+        let log_key = SigningKey::from_bytes(&seed)
+            .verifying_key()
+            .to_public_key_der()
+            .map_err(|_| StartError::Internal("the log key cannot be encoded"))?
+            .into_vec();
+
+        let time = TrustedTime::new(boot);
+        let asked = time.since_boot();
+        let document =
+            nsm.attest(&AttestationRequest { public_key: Some(&log_key), ..Default::default() })?;
+        let verifier = Verifier::new(TrustAnchor::from_der(nsm.root_certificate())?);
+        time.observe(verifier.verify_historical(&document)?.timestamp_ms(), asked);
+
+        let max_connections = config.max_connections;
+        let attester = Attester::start(nsm, log_key.clone(), time.clone())
+            .map_err(|_| StartError::Internal("the NSM's thread does not start"))?;
+        let service = Arc::new(Service::new(config, &log_key, time, attester));
+        tracing::info!(instance = %service.instance(), "enclave started");
+        Ok(Self { service, max_connections })
+    }
+
+    /// Serves until `shutdown` is ready.
+    pub async fn serve(self, listener: Listener, shutdown: impl Future<Output = ()>) {
+        let agenda = Arc::clone(&self.service);
+        let agenda = tokio::spawn(async move { agenda.keep_agenda().await });
+        server::serve(self.service, listener, self.max_connections, shutdown).await;
+        agenda.abort();
+    }
+}

@@ -1,0 +1,161 @@
+//! Frames over vsock or a Unix socket.
+//!
+//! A stream carries many requests at once, and a bounded number of them: a parent that asks and never reads is
+//! not read from any more. A frame that is not understood ends its stream and nothing else.
+
+use crate::service::Service;
+use ok2cry_protocol::{
+    frame::{self, FrameError, FrameReader, MAX_REQUEST, MAX_WRITE},
+    rpc::{Request, Response},
+};
+use std::{
+    future::Future,
+    io,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::UnixListener,
+    sync::{Semaphore, mpsc},
+    time::timeout,
+};
+use tokio_vsock::VsockListener;
+use zeroize::Zeroizing;
+
+/// How many requests of one stream may be under way.
+const IN_FLIGHT: usize = 1024;
+/// How long the rest of a frame that has begun may take.
+const STALL: Duration = Duration::from_secs(10);
+/// How long a write may take: a parent that does not read is let go.
+const WRITE: Duration = Duration::from_secs(10);
+
+/// Where the parent connects.
+pub enum Listener {
+    /// A Unix socket, for local development.
+    Unix(UnixListener),
+    /// vsock, in an enclave.
+    Vsock(VsockListener),
+}
+
+/// Serves streams, at most `max_connections` at a time, until `shutdown` is ready.
+pub async fn serve(
+    service: Arc<Service>,
+    listener: Listener,
+    max_connections: usize,
+    shutdown: impl Future<Output = ()>,
+) {
+    let room = Arc::new(Semaphore::new(max_connections));
+    tokio::pin!(shutdown);
+    loop {
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            () = &mut shutdown => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (reader, writer) = match accepted {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::warn!(kind = ?error.kind(), "accept failed");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let service = Arc::clone(&service);
+        tokio::spawn(async move {
+            if let Err(closed) = stream(&service, reader, writer).await {
+                service.streams_closed.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(reason = closed.reason(), "stream closed");
+            }
+            drop(place);
+        });
+    }
+}
+
+type Halves = (Box<dyn AsyncRead + Send + Unpin>, Box<dyn AsyncWrite + Send + Unpin>);
+
+impl Listener {
+    async fn accept(&self) -> io::Result<Halves> {
+        match self {
+            Self::Unix(listener) => {
+                let (reader, writer) = listener.accept().await?.0.into_split();
+                Ok((Box::new(reader), Box::new(writer)))
+            }
+            Self::Vsock(listener) => {
+                let (reader, writer) = tokio::io::split(listener.accept().await?.0);
+                Ok((Box::new(reader), Box::new(writer)))
+            }
+        }
+    }
+}
+
+/// Why a stream was closed from this side.
+#[derive(Debug)]
+enum Closed {
+    Frame(FrameError),
+    Request,
+    Stalled,
+}
+
+impl Closed {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Frame(e) => e.reason(),
+            Self::Request => "request_malformed",
+            Self::Stalled => "frame_stalled",
+        }
+    }
+}
+
+async fn stream(
+    service: &Arc<Service>,
+    mut reader: impl AsyncRead + Unpin,
+    writer: impl AsyncWrite + Send + Unpin + 'static,
+) -> Result<(), Closed> {
+    let (responses, outbox) = mpsc::channel(IN_FLIGHT);
+    let writing = tokio::spawn(write_responses(writer, outbox));
+    let turns = Arc::new(Semaphore::new(IN_FLIGHT));
+    let mut frames = FrameReader::new(MAX_REQUEST);
+    let mut buffer = vec![0; MAX_REQUEST].into_boxed_slice();
+    loop {
+        let begun = frames.end().is_err();
+        let read = match timeout(STALL, reader.read(&mut buffer)).await {
+            Ok(read) => read,
+            Err(_) if begun => return Err(Closed::Stalled),
+            Err(_) if writing.is_finished() => return Ok(()),
+            Err(_) => continue,
+        };
+        let arrived = match read.ok().and_then(|n| buffer.get(..n)) {
+            None | Some([]) => return frames.end().map_err(Closed::Frame),
+            Some(arrived) => arrived,
+        };
+        frames.push(arrived);
+        while let Some(body) = frames.next_frame().map_err(Closed::Frame)? {
+            let Request { id, call } = Request::decode(body).map_err(|_| Closed::Request)?;
+            let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return Ok(()) };
+            let (service, responses) = (Arc::clone(service), responses.clone());
+            // Not tied to the stream: an open that has begun goes on though its caller has gone, and its reply
+            // is kept for the retry.
+            tokio::spawn(async move {
+                let result = service.call(call).await;
+                drop(responses.send((Response { id, result }).encode()).await);
+                drop(turn);
+            });
+        }
+    }
+}
+
+async fn write_responses(
+    mut writer: impl AsyncWrite + Unpin,
+    mut outbox: mpsc::Receiver<Zeroizing<Vec<u8>>>,
+) {
+    while let Some(body) = outbox.recv().await {
+        let bytes = Zeroizing::new(frame::encode(&body));
+        for piece in bytes.chunks(MAX_WRITE) {
+            match timeout(WRITE, writer.write_all(piece)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return,
+            }
+        }
+    }
+}

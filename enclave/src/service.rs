@@ -1,0 +1,284 @@
+//! Issue, open, status, destroy, attest: what an enclave does for those who ask.
+
+use crate::{
+    attester::Attester,
+    clock::{ClockError, TrustedTime},
+    config::Config,
+    contexts::Contexts,
+    hybrid::PrivateKey,
+    store::{Found, Limits, NewKey, Store},
+};
+use ok2cry_protocol::{
+    Encoded, Record,
+    code::Code,
+    descriptor::{KeyDescriptor, ReleaseTo},
+    ids::{InstanceId, KeyId, Nonce},
+    reply::request_digest,
+    rpc::{Answer, Attested, Call, Health, Issue, Issued, Open, Plaintext, Refusal},
+    statement::Statement,
+    suite::{Suite, seal_info},
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, Semaphore},
+    task::spawn_blocking,
+};
+
+/// One boot of an enclave.
+pub struct Service {
+    config: Config,
+    instance: InstanceId,
+    time: TrustedTime,
+    attester: Attester,
+    store: Store,
+    contexts: Contexts,
+    /// Elliptic-curve work takes turns: more of it at once than there are cores would only delay the clock.
+    cpu: Arc<Semaphore>,
+    agenda_changed: Notify,
+    /// Streams closed for a frame that was not understood.
+    pub(crate) streams_closed: AtomicU64,
+}
+
+impl Service {
+    /// A service without keys. `log_key` is the boot's log key (SPKI, DER), which names the instance.
+    pub fn new(config: Config, log_key: &[u8], time: TrustedTime, attester: Attester) -> Self {
+        let instance = InstanceId::of_log_key(log_key);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let limits = Limits {
+            capacity: config.capacity,
+            max_tombstones: config.max_tombstones,
+            reply_budget_bytes: config.reply_budget_bytes,
+        };
+        Self {
+            instance,
+            time,
+            store: Store::new(limits),
+            contexts: Contexts::new(instance, attester.clone(), config.max_reply_contexts),
+            attester,
+            config,
+            cpu: Arc::new(Semaphore::new(cores)),
+            agenda_changed: Notify::new(),
+            streams_closed: AtomicU64::new(0),
+        }
+    }
+
+    /// This boot's id.
+    pub fn instance(&self) -> InstanceId {
+        self.instance
+    }
+
+    /// Answers one call.
+    pub async fn call(&self, call: Call) -> Result<Answer, Refusal> {
+        match call {
+            Call::Issue(issue) => self.issue(issue).await.map(Answer::Issued),
+            Call::Open(open) => self.open(open).await,
+            Call::Status(id) => {
+                self.time.now().map_err(clock_refusal).map(|now| Answer::State(self.store.state(id, now)))
+            }
+            Call::Destroy(id) => self.destroy(id),
+            Call::Attest(nonce) => self.attest(nonce).await.map(Answer::Attested),
+            Call::Health => Ok(Answer::Health(self.health())),
+        }
+    }
+
+    /// Erases keys, contexts and replies when they are due, for as long as it is polled.
+    pub async fn keep_agenda(&self) {
+        loop {
+            let Ok(now) = self.time.now() else {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            };
+            let next = self.store.run_agenda(now);
+            self.contexts.run_agenda(now);
+            self.note_live_keys();
+            // A jump of trusted time shows with the next document, so look again in a second at the latest.
+            let wait = next.map_or(1000, |at| at.saturating_sub(now.wall_ms)).clamp(1, 1000);
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(wait)) => {}
+                () = self.agenda_changed.notified() => {}
+            }
+        }
+    }
+
+    async fn issue(&self, issue: Issue) -> Result<Issued, Refusal> {
+        // The ttl runs from here, whatever the NSM takes.
+        let now = self.time.now().map_err(clock_refusal)?;
+        self.check_rules(&issue)?;
+        let keys = self.generate(&issue, now).await?;
+        let descriptors: Vec<_> = keys.iter().map(|key| Arc::clone(&key.descriptor)).collect();
+        self.store.insert(keys, now)?;
+        self.note_live_keys();
+        self.agenda_changed.notify_one();
+
+        let records = descriptors.iter().map(|d| d.bytes().to_vec()).collect();
+        match self.attester.attest(records, now.wall_ms).await {
+            Ok(attestation) => {
+                let keys = descriptors.iter().map(|d| d.bytes().to_vec()).zip(attestation.inclusions);
+                Ok(Issued { document: attestation.document.to_vec(), keys: keys.collect() })
+            }
+            Err(refusal) => {
+                self.store.forget(descriptors.iter().map(|d| d.key_id));
+                Err(refusal)
+            }
+        }
+    }
+
+    fn check_rules(&self, issue: &Issue) -> Result<(), Refusal> {
+        let Some(rules) = self.config.rules(&issue.purpose) else {
+            let detail = format!("the enclave's configuration has no purpose {:?}", issue.purpose.as_str());
+            return Err(Refusal::with_detail(Code::PurposeUnknown, detail));
+        };
+        if !(1..=rules.max_ttl_ms).contains(&issue.ttl) {
+            let detail = format!("ttl must be 1 to {} milliseconds for this purpose", rules.max_ttl_ms);
+            return Err(Refusal::with_detail(Code::TtlOutOfRange, detail));
+        }
+        if issue.release_to == ReleaseTo::Caller && !rules.caller {
+            return Err(Code::CallerNotAllowed.into());
+        }
+        Ok(())
+    }
+
+    async fn generate(&self, issue: &Issue, now: crate::clock::Now) -> Result<Vec<NewKey>, Refusal> {
+        let (instance, issue) = (self.instance, issue.clone());
+        let deadline = now.plus(issue.ttl);
+        self.on_cpu(move || {
+            (0..issue.count)
+                .map(|i| {
+                    let mut random = [0; 16];
+                    getrandom::fill(&mut random).ok()?;
+                    let (private, public_key) = PrivateKey::generate()?;
+                    let descriptor = KeyDescriptor {
+                        key_id: KeyId::new(instance, random),
+                        suite: Suite::P384,
+                        public_key,
+                        issued_at: now.wall_ms,
+                        expires_at: deadline.wall_ms,
+                        purpose: issue.purpose.clone(),
+                        release_to: issue.release_to.clone(),
+                        client_nonce: issue.nonce.for_key(i, issue.count),
+                    };
+                    Some(NewKey { private, descriptor: Arc::new(Encoded::new(descriptor)), deadline })
+                })
+                .collect::<Option<Vec<_>>>()
+        })
+        .await?
+        .ok_or_else(|| Code::Internal.into())
+    }
+
+    async fn open(&self, open: Open) -> Result<Answer, Refusal> {
+        let now = self.time.fresh_now().map_err(clock_refusal)?;
+        let ticket = match self.store.find(open.key_id, now)? {
+            Found::Live(ticket) => ticket,
+            Found::Used(used) => {
+                let digest = request_digest(&used.descriptor, &open.enc, &open.aad, &open.ciphertext);
+                return used.replay(&digest).map(|sealed| Answer::Sealed(sealed.to_answer()));
+            }
+        };
+        let context = match &ticket.descriptor.release_to {
+            ReleaseTo::Caller => None,
+            ReleaseTo::Recipient(recipient) => Some(self.contexts.ready(recipient, now).await?),
+        };
+
+        let id = open.key_id;
+        let (digest, opened) = self
+            .on_cpu(move || {
+                let descriptor = &ticket.descriptor;
+                let digest = request_digest(descriptor.hash(), &open.enc, &open.aad, &open.ciphertext);
+                let info = seal_info(descriptor.hash());
+                let Some(plaintext) = ticket.private.open(&open.enc, &info, &open.aad, &open.ciphertext)
+                else {
+                    return (digest, Ok(None));
+                };
+                let opened = match context.as_ref().map(|cell| cell.get()) {
+                    None => Ok(Some(Opened::Plaintext(Plaintext(plaintext)))),
+                    Some(context) => context
+                        .and_then(|context| context.seal(descriptor, &open.aad, &digest, &plaintext))
+                        .map(|sealed| Some(Opened::Sealed(sealed)))
+                        .ok_or(Code::Internal),
+                };
+                (digest, opened)
+            })
+            .await?;
+
+        // Everything above is a proposal. What it is worth is decided here, by the time that it is now.
+        let now = self.time.fresh_now().map_err(clock_refusal)?;
+        match opened? {
+            None => {
+                self.store.count_failed_open(id, now);
+                Err(Code::OpenFailed.into())
+            }
+            Some(Opened::Plaintext(plaintext)) => {
+                self.store.commit(id, now, &digest, None)?;
+                self.note_live_keys();
+                Ok(Answer::Plaintext(plaintext))
+            }
+            Some(Opened::Sealed(sealed)) => {
+                let sealed = self.store.commit(id, now, &digest, Some(sealed))?.ok_or(Code::Internal)?;
+                self.note_live_keys();
+                Ok(Answer::Sealed(sealed.to_answer()))
+            }
+        }
+    }
+
+    fn destroy(&self, id: KeyId) -> Result<Answer, Refusal> {
+        let now = self.time.now().map_err(clock_refusal)?;
+        let state = self.store.destroy(id, now);
+        self.note_live_keys();
+        Ok(Answer::State(state))
+    }
+
+    async fn attest(&self, nonce: Nonce) -> Result<Attested, Refusal> {
+        let now = self.time.now().map_err(clock_refusal)?;
+        let record = Statement { nonce, time: now.wall_ms }.encode();
+        let attestation = self.attester.attest(vec![record.clone()], now.wall_ms).await?;
+        let inclusion = attestation.inclusions.into_iter().next().ok_or(Code::Internal)?;
+        Ok(Attested { record, inclusion, document: attestation.document.to_vec() })
+    }
+
+    fn health(&self) -> Health {
+        let (live, tombstones) = self.store.counts();
+        let counters = self.attester.counters();
+        Health {
+            live_keys: live as u64,
+            capacity: self.config.capacity as u64,
+            tombstones: tombstones as u64,
+            documents: counters.documents.load(Ordering::Relaxed),
+            attested: counters.attested.load(Ordering::Relaxed),
+            nsm_failures: counters.failures.load(Ordering::Relaxed),
+            streams_closed: self.streams_closed.load(Ordering::Relaxed),
+        }
+    }
+
+    fn note_live_keys(&self) {
+        self.attester.counters().keys_live.store(self.store.counts().0 > 0, Ordering::Relaxed);
+    }
+
+    /// Runs elliptic-curve work on a thread that may be kept busy.
+    async fn on_cpu<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let turn = Arc::clone(&self.cpu).acquire_owned().await.map_err(|_| Refusal::new(Code::Internal))?;
+        let done = spawn_blocking(move || {
+            let result = work();
+            drop(turn);
+            result
+        });
+        done.await.map_err(|_| Code::Internal.into())
+    }
+}
+
+enum Opened {
+    Plaintext(Plaintext),
+    Sealed(crate::contexts::Sealed),
+}
+
+fn clock_refusal(error: ClockError) -> Refusal {
+    Refusal::with_detail(Code::ClockUnsafe, error.to_string()).retry_after(1000)
+}

@@ -1,0 +1,32 @@
+//! Why the mock could not make a key, a certificate or a document.
+
+/// An error of the mock itself. Its public methods report it while the chain is first made; a running
+/// [`MockNsm`](crate::MockNsm) turns it into an [`NsmError`](ok2cry_enclave::nsm::NsmError).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MockError {
+    /// The operating system gave no random bytes.
+    #[error("no randomness for the mock's keys")]
+    Entropy(#[from] getrandom::Error),
+    /// A certificate could not be built or encoded.
+    #[error("the mock could not make a certificate")]
+    Certificate(#[from] x509_cert::builder::Error),
+    /// A document could not be encoded.
+    #[error("the mock could not encode a document: {0}")]
+    Encoding(String),
+    /// A document could not be signed.
+    #[error("the mock could not sign a document")]
+    Signature(#[from] p384::ecdsa::Error),
+}
+
+impl From<x509_cert::der::Error> for MockError {
+    fn from(error: x509_cert::der::Error) -> Self {
+        Self::Certificate(error.into())
+    }
+}
+
+impl From<x509_cert::spki::Error> for MockError {
+    fn from(error: x509_cert::spki::Error) -> Self {
+        Self::Certificate(error.into())
+    }
+}

@@ -1,0 +1,115 @@
+//! The mock's public key infrastructure: root, regional, zonal and instance authority, as AWS has them, and the
+//! leaf that an enclave's documents are signed with.
+
+use std::fmt;
+
+use x509_cert::der::pem::{LineEnding, encode_string};
+
+use crate::MockError;
+use crate::certificate::{Certified, Rank};
+
+/// Four authorities, each certified by the one above; the root by itself.
+///
+/// A clone has the same root and the same instance: several enclaves on one parent, or an impostor beside the
+/// genuine one, share a root in this way. All but the root renew themselves, each with a new key, so a mock that
+/// runs for days keeps verifying.
+#[derive(Clone)]
+pub struct MockPki {
+    root: Certified,
+    root_pem: String,
+    regional: Certified,
+    zonal: Certified,
+    instance: Certified,
+    instance_id: String,
+}
+
+impl MockPki {
+    /// Makes new keys and certificates, valid at `now_ms` (milliseconds since the Unix epoch).
+    pub fn generate(now_ms: u64) -> Result<Self, MockError> {
+        Self::generate_for(format!("i-0{}", random_id()?), now_ms)
+    }
+
+    /// The root certificate as PEM, for a verifier's `--root`.
+    pub fn root_pem(&self) -> String {
+        self.root_pem.clone()
+    }
+
+    /// The root certificate as DER: the trust anchor of every document under this PKI.
+    pub fn root_der(&self) -> &[u8] {
+        self.root.der()
+    }
+
+    /// The id of the parent instance that does not exist, such as `i-0facade0123456789`.
+    pub fn instance_id(&self) -> &str {
+        &self.instance_id
+    }
+
+    /// A new PKI for an instance that has its id already.
+    pub(crate) fn generate_for(instance_id: String, now_ms: u64) -> Result<Self, MockError> {
+        let now_s = now_ms / 1000;
+        let root = Certified::root("mock.nitro-enclaves", now_s)?;
+        let root_pem = encode_string("CERTIFICATE", LineEnding::LF, root.der())
+            .map_err(|error| MockError::from(x509_cert::der::Error::from(error)))?;
+        let regional = certify_regional(&root, now_s)?;
+        let zonal = certify_zonal(&regional, now_s)?;
+        let instance = certify_instance(&zonal, &instance_id, now_s)?;
+        Ok(Self { root, root_pem, regional, zonal, instance, instance_id })
+    }
+
+    /// The same root with every authority replaced that ends sooner than what it would sign now, or whose own
+    /// authority is replaced.
+    pub(crate) fn renewed(&self, now_s: u64) -> Result<Self, MockError> {
+        let mut pki = self.clone();
+        let regional = !pki.regional.is_valid_for(Rank::Zonal.lifetime(), now_s);
+        if regional {
+            pki.regional = certify_regional(&pki.root, now_s)?;
+        }
+        let zonal = regional || !pki.zonal.is_valid_for(Rank::Instance.lifetime(), now_s);
+        if zonal {
+            pki.zonal = certify_zonal(&pki.regional, now_s)?;
+        }
+        let instance = zonal || !pki.instance.is_valid_for(Rank::Leaf.lifetime(), now_s);
+        if instance {
+            pki.instance = certify_instance(&pki.zonal, &pki.instance_id, now_s)?;
+        }
+        Ok(pki)
+    }
+
+    /// Certifies a new key for the module `module_id`.
+    pub(crate) fn leaf(&self, module_id: &str, now_s: u64) -> Result<Certified, MockError> {
+        self.instance.certify(Rank::Leaf, &format!("{module_id}.{REGION}.mock"), now_s)
+    }
+
+    /// The authorities, root first, as a document's `cabundle` has them.
+    pub(crate) fn bundle(&self) -> [&[u8]; 4] {
+        [self.root.der(), self.regional.der(), self.zonal.der(), self.instance.der()]
+    }
+}
+
+impl fmt::Debug for MockPki {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MockPki").field("instance_id", &self.instance_id).finish_non_exhaustive()
+    }
+}
+
+/// Sixteen hex digits: the mock's mark, and ten random ones.
+pub(crate) fn random_id() -> Result<String, MockError> {
+    let random = getrandom::u64()? >> 24;
+    Ok(format!("facade{random:010x}"))
+}
+
+const REGION: &str = "mock-region-1";
+
+fn certify_regional(root: &Certified, now_s: u64) -> Result<Certified, MockError> {
+    let name = format!("{}.{REGION}.mock.nitro-enclaves", random_id()?);
+    root.certify(Rank::Regional, &name, now_s)
+}
+
+fn certify_zonal(regional: &Certified, now_s: u64) -> Result<Certified, MockError> {
+    let name = format!("{}.zonal.{REGION}.mock.nitro-enclaves", random_id()?);
+    regional.certify(Rank::Zonal, &name, now_s)
+}
+
+fn certify_instance(zonal: &Certified, instance_id: &str, now_s: u64) -> Result<Certified, MockError> {
+    zonal.certify(Rank::Instance, &format!("{instance_id}.{REGION}.mock.nitro-enclaves"), now_s)
+}
