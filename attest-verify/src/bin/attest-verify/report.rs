@@ -1,0 +1,224 @@
+//! What an accepted document looks like, for people and for machines.
+//!
+//! Refused documents are not shown: what they say is whoever's word.
+
+use std::fmt::Write;
+
+use jiff::{SignedDuration, Timestamp};
+use ok2cry_attest_verify::{AcceptedDocument, CheckTime, Error, TrustAnchor};
+use serde_json::{Value, json};
+
+/// What was asked for beyond the document's being genuine.
+pub(crate) struct Checks {
+    pub(crate) pcrs: Vec<u8>,
+    pub(crate) max_age_ms: Option<u64>,
+    pub(crate) nonce: bool,
+    pub(crate) user_data: bool,
+    pub(crate) debug: bool,
+    pub(crate) historical: bool,
+    pub(crate) own_root: bool,
+}
+
+pub(crate) struct Report<'a> {
+    document: &'a AcceptedDocument<'a>,
+    time: CheckTime,
+    anchor: &'a TrustAnchor,
+    checks: Checks,
+}
+
+impl<'a> Report<'a> {
+    pub(crate) fn new(
+        document: &'a AcceptedDocument<'a>,
+        time: CheckTime,
+        anchor: &'a TrustAnchor,
+        checks: Checks,
+    ) -> Self {
+        Self { document, time, anchor, checks }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let mut out = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.write_text(&mut out);
+        out
+    }
+
+    pub(crate) fn json(&self) -> String {
+        let document = self.document;
+        let pcrs: serde_json::Map<_, _> =
+            document.pcrs().iter().map(|(index, value)| (index.to_string(), hex(value).into())).collect();
+        let chain: Vec<_> = document
+            .chain()
+            .map(|certificate| {
+                json!({
+                    "subject": certificate.subject(),
+                    "serial": hex(certificate.serial()),
+                    "not_before": rfc3339(certificate.not_before_ms()),
+                    "not_after": rfc3339(certificate.not_after_ms()),
+                })
+            })
+            .collect();
+        let value = json!({
+            "verdict": "accepted",
+            "reason": Value::Null,
+            "checked_at": rfc3339(self.time.now_ms),
+            "root_sha256": hex(&self.anchor.fingerprint()),
+            "checked": self.checked(),
+            "not_checked": self.not_checked(),
+            "document": {
+                "module_id": document.module_id(),
+                "region": self.region(),
+                "timestamp": rfc3339(document.timestamp_ms()),
+                "timestamp_ms": document.timestamp_ms(),
+                "age_ms": self.age_ms(),
+                "debug": document.is_debug(),
+                "pcrs": pcrs,
+                "public_key": document.public_key().map(hex),
+                "user_data": document.user_data().map(hex),
+                "nonce": document.nonce().map(hex),
+                "chain": chain,
+            },
+        });
+        format!("{value:#}\n")
+    }
+
+    fn write_text(&self, out: &mut String) -> std::fmt::Result {
+        let document = self.document;
+        writeln!(out, "accepted{}\n", if document.is_debug() { " (a DEBUG enclave)" } else { "" })?;
+        writeln!(out, "module     {}", document.module_id().escape_debug())?;
+        if let Some(region) = self.region() {
+            writeln!(out, "region     {}", region.escape_debug())?;
+        }
+        let age = SignedDuration::from_millis(i64::try_from(self.age_ms()).unwrap_or(i64::MAX));
+        let now = match self.checks.historical {
+            true => "taken as now".to_owned(),
+            false => format!("{age:#} before {}", rfc3339(self.time.now_ms)),
+        };
+        writeln!(out, "time       {} ({now})", rfc3339(document.timestamp_ms()))?;
+        self.write_pcrs(out)?;
+        for (name, value) in [
+            ("public key", document.public_key()),
+            ("user data", document.user_data()),
+            ("nonce", document.nonce()),
+        ] {
+            if let Some(value) = value {
+                writeln!(out, "{name:<10} {} ({} bytes)", hex(value), value.len())?;
+            }
+        }
+        writeln!(out, "chain")?;
+        for certificate in document.chain() {
+            let name = certificate.common_name().map_or_else(|| certificate.subject(), str::to_owned);
+            let (from, to) = (rfc3339(certificate.not_before_ms()), rfc3339(certificate.not_after_ms()));
+            writeln!(out, "           {from} to {to}  {}", name.escape_debug())?;
+        }
+        for check in self.checked() {
+            writeln!(out, "checked    {check}")?;
+        }
+        for gap in self.not_checked() {
+            writeln!(out, "UNCHECKED  {gap}")?;
+        }
+        Ok(())
+    }
+
+    fn write_pcrs(&self, out: &mut String) -> std::fmt::Result {
+        let is_zero = |value: &[u8]| value.iter().all(|byte| *byte == 0);
+        for (index, value) in self.document.pcrs().iter().filter(|(_, value)| !is_zero(*value)) {
+            let name = match index {
+                0 => "image",
+                1 => "kernel and boot ramdisk",
+                2 => "application",
+                3 => "IAM role of the parent",
+                4 => "parent instance",
+                8 => "signing certificate",
+                _ => "",
+            };
+            writeln!(
+                out,
+                "{:<10} {}{}{name}",
+                format!("PCR{index}"),
+                hex(value),
+                if name.is_empty() { "" } else { "  " }
+            )?;
+        }
+        let zero = self.document.pcrs().iter().filter(|(_, value)| is_zero(*value));
+        let zero: Vec<_> = zero.map(|(index, _)| index.to_string()).collect();
+        if !zero.is_empty() {
+            writeln!(out, "zero PCRs  {}", zero.join(" "))?;
+        }
+        Ok(())
+    }
+
+    fn checked(&self) -> Vec<String> {
+        let root = if self.checks.own_root { "the root given" } else { "AWS's root" };
+        let mut checked = vec![
+            "encoding, fields and lengths".to_owned(),
+            format!("certificate chain to {root}, sha256 {}", hex(&self.anchor.fingerprint())),
+            "signature of the document".to_owned(),
+        ];
+        if self.checks.historical {
+            checked.push("every certificate valid at the document's own time".to_owned());
+        } else {
+            checked.push(format!("every certificate valid at {}", rfc3339(self.time.now_ms)));
+        }
+        if self.checks.debug {
+            checked.push("not a debug enclave".to_owned());
+        }
+        if !self.checks.pcrs.is_empty() {
+            let mut indices = self.checks.pcrs.clone();
+            indices.sort_unstable();
+            let indices: Vec<_> = indices.iter().map(u8::to_string).collect();
+            checked.push(format!("PCR {} as expected", indices.join(" ")));
+        }
+        if let Some(max_age_ms) = self.checks.max_age_ms {
+            checked.push(format!("not older than {max_age_ms} ms"));
+        }
+        for (asked, name) in [(self.checks.nonce, "nonce"), (self.checks.user_data, "user data")] {
+            if asked {
+                checked.push(format!("{name} as expected"));
+            }
+        }
+        checked
+    }
+
+    fn not_checked(&self) -> Vec<String> {
+        let gaps = [
+            (self.checks.pcrs.is_empty(), "which image this is (--insecure-without-pcrs)"),
+            (!self.checks.debug, "whether it is a debug enclave (--insecure-allow-debug)"),
+            (self.checks.historical, "whether it is valid now (--at document)"),
+            (
+                self.checks.max_age_ms.is_none() && !self.checks.historical,
+                "age, beyond its certificates' validity (no --max-age)",
+            ),
+            (!self.checks.nonce, "nonce (no --nonce)"),
+            (!self.checks.user_data, "user data (no --user-data)"),
+        ];
+        gaps.into_iter().filter(|(gap, _)| *gap).map(|(_, text)| text.to_owned()).collect()
+    }
+
+    /// A leaf is named `<module_id>.<region>.aws`.
+    fn region(&self) -> Option<&'a str> {
+        let name = self.document.leaf().common_name()?;
+        name.strip_prefix(self.document.module_id())?.strip_prefix('.')?.strip_suffix(".aws")
+    }
+
+    fn age_ms(&self) -> u64 {
+        self.time.now_ms.saturating_sub(self.document.timestamp_ms())
+    }
+}
+
+pub(crate) fn refusal_json(error: &Error) -> String {
+    let value = json!({ "verdict": "refused", "reason": error.code(), "message": error.to_string() });
+    format!("{value:#}\n")
+}
+
+fn rfc3339(ms: u64) -> String {
+    let timestamp = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    timestamp.map_or_else(|| format!("{ms} ms"), |timestamp| timestamp.to_string())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len().saturating_mul(2)), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}

@@ -1,0 +1,184 @@
+//! The one path that is allowed: the trust anchor, then every entry of `cabundle` in order, then the leaf.
+//!
+//! `rustls-webpki` *finds* a path among certificates in any order and leaves out what it does not need. Here the order is
+//! part of the rules, so the shape is checked first; then the path validation has exactly one path to find, and what it
+//! found is compared with what was sent. Everything that costs no signature comes before everything that does.
+
+use pki_types::{CertificateDer, UnixTime};
+use webpki::{EndEntityCert, KeyUsage};
+
+use crate::anchor::TrustAnchor;
+use crate::crypto::Provider;
+use crate::document::Claims;
+use crate::error::{CertificateAt, CertificateFault, ChainFault, ClockFault, Error};
+use crate::time::CheckTime;
+use crate::x509::Certificate;
+
+/// The certificates of a document, root first, leaf last, whose shape was checked. Signatures come with
+/// [`Chain::check_signatures`].
+#[derive(Clone, Debug)]
+pub(crate) struct Chain<'a> {
+    issuers: Vec<Certificate<'a>>,
+    leaf: Certificate<'a>,
+}
+
+impl<'a> Chain<'a> {
+    /// Reads the certificates and checks all that does not depend on a clock or on signatures.
+    pub(crate) fn new(claims: &Claims<'a>, anchor: &TrustAnchor) -> Result<Self, Error> {
+        root_first(&claims.cabundle, anchor)?;
+        let issuers = claims
+            .cabundle
+            .iter()
+            .enumerate()
+            .map(|(index, der)| parse(der, CertificateAt::Cabundle(index)))
+            .collect::<Result<_, _>>()?;
+        let leaf = parse(claims.certificate, CertificateAt::Leaf)?;
+        let chain = Self { issuers, leaf };
+        chain.check_names()?;
+        chain.check_issuers()?;
+        chain.check_leaf()?;
+        Ok(chain)
+    }
+
+    pub(crate) fn leaf(&self) -> &Certificate<'a> {
+        &self.leaf
+    }
+
+    /// All certificates, root first, leaf last.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Certificate<'a>> {
+        self.issuers.iter().chain([&self.leaf])
+    }
+
+    /// Every certificate, the root included, is valid at `time`, and the leaf was when the document was made.
+    pub(crate) fn check_clock(&self, timestamp_ms: u64, time: &CheckTime) -> Result<(), Error> {
+        if timestamp_ms < self.leaf.not_before_ms() || timestamp_ms > self.leaf.not_after_ms() {
+            return Err(Error::Clock(ClockFault::TimestampOutsideLeaf));
+        }
+        for (at, certificate) in self.with_positions() {
+            if let Some(by_ms) = time.beyond_leeway(certificate.not_before_ms()) {
+                return Err(Error::Clock(ClockFault::NotYetValid { at, by_ms }));
+            }
+            if let Some(by_ms) = time.past(certificate.not_after_ms()) {
+                return Err(Error::Clock(ClockFault::Expired { at, by_ms }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Path validation after RFC 5280 §6, with all signatures. The clock was [`Chain::check_clock`]'s, with leeway.
+    pub(crate) fn check_signatures(
+        &self,
+        anchor: &TrustAnchor,
+        provider: &dyn Provider,
+    ) -> Result<(), Error> {
+        let leaf = CertificateDer::from(self.leaf.der());
+        let leaf = EndEntityCert::try_from(&leaf).map_err(refused)?;
+        let intermediates: Vec<_> =
+            self.issuers.iter().skip(1).map(|issuer| CertificateDer::from(issuer.der())).collect();
+        let path = leaf
+            .verify_for_usage(
+                &[provider.certificate_algorithm()],
+                std::slice::from_ref(anchor.webpki()),
+                &intermediates,
+                self.common_time(),
+                // Nitro's certificates have no extended key usage. This admits those without one.
+                KeyUsage::client_auth(),
+                None,
+                None,
+            )
+            .map_err(refused)?;
+        let found = path.intermediate_certificates().map(|issuer| issuer.der());
+        // The path runs from the leaf upwards, the bundle from the root downwards.
+        if !found.eq(intermediates.iter().rev().cloned()) {
+            return Err(path_invalid("it does not use every certificate"));
+        }
+        Ok(())
+    }
+
+    /// Each certificate was issued by the one before it, and no name appears twice: the path validation has no choice.
+    fn check_names(&self) -> Result<(), Error> {
+        let mut before: Vec<&[u8]> = Vec::with_capacity(self.issuers.len());
+        for (at, certificate) in self.with_positions() {
+            if before.last().is_some_and(|issuer| *issuer != certificate.issuer_der()) {
+                return Err(Error::Chain(ChainFault::OutOfOrder { at }));
+            }
+            if before.contains(&certificate.subject_der()) {
+                return Err(Error::Chain(ChainFault::DuplicateSubject { at }));
+            }
+            before.push(certificate.subject_der());
+        }
+        Ok(())
+    }
+
+    fn check_issuers(&self) -> Result<(), Error> {
+        for (index, issuer) in self.issuers.iter().enumerate() {
+            let fail = |fault| Err(Error::Certificate { at: CertificateAt::Cabundle(index), fault });
+            let extensions = issuer.extensions();
+            if !extensions.is_ca {
+                return fail(CertificateFault::IssuerNotCa);
+            }
+            if !extensions.key_usage.key_cert_sign() {
+                return fail(CertificateFault::IssuerNotCertSigner);
+            }
+            let found = self.issuers.len().saturating_sub(index).saturating_sub(1);
+            match extensions.path_len {
+                Some(allowed) if usize::from(allowed) < found => {
+                    return fail(CertificateFault::PathLength { allowed, found });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn check_leaf(&self) -> Result<(), Error> {
+        let fail = |fault| Err(Error::Certificate { at: CertificateAt::Leaf, fault });
+        let extensions = self.leaf.extensions();
+        if extensions.is_ca {
+            return fail(CertificateFault::LeafIsCa);
+        }
+        if !extensions.key_usage.digital_signature() {
+            return fail(CertificateFault::LeafNotDigitalSignature);
+        }
+        if extensions.key_usage.key_cert_sign() {
+            return fail(CertificateFault::LeafCertSigner);
+        }
+        Ok(())
+    }
+
+    /// An instant at which all certificates are valid, if there is one: the beginning of the youngest.
+    fn common_time(&self) -> UnixTime {
+        let latest_ms = self.iter().map(Certificate::not_before_ms).max().unwrap_or_default();
+        UnixTime::since_unix_epoch(std::time::Duration::from_millis(latest_ms))
+    }
+
+    fn with_positions(&self) -> impl Iterator<Item = (CertificateAt, &Certificate<'a>)> {
+        let issuers = self.issuers.iter().enumerate();
+        issuers
+            .map(|(index, issuer)| (CertificateAt::Cabundle(index), issuer))
+            .chain([(CertificateAt::Leaf, &self.leaf)])
+    }
+}
+
+fn root_first(cabundle: &[&[u8]], anchor: &TrustAnchor) -> Result<(), Error> {
+    match cabundle.iter().position(|der| *der == anchor.as_der()) {
+        Some(0) => Ok(()),
+        Some(_) => Err(Error::Chain(ChainFault::RootNotFirst)),
+        None => Err(Error::Chain(ChainFault::RootNotTrusted)),
+    }
+}
+
+fn parse(der: &[u8], at: CertificateAt) -> Result<Certificate<'_>, Error> {
+    Certificate::from_der(der).map_err(|fault| Error::Certificate { at, fault })
+}
+
+fn refused(error: webpki::Error) -> Error {
+    match error {
+        webpki::Error::InvalidSignatureForPublicKey => Error::Chain(ChainFault::Signature),
+        error => path_invalid(&error.to_string()),
+    }
+}
+
+fn path_invalid(reason: &str) -> Error {
+    Error::Chain(ChainFault::Path { reason: reason.to_owned() })
+}

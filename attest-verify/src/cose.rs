@@ -1,0 +1,76 @@
+//! The envelope: `COSE_Sign1` (RFC 9052 §4.2) in the one form that the Nitro Secure Module makes.
+
+use crate::cbor::Reader;
+use crate::error::{CoseFault, Error, Field};
+
+/// The longest document that is looked at, in bytes. The module's own limit for an answer is 12,288; the longest payload
+/// that AWS allows makes 16,493.
+pub const MAX_DOCUMENT_LEN: usize = 32 * 1024;
+
+/// The longest payload, in bytes (AWS, "Verifying the root of trust", CDDL of the envelope).
+pub(crate) const MAX_PAYLOAD_LEN: usize = 16 * 1024;
+
+/// Length of an ES384 signature: r and s, 48 bytes each (RFC 9053 §2.1).
+pub(crate) const SIGNATURE_LEN: usize = 96;
+
+const TAG_SIGN1: u64 = 18;
+
+/// `{1: -35}`: alg is ES384, and nothing else is said.
+const PROTECTED_ES384: &[u8] = &[0xa1, 0x01, 0x38, 0x22];
+
+/// What the envelope holds: its headers are fixed, so only these two can differ.
+#[derive(Clone, Debug)]
+pub(crate) struct Envelope<'a> {
+    pub(crate) payload: &'a [u8],
+    pub(crate) signature: &'a [u8; SIGNATURE_LEN],
+}
+
+impl<'a> Envelope<'a> {
+    pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, Error> {
+        if bytes.len() > MAX_DOCUMENT_LEN {
+            return Err(Error::Cose(CoseFault::DocumentTooLarge { len: bytes.len() }));
+        }
+        let mut reader = Reader::new(bytes);
+        match reader.optional_tag(Field::CoseSign1)? {
+            None => {}
+            Some(TAG_SIGN1) if reader.optional_tag(Field::CoseSign1)?.is_none() => {}
+            Some(_) => return Err(Error::Cose(CoseFault::Tag)),
+        }
+        match reader.array(Field::CoseSign1)? {
+            4 => {}
+            count => return Err(Error::Cose(CoseFault::ElementCount { count })),
+        }
+        if reader.bytes(Field::ProtectedHeader)? != PROTECTED_ES384 {
+            return Err(Error::Cose(CoseFault::ProtectedHeader));
+        }
+        // The signature does not cover this map: whatever stood in it would be the sender's free choice.
+        if reader.map(Field::UnprotectedHeader)? != 0 {
+            return Err(Error::Cose(CoseFault::UnprotectedHeader));
+        }
+        let payload = reader.bytes(Field::Payload)?;
+        if payload.is_empty() || payload.len() > MAX_PAYLOAD_LEN {
+            return Err(Error::Cose(CoseFault::PayloadLength { len: payload.len() }));
+        }
+        let signature = reader.bytes(Field::Signature)?;
+        let signature = <&[u8; SIGNATURE_LEN]>::try_from(signature)
+            .map_err(|_| Error::Cose(CoseFault::SignatureLength { len: signature.len() }))?;
+        reader.finish(Field::CoseSign1)?;
+        Ok(Self { payload, signature })
+    }
+
+    /// The bytes that the signature covers: `["Signature1", protected, h'', payload]` (RFC 9052 §4.4).
+    pub(crate) fn signed_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.payload.len().saturating_add(24));
+        out.extend_from_slice(b"\x84\x6aSignature1\x44");
+        out.extend_from_slice(PROTECTED_ES384);
+        out.push(0x40);
+        // decode() refused payloads of more than 16,384 bytes, so two bytes of length always do.
+        match u16::try_from(self.payload.len()).unwrap_or(u16::MAX).to_be_bytes() {
+            [0, len @ 0..=23] => out.push(0x40 | len),
+            [0, len] => out.extend_from_slice(&[0x58, len]),
+            [high, low] => out.extend_from_slice(&[0x59, high, low]),
+        }
+        out.extend_from_slice(self.payload);
+        out
+    }
+}

@@ -1,0 +1,114 @@
+//! Strict verification of AWS Nitro Enclaves attestation documents.
+//!
+//! An attestation document is a statement, signed by the Nitro hypervisor, about which image runs in an enclave, together
+//! with a public key, a nonce and other data that the enclave chose. This crate decides whether such a document is genuine
+//! ([`Verifier`]) and whether it is what you expect ([`Policy`]). It works for any enclave, reads no clock, opens no file
+//! and no socket, and has no unsafe code.
+//!
+//! ```no_run
+//! use ok2cry_attest_verify::{CheckTime, Error, Measurements, PCR_LEN, Policy, TrustAnchor, Verifier};
+//!
+//! /// Returns the enclave's public key, if it is an enclave that runs our release and answers our nonce.
+//! fn public_key(document: &[u8], release: [(u8, [u8; PCR_LEN]); 3], nonce: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+//!     let verifier = Verifier::new(TrustAnchor::aws_nitro());
+//!     // PCR0, PCR1 and PCR2 as `nitro-cli build-enclave` prints them.
+//!     let policy = Policy::new([Measurements::new(release)?])?.max_age_ms(5 * 60 * 1000).nonce(nonce);
+//!
+//!     let now = CheckTime::system();
+//!     let document = policy.appraise(verifier.verify(document, &now)?, &now)?;
+//!     Ok(document.public_key().map(<[u8]>::to_vec))
+//! }
+//! # public_key(&[], [(0, [1; PCR_LEN]), (1, [1; PCR_LEN]), (2, [1; PCR_LEN])], b"").unwrap();
+//! ```
+//!
+//! # Manual
+//!
+//! **Two questions, two types.** [`Verifier::verify`] answers "did a Nitro module sign this, validly now?" and returns a
+//! [`VerifiedDocument`]. [`Policy::appraise`] answers "is it the enclave that I want, about my request, recently?" and
+//! returns an [`AcceptedDocument`]. Neither type can be made in another way, and neither step can be skipped by what is in
+//! a document. Take an `AcceptedDocument` wherever your code depends on the verdict. A genuine document alone means little:
+//! everybody with an AWS account can get one for an image of their own.
+//!
+//! **Measurements are whole sets.** A release is a [`Measurements`]: PCR0 at least, best PCR0, 1 and 2 and, if the image is
+//! signed, PCR8. A policy of several releases accepts a document that matches one of them entirely; mixing PCR0 of one with
+//! PCR2 of another matches none. Sets that would let a debug enclave pass (zeros), or anything (empty), cannot be made.
+//!
+//! **Freshness is yours to ask for.** A document is valid as long as its certificates, about three hours. A nonce that you
+//! drew for this one request proves that the document is younger than the nonce; [`Policy::max_age_ms`] bounds its age by the
+//! clock.
+//!
+//! **Clocks.** Time is a parameter. Leaf certificates are seconds old when they are first used, so a client whose clock is
+//! slightly behind sees certificates of the future; [`CheckTime::leeway_ms`] forgives that and nothing else. All disagreements
+//! with the clock are [`Error::Clock`], apart from every other error, so that a program can say "check your clock".
+//! [`Verifier::verify_historical`] takes the document's own time and belongs in audits only.
+//!
+//! **Escapes are named so.** Everything that weakens a verdict has `insecure_` in its name:
+//! [`Verifier::insecure_allow_debug`], [`Policy::insecure_without_pcrs`].
+//!
+//! **Errors.** [`Error`] says which field broke which rule; [`Error::code`] is stable. Show them freely: they contain nothing
+//! secret, and text from documents only in escaped form.
+//!
+//! # How known mistakes of verifiers are avoided
+//!
+//! | mistake | here |
+//! |---|---|
+//! | The COSE headers are not looked at: another `alg`, `crit`, an unprotected header that nobody signed | both headers have one allowed encoding |
+//! | Decoders that keep one of two equal keys, skip unknown ones, ignore trailing bytes | a decoder of our own refuses all three, at every level |
+//! | NitroTPM documents hang from the same root | the key `nitrotpm_pcrs` is an error of its own |
+//! | PCR0 is compared if it is there | PCR0, 1 and 2 must be there, [`Measurements`] must contain PCR0, an absent PCR differs |
+//! | Debug enclaves pass, because a policy was made from their zeros | zero in PCR0, 1 or 2 is refused in documents and in policies |
+//! | A leaf is taken for an issuer: the document is signed under a certificate that the leaf's key signed | every issuer must be a CA with keyCertSign within its pathLenConstraint, checked besides `rustls-webpki` |
+//! | The path builder picks what it likes from the bundle | the bundle is root first, every entry used, in order |
+//! | The root is not checked for validity, or the chain's end is found by its name | the root must equal the anchor byte for byte, and be valid |
+//! | Weak algorithms by agility | P-384 with SHA-384 is the only algorithm that is there |
+//! | A document replayed under a clock of its own choice | "now" comes from the caller; a timestamp must lie within its leaf's validity |
+//! | Memory or stack by claimed lengths and nesting | size first; lengths are compared with what is there; no recursion; nothing is skipped unseen |
+//!
+//! ECDSA signatures are malleable: whoever has a document can make a second, equally valid encoding of its signature. Do not
+//! use a hash of a document to recognise it.
+//!
+//! # Map
+//!
+//! | module | idea |
+//! |---|---|
+//! | `verifier` | the order of all checks, [`VerifiedDocument`] |
+//! | `policy`, `measurements` | appraisal |
+//! | `time` | [`CheckTime`], leeway |
+//! | `cose`, `document` | envelope and payload: [`decode`] |
+//! | `cbor`, `der` | the two strict readers |
+//! | `x509` | one certificate by itself |
+//! | `chain` | the certificates together: order, roles, validity, path |
+//! | `anchor` | [`TrustAnchor`], AWS's root |
+//! | `crypto` | the seam to ECDSA P-384 |
+//! | `error` | every reason with its code |
+//!
+//! The checklist with sources, constants and the test for each rule is `docs/attestation.md`.
+
+#![forbid(unsafe_code)]
+
+mod anchor;
+mod cbor;
+mod chain;
+mod cose;
+mod crypto;
+mod der;
+mod document;
+mod error;
+mod measurements;
+mod policy;
+mod time;
+mod verifier;
+mod x509;
+
+pub use self::anchor::TrustAnchor;
+pub use self::cose::MAX_DOCUMENT_LEN;
+pub use self::document::{MAX_CABUNDLE_LEN, PCR_COUNT, PCR_LEN, Pcrs, UnverifiedDocument, decode};
+pub use self::error::{
+    AnchorFault, AppraisalFault, CborFault, CertificateAt, CertificateFault, ChainFault, ClockFault,
+    CoseFault, DocumentFault, Error, Field, MeasurementsFault, PayloadFault,
+};
+pub use self::measurements::Measurements;
+pub use self::policy::{AcceptedDocument, Policy};
+pub use self::time::{CheckTime, DEFAULT_LEEWAY_MS};
+pub use self::verifier::{VerifiedDocument, Verifier};
+pub use self::x509::Certificate;

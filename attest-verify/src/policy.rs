@@ -1,0 +1,145 @@
+//! Appraisal: is this genuine document from an enclave that the caller wants to talk to, now, and about this?
+
+use std::ops::Deref;
+
+use crate::error::{AppraisalFault, ClockFault, Error, MeasurementsFault};
+use crate::measurements::Measurements;
+use crate::time::CheckTime;
+use crate::verifier::{VerifiedDocument, not_from_future};
+
+/// What a caller expects of a document, apart from its being genuine.
+///
+/// A policy without reference values must be asked for by [`Policy::insecure_without_pcrs`]; an empty list is no policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// `None` is the escape; `Some` is never empty.
+    releases: Option<Vec<Measurements>>,
+    max_age_ms: Option<u64>,
+    nonce: Option<Vec<u8>>,
+    user_data: Option<Vec<u8>>,
+}
+
+impl Policy {
+    /// Accepts any of these releases. Each one's measurements match as one whole set: a document with PCR0 of one release
+    /// and PCR2 of another matches neither.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Measurements`] when there is no release.
+    pub fn new(releases: impl IntoIterator<Item = Measurements>) -> Result<Self, Error> {
+        let releases: Vec<_> = releases.into_iter().collect();
+        match releases.is_empty() {
+            true => Err(Error::Measurements(MeasurementsFault::NoRelease)),
+            false => Ok(Self::with(Some(releases))),
+        }
+    }
+
+    /// Accepts any image that anybody runs in any enclave.
+    ///
+    /// Insecure: it proves that *some* enclave answered, which whoever holds an AWS account can arrange.
+    #[must_use]
+    pub fn insecure_without_pcrs() -> Self {
+        Self::with(None)
+    }
+
+    /// Accepts documents of at most this age, in milliseconds. Without it a leaf certificate's three hours are the limit.
+    #[must_use]
+    pub fn max_age_ms(mut self, max_age_ms: u64) -> Self {
+        self.max_age_ms = Some(max_age_ms);
+        self
+    }
+
+    /// Accepts documents with exactly this nonce.
+    #[must_use]
+    pub fn nonce(mut self, nonce: impl Into<Vec<u8>>) -> Self {
+        self.nonce = Some(nonce.into());
+        self
+    }
+
+    /// Accepts documents with exactly this user data.
+    #[must_use]
+    pub fn user_data(mut self, user_data: impl Into<Vec<u8>>) -> Self {
+        self.user_data = Some(user_data.into());
+        self
+    }
+
+    /// Compares a verified document with what is expected. `time` should be what the document was verified at; one that
+    /// was verified historically and is to be judged as of then takes [`CheckTime::exactly`] its own timestamp.
+    ///
+    /// # Errors
+    ///
+    /// The first difference, in this order: timestamp and age ([`Error::Clock`]), PCRs, nonce, user data
+    /// ([`Error::Appraisal`]).
+    pub fn appraise<'a>(
+        &self,
+        document: VerifiedDocument<'a>,
+        time: &CheckTime,
+    ) -> Result<AcceptedDocument<'a>, Error> {
+        self.check_age(document.timestamp_ms(), time)?;
+        let release = self.matching_release(&document)?;
+        if self.nonce.is_some() && self.nonce.as_deref() != document.nonce() {
+            return Err(Error::Appraisal(AppraisalFault::Nonce));
+        }
+        if self.user_data.is_some() && self.user_data.as_deref() != document.user_data() {
+            return Err(Error::Appraisal(AppraisalFault::UserData));
+        }
+        Ok(AcceptedDocument { document, release })
+    }
+
+    fn with(releases: Option<Vec<Measurements>>) -> Self {
+        Self { releases, max_age_ms: None, nonce: None, user_data: None }
+    }
+
+    fn check_age(&self, timestamp_ms: u64, time: &CheckTime) -> Result<(), Error> {
+        not_from_future(timestamp_ms, time)?;
+        // A timestamp within the leeway has no age yet.
+        let age_ms = time.now_ms.saturating_sub(timestamp_ms);
+        match self.max_age_ms {
+            Some(max_age_ms) if age_ms > max_age_ms => {
+                Err(Error::Clock(ClockFault::TooOld { age_ms, max_age_ms }))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn matching_release(&self, document: &VerifiedDocument<'_>) -> Result<Option<usize>, Error> {
+        let Some(releases) = &self.releases else { return Ok(None) };
+        let differing: Vec<_> = releases.iter().map(|release| release.differing(document.pcrs())).collect();
+        match differing.iter().position(Vec::is_empty) {
+            Some(index) => Ok(Some(index)),
+            None => {
+                let differing = differing.into_iter().min_by_key(Vec::len).unwrap_or_default();
+                Err(Error::Appraisal(AppraisalFault::Pcrs { differing }))
+            }
+        }
+    }
+}
+
+/// A verified document that a [`Policy`] accepted. There is no other way to make one.
+#[derive(Clone, Debug)]
+pub struct AcceptedDocument<'a> {
+    document: VerifiedDocument<'a>,
+    release: Option<usize>,
+}
+
+impl<'a> AcceptedDocument<'a> {
+    /// Which of the policy's releases matched, counted from 0; `None` under [`Policy::insecure_without_pcrs`].
+    #[must_use]
+    pub fn release(&self) -> Option<usize> {
+        self.release
+    }
+
+    /// The document itself.
+    #[must_use]
+    pub fn into_document(self) -> VerifiedDocument<'a> {
+        self.document
+    }
+}
+
+impl<'a> Deref for AcceptedDocument<'a> {
+    type Target = VerifiedDocument<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.document
+    }
+}

@@ -1,0 +1,239 @@
+//! Clocks and policies: which genuine documents are accepted, when, and by whom.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod common;
+
+use common::{Enclave, LEAF_NOT_AFTER_MS, LEAF_NOT_BEFORE_MS, NOW_MS, TIMESTAMP_MS, cbor, pcr};
+use ok2cry_attest_verify::{
+    CheckTime, DEFAULT_LEEWAY_MS, Error, Measurements, Policy, VerifiedDocument, Verifier, decode,
+};
+
+#[test]
+fn a_clock_that_is_behind_within_leeway_accepts_a_fresh_document() {
+    assert_eq!(verdict_at(CheckTime::at(LEAF_NOT_BEFORE_MS)), Ok(()));
+    assert_eq!(verdict_at(CheckTime::at(TIMESTAMP_MS - DEFAULT_LEEWAY_MS)), Ok(()));
+    assert_eq!(
+        verdict_at(CheckTime::at(TIMESTAMP_MS - DEFAULT_LEEWAY_MS - 1)),
+        Err("document_from_future"),
+        "the leaf is within the leeway, the document is not"
+    );
+    assert_eq!(verdict_at(CheckTime::at(LEAF_NOT_BEFORE_MS - DEFAULT_LEEWAY_MS - 1)), Err("not_yet_valid"));
+    assert_eq!(verdict_at(CheckTime::exactly(LEAF_NOT_BEFORE_MS - 1)), Err("not_yet_valid"));
+    assert_eq!(verdict_at(CheckTime::exactly(LEAF_NOT_BEFORE_MS)), Err("document_from_future"));
+    assert_eq!(verdict_at(CheckTime::exactly(TIMESTAMP_MS)), Ok(()));
+    let years = CheckTime { now_ms: 0, leeway_ms: u64::MAX };
+    assert_eq!(verdict_at(years), Ok(()), "a leeway is the caller's word");
+}
+
+#[test]
+fn leeway_prolongs_nothing() {
+    for leeway_ms in [0, DEFAULT_LEEWAY_MS, u64::MAX] {
+        assert_eq!(verdict_at(CheckTime { now_ms: LEAF_NOT_AFTER_MS, leeway_ms }), Ok(()));
+        assert_eq!(verdict_at(CheckTime { now_ms: LEAF_NOT_AFTER_MS + 1, leeway_ms }), Err("expired"));
+        assert_eq!(verdict_at(CheckTime { now_ms: u64::MAX, leeway_ms }), Err("expired"));
+    }
+}
+
+#[test]
+fn history_is_judged_at_the_document_s_own_time() {
+    let enclave = Enclave::new();
+    let document = enclave.document();
+    let verifier = Verifier::new(enclave.anchor());
+    let years_later = CheckTime::at(NOW_MS + 10 * 365 * 86_400_000);
+    assert_eq!(verifier.verify(&document, &years_later).unwrap_err().code(), "expired");
+    let verified = verifier.verify_historical(&document).unwrap();
+    assert_eq!(verified.timestamp_ms(), TIMESTAMP_MS);
+    // The age is the policy's, and the policy knows what time it is.
+    let policy = Policy::insecure_without_pcrs().max_age_ms(1000);
+    assert_eq!(policy.appraise(verified.clone(), &years_later).unwrap_err().code(), "document_too_old");
+    assert!(policy.appraise(verified, &CheckTime::exactly(TIMESTAMP_MS)).is_ok());
+}
+
+#[test]
+fn documents_age() {
+    let age_ms = NOW_MS - TIMESTAMP_MS;
+    let policy = |max_age_ms| Policy::insecure_without_pcrs().max_age_ms(max_age_ms);
+    assert_eq!(appraise(&policy(age_ms)), Ok(None));
+    assert_eq!(appraise(&policy(age_ms - 1)), Err("document_too_old"));
+    assert_eq!(appraise(&policy(0)), Err("document_too_old"));
+    with_document(|document| {
+        let early = CheckTime::exactly(TIMESTAMP_MS - 1);
+        let error = policy(age_ms).appraise(document, &early).unwrap_err();
+        assert_eq!(error.code(), "document_from_future");
+    });
+}
+
+#[test]
+fn a_release_matches_as_one_whole_set() {
+    let ours = release([(0, pcr(0)), (1, pcr(1)), (2, pcr(2))]);
+    let other = release([(0, [1; 48]), (1, [1; 48]), (2, [1; 48])]);
+    // PCR0 and 1 of ours, PCR2 of the other, and the other way round.
+    let mixed = release([(0, pcr(0)), (1, pcr(1)), (2, [1; 48])]);
+    let mixed_too = release([(0, [1; 48]), (1, pcr(1)), (2, pcr(2))]);
+
+    assert_eq!(appraise(&Policy::new([ours.clone()]).unwrap()), Ok(Some(0)));
+    assert_eq!(appraise(&Policy::new([other.clone(), ours.clone()]).unwrap()), Ok(Some(1)));
+    assert_eq!(appraise(&Policy::new([other.clone()]).unwrap()), Err("pcr_mismatch"));
+    assert_eq!(appraise(&Policy::new([mixed, mixed_too, other]).unwrap()), Err("pcr_mismatch"));
+    // A PCR that the document does not have is no wildcard, nor is zero.
+    for missing in [[0; 48], [9; 48]] {
+        let policy = Policy::new([release([(0, pcr(0)), (31, missing)])]).unwrap();
+        assert_eq!(appraise(&policy), Err("pcr_mismatch"));
+    }
+    with_document(|document| {
+        let policy = Policy::new([release([(0, pcr(0)), (1, [1; 48]), (8, pcr(8))])]).unwrap();
+        let error = policy.appraise(document, &CheckTime::at(NOW_MS)).unwrap_err();
+        assert!(error.to_string().contains("PCR [1]"), "{error}");
+    });
+}
+
+#[test]
+fn measurements_that_would_accept_too_much_cannot_be_made() {
+    let code =
+        |pcrs: &[(u8, [u8; 48])]| Measurements::new(pcrs.iter().copied()).map_err(|error| error.code());
+    assert_eq!(code(&[]), Err("measurements_empty"));
+    assert_eq!(code(&[(1, [1; 48]), (2, [1; 48])]), Err("measurements_without_pcr0"));
+    assert_eq!(code(&[(0, [0; 48])]), Err("measurements_zero"));
+    assert_eq!(code(&[(0, [1; 48]), (2, [0; 48])]), Err("measurements_zero"));
+    assert_eq!(code(&[(0, [1; 48]), (32, [1; 48])]), Err("measurements_index"));
+    assert_eq!(code(&[(0, [1; 48]), (0, [1; 48])]), Err("measurements_duplicate"));
+    // PCR8 is zero in images that are not signed, and a release may say so.
+    assert!(code(&[(0, [1; 48]), (8, [0; 48])]).is_ok());
+    assert_eq!(Policy::new([]).unwrap_err().code(), "policy_without_release");
+}
+
+#[test]
+fn nonce_and_user_data_match_exactly() {
+    let policy = Policy::insecure_without_pcrs;
+    assert_eq!(appraise(&policy().nonce(*b"0123456789abcdef").user_data(*b"the user's data")), Ok(None));
+    assert_eq!(appraise(&policy().nonce(*b"0123456789abcde")), Err("nonce_mismatch"));
+    assert_eq!(appraise(&policy().nonce([])), Err("nonce_mismatch"));
+    assert_eq!(appraise(&policy().user_data(*b"the user's dat4")), Err("user_data_mismatch"));
+    let unset = Enclave::with(|e| {
+        e.set("nonce", cbor::NULL.to_vec());
+        e.remove("user_data");
+    });
+    assert_eq!(appraise_of(&unset, &policy().nonce([])), Err("nonce_mismatch"));
+    assert_eq!(appraise_of(&unset, &policy().user_data([])), Err("user_data_mismatch"));
+}
+
+#[test]
+fn optional_fields_are_unset_by_absence_and_by_null() {
+    for unset in [true, false] {
+        let enclave = Enclave::with(|e| {
+            for field in ["public_key", "user_data", "nonce"] {
+                if unset { e.remove(field) } else { e.set(field, cbor::NULL.to_vec()) }
+            }
+        });
+        let bytes = enclave.document();
+        let document = Verifier::new(enclave.anchor()).verify(&bytes, &CheckTime::at(NOW_MS)).unwrap();
+        assert_eq!((document.public_key(), document.user_data(), document.nonce()), (None, None, None));
+    }
+    let empty = Enclave::with(|e| {
+        for field in ["public_key", "user_data", "nonce"] {
+            e.set(field, cbor::bytes(&[]));
+        }
+    });
+    let bytes = empty.document();
+    let document = Verifier::new(empty.anchor()).verify(&bytes, &CheckTime::at(NOW_MS)).unwrap();
+    let set: Option<&[u8]> = Some(&[]);
+    assert_eq!((document.public_key(), document.user_data(), document.nonce()), (None, set, set));
+}
+
+#[test]
+fn fields_at_their_limits_are_accepted() {
+    let enclave = Enclave::with(|e| {
+        for field in ["public_key", "user_data", "nonce"] {
+            e.set(field, cbor::bytes(&[7; 1024]));
+        }
+        e.set_pcrs((0..32).map(|index| (index, vec![1; 48])));
+        e.prefix = vec![0xd2, 0x84];
+    });
+    let bytes = enclave.document();
+    let document = Verifier::new(enclave.anchor()).verify(&bytes, &CheckTime::at(NOW_MS)).unwrap();
+    assert_eq!(document.pcrs().iter().count(), 32);
+    assert_eq!(document.nonce().map(<[u8]>::len), Some(1024));
+}
+
+#[test]
+fn debug_documents_need_the_escape_and_match_no_release() {
+    let enclave = Enclave::with(|e| e.set_pcrs((0..16).map(|i| (i, vec![u8::from(i > 2); 48]))));
+    let bytes = enclave.document();
+    let verifier = Verifier::new(enclave.anchor());
+    assert_eq!(verifier.verify_historical(&bytes).unwrap_err().code(), "debug_mode");
+    let document = verifier.insecure_allow_debug().verify_historical(&bytes).unwrap();
+    assert!(document.is_debug());
+    let policy = Policy::new([release([(0, pcr(0))])]).unwrap();
+    assert_eq!(policy.appraise(document, &CheckTime::at(NOW_MS)).unwrap_err().code(), "pcr_mismatch");
+}
+
+#[test]
+fn an_accepted_document_tells_what_was_verified() {
+    with_document(|document| {
+        let accepted = Policy::insecure_without_pcrs().appraise(document, &CheckTime::at(NOW_MS)).unwrap();
+        assert_eq!(accepted.module_id(), "i-0123-enc0123");
+        assert_eq!(accepted.pcr(4), Some(&pcr(4)));
+        assert_eq!(accepted.pcr(16), None);
+        assert_eq!(accepted.pcr(255), None);
+        let names: Vec<_> = accepted.chain().filter_map(|certificate| certificate.common_name()).collect();
+        assert_eq!(names, ["root", "regional", "zonal", "instance", "i-0123-enc0123.test-1.aws"]);
+        assert_eq!(accepted.leaf().subject(), "CN=i-0123-enc0123.test-1.aws");
+        assert_eq!(accepted.leaf().not_before_ms(), LEAF_NOT_BEFORE_MS);
+        assert_eq!(accepted.leaf().not_after_ms(), LEAF_NOT_AFTER_MS);
+    });
+}
+
+#[test]
+fn decoding_alone_reads_the_same_fields() {
+    let bytes = Enclave::with(|e| e.on_signature = |s| s.fill(1)).document();
+    let document = decode(&bytes).unwrap();
+    assert_eq!(document.module_id(), "i-0123-enc0123");
+    assert_eq!(document.timestamp_ms(), TIMESTAMP_MS);
+    assert_eq!(document.nonce(), Some(&b"0123456789abcdef"[..]));
+    assert_eq!(document.cabundle().len(), 4);
+}
+
+/// Other people's decoders read the test signer's documents as this crate does.
+#[test]
+fn the_test_signer_speaks_cose() {
+    use coset::CborSerializable;
+    let bytes = Enclave::new().document();
+    let sign1 = coset::CoseSign1::from_slice(&bytes).unwrap();
+    assert_eq!(sign1.protected.header.alg, Some(coset::Algorithm::Assigned(coset::iana::Algorithm::ES384)));
+    sign1
+        .verify_signature(b"", |signature, message| {
+            use p384::ecdsa::signature::Verifier;
+            let signature = p384::ecdsa::Signature::from_slice(signature).unwrap();
+            common::key(common::LEAF).verifying_key().verify(message, &signature)
+        })
+        .unwrap();
+    let payload: ciborium::Value = ciborium::from_reader(sign1.payload.as_deref().unwrap()).unwrap();
+    assert_eq!(payload.as_map().unwrap().len(), 9);
+}
+
+fn verdict_at(time: CheckTime) -> Result<(), &'static str> {
+    let enclave = Enclave::new();
+    let bytes = enclave.document();
+    Verifier::new(enclave.anchor()).verify(&bytes, &time).map(|_| ()).map_err(|error| error.code())
+}
+
+fn appraise(policy: &Policy) -> Result<Option<usize>, &'static str> {
+    appraise_of(&Enclave::new(), policy)
+}
+
+fn appraise_of(enclave: &Enclave, policy: &Policy) -> Result<Option<usize>, &'static str> {
+    let bytes = enclave.document();
+    let time = CheckTime::at(NOW_MS);
+    let document = Verifier::new(enclave.anchor()).verify(&bytes, &time).unwrap();
+    policy.appraise(document, &time).map(|accepted| accepted.release()).map_err(|error: Error| error.code())
+}
+
+fn with_document(check: impl FnOnce(VerifiedDocument<'_>)) {
+    let enclave = Enclave::new();
+    let bytes = enclave.document();
+    check(Verifier::new(enclave.anchor()).verify(&bytes, &CheckTime::at(NOW_MS)).unwrap());
+}
+
+fn release(pcrs: impl IntoIterator<Item = (u8, [u8; 48])>) -> Measurements {
+    Measurements::new(pcrs).unwrap()
+}

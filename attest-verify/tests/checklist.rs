@@ -1,0 +1,34 @@
+//! `docs/attestation.md` names every code, and a test that exists for each.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+
+use std::path::Path;
+
+use ok2cry_attest_verify::Error;
+
+#[test]
+fn the_checklist_names_every_code_and_no_other() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("../docs/attestation.md")).unwrap();
+    let rows: Vec<Vec<&str>> = page
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`')).collect())
+        .collect();
+
+    let codes: Vec<_> = Error::all_codes().collect();
+    for code in &codes {
+        assert_eq!(rows.iter().filter(|row| row.first() == Some(code)).count(), 1, "{code}");
+    }
+    for row in &rows {
+        assert!(codes.contains(row.first().unwrap()), "{row:?}");
+    }
+
+    let sources: String = ["tests/hostile.rs", "tests/appraisal.rs", "tests/cli.rs"]
+        .map(|file| std::fs::read_to_string(root.join(file)).unwrap())
+        .concat();
+    for row in &rows {
+        let test = row.last().unwrap();
+        assert!(sources.contains(&format!("fn {test}()")), "{row:?}: there is no such test");
+        assert!(sources.contains(&format!("\"{}\"", row.first().unwrap())), "{row:?}: no test expects it");
+    }
+}

@@ -1,0 +1,224 @@
+//! The command line, as scripts see it: exit status, reason codes, JSON, input formats.
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+#![allow(clippy::indexing_slicing, reason = "JSON of the program under test")]
+
+mod common;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use base64ct::{Base64, Base64UrlUnpadded, Encoding};
+use common::{Enclave, cbor, pcr};
+
+const NOW: &str = "2026-01-15T12:00:00Z";
+
+/// A document, its root, and a folder that holds both.
+struct Setup {
+    folder: tempfile::TempDir,
+    document: Vec<u8>,
+}
+
+impl Setup {
+    fn new() -> Self {
+        Self::of(&Enclave::new())
+    }
+
+    fn of(enclave: &Enclave) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let document = enclave.document();
+        let base64 = Base64::encode_string(enclave.anchor().as_der());
+        let lines: Vec<_> = base64.as_bytes().chunks(64).map(|line| str::from_utf8(line).unwrap()).collect();
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"));
+        std::fs::write(folder.path().join("root.pem"), pem).unwrap();
+        std::fs::write(folder.path().join("document"), &document).unwrap();
+        Self { folder, document }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// `attest-verify document <file> --root root.pem <args>`
+    fn run(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_attest-verify"));
+        command
+            .arg("document")
+            .arg(self.path("document"))
+            .arg("--root")
+            .arg(self.path("root.pem"))
+            .args(args);
+        command.output().unwrap()
+    }
+
+    fn pipe(&self, input: &[u8]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_attest-verify"));
+        command.args(["document", "-", "--at", NOW, "--insecure-without-pcrs", "--root"]);
+        command
+            .arg(self.path("root.pem"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // The program may refuse before it has read everything.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        child.wait_with_output().unwrap()
+    }
+}
+
+#[test]
+fn accepts_what_is_expected() {
+    let args = ["--at", NOW, "--max-age", "5m", "--pcr", &expect(0), "--pcr", &expect(2)];
+    let output = Setup::new().run(&args);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("accepted\n"), "{text}");
+    for line in ["module     i-0123-enc0123", "region     test-1", "checked    PCR 0 2 as expected"] {
+        assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+    }
+    assert!(text.contains("PCR0       a0a0"), "{text}");
+    assert!(!text.contains('\x1b'), "colour without a terminal");
+}
+
+#[test]
+fn json_holds_the_verdict_and_the_document() {
+    let args = ["--at", NOW, "--pcr", &expect(0), "--nonce", &hex(b"0123456789abcdef"), "--json"];
+    let output = Setup::new().run(&args);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["verdict"], "accepted");
+    assert_eq!(json["reason"], serde_json::Value::Null);
+    assert_eq!(json["document"]["age_ms"], 5000);
+    assert_eq!(json["document"]["timestamp"], "2026-01-15T11:59:55Z");
+    assert_eq!(json["document"]["pcrs"]["1"], hex(&pcr(1)));
+    assert_eq!(json["document"]["nonce"], hex(b"0123456789abcdef"));
+    assert_eq!(json["document"]["chain"].as_array().unwrap().len(), 5);
+}
+
+#[test]
+fn refuses_with_the_code() {
+    let setup = Setup::new();
+    let mut wrong = expect(0);
+    wrong.pop();
+    wrong.push('1');
+    let cases: [(&str, Vec<&str>); 7] = [
+        ("pcr_mismatch", vec!["--at", NOW, "--pcr", &wrong]),
+        ("nonce_mismatch", vec!["--at", NOW, "--insecure-without-pcrs", "--nonce", "00"]),
+        ("user_data_mismatch", vec!["--at", NOW, "--insecure-without-pcrs", "--user-data", ""]),
+        ("document_too_old", vec!["--at", NOW, "--insecure-without-pcrs", "--max-age", "4s"]),
+        ("not_yet_valid", vec!["--at", "2025-01-15T12:00:00+01:00", "--insecure-without-pcrs"]),
+        ("expired", vec!["--at", "2026-01-15T15:00:01Z", "--insecure-without-pcrs"]),
+        ("expired", vec!["--insecure-without-pcrs"]),
+    ];
+    for (code, mut args) in cases {
+        let output = setup.run(&args);
+        assert_eq!(output.status.code(), Some(1), "{code}");
+        assert!(stderr(&output).starts_with(&format!("refused: {code}: ")), "{}", stderr(&output));
+        assert!(output.stdout.is_empty());
+
+        args.push("--json");
+        let output = setup.run(&args);
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&json["verdict"], &json["reason"]), (&"refused".into(), &code.into()));
+        assert!(json.get("document").is_none(), "a refused document is not shown");
+    }
+}
+
+#[test]
+fn trusts_aws_alone_unless_told_otherwise() {
+    let setup = Setup::new();
+    let output = Command::new(env!("CARGO_BIN_EXE_attest-verify"))
+        .arg("document")
+        .arg(setup.path("document"))
+        .args(["--at", "document", "--insecure-without-pcrs"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).starts_with("refused: root_not_trusted: "));
+}
+
+#[test]
+fn escapes_are_named_in_the_report() {
+    let debug = Enclave::with(|e| e.set_pcrs((0..16).map(|i| (i, vec![u8::from(i > 2); 48]))));
+    let setup = Setup::of(&debug);
+    let output = setup.run(&["--at", "document", "--insecure-without-pcrs"]);
+    assert!(stderr(&output).starts_with("refused: debug_mode: "));
+    let output = setup.run(&["--at", "document", "--insecure-without-pcrs", "--insecure-allow-debug"]);
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("accepted (a DEBUG enclave)\n"), "{text}");
+    for gap in ["--insecure-without-pcrs", "--insecure-allow-debug", "--at document"] {
+        assert!(
+            text.lines().any(|line| line.starts_with("UNCHECKED  ") && line.contains(gap)),
+            "{gap}\n{text}"
+        );
+    }
+}
+
+#[test]
+fn reads_raw_hex_and_base64() {
+    let setup = Setup::new();
+    let wrapped: Vec<_> = hex(&setup.document).into_bytes().chunks(64).map(<[u8]>::to_vec).collect();
+    for input in [
+        setup.document.clone(),
+        hex(&setup.document).into_bytes(),
+        hex(&setup.document).to_uppercase().into_bytes(),
+        wrapped.join(&b'\n'),
+        Base64::encode_string(&setup.document).into_bytes(),
+        format!("{}\n", Base64UrlUnpadded::encode_string(&setup.document)).into_bytes(),
+    ] {
+        let output = setup.pipe(&input);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    }
+    let output = setup.pipe(&vec![0x84; 1_000_000]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).starts_with("refused: document_too_large: "));
+}
+
+#[test]
+fn unusable_input_and_arguments_are_no_verdict() {
+    let setup = Setup::new();
+    let expect = expect(0);
+    for args in [
+        &["--at", NOW][..],
+        &["--at", NOW, "--pcr", &expect, "--insecure-without-pcrs"],
+        &["--at", NOW, "--pcr", "0=00"],
+        &["--at", NOW, "--pcr", "zero"],
+        &["--at", NOW, "--pcr", &expect, "--pcr", &expect],
+        &["--at", NOW, "--pcr", &format!("1={}", hex(&pcr(1)))],
+        &["--at", NOW, "--pcr", &format!("0={}", hex(&[0; 48]))],
+        &["--at", NOW, "--insecure-without-pcrs", "--nonce", "0"],
+        &["--at", NOW, "--insecure-without-pcrs", "--max-age", "-5m"],
+        &["--at", "yesterday", "--insecure-without-pcrs"],
+        &["--at", "document", "--insecure-without-pcrs", "--max-age", "5m"],
+        &["--insecure-without-pcrs", "--root", "/nonexistent"],
+    ] {
+        let output = setup.run(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
+        assert!(stderr(&output).starts_with("error: "), "{args:?}: {}", stderr(&output));
+    }
+    for input in [&b""[..], b"\n", b"this is no document!"] {
+        assert_eq!(setup.pipe(input).status.code(), Some(2));
+    }
+}
+
+#[test]
+fn nothing_of_a_document_reaches_the_terminal_as_control() {
+    let enclave = Enclave::with(|e| e.set("module_id", cbor::text("i-\x1b[2J\x07")));
+    let output = Setup::of(&enclave).run(&["--at", NOW, "--insecure-without-pcrs"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(!output.stdout.iter().any(|byte| byte.is_ascii_control() && *byte != b'\n'));
+}
+
+fn expect(index: u8) -> String {
+    format!("{index}={}", hex(&pcr(index)))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
