@@ -1,0 +1,190 @@
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Disposable public keys that are proven to live in an enclave: seal, open, read.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+pub(crate) struct Args {
+    /// Say refusals as JSON on stdout as well.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make or show a recipient's key.
+    Recipient(Recipient),
+    /// Fetch a key, verify it, and seal a message to it.
+    Seal(Seal),
+    /// Have a sealed message opened; with --recipient-key also read the reply.
+    Open(Open),
+    /// Read a reply that somebody else had opened.
+    Read(Read),
+    /// Ask what became of a key (advisory: nobody has signed the answer).
+    Status(OfKey),
+    /// End a key now.
+    Destroy(OfKey),
+    /// Check that an accepted enclave answers.
+    Attest(Attest),
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Recipient {
+    #[command(subcommand)]
+    pub(crate) command: RecipientCommand,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum RecipientCommand {
+    /// Make a key pair, write the private key (PKCS #8 PEM, readable by its owner) and print the public key.
+    New {
+        /// Where to write the private key. Nothing is overwritten.
+        file: PathBuf,
+    },
+    /// Print the public key of a private key.
+    Show {
+        /// The private key (PKCS #8 PEM, P-384).
+        file: PathBuf,
+    },
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Seal {
+    #[command(flatten)]
+    pub(crate) service: Service,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
+    /// What the key is for: one of the enclave's purposes.
+    #[arg(long)]
+    pub(crate) purpose: String,
+    /// How long the key lives: 500ms, 90s, 5m.
+    #[arg(long, default_value = "60s", value_parser = parse_duration_ms)]
+    pub(crate) ttl: u64,
+    /// Who reads it: the recipient's public key, base64url (as `ok2cry recipient` prints it).
+    #[arg(long, required_unless_present = "insecure_release_to_caller")]
+    pub(crate) recipient: Option<String>,
+    /// Let whoever calls open read the plaintext, the service included.
+    #[arg(long, conflicts_with = "recipient")]
+    pub(crate) insecure_release_to_caller: bool,
+    /// The context that the message belongs to, for example an order id. Anybody can read it.
+    #[arg(long, default_value = "")]
+    pub(crate) aad: String,
+    /// What to seal: a file, or - for standard input. Every byte counts, a final newline too.
+    #[arg(default_value = "-")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Open {
+    #[command(flatten)]
+    pub(crate) service: Service,
+    /// The sealed message, as `ok2cry seal` prints it; - for standard input.
+    pub(crate) message: PathBuf,
+    /// Read the reply with this private key. Without it the reply is printed, for `ok2cry read`.
+    #[arg(long)]
+    pub(crate) recipient_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Read {
+    /// The reply, as `ok2cry open` prints it; - for standard input.
+    pub(crate) reply: PathBuf,
+    /// The recipient's private key.
+    #[arg(long)]
+    pub(crate) recipient_key: PathBuf,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+}
+
+/// What makes a reply acceptable.
+#[derive(ClapArgs)]
+pub(crate) struct Reading {
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
+    /// What the key must have been for.
+    #[arg(long)]
+    pub(crate) purpose: Option<String>,
+    /// The context that the message must have been sealed with.
+    #[arg(long, default_value = "")]
+    pub(crate) aad: String,
+    /// Remember accepted replies in this file, and refuse to accept one again.
+    #[arg(long)]
+    pub(crate) seen: Option<PathBuf>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct OfKey {
+    #[command(flatten)]
+    pub(crate) service: Service,
+    /// The key's id, 32 characters.
+    pub(crate) key_id: String,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Attest {
+    #[command(flatten)]
+    pub(crate) service: Service,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Service {
+    /// The service, for example `https://keys.example.com`.
+    #[arg(long, env = "OK2CRY_URL")]
+    pub(crate) url: String,
+}
+
+/// Which enclaves are accepted. Without measurements, and without the escape, none is.
+#[derive(ClapArgs)]
+pub(crate) struct TrustArgs {
+    /// The root certificate (PEM); AWS's own if left out.
+    #[arg(long, env = "OK2CRY_ROOT")]
+    pub(crate) root: Option<PathBuf>,
+    /// A release's measurements, as nitro-cli prints them (JSON). May be repeated: any one must match whole.
+    #[arg(long, env = "OK2CRY_MEASUREMENTS", value_delimiter = ',')]
+    pub(crate) measurements: Vec<PathBuf>,
+    /// One PCR of one release, as N=HEX. All that are given must match.
+    #[arg(long)]
+    pub(crate) pcr: Vec<String>,
+    /// Accept any image that anybody runs: whoever can start an enclave can then read what is sealed.
+    #[arg(long)]
+    pub(crate) insecure_without_pcrs: bool,
+}
+
+fn parse_duration_ms(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text.strip_prefix(digits) {
+        Some("ms") => 1,
+        Some("s") => 1000,
+        Some("m") => 60_000,
+        _ => return Err("a time is a number with ms, s or m behind it".into()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "a time is a whole number with ms, s or m behind it")?;
+    number.checked_mul(unit).ok_or_else(|| "that is too long".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(parse_duration_ms("500ms"), Ok(500));
+        assert_eq!(parse_duration_ms("90s"), Ok(90_000));
+        assert_eq!(parse_duration_ms("5m"), Ok(300_000));
+        for bad in ["", "5", "m", "-5s", "5h", "1.5s", "99999999999999999999s", "999999999999999999m"] {
+            assert!(parse_duration_ms(bad).is_err(), "{bad}");
+        }
+    }
+}

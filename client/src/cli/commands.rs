@@ -1,0 +1,237 @@
+use crate::{
+    Failure,
+    args::{Attest, OfKey, Open, Read, Reading, Recipient, RecipientCommand, Seal, TrustArgs},
+    message::{MessageFile, read_input, read_text},
+};
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+use ok2cry_attest_verify::{CheckTime, Measurements, TrustAnchor};
+use ok2cry_client::{
+    Expected, KeyRequest, RecipientKey, Seen, Trust,
+    http::Client,
+    measurements::{from_nitro_cli_json, parse_pcr},
+};
+use ok2cry_protocol::{
+    Hash,
+    http::{OpenResponse, SealedBody},
+    ids::{KeyId, Nonce, Purpose},
+    rpc::KeyState,
+    suite::PublicKey,
+};
+use std::{
+    fs::{File, OpenOptions},
+    io::{BufRead as _, BufReader, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
+
+pub(crate) fn recipient(command: &Recipient) -> Result<(), Failure> {
+    let key = match &command.command {
+        RecipientCommand::New { file } => {
+            let key = RecipientKey::generate()?;
+            let pem = key.to_pem()?;
+            let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+            let written = opened.and_then(|mut f| f.write_all(pem.as_bytes()));
+            written.map_err(|e| unusable(file, &e))?;
+            key
+        }
+        RecipientCommand::Show { file } => RecipientKey::from_pem(&read_text(file)?)?,
+    };
+    println!("{}", Base64UrlUnpadded::encode_string(key.public_key().as_bytes()));
+    Ok(())
+}
+
+pub(crate) fn seal(command: &Seal) -> Result<(), Failure> {
+    let trust = trust(&command.trust)?;
+    let request = match &command.recipient {
+        Some(key) => KeyRequest::new(&command.purpose, command.ttl, &public_key(key)?)?,
+        None => KeyRequest::insecure_release_to_caller(&command.purpose, command.ttl)?,
+    };
+    let plaintext = read_input(&command.file)?;
+    let keys = Client::new(&command.service.url).issue(request, &trust, &CheckTime::system())?;
+    let key = keys.into_iter().next().ok_or_else(|| Failure::Unusable("no key came".into()))?;
+    let sealed = key.seal(&plaintext, command.aad.as_bytes(), &CheckTime::system())?;
+    print_json(&MessageFile::new(&sealed))
+}
+
+pub(crate) fn open(command: &Open) -> Result<(), Failure> {
+    // Whatever could stop the reading must be known before the key is used up.
+    let reader = match &command.recipient_key {
+        Some(path) => Some(Reader::new(path, &command.reading)?),
+        None => None,
+    };
+    let message: MessageFile = parse_json(&command.message)?;
+    let answer = Client::new(&command.service.url).open(&message.into_message()?)?;
+    match (answer, reader) {
+        (OpenResponse::Sealed(body), Some(reader)) => reader.read(&body),
+        (OpenResponse::Sealed(body), None) => print_json(&body),
+        (OpenResponse::Plaintext(plaintext), None) => print_bytes(&plaintext.0),
+        (OpenResponse::Plaintext(_), Some(_)) => Err(ok2cry_client::Error::ReleaseMode.into()),
+    }
+}
+
+pub(crate) fn read(command: &Read) -> Result<(), Failure> {
+    let reader = Reader::new(&command.recipient_key, &command.reading)?;
+    reader.read(&parse_json(&command.reply)?)
+}
+
+pub(crate) fn status(command: &OfKey) -> Result<(), Failure> {
+    print_state(Client::new(&command.service.url).state(key_id(&command.key_id)?)?);
+    Ok(())
+}
+
+pub(crate) fn destroy(command: &OfKey) -> Result<(), Failure> {
+    print_state(Client::new(&command.service.url).destroy(key_id(&command.key_id)?)?);
+    Ok(())
+}
+
+pub(crate) fn attest(command: &Attest) -> Result<(), Failure> {
+    let trust = trust(&command.trust)?;
+    let mut nonce = [0; 32];
+    getrandom::fill(&mut nonce).map_err(|_| Failure::Unusable("no randomness".into()))?;
+    let nonce = Nonce::new(nonce).map_err(ok2cry_client::Error::Record)?;
+    let body = Client::new(&command.service.url).attestation(&nonce)?;
+    let batch = trust.verify_statement(&nonce, &body, &CheckTime::system())?;
+    println!(
+        "an accepted enclave answers: instance {}, document of {} ms",
+        batch.instance(),
+        batch.timestamp_ms()
+    );
+    Ok(())
+}
+
+/// Reads replies for one recipient.
+struct Reader<'a> {
+    key: RecipientKey,
+    trust: Trust,
+    purpose: Purpose,
+    aad: &'a [u8],
+    seen: SeenFile<'a>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(key: &Path, reading: &'a Reading) -> Result<Self, Failure> {
+        let Some(purpose) = &reading.purpose else {
+            return Err(Failure::Unusable("say what the key must have been for: --purpose".into()));
+        };
+        Ok(Self {
+            key: RecipientKey::from_pem(&read_text(key)?)?,
+            trust: trust(&reading.trust)?,
+            purpose: Purpose::new(purpose).map_err(|e| Failure::Unusable(e.to_string()))?,
+            aad: reading.aad.as_bytes(),
+            seen: SeenFile { path: reading.seen.as_deref(), failed: None },
+        })
+    }
+
+    fn read(mut self, body: &SealedBody) -> Result<(), Failure> {
+        let expected = Expected { purpose: &self.purpose, aad: self.aad };
+        let opened = self.key.open(body, &expected, &self.trust, &CheckTime::system(), &mut self.seen);
+        if let Some(error) = self.seen.failed {
+            return Err(Failure::Unusable(error));
+        }
+        print_bytes(&opened?.plaintext)
+    }
+}
+
+/// Remembers accepted replies in a file of one hexadecimal hash a line. Never forgets: delete it once no reply of
+/// its time is accepted any more.
+struct SeenFile<'a> {
+    path: Option<&'a Path>,
+    failed: Option<String>,
+}
+
+impl Seen for SeenFile<'_> {
+    fn first_time(&mut self, descriptor: &Hash, _forget_at_ms: u64, _now_ms: u64) -> bool {
+        let Some(path) = self.path else { return true };
+        let line: String = descriptor.iter().map(|b| format!("{b:02x}")).collect();
+        match note_line(path, &line) {
+            Ok(new) => new,
+            Err(error) => {
+                self.failed = Some(format!("{}: {error}", path.display()));
+                false
+            }
+        }
+    }
+}
+
+/// Adds `line` to the file unless it is there. Answers whether it is new. The file is locked meanwhile, and the line
+/// is on disk before the answer.
+fn note_line(path: &Path, line: &str) -> std::io::Result<bool> {
+    let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+    file.lock()?;
+    for known in BufReader::new(File::try_clone(&file)?).lines() {
+        if known? == line {
+            return Ok(false);
+        }
+    }
+    writeln!(file, "{line}")?;
+    file.sync_data()?;
+    Ok(true)
+}
+
+fn trust(args: &TrustArgs) -> Result<Trust, Failure> {
+    let anchor = match &args.root {
+        None => TrustAnchor::aws_nitro(),
+        Some(path) => {
+            TrustAnchor::from_pem(&read_text(path)?).map_err(|e| Failure::Unusable(format!("--root: {e}")))?
+        }
+    };
+    let mut releases = Vec::new();
+    for path in &args.measurements {
+        let release = from_nitro_cli_json(&read_text(path)?);
+        releases.push(release.map_err(|e| Failure::Unusable(format!("{}: {e}", path.display())))?);
+    }
+    if !args.pcr.is_empty() {
+        let pcrs = args.pcr.iter().map(|text| parse_pcr_arg(text)).collect::<Result<Vec<_>, _>>()?;
+        releases.push(Measurements::new(pcrs).map_err(|e| Failure::Unusable(format!("--pcr: {e}")))?);
+    }
+    match (releases.is_empty(), args.insecure_without_pcrs) {
+        (false, false) => Ok(Trust::new(anchor, releases)?),
+        (true, true) => Ok(Trust::insecure_without_pcrs(anchor)),
+        (true, false) => Err(Failure::Unusable(
+            "say which enclaves are accepted: --measurements FILE or --pcr N=HEX (or --insecure-without-pcrs)".into(),
+        )),
+        (false, true) => {
+            Err(Failure::Unusable("--insecure-without-pcrs goes with neither --measurements nor --pcr".into()))
+        }
+    }
+}
+
+fn parse_pcr_arg(text: &str) -> Result<(u8, [u8; 48]), Failure> {
+    text.split_once('=')
+        .and_then(|(n, hex)| Some((n.parse().ok()?, parse_pcr(hex)?)))
+        .ok_or_else(|| Failure::Unusable(format!("--pcr {text:?} is not N=HEX with 96 hex digits")))
+}
+
+fn public_key(text: &str) -> Result<PublicKey, Failure> {
+    let bytes = Base64UrlUnpadded::decode_vec(text)
+        .map_err(|_| Failure::Unusable("--recipient is not base64url without padding".into()))?;
+    PublicKey::new(&bytes).map_err(|rule| Failure::Unusable(format!("--recipient {rule}")))
+}
+
+fn key_id(text: &str) -> Result<KeyId, Failure> {
+    KeyId::from_base64url(text).map_err(|e| Failure::Unusable(e.to_string()))
+}
+
+fn parse_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Failure> {
+    serde_json::from_slice(&read_input(path)?)
+        .map_err(|e| Failure::Unusable(format!("{}: {e}", path.display())))
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let json = serde_json::to_string(value).map_err(|e| Failure::Unusable(e.to_string()))?;
+    println!("{json}");
+    Ok(())
+}
+
+fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|e| Failure::Unusable(e.to_string()))
+}
+
+fn print_state(state: KeyState) {
+    println!("{}", state.as_str());
+}
+
+fn unusable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Unusable(format!("{}: {error}", path.display()))
+}
