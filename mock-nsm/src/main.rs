@@ -24,7 +24,7 @@ use tokio::{
 #[derive(Parser)]
 #[command(version)]
 struct Args {
-    /// Where the parent connects: unix:///path. An old socket there is replaced.
+    /// Where the parent connects: `unix:///path`. An old socket there is replaced.
     #[arg(long, env = "OK2CRY_ENCLAVE_DEV_LISTEN")]
     listen: String,
     /// The configuration (TOML); without it, one for the demo.

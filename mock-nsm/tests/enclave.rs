@@ -1,0 +1,330 @@
+//! The enclave on a Nitro Secure Module that fails, stalls, lies and jumps in time.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
+use ok2cry_attest_verify::{CheckTime, Measurements, TrustAnchor};
+use ok2cry_client::{KeyRequest, RecipientKey, SealedMessage, Trust};
+use ok2cry_enclave::{
+    clock::{KernelClock, ManualClock},
+    config::Config,
+    run::{Enclave, StartError},
+    service::Service,
+};
+use ok2cry_mock_nsm::{Answer as NsmAnswer, MockConfig, MockHandle, MockNsm, MockPki};
+use ok2cry_protocol::{
+    code::Code,
+    descriptor::ReleaseTo,
+    http::IssueResponse,
+    ids::{KeyId, Nonce, Purpose},
+    rpc::{Answer, Call, Health, Issue, Issued, KeyState, Open, Refusal},
+    suite::PublicKey,
+};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+const CONFIG: &str =
+    "max_ttl_ms = 300000\ncapacity = 1000\n[purposes.card-pin]\n[purposes.caller-demo]\ncaller = true\n";
+
+struct Bench {
+    service: Arc<Service>,
+    nsm: MockHandle,
+    trust: Trust,
+    recipient: RecipientKey,
+}
+
+fn now_ms() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+fn start(config: &str) -> Bench {
+    start_with(config, Arc::new(KernelClock))
+}
+
+fn start_with(config: &str, clock: Arc<dyn ok2cry_enclave::clock::BootClock>) -> Bench {
+    let pki = MockPki::generate(now_ms()).unwrap();
+    let anchor = TrustAnchor::from_der(pki.root_der()).unwrap();
+    let mock = MockConfig::default();
+    let release = Measurements::new(mock.measurements()).unwrap();
+    let nsm = MockNsm::new(pki, mock);
+    let handle = nsm.handle();
+    let enclave =
+        Enclave::start_with_clock(Config::from_toml(config).unwrap(), Box::new(nsm), clock).unwrap();
+    Bench {
+        service: enclave.service,
+        nsm: handle,
+        trust: Trust::new(anchor, [release]).unwrap(),
+        recipient: RecipientKey::generate().unwrap(),
+    }
+}
+
+impl Bench {
+    async fn try_issue(&self, ttl: u64) -> Result<Issued, Code> {
+        let issue = Issue {
+            nonce: Nonce::new([7; 32]).unwrap(),
+            purpose: Purpose::new("card-pin").unwrap(),
+            ttl,
+            release_to: ReleaseTo::Recipient(*self.recipient.public_key()),
+            count: 1,
+        };
+        match self.service.call(Call::Issue(issue)).await {
+            Ok(Answer::Issued(issued)) => Ok(issued),
+            Ok(other) => panic!("{other:?}"),
+            Err(Refusal { code, .. }) => Err(code),
+        }
+    }
+
+    /// Issues, verifies and seals as a client does.
+    async fn sealed(&self, ttl: u64) -> SealedMessage {
+        let request = KeyRequest::new("card-pin", ttl, self.recipient.public_key()).unwrap();
+        let body = request.body();
+        let issue = Issue {
+            nonce: Nonce::new(body.nonce.0).unwrap(),
+            purpose: Purpose::new("card-pin").unwrap(),
+            ttl,
+            release_to: ReleaseTo::Recipient(*self.recipient.public_key()),
+            count: 1,
+        };
+        let Ok(Answer::Issued(issued)) = self.service.call(Call::Issue(issue)).await else {
+            panic!("nothing issued");
+        };
+        let time = CheckTime::at(self.nsm.now_ms());
+        let keys = request.verify_response(&IssueResponse::from(issued), &self.trust, &time).unwrap();
+        keys.into_iter().next().unwrap().seal(b"1234", b"order 1", &time).unwrap()
+    }
+
+    async fn open(&self, message: &SealedMessage) -> Result<Answer, Code> {
+        let open = Open {
+            key_id: message.key_id,
+            enc: message.enc,
+            ciphertext: message.ciphertext.clone(),
+            aad: message.aad.clone(),
+        };
+        self.service.call(Call::Open(open)).await.map_err(|r| r.code)
+    }
+
+    async fn state(&self, id: KeyId) -> KeyState {
+        match self.service.call(Call::Status(id)).await {
+            Ok(Answer::State(state)) => state,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn health(&self) -> Health {
+        match self.service.call(Call::Health).await {
+            Ok(Answer::Health(health)) => health,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Makes the NSM tell the time now.
+    async fn take_document(&self) -> Result<Answer, Code> {
+        self.service.call(Call::Attest(Nonce::new([1; 16]).unwrap())).await.map_err(|r| r.code)
+    }
+}
+
+#[test]
+fn an_enclave_in_debug_mode_does_not_start() {
+    let pki = MockPki::generate(now_ms()).unwrap();
+    let nsm = MockNsm::new(pki, MockConfig::default().in_debug_mode());
+    let refused = Enclave::start(Config::from_toml(CONFIG).unwrap(), Box::new(nsm)).err();
+    assert!(matches!(refused, Some(StartError::Document(e)) if e.code() == "debug_mode"));
+}
+
+#[test]
+fn an_enclave_whose_nsm_lies_does_not_start() {
+    for answer in [NsmAnswer::Garbage, NsmAnswer::BrokenSignature, NsmAnswer::OtherRoot] {
+        let nsm = MockNsm::new(MockPki::generate(now_ms()).unwrap(), MockConfig::default());
+        nsm.handle().set_answer(answer);
+        let started = Enclave::start(Config::from_toml(CONFIG).unwrap(), Box::new(nsm));
+        assert!(matches!(started.err(), Some(StartError::Document(_))));
+    }
+}
+
+#[tokio::test]
+async fn a_failing_nsm_gives_no_keys_and_leaves_none() {
+    let b = start(CONFIG);
+    b.nsm.fail_next(1);
+    assert_eq!(b.try_issue(1000).await.unwrap_err(), Code::NsmUnavailable);
+    let health = b.health().await;
+    assert_eq!((health.live_keys, health.tombstones, health.nsm_failures), (0, 0, 1));
+    assert!(b.try_issue(1000).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_document_that_was_not_asked_for_is_not_passed_on() {
+    let b = start(CONFIG);
+    for answer in [NsmAnswer::Garbage, NsmAnswer::WrongUserData, NsmAnswer::WrongPublicKey] {
+        b.nsm.set_answer(answer);
+        assert_eq!(b.try_issue(1000).await.unwrap_err(), Code::NsmUnavailable, "{answer:?}");
+    }
+    b.nsm.clear_faults();
+    assert!(b.try_issue(1000).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hung_nsm_is_waited_for_with_patience_and_then_not() {
+    let b = start(CONFIG);
+    b.nsm.hang();
+    assert_eq!(b.try_issue(1000).await.unwrap_err(), Code::NsmUnavailable);
+    assert_eq!(b.health().await.live_keys, 0);
+    b.nsm.release();
+    tokio::time::resume();
+    assert!(b.try_issue(1000).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_waits_while_the_nsm_is_busy_shares_one_document() {
+    let b = Arc::new(start(CONFIG));
+    b.nsm.hang();
+    let issues: Vec<_> = (0..20)
+        .map(|_| {
+            let b = Arc::clone(&b);
+            tokio::spawn(async move { b.try_issue(60_000).await.unwrap() })
+        })
+        .collect();
+    // Keys are in the store before they are in the queue, without an await in between.
+    while b.health().await.live_keys < 20 {
+        tokio::task::yield_now().await;
+    }
+    b.nsm.release();
+    let mut documents = Vec::new();
+    for issue in issues {
+        documents.push(issue.await.unwrap().document);
+    }
+    documents.sort();
+    documents.dedup();
+    assert!(documents.len() <= 2, "{} documents for 20 keys", documents.len());
+    assert!(b.health().await.attested >= 20);
+}
+
+#[tokio::test]
+async fn keys_are_made_for_the_purposes_and_times_of_the_configuration_only() {
+    let b = start(CONFIG);
+    let issue = |purpose: &str, ttl, release_to| Issue {
+        nonce: Nonce::new([7; 32]).unwrap(),
+        purpose: Purpose::new(purpose).unwrap(),
+        ttl,
+        release_to,
+        count: 1,
+    };
+    let recipient = || ReleaseTo::Recipient(*b.recipient.public_key());
+    for (issue, code) in [
+        (issue("card-pan", 1000, recipient()), Code::PurposeUnknown),
+        (issue("card-pin", 0, recipient()), Code::TtlOutOfRange),
+        (issue("card-pin", 300_001, recipient()), Code::TtlOutOfRange),
+        (issue("card-pin", 1000, ReleaseTo::Caller), Code::CallerNotAllowed),
+    ] {
+        assert_eq!(b.service.call(Call::Issue(issue)).await.unwrap_err().code, code);
+    }
+    assert!(b.service.call(Call::Issue(issue("caller-demo", 1000, ReleaseTo::Caller))).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_full_store_says_when_there_will_be_room() {
+    let b = start(&CONFIG.replace("capacity = 1000", "capacity = 1"));
+    b.try_issue(60_000).await.unwrap();
+    let issue = Issue {
+        nonce: Nonce::new([7; 32]).unwrap(),
+        purpose: Purpose::new("card-pin").unwrap(),
+        ttl: 1000,
+        release_to: ReleaseTo::Recipient(*b.recipient.public_key()),
+        count: 1,
+    };
+    let refusal = b.service.call(Call::Issue(issue)).await.unwrap_err();
+    assert_eq!(refusal.code, Code::StoreFull);
+    assert!((1..=60_000).contains(&refusal.retry_after));
+}
+
+#[tokio::test]
+async fn without_a_recent_document_nothing_opens_and_the_key_lives_on() {
+    let clock = ManualClock::default();
+    let b = start_with(CONFIG, Arc::new(clock.clone()));
+    let message = b.sealed(60_000).await;
+    b.nsm.fail_always(true);
+    clock.advance(Duration::from_millis(2001));
+    assert_eq!(b.open(&message).await.unwrap_err(), Code::ClockUnsafe);
+    assert_eq!(b.state(message.key_id).await, KeyState::Live);
+    b.nsm.clear_faults();
+    b.take_document().await.unwrap();
+    assert!(matches!(b.open(&message).await, Ok(Answer::Sealed(_))));
+}
+
+#[tokio::test]
+async fn a_machine_that_was_paused_wakes_up_with_its_keys_expired() {
+    let b = start_with(CONFIG, Arc::new(ManualClock::default()));
+    let message = b.sealed(60_000).await;
+    // The enclave's own clock stood still; the hypervisor's did not.
+    b.nsm.set_time_offset_ms(60_000);
+    // The document tells the time although it is too far from the statement in it to be used for that.
+    assert_eq!(b.take_document().await.unwrap_err(), Code::ClockUnsafe);
+    assert_eq!(b.open(&message).await.unwrap_err(), Code::KeyExpired);
+    assert_eq!(b.state(message.key_id).await, KeyState::Expired);
+    assert!(b.try_issue(1000).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_key_expires_by_the_boot_clock_though_documents_stand_still() {
+    let clock = ManualClock::default();
+    let b = start_with(CONFIG, Arc::new(clock.clone()));
+    let message = b.sealed(4_000).await;
+    clock.advance(Duration::from_millis(4_000));
+    b.take_document().await.unwrap();
+    assert_eq!(b.open(&message).await.unwrap_err(), Code::KeyExpired);
+}
+
+#[tokio::test]
+async fn documents_that_go_back_in_time_stop_everything() {
+    let b = start(CONFIG);
+    let message = b.sealed(60_000).await;
+    b.nsm.set_timestamp_offset_ms(-3_600_000);
+    assert_eq!(b.take_document().await.unwrap_err(), Code::ClockUnsafe);
+    assert_eq!(b.open(&message).await.unwrap_err(), Code::ClockUnsafe);
+    assert_eq!(b.try_issue(1000).await.unwrap_err(), Code::ClockUnsafe);
+    assert_eq!(b.health().await.live_keys, 1, "only the key from before is left");
+}
+
+#[tokio::test]
+async fn one_recipient_has_one_context_and_each_reply_its_own_secret() {
+    let b = start(CONFIG);
+    let (first, second) = (b.sealed(60_000).await, b.sealed(60_000).await);
+    let (Ok(Answer::Sealed(first)), Ok(Answer::Sealed(second))) =
+        (b.open(&first).await, b.open(&second).await)
+    else {
+        panic!("nothing opened");
+    };
+    assert_eq!(first.context, second.context);
+    assert_ne!(first.reply, second.reply);
+}
+
+#[tokio::test]
+async fn recipients_beyond_the_limit_wait_and_their_keys_live_on() {
+    let b = start(&format!("max_reply_contexts = 1\n{CONFIG}"));
+    let message = b.sealed(60_000).await;
+    b.open(&message).await.unwrap();
+    let other = Bench { recipient: RecipientKey::generate().unwrap(), ..b };
+    let message = other.sealed(60_000).await;
+    assert_eq!(other.open(&message).await.unwrap_err(), Code::RepliesFull);
+    assert_eq!(other.state(message.key_id).await, KeyState::Live);
+}
+
+#[tokio::test]
+async fn failed_opens_are_counted_and_end_the_key_at_the_limit() {
+    let b = start(CONFIG);
+    let message = b.sealed(60_000).await;
+    let mut broken = message.clone();
+    broken.ciphertext[0] ^= 1;
+    for _ in 0..ok2cry_enclave::store::MAX_FAILED_OPENS {
+        assert_eq!(b.open(&broken).await.unwrap_err(), Code::OpenFailed);
+    }
+    assert_eq!(b.open(&message).await.unwrap_err(), Code::KeyDestroyed);
+}
+
+#[tokio::test]
+async fn an_encapsulated_key_that_is_the_keys_own_public_key_opens_nothing() {
+    let b = start(CONFIG);
+    let mut message = b.sealed(60_000).await;
+    message.enc = PublicKey::new(b.recipient.public_key().as_bytes()).unwrap();
+    assert_eq!(b.open(&message).await.unwrap_err(), Code::OpenFailed);
+}
