@@ -122,7 +122,7 @@ fn default_contexts() -> usize {
 }
 
 fn default_connections() -> usize {
-    64
+    16
 }
 
 fn default_port() -> u32 {

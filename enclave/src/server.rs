@@ -6,7 +6,7 @@
 use crate::service::Service;
 use ok2cry_protocol::{
     frame::{self, FrameError, FrameReader, MAX_REQUEST, MAX_WRITE},
-    rpc::{Request, Response},
+    rpc::{Call, Request, Response},
 };
 use std::{
     future::Future,
@@ -23,8 +23,8 @@ use tokio::{
 use tokio_vsock::VsockListener;
 use zeroize::Zeroizing;
 
-/// How many requests of one stream may be under way.
-const IN_FLIGHT: usize = 1024;
+/// How much may be under way on one stream, by the size of its responses, in KiB.
+const BUDGET_KIB: u32 = 16 * 1024;
 /// How long the rest of a frame that has begun may take.
 const STALL: Duration = Duration::from_secs(10);
 /// How long a write may take: a parent that does not read is let go.
@@ -63,7 +63,7 @@ pub async fn serve(
         };
         let service = Arc::clone(&service);
         tokio::spawn(async move {
-            if let Err(closed) = stream(&service, reader, writer).await {
+            if let Err(closed) = Box::pin(stream(&service, reader, writer)).await {
                 service.streams_closed.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(reason = closed.reason(), "stream closed");
             }
@@ -95,6 +95,7 @@ enum Closed {
     Frame(FrameError),
     Request,
     Stalled,
+    NotRead,
 }
 
 impl Closed {
@@ -103,18 +104,35 @@ impl Closed {
             Self::Frame(e) => e.reason(),
             Self::Request => "request_malformed",
             Self::Stalled => "frame_stalled",
+            Self::NotRead => "responses_not_read",
         }
     }
 }
 
+type Outbox = mpsc::Sender<Zeroizing<Vec<u8>>>;
+
 async fn stream(
     service: &Arc<Service>,
-    mut reader: impl AsyncRead + Unpin,
-    writer: impl AsyncWrite + Send + Unpin + 'static,
+    reader: impl AsyncRead + Unpin,
+    writer: impl AsyncWrite + Unpin,
 ) -> Result<(), Closed> {
-    let (responses, outbox) = mpsc::channel(IN_FLIGHT);
-    let writing = tokio::spawn(write_responses(writer, outbox));
-    let turns = Arc::new(Semaphore::new(IN_FLIGHT));
+    let (responses, outbox) = mpsc::channel(16);
+    let writing = write_responses(writer, outbox);
+    tokio::pin!(writing);
+    tokio::select! {
+        read = read_requests(service, reader, responses) => read?,
+        written = &mut writing => return written,
+    }
+    // The parent has said all that it will; what it asked is still to be answered.
+    writing.await
+}
+
+async fn read_requests(
+    service: &Arc<Service>,
+    mut reader: impl AsyncRead + Unpin,
+    responses: Outbox,
+) -> Result<(), Closed> {
+    let budget = Arc::new(Semaphore::new(BUDGET_KIB as usize));
     let mut frames = FrameReader::new(MAX_REQUEST);
     let mut buffer = vec![0; MAX_REQUEST].into_boxed_slice();
     loop {
@@ -122,7 +140,6 @@ async fn stream(
         let read = match timeout(STALL, reader.read(&mut buffer)).await {
             Ok(read) => read,
             Err(_) if begun => return Err(Closed::Stalled),
-            Err(_) if writing.is_finished() => return Ok(()),
             Err(_) => continue,
         };
         let arrived = match read.ok().and_then(|n| buffer.get(..n)) {
@@ -132,30 +149,44 @@ async fn stream(
         frames.push(arrived);
         while let Some(body) = frames.next_frame().map_err(Closed::Frame)? {
             let Request { id, call } = Request::decode(body).map_err(|_| Closed::Request)?;
-            let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return Ok(()) };
+            let cost = response_kib(&call);
+            let Ok(share) = Arc::clone(&budget).acquire_many_owned(cost).await else { return Ok(()) };
             let (service, responses) = (Arc::clone(service), responses.clone());
             // Not tied to the stream: an open that has begun goes on though its caller has gone, and its reply
             // is kept for the retry.
             tokio::spawn(async move {
                 let result = service.call(call).await;
                 drop(responses.send((Response { id, result }).encode()).await);
-                drop(turn);
+                drop(share);
             });
         }
+    }
+}
+
+/// How large the response to `call` can get, in KiB.
+fn response_kib(call: &Call) -> u32 {
+    const DOCUMENT: u32 = 13;
+    match call {
+        Call::Issue(issue) => DOCUMENT + issue.count.saturating_mul(2),
+        Call::Open(_) => DOCUMENT + 8,
+        Call::Attest(_) => DOCUMENT + 2,
+        Call::Status(_) | Call::Destroy(_) | Call::Health => 1,
     }
 }
 
 async fn write_responses(
     mut writer: impl AsyncWrite + Unpin,
     mut outbox: mpsc::Receiver<Zeroizing<Vec<u8>>>,
-) {
+) -> Result<(), Closed> {
     while let Some(body) = outbox.recv().await {
         let bytes = Zeroizing::new(frame::encode(&body));
         for piece in bytes.chunks(MAX_WRITE) {
             match timeout(WRITE, writer.write_all(piece)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(_)) | Err(_) => return,
+                Ok(Err(_)) => return Ok(()),
+                Err(_) => return Err(Closed::NotRead),
             }
         }
     }
+    Ok(())
 }

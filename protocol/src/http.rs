@@ -32,7 +32,7 @@ fn one() -> u32 {
 }
 
 /// Who reads what a key opens: `"caller"`, or a suite and a public key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum RecipientField {
     /// The text `"caller"`; any other text is refused.
@@ -192,6 +192,32 @@ pub fn inclusion(index: u64, path: &[Bytes]) -> Option<Inclusion> {
     Some(Inclusion { index, path })
 }
 
+// By hand, because serde's untagged enums cannot say which field of the recipient is wrong.
+impl<'de> Deserialize<'de> for RecipientField {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = RecipientField;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"caller\" or an object of suite and public_key")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<RecipientField, E> {
+                Ok(RecipientField::Named(text.to_owned()))
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<RecipientField, A::Error> {
+                let key = RecipientKey::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                Ok(RecipientField::Key(key))
+            }
+        }
+
+        d.deserialize_any(Visitor)
+    }
+}
+
 fn inclusion_fields(inclusion: &Inclusion) -> (u64, Vec<Bytes>) {
     (inclusion.index, inclusion.path.iter().map(|h| Bytes(h.to_vec())).collect())
 }
@@ -261,6 +287,17 @@ mod tests {
         assert!(refused(&good.replace("AAAA", "AAA=")).contains("base64url"));
         assert!(refused(&good.replace("5", "-5")).contains("invalid value"));
         assert!(refused(&format!("{good} x")).contains("trailing"));
+    }
+
+    #[test]
+    fn a_recipient_that_is_wrong_says_where() {
+        let key = r#"{"nonce":"AAAA","purpose":"p","ttl":5,"recipient":{"suite":[17,2,2],"public_key":"AAAA"}}"#;
+        let request: IssueRequest = serde_json::from_str(key).unwrap();
+        assert!(matches!(request.recipient, RecipientField::Key(RecipientKey { suite: [17, 2, 2], .. })));
+        assert!(refused(&key.replace("public_key\":\"AAAA", "public_key\":\"A+AA")).contains("base64url"));
+        assert!(refused(&key.replace("public_key", "key")).contains("unknown field `key`"));
+        assert!(refused(&key.replace("\"suite\":[17,2,2],", "")).contains("missing field `suite`"));
+        assert!(refused(&key.replace("[17,2,2]", "[17,2,2],\"suite\":[1,1,1]")).contains("duplicate field"));
     }
 
     #[test]

@@ -147,9 +147,9 @@ fn the_agenda_erases_expired_keys_and_says_when_to_come_again() {
 
 #[test]
 fn use_and_destruction_drop_the_private_key_at_once() {
-    for end in [(|b: &Bench, id| drop(b.open(id, T0, 1))) as fn(&Bench, KeyId), |b, id| {
-        drop(b.store.destroy(id, T0))
-    }] {
+    let open = |b: &Bench, id| assert!(b.open(id, T0, 1).is_ok());
+    let destroy = |b: &Bench, id| assert_eq!(b.store.destroy(id, T0), KeyState::Destroyed);
+    for end in [open as fn(&Bench, KeyId), destroy] {
         let mut b = bench();
         let id = b.issue(T0);
         let Ok(Found::Live(ticket)) = b.find(id, T0) else { panic!("not live") };

@@ -1,0 +1,153 @@
+//! `/v1/keys`: make, open, ask, destroy.
+//!
+//! Everything is checked here only so that the answer can name the field: the enclave checks it all again.
+
+use super::{
+    App,
+    extract::{Json, KeyPath, NoQuery},
+    problem::Problem,
+};
+use axum::{
+    body::{Body, Bytes},
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use ok2cry_protocol::{
+    MAX_AAD, MAX_CIPHERTEXT, MAX_COUNT,
+    code::Code,
+    descriptor::ReleaseTo,
+    http::{IssueRequest, IssueResponse, OpenRequest, OpenResponse, RecipientField, StateResponse},
+    ids::{KeyId, Nonce, Purpose},
+    rpc::{Answer, Call, Issue, KeyState, Open},
+    suite::{PublicKey, Suite},
+};
+use serde::Serialize;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// `POST /v1/keys`.
+///
+/// Answers 200 and not 201: a 201 would name what it made in `Location`, and a key's id must not be had before the
+/// document that proves it was verified.
+pub(super) async fn issue(
+    State(app): State<Arc<App>>,
+    _: NoQuery,
+    Json(body): Json<IssueRequest>,
+) -> Result<Response, Problem> {
+    match app.bridge.call(Call::Issue(checked_issue(body)?)).await? {
+        Answer::Issued(issued) => Ok(json(&IssueResponse::from(issued), 64 * 1024)),
+        _ => Err(Code::FrameInvalid.into()),
+    }
+}
+
+/// `POST /v1/keys/{id}/open`.
+pub(super) async fn open(
+    State(app): State<Arc<App>>,
+    KeyPath(key_id): KeyPath,
+    _: NoQuery,
+    Json(body): Json<OpenRequest>,
+) -> Result<Response, Problem> {
+    let answer = app.bridge.call(Call::Open(checked_open(key_id, body)?)).await?;
+    match OpenResponse::from_answer(answer) {
+        Some(response) => Ok(json(&response, 32 * 1024)),
+        None => Err(Code::FrameInvalid.into()),
+    }
+}
+
+/// `GET /v1/keys/{id}`.
+pub(super) async fn state(
+    State(app): State<Arc<App>>,
+    KeyPath(key_id): KeyPath,
+    _: NoQuery,
+) -> Result<Response, Problem> {
+    state_response(&app.bridge.call(Call::Status(key_id)).await?)
+}
+
+/// `DELETE /v1/keys/{id}`.
+pub(super) async fn destroy(
+    State(app): State<Arc<App>>,
+    KeyPath(key_id): KeyPath,
+    _: NoQuery,
+) -> Result<Response, Problem> {
+    state_response(&app.bridge.call(Call::Destroy(key_id)).await?)
+}
+
+fn state_response(answer: &Answer) -> Result<Response, Problem> {
+    match answer {
+        Answer::State(KeyState::Unknown) => Err(Code::UnknownKey.into()),
+        Answer::State(state) => Ok(json(&StateResponse::from(*state), 64)),
+        _ => Err(Code::FrameInvalid.into()),
+    }
+}
+
+fn checked_issue(body: IssueRequest) -> Result<Issue, Problem> {
+    let nonce = Nonce::new(body.nonce.0)
+        .map_err(|error| Problem::of_field(Code::NonceInvalid, "nonce", error.rule))?;
+    let purpose = Purpose::new(&body.purpose)
+        .map_err(|error| Problem::of_field(Code::PurposeInvalid, "purpose", error.rule))?;
+    if body.ttl == 0 {
+        let rule = "must be at least 1 millisecond";
+        return Err(Problem::of_field(Code::TtlOutOfRange, "ttl", rule));
+    }
+    let release_to = checked_recipient(body.recipient)?;
+    if !(1..=MAX_COUNT).contains(&body.count) {
+        let rule = format!("must be from 1 to {MAX_COUNT}");
+        return Err(Problem::of_field(Code::CountOutOfRange, "count", rule));
+    }
+    Ok(Issue { nonce, purpose, ttl: body.ttl, release_to, count: body.count })
+}
+
+fn checked_recipient(recipient: RecipientField) -> Result<ReleaseTo, Problem> {
+    match recipient {
+        RecipientField::Named(name) if name == "caller" => Ok(ReleaseTo::Caller),
+        RecipientField::Named(_) => {
+            let rule = "must be \"caller\" or an object of suite and public_key";
+            Err(Problem::of_field(Code::RecipientInvalid, "recipient", rule))
+        }
+        RecipientField::Key(key) => {
+            let [kem, kdf, aead] = key.suite;
+            Suite { kem, kdf, aead }
+                .check()
+                .map_err(|rule| Problem::of_field(Code::SuiteUnsupported, "recipient.suite", rule))?;
+            let key = PublicKey::new(&key.public_key.0)
+                .map_err(|rule| Problem::of_field(Code::RecipientKeyInvalid, "recipient.public_key", rule))?;
+            Ok(ReleaseTo::Recipient(key))
+        }
+    }
+}
+
+fn checked_open(key_id: KeyId, body: OpenRequest) -> Result<Open, Problem> {
+    let enc = PublicKey::new(&body.enc.0).map_err(|rule| Problem::of_field(Code::EncInvalid, "enc", rule))?;
+    let (ciphertext, aad) = (body.ciphertext.0, body.aad.0);
+    if !(16..=MAX_CIPHERTEXT).contains(&ciphertext.len()) {
+        let rule = format!("must have from 16 to {MAX_CIPHERTEXT} bytes");
+        return Err(Problem::of_field(Code::CiphertextInvalid, "ciphertext", rule));
+    }
+    if aad.len() > MAX_AAD {
+        let rule = format!("must not have more than {MAX_AAD} bytes");
+        return Err(Problem::of_field(Code::AadInvalid, "aad", rule));
+    }
+    Ok(Open { key_id, enc, ciphertext, aad })
+}
+
+/// A body that is overwritten once it was sent, because it may hold a caller's plaintext.
+///
+/// `capacity` bytes are enough for it in the common case; where it must grow, and in `caller` mode it never must,
+/// the outgrown buffer is not overwritten. Nor are hyper's write buffer and the kernel's.
+pub(super) fn json(body: &impl Serialize, capacity: usize) -> Response {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
+    if serde_json::to_writer(&mut *bytes, body).is_err() {
+        return Problem::from(Code::Internal).into_response();
+    }
+    let body = Body::from(Bytes::from_owner(Overwritten(bytes)));
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+struct Overwritten(Zeroizing<Vec<u8>>);
+
+impl AsRef<[u8]> for Overwritten {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}

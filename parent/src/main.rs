@@ -1,0 +1,72 @@
+//! `ok2cry-parent`: see `--help`.
+
+use ok2cry_parent::{
+    Config, ConfigError, Error, bind,
+    config::{LogFormat, LogLevel},
+    serve,
+};
+use std::{env, io::Write, process::ExitCode};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::{filter::LevelFilter, fmt};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let variables =
+        env::vars_os().map(|(n, v)| (n.to_string_lossy().into_owned(), v.to_string_lossy().into_owned()));
+    let config = match Config::load(env::args_os(), variables) {
+        Ok(config) => config,
+        // clap's exit: help and version are no errors, and a wrong flag is 2.
+        Err(ConfigError::Flags(error)) => error.exit(),
+        Err(error) => {
+            eprintln!("ok2cry-parent: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    log(&config);
+    match run(config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ok2cry-parent: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(config: Config) -> Result<(), Error> {
+    let system = |what| move |source| Error::System { what, source };
+    let mut terminate = signal(SignalKind::terminate()).map_err(system("a handler for SIGTERM"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(system("a handler for SIGINT"))?;
+    let listener = bind(config.listen).await?;
+    let address = listener.local_addr().map_err(system("the address of its own socket"))?;
+    // Tests and scripts wait for this line. A closed stdout is no reason not to serve.
+    let mut stdout = std::io::stdout();
+    let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
+    let enclave = config.enclave.to_string();
+    tracing::info!(%address, enclave, "listening");
+    serve(config, listener, async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+    .await
+}
+
+fn log(config: &Config) {
+    let level = match config.log_level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    };
+    let lines = fmt().with_max_level(level).with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => lines.with_ansi(false).init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+    // Where it happened and not what it said: a panic's message may hold what the code was working on.
+    std::panic::set_hook(Box::new(|panic| {
+        let location = panic.location().map(ToString::to_string);
+        tracing::error!(location, "something panicked");
+    }));
+}

@@ -1,0 +1,331 @@
+//! What callers send and what they get.
+
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that panics fails")]
+
+mod common;
+
+use axum::{body::Body, http::Request};
+use common::{Act, Enclave, b64, fitting, issue_body, key_id, open_body, point};
+use ok2cry_protocol::{
+    code::Code,
+    rpc::{Answer, KeyState, Plaintext, Refusal},
+};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn every_call_is_answered_in_its_own_kind() {
+    let enclave = Enclave::obliging();
+    let service = enclave.service();
+
+    let mut body = issue_body();
+    body["count"] = json!(3);
+    let issued = service.post("/v1/keys", body.to_string()).await;
+    assert_eq!(issued.status, 200);
+    let keys = issued.json()["keys"].as_array().unwrap().clone();
+    assert_eq!(keys.len(), 3);
+    assert_eq!(keys[2]["index"], 2);
+    assert_eq!(keys[2]["path"], json!([b64(&[3; 48]), b64(&[3; 48])]));
+    assert_eq!(keys[2]["descriptor"], b64(&[5; 300]));
+    assert_eq!(issued.json()["document"], b64(&[4; 4000]));
+    assert_eq!(issued.header("location"), "");
+
+    let opened = service.post(&format!("/v1/keys/{}/open", key_id()), open_body().to_string()).await;
+    assert_eq!((opened.status, &opened.json()["sealed"]["reply"]), (200, &json!(b64(&[6; 500]))));
+    assert_eq!(opened.json()["sealed"]["context"]["record"], b64(&[1; 99]));
+
+    let path = format!("/v1/keys/{}", key_id());
+    let state = service.get(&path).await;
+    assert_eq!((state.status, state.json()), (200, json!({ "state": "live" })));
+    let state = service.delete(&path).await;
+    assert_eq!((state.status, state.json()), (200, json!({ "state": "destroyed" })));
+
+    let attested = service.get(&format!("/v1/attestation?nonce={}", b64(&[1; 64]))).await;
+    assert_eq!((attested.status, &attested.json()["record"]), (200, &json!(b64(&[1; 99]))));
+
+    for response in [issued, opened, state, attested] {
+        assert_eq!(response.header("content-type"), "application/json");
+        assert_eq!(response.header("cache-control"), "no-store");
+        assert_eq!(response.header("x-content-type-options"), "nosniff");
+        assert_eq!(response.header("x-request-id").len(), 16);
+    }
+}
+
+#[tokio::test]
+async fn caller_mode_hands_the_plaintext_through() {
+    let enclave = Enclave::start(|_| {
+        Act::Say(Ok(Answer::Plaintext(Plaintext(zeroize::Zeroizing::new(b"1234".to_vec())))))
+    });
+    let opened =
+        enclave.service().post(&format!("/v1/keys/{}/open", key_id()), open_body().to_string()).await;
+    assert_eq!((opened.status, opened.json()), (200, json!({ "plaintext": "MTIzNA" })));
+    assert_eq!(opened.header("cache-control"), "no-store");
+}
+
+#[tokio::test]
+async fn a_key_that_is_unknown_is_a_problem_and_one_that_ended_is_not() {
+    for state in [KeyState::Used, KeyState::Expired, KeyState::Destroyed, KeyState::Unknown] {
+        let enclave = Enclave::start(move |_| Act::Say(Ok(Answer::State(state))));
+        let (service, path) = (enclave.service(), format!("/v1/keys/{}", key_id()));
+        for answered in [service.get(&path).await, service.delete(&path).await] {
+            if state == KeyState::Unknown {
+                assert_eq!(answered.code(), "unknown_key");
+            } else {
+                assert_eq!((answered.status, answered.json()), (200, json!({ "state": state.as_str() })));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_enclaves_refusals_pass_with_code_detail_status_and_retry_after() {
+    for code in Code::ALL {
+        let refusal = Refusal::with_detail(*code, "what the enclave said").retry_after(1001);
+        let enclave = Enclave::start(move |_| Act::Say(Err(refusal.clone())));
+        let answered = enclave.service().get(&format!("/v1/keys/{}", key_id())).await;
+        assert_eq!(answered.code(), code.as_str());
+        assert_eq!(answered.detail(), "what the enclave said");
+        assert_eq!(answered.header("retry-after"), "2");
+        assert_eq!(answered.header("cache-control"), "no-store");
+    }
+}
+
+#[tokio::test]
+async fn bad_input_to_issue_is_refused_with_the_field_and_the_rule() {
+    let enclave = Enclave::obliging();
+    let service = enclave.service();
+    let off_curve = b64(&[&[4][..], &[1; 96]].concat());
+    let identity = b64(&[0]);
+    let with = |field: &str, value: Value| {
+        let mut body = issue_body();
+        body[field] = value;
+        body.to_string()
+    };
+    let recipient = |suite: Value, key: &str| with("recipient", json!({ "suite": suite, "public_key": key }));
+    let good = issue_body().to_string();
+    let without = |field: &str| {
+        let mut body = issue_body();
+        body.as_object_mut().unwrap().remove(field);
+        body.to_string()
+    };
+    for (body, code, detail) in [
+        (String::new(), "body_invalid", "body: is not JSON"),
+        (good[..good.len() - 1].to_owned(), "body_invalid", "body: is not JSON"),
+        (format!("{good}x"), "body_invalid", "body: is not JSON"),
+        (format!("[{good}]"), "body_invalid", "body: must be a JSON object"),
+        (with("color", json!(1)), "body_invalid", "body: holds unknown field color"),
+        (without("nonce"), "body_invalid", "body: lacks field nonce"),
+        (without("recipient"), "body_invalid", "body: lacks field recipient"),
+        (good.replacen('{', "{\"ttl\":1,", 1), "body_invalid", "body: holds field ttl twice"),
+        (with("nonce", json!("AA==")), "body_invalid", "nonce: is not base64url"),
+        (with("nonce", json!("++++")), "body_invalid", "nonce: is not base64url"),
+        (with("nonce", json!(7)), "body_invalid", "nonce: must be a string"),
+        (with("nonce", json!(b64(&[0; 15]))), "nonce_invalid", "nonce: must have a length from 16 to 64"),
+        (with("nonce", json!(b64(&[0; 65]))), "nonce_invalid", "nonce: must have a length from 16 to 64"),
+        (with("purpose", json!("Card PIN")), "purpose_invalid", "purpose: may hold"),
+        (with("purpose", json!("")), "purpose_invalid", "purpose: must have a length"),
+        (with("ttl", json!(0)), "ttl_out_of_range", "ttl: must be at least 1"),
+        (with("ttl", json!(-1)), "ttl_out_of_range", "ttl: must be an integer"),
+        (with("ttl", json!("60000")), "body_invalid", "ttl: must be an integer"),
+        (with("count", json!(0)), "count_out_of_range", "count: must be from 1 to 100"),
+        (with("count", json!(101)), "count_out_of_range", "count: must be from 1 to 100"),
+        (with("count", json!(4_294_967_296u64)), "count_out_of_range", "count: must be an integer"),
+        (with("recipient", json!("anyone")), "recipient_invalid", "recipient: must be \"caller\""),
+        (with("recipient", json!(null)), "recipient_invalid", "recipient: must be \"caller\""),
+        (with("recipient", json!([[17, 2, 2], "AA"])), "recipient_invalid", "recipient: must be \"caller\""),
+        (with("recipient", json!({ "suite": [17, 2, 2] })), "recipient_invalid", "recipient: lacks field"),
+        (recipient(json!([17, 2]), &point()), "recipient_invalid", "recipient.suite: must be"),
+        (recipient(json!([16, 1, 1]), &point()), "suite_unsupported", "recipient.suite: is not"),
+        (recipient(json!([17, 2, 2]), "A+A"), "body_invalid", "recipient.public_key: is not base64url"),
+        (
+            recipient(json!([17, 2, 2]), &off_curve),
+            "recipient_key_invalid",
+            "recipient.public_key: is not an",
+        ),
+        (recipient(json!([17, 2, 2]), &identity), "recipient_key_invalid", "recipient.public_key: must have"),
+    ] {
+        let answered = service.post("/v1/keys", body.clone()).await;
+        assert_eq!(answered.code(), code, "{body}");
+        assert!(answered.detail().starts_with(detail), "{body}: {}", answered.detail());
+        assert_eq!(answered.header("cache-control"), "no-store");
+    }
+    assert_eq!(service.post("/v1/keys", good).await.status, 200);
+    assert_eq!(enclave.received(), 1, "what is refused here never reaches the enclave");
+}
+
+#[tokio::test]
+async fn bad_input_to_open_is_refused_with_the_field_and_the_rule() {
+    let enclave = Enclave::obliging();
+    let service = enclave.service();
+    let with = |field: &str, bytes: &[u8]| {
+        let mut body = open_body();
+        body[field] = json!(b64(bytes));
+        body.to_string()
+    };
+    let path = format!("/v1/keys/{}/open", key_id());
+    for (body, code, detail) in [
+        (with("enc", &[4; 97]), "enc_invalid", "enc: is not an uncompressed point"),
+        (with("enc", &[]), "enc_invalid", "enc: must have length 97"),
+        (with("ciphertext", &[0; 15]), "ciphertext_invalid", "ciphertext: must have from 16 to 4112"),
+        (with("ciphertext", &[0; 4113]), "ciphertext_invalid", "ciphertext: must have from 16 to 4112"),
+        (with("aad", &[0; 1025]), "aad_invalid", "aad: must not have more than 1024"),
+        (r#"{"enc":"AA","ciphertext":"AA"}"#.to_owned(), "body_invalid", "body: lacks field aad"),
+        (r#"{"aad":"A"}"#.to_owned(), "body_invalid", "aad: is not base64url"),
+    ] {
+        let answered = service.post(&path, body).await;
+        assert_eq!(answered.code(), code);
+        assert!(answered.detail().starts_with(detail), "{}", answered.detail());
+    }
+    for (id, rule) in [
+        ("short", "must have length 32"),
+        (&"+".repeat(32), "is not base64url"),
+        (&"%ff".repeat(11), "is not UTF-8"),
+        (&"A".repeat(33), "must have length 32"),
+    ] {
+        let path = format!("/v1/keys/{id}");
+        let open = service.post(&format!("{path}/open"), open_body().to_string()).await;
+        for answered in [open, service.get(&path).await, service.delete(&path).await] {
+            assert_eq!(answered.code(), "key_id_invalid");
+            assert!(answered.detail().starts_with(&format!("id: {rule}")), "{}", answered.detail());
+        }
+    }
+    let most = json!({ "enc": point(), "ciphertext": b64(&[0; 4112]), "aad": b64(&[0; 1024]) });
+    assert_eq!(service.post(&path, most.to_string()).await.status, 200);
+    assert_eq!(enclave.received(), 1);
+}
+
+#[tokio::test]
+async fn queries_are_exact() {
+    let enclave = Enclave::obliging();
+    let service = enclave.service();
+    let nonce = b64(&[1; 16]);
+    let key = format!("/v1/keys/{}", key_id());
+    for (path, code, detail) in [
+        ("/v1/attestation".to_owned(), "query_invalid", "nonce: is missing"),
+        ("/v1/attestation?".to_owned(), "query_invalid", "nonce: is missing"),
+        (format!("/v1/attestation?nonce={nonce}&nonce={nonce}"), "query_invalid", "nonce: is there twice"),
+        (format!("/v1/attestation?nonce={nonce}&x=1"), "query_invalid", "x: there is no such"),
+        (format!("/v1/attestation?nonce={nonce}&%00=1"), "query_invalid", "(unprintable): there is"),
+        ("/v1/attestation?nonce=A%2BAA".to_owned(), "query_invalid", "nonce: is not base64url"),
+        ("/v1/attestation?nonce=AAAA".to_owned(), "nonce_invalid", "nonce: must have a length"),
+        (format!("{key}?verbose=1"), "query_invalid", "verbose: there is no such"),
+    ] {
+        let answered = service.get(&path).await;
+        assert_eq!(answered.code(), code, "{path}");
+        assert!(answered.detail().starts_with(detail), "{path}: {}", answered.detail());
+    }
+    let answered = service.post("/v1/keys?ttl=5", issue_body().to_string()).await;
+    assert_eq!(answered.code(), "query_invalid");
+    assert_eq!(enclave.received(), 0);
+}
+
+#[tokio::test]
+async fn bodies_have_a_type_and_a_limit() {
+    let enclave = Enclave::obliging();
+    let service = enclave.service();
+    for kind in [None, Some("text/plain"), Some("application/jsonx"), Some("application/cbor")] {
+        let mut request = Request::post("/v1/keys");
+        if let Some(kind) = kind {
+            request = request.header("content-type", kind);
+        }
+        let answered = service.send(request.body(Body::from(issue_body().to_string())).unwrap()).await;
+        assert_eq!(answered.code(), "media_type_unsupported");
+    }
+    let request = Request::post("/v1/keys").header("content-type", "Application/JSON; charset=utf-8");
+    let answered = service.send(request.body(Body::from(issue_body().to_string())).unwrap()).await;
+    assert_eq!(answered.status, 200);
+
+    let padded = |n: usize| format!("{:n$}", issue_body().to_string());
+    assert_eq!(service.post("/v1/keys", padded(16 * 1024)).await.status, 200);
+    assert_eq!(service.post("/v1/keys", padded(16 * 1024 + 1)).await.code(), "body_too_large");
+}
+
+#[tokio::test]
+async fn unknown_routes_and_methods_are_problems_too() {
+    let enclave = Enclave::obliging();
+    let service = enclave.service();
+    for path in ["/", "/v1", "/v1/keys/", "/v1/keys/a/b", "/v2/keys", "/docs/", "//healthz"] {
+        let answered = service.get(path).await;
+        assert_eq!(answered.code(), "not_found", "{path}");
+        assert_eq!(answered.header("cache-control"), "no-store");
+    }
+    let answered = service.get("/v1/keys").await;
+    assert_eq!((answered.code(), answered.header("allow")), ("method_not_allowed".into(), "POST"));
+    let answered = service.post(&format!("/v1/keys/{}", key_id()), "{}").await;
+    assert_eq!((answered.code(), answered.header("allow")), ("method_not_allowed".into(), "GET,HEAD,DELETE"));
+}
+
+#[tokio::test]
+async fn browsers_of_listed_origins_may_call_and_no_others() {
+    let enclave = Enclave::obliging();
+    let preflight = || {
+        Request::options("/v1/keys")
+            .header("origin", "https://pay.example")
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "content-type")
+            .body(Body::empty())
+            .unwrap()
+    };
+    assert_eq!(enclave.service().send(preflight()).await.code(), "method_not_allowed");
+
+    let args = |origins: &str| {
+        [
+            "ok2cry-parent".to_owned(),
+            format!("--enclave={}", enclave.url()),
+            format!("--cors-allowed-origins={origins}"),
+        ]
+    };
+    for (origins, allowed) in
+        [("https://pay.example", "https://pay.example"), ("*", "*"), ("https://other.example", "")]
+    {
+        let config = ok2cry_parent::Config::load(args(origins), []).unwrap();
+        let service = common::Service::new(&config);
+        let answered = service.send(preflight()).await;
+        assert_eq!(answered.header("access-control-allow-origin"), allowed);
+        // A refusal that a page cannot read is a riddle: problems carry the header too.
+        let request = Request::post("/v1/keys").header("origin", "https://pay.example");
+        let answered = service.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answered.code(), "media_type_unsupported");
+        assert_eq!(answered.header("access-control-allow-origin"), allowed);
+    }
+}
+
+#[tokio::test]
+async fn operations_answer() {
+    let enclave = Enclave::obliging();
+    let service = enclave.service();
+    assert_eq!(service.get("/healthz?from=probe").await.json(), json!({ "status": "up" }));
+    assert_eq!(service.get("/readyz").await.json(), json!({ "status": "ready" }));
+    let metrics = service.get("/metrics").await;
+    assert!(metrics.header("content-type").starts_with("application/openmetrics-text"));
+    assert!(metrics.text.contains("ok2cry_parent_enclave_reported_live_keys 7"), "{}", metrics.text);
+    assert!(metrics.text.ends_with("# EOF\n"));
+    assert_eq!(service.get("/openapi.json").await.json()["openapi"], "3.1.0");
+    let page = service.get("/docs").await;
+    assert!(page.header("content-security-policy").starts_with("default-src 'none'; style-src 'sha256-"));
+    assert!(page.text.contains("/v1/keys/{id}/open"));
+}
+
+#[tokio::test]
+async fn health_does_not_need_the_enclave_and_readiness_does() {
+    let config = ok2cry_parent::Config::new("unix:///nothing/listens/here.sock".parse().unwrap());
+    let service = common::Service::new(&config);
+    assert_eq!(service.get("/healthz").await.status, 200);
+    let answered = service.get("/readyz").await;
+    assert_eq!((answered.code(), answered.header("retry-after")), ("enclave_unavailable".into(), "1"));
+}
+
+#[tokio::test]
+async fn no_label_holds_anything_that_a_caller_made_up() {
+    let enclave = Enclave::start(|call| Act::Say(Ok(fitting(call))));
+    let service = enclave.service();
+    let request = Request::builder().method("SECRETMETHOD").uri("/secret-path");
+    service.send(request.body(Body::empty()).unwrap()).await;
+    service.get(&format!("/v1/keys/{}", key_id())).await;
+    let metrics = service.get("/metrics").await.text;
+    assert!(!metrics.contains("SECRET") && !metrics.contains("secret-path") && !metrics.contains(&key_id()));
+    assert!(
+        metrics.contains("method=\"other\",route=\"unmatched\",status=\"404\",code=\"not_found\""),
+        "{metrics}"
+    );
+    assert!(metrics.contains("route=\"/v1/keys/{id}\",status=\"200\""));
+}

@@ -1,0 +1,274 @@
+//! Whatever the enclave's end of the stream does: a specific answer, and the next request works.
+
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that panics fails")]
+
+mod common;
+
+use common::{Act, Answered, Enclave, Service, fitting, issue_body, key_id, open_body, until};
+use ok2cry_protocol::{
+    frame::{self, MAX_RESPONSE},
+    rpc::{Answer, KeyState, Response},
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixListener,
+    sync::Semaphore,
+};
+
+async fn state(service: &Service) -> Answered {
+    service.get(&format!("/v1/keys/{}", key_id())).await
+}
+
+/// An enclave that does `first` once and behaves from then on.
+fn once(first: impl Fn() -> Act + Send + Sync + 'static) -> Enclave {
+    let done = AtomicBool::new(false);
+    Enclave::start(
+        move |call| {
+            if done.swap(true, Ordering::SeqCst) { Act::Say(Ok(fitting(call))) } else { first() }
+        },
+    )
+}
+
+/// One request that meets `first`, and one after it that must succeed.
+async fn meets(
+    first: impl Fn() -> Act + Send + Sync + 'static,
+    timeout: Duration,
+) -> (String, Service, Enclave) {
+    let enclave = once(first);
+    let mut config = enclave.config();
+    config.enclave_timeout = timeout;
+    let service = Service::new(&config);
+    let code = state(&service).await.code();
+    let next = state(&service).await;
+    assert_eq!(next.status, 200, "{}", next.text);
+    (code, service, enclave)
+}
+
+const LONG: Duration = Duration::from_secs(30);
+const SHORT: Duration = Duration::from_millis(700);
+
+fn closed(service: &Service, reason: &str) -> u64 {
+    service.metric(&format!("ok2cry_parent_enclave_streams_closed_total{{reason=\"{reason}\"}}"))
+}
+
+#[tokio::test]
+async fn broken_frames_close_the_stream_with_a_counted_reason() {
+    let too_long = u32::try_from(MAX_RESPONSE + 1).unwrap().to_be_bytes().to_vec();
+    let half = frame::encode(&[0; 100])[..50].to_vec();
+    for (reason, bytes) in [
+        ("frame_too_long", too_long),
+        ("frame_too_long", u32::MAX.to_be_bytes().to_vec()),
+        ("frame_empty", vec![0; 4]),
+        ("response_malformed", frame::encode(b"garbage")),
+        ("response_malformed", frame::encode(&[0xff; MAX_RESPONSE])),
+    ] {
+        let (code, service, enclave) = meets(move || Act::Bytes(bytes.clone()), LONG).await;
+        assert_eq!(code, "enclave_unavailable");
+        assert_eq!(closed(&service, reason), 1, "{reason}");
+        assert_eq!(enclave.accepted.load(Ordering::SeqCst), 2);
+        assert_eq!(enclave.received(), 2, "the request that failed was not sent again");
+    }
+    for (reason, bytes) in [("ended", Vec::new()), ("frame_truncated", half)] {
+        let (code, service, enclave) = meets(move || Act::BytesThenClose(bytes.clone()), LONG).await;
+        assert_eq!(code, "enclave_unavailable");
+        assert_eq!(closed(&service, reason), 1, "{reason}");
+        assert_eq!(enclave.received(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_may_have_been_carried_out_says_so() {
+    let enclave = once(|| Act::BytesThenClose(Vec::new()));
+    let service = enclave.service();
+    let answered = state(&service).await;
+    assert!(answered.detail().ends_with("the request may have been carried out"), "{}", answered.detail());
+}
+
+#[tokio::test]
+async fn silence_times_out_and_the_next_request_takes_a_fresh_stream() {
+    for bytes in [Vec::new(), frame::encode(&[0; 100])[..50].to_vec()] {
+        let (code, service, enclave) = meets(move || Act::Bytes(bytes.clone()), SHORT).await;
+        assert_eq!(code, "enclave_timeout");
+        assert_eq!(enclave.accepted.load(Ordering::SeqCst), 2);
+        until("the silent stream is closed", || closed(&service, "stalled") == 1).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_with_another_id_is_dropped_and_the_stream_goes_on() {
+    let (code, service, enclave) = meets(|| Act::SayTo(1 << 40, Answer::State(KeyState::Live)), SHORT).await;
+    assert_eq!(code, "enclave_timeout");
+    assert_eq!(service.metric("ok2cry_parent_enclave_unmatched_responses_total"), 1);
+    assert_eq!(enclave.accepted.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn an_answer_of_another_kind_is_nobodys_and_closes_the_stream() {
+    let (code, service, enclave) = meets(|| Act::Say(Ok(Answer::Health(Default::default()))), LONG).await;
+    assert_eq!(code, "frame_invalid");
+    assert_eq!(closed(&service, "response_wrong_kind"), 1);
+    assert_eq!(enclave.accepted.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_late_answer_is_counted_and_reaches_nobody() {
+    let held = Arc::new(Semaphore::new(0));
+    let (first, hold) = (AtomicBool::new(true), held.clone());
+    let enclave = Enclave::start(move |call| {
+        if first.swap(false, Ordering::SeqCst) {
+            Act::SayAfter(hold.clone(), Answer::State(KeyState::Used))
+        } else {
+            Act::Say(Ok(fitting(call)))
+        }
+    });
+    let mut config = enclave.config();
+    config.enclave_timeout = SHORT;
+    let service = Arc::new(Service::new(&config));
+    let slow = tokio::spawn({
+        let service = service.clone();
+        async move { state(&service).await.code() }
+    });
+    until("the slow request is there", || enclave.received() == 1).await;
+    // While the slow one waits the stream is alive, so it is kept.
+    assert_eq!(state(&service).await.json()["state"], "live");
+    assert_eq!(slow.await.unwrap(), "enclave_timeout");
+    held.add_permits(1);
+    let unmatched = || service.metric("ok2cry_parent_enclave_unmatched_responses_total") == 1;
+    until("the late answer is counted", unmatched).await;
+    assert_eq!(state(&service).await.json()["state"], "live");
+    assert_eq!(enclave.accepted.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn answers_in_any_order_reach_who_asked() {
+    let held = Arc::new(Semaphore::new(0));
+    let hold = held.clone();
+    let enclave = Enclave::start(move |call| match fitting(call) {
+        answer @ Answer::Issued(_) => Act::SayAfter(hold.clone(), answer),
+        answer => Act::Say(Ok(answer)),
+    });
+    let service = Arc::new(enclave.service());
+    let ask = |count: u32| {
+        let service = service.clone();
+        tokio::spawn(async move {
+            let mut body = issue_body();
+            body["count"] = count.into();
+            service.post("/v1/keys", body.to_string()).await.json()["keys"].as_array().unwrap().len()
+        })
+    };
+    let issues: Vec<_> = (1..=50).map(ask).collect();
+    until("all are under way", || enclave.received() == 50).await;
+    for _ in 0..50 {
+        let opened = service.post(&format!("/v1/keys/{}/open", key_id()), open_body().to_string()).await;
+        assert_eq!(opened.status, 200);
+    }
+    held.add_permits(50);
+    for (issue, count) in issues.into_iter().zip(1..) {
+        assert_eq!(issue.await.unwrap(), count);
+    }
+    assert_eq!(enclave.accepted.load(Ordering::SeqCst), 1);
+    assert_eq!(service.metric("ok2cry_parent_enclave_requests_in_flight"), 0);
+}
+
+#[tokio::test]
+async fn a_broken_stream_fails_what_is_under_way_on_it_and_nothing_else() {
+    let held = Arc::new(Semaphore::new(0));
+    let (hold, seen) = (held.clone(), AtomicUsize::new(0));
+    let enclave = Enclave::start(move |_| match seen.fetch_add(1, Ordering::SeqCst) {
+        // With two streams in turn: the third request shares its stream with the first.
+        2 => Act::BytesThenClose(Vec::new()),
+        _ => Act::SayAfter(hold.clone(), Answer::State(KeyState::Live)),
+    });
+    let mut config = enclave.config();
+    config.enclave_streams = 2;
+    let service = Arc::new(Service::new(&config));
+    until("both streams stand", || service.metric("ok2cry_parent_enclave_streams ") == 2).await;
+    let mut asked = Vec::new();
+    for n in 1..=3 {
+        let asking = service.clone();
+        asked.push(tokio::spawn(async move { state(&asking).await.status }));
+        until("it arrived", || enclave.received() >= n).await;
+    }
+    let third = asked.pop().unwrap().await.unwrap();
+    held.add_permits(2);
+    let second = asked.pop().unwrap().await.unwrap();
+    let first = asked.pop().unwrap().await.unwrap();
+    assert_eq!((first, second, third), (503, 200, 503));
+}
+
+#[tokio::test]
+async fn a_caller_that_went_away_is_forgotten() {
+    let held = Arc::new(Semaphore::new(0));
+    let hold = held.clone();
+    let enclave = Enclave::start(move |_| Act::SayAfter(hold.clone(), Answer::State(KeyState::Live)));
+    let service = Arc::new(enclave.service());
+    let gone = tokio::spawn({
+        let service = service.clone();
+        async move { state(&service).await.status }
+    });
+    until("it is under way", || enclave.received() == 1).await;
+    gone.abort();
+    assert!(gone.await.unwrap_err().is_cancelled());
+    until("its turn is free", || service.metric("ok2cry_parent_enclave_requests_in_flight") == 0).await;
+    held.add_permits(2);
+    assert_eq!(state(&service).await.status, 200);
+    assert_eq!(service.metric("ok2cry_parent_enclave_unmatched_responses_total"), 1);
+    assert!(service.metrics.render().contains("status=\"499\""));
+}
+
+#[tokio::test]
+async fn without_an_enclave_requests_fail_at_once_and_work_again_when_it_is_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("late.sock");
+    let mut config = ok2cry_parent::Config::new(format!("unix://{}", path.display()).parse().unwrap());
+    config.enclave_streams = 1;
+    let service = Service::new(&config);
+    let answered = state(&service).await;
+    assert_eq!((answered.code(), answered.header("retry-after")), ("enclave_unavailable".into(), "1"));
+    assert!(answered.detail().ends_with("the request was not sent"), "{}", answered.detail());
+    until("it keeps trying", || service.metric("ok2cry_parent_enclave_connect_failures_total") > 2).await;
+
+    let listener = UnixListener::bind(&path).unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 64];
+        assert!(stream.read(&mut request).await.unwrap() > 4);
+        let request = ok2cry_protocol::rpc::Request::decode(
+            &request[4..4 + u32::from_be_bytes(request[..4].try_into().unwrap()) as usize],
+        );
+        let response = Response { id: request.unwrap().id, result: Ok(Answer::State(KeyState::Live)) };
+        stream.write_all(&frame::encode(&response.encode())).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    until("it is connected", || service.metric("ok2cry_parent_enclave_streams ") == 1).await;
+    assert_eq!(state(&service).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_speaks_connect_is_asked_for_the_port_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("v.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let target = Enclave::obliging();
+    let socket = target.url().trim_start_matches("unix://").to_owned();
+    tokio::spawn(async move {
+        let (mut near, _) = listener.accept().await.unwrap();
+        let mut asked = [0; 13];
+        near.read_exact(&mut asked).await.unwrap();
+        assert_eq!(&asked, b"CONNECT 5005\n");
+        near.write_all(b"OK 1073741824\n").await.unwrap();
+        let mut far = tokio::net::UnixStream::connect(socket).await.unwrap();
+        let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+    });
+    let url = format!("vsock+unix://{}:5005", path.display());
+    let mut config = ok2cry_parent::Config::new(url.parse().unwrap());
+    config.enclave_streams = 1;
+    assert_eq!(state(&Service::new(&config)).await.status, 200);
+}
