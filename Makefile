@@ -1,0 +1,33 @@
+# The front door. `make` lists what there is.
+
+CARGO  ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+export DEMO_ONCE
+
+.PHONY: help demo test lint vectors ci
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: rust ## the whole story on this machine, with a mock NSM; DEMO_ONCE=1 ends after it
+	$(CARGO) build --locked --workspace --bins
+	@$(TARGET)/debug/ok2cry-demo
+
+test: rust ## every test that needs Rust only
+	$(CARGO) test --locked --workspace
+
+lint: rust ## formatting, clippy and documentation, warnings denied
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
+
+vectors: rust ## check that the frozen vectors are what the committed program makes
+	$(CARGO) run --locked --quiet -p ok2cry-tests --bin generate-vectors -- --check
+
+ci: ## everything that CI runs
+	bash .ci/run
+
+.PHONY: rust
+rust:
+	@command -v $(CARGO) >/dev/null || { \
+	  echo "Rust is missing: install it from https://rustup.rs (1.92 or newer), then run make again." >&2; exit 1; }
