@@ -118,3 +118,20 @@ impl Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_registry_for_readers_lists_every_code() {
+        let docs = include_str!("../../docs/errors.md");
+        let (_, docs) = docs.split_once("## What a client or recipient refuses").unwrap();
+        let source = include_str!("error.rs").split("mod tests").next().unwrap();
+        let codes: Vec<_> =
+            source.lines().filter_map(|line| line.split_once("=> \"")?.1.strip_suffix("\",")).collect();
+        assert!(codes.len() > 20);
+        for code in &codes {
+            assert!(docs.contains(&format!("\n| `{code}` | ")), "docs/errors.md lacks {code}");
+        }
+        assert_eq!(docs.matches("\n| `").count(), codes.len(), "docs/errors.md has rows that are no codes");
+    }
+}

@@ -83,13 +83,16 @@ codes! {
     NsmUnavailable = "nsm_unavailable", 503, "The enclave cannot attest";
     /// The enclave's clocks disagree or its last attested time is too old; it opens and issues nothing then.
     ClockUnsafe = "clock_unsafe", 503, "The enclave does not trust its clock";
-    /// The frame between parent and enclave was not understood.
+    /// The frame between parent and enclave was not understood. The request may have been carried out: ask for the
+    /// key's state.
     FrameInvalid = "frame_invalid", 502, "Parent and enclave do not understand each other";
     /// Something broke that should not have.
     Internal = "internal", 500, "Something went wrong inside";
-    /// The parent has no connection to the enclave.
+    /// The parent has no connection to the enclave. The detail says whether the request was sent; if it was, it may
+    /// have been carried out: ask for the key's state.
     EnclaveUnavailable = "enclave_unavailable", 503, "The enclave cannot be reached";
-    /// The enclave did not answer in time. What became of the request can be asked.
+    /// The enclave did not answer in time. The request may have been carried out: ask for the key's state, or send
+    /// the identical open again.
     EnclaveTimeout = "enclave_timeout", 504, "The enclave did not answer in time";
     /// The body is longer than the call takes.
     BodyTooLarge = "body_too_large", 413, "The body is too large";

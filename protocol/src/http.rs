@@ -291,7 +291,8 @@ mod tests {
 
     #[test]
     fn a_recipient_that_is_wrong_says_where() {
-        let key = r#"{"nonce":"AAAA","purpose":"p","ttl":5,"recipient":{"suite":[17,2,2],"public_key":"AAAA"}}"#;
+        let key =
+            r#"{"nonce":"AAAA","purpose":"p","ttl":5,"recipient":{"suite":[17,2,2],"public_key":"AAAA"}}"#;
         let request: IssueRequest = serde_json::from_str(key).unwrap();
         assert!(matches!(request.recipient, RecipientField::Key(RecipientKey { suite: [17, 2, 2], .. })));
         assert!(refused(&key.replace("public_key\":\"AAAA", "public_key\":\"A+AA")).contains("base64url"));

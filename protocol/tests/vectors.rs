@@ -440,6 +440,36 @@ mod frames {
     }
 }
 
+mod page {
+    use super::*;
+
+    #[test]
+    fn the_bytes_in_the_protocol_text_are_those_of_the_vectors() {
+        let page = format!("{}/../docs/protocol.md", env!("CARGO_MANIFEST_DIR"));
+        let page = std::fs::read_to_string(page).unwrap();
+        let mut known = Vec::new();
+        for name in ["key-descriptor.json", "batch.json", "reply.json", "ids.json", "rpc.json"] {
+            collect(&file(name), &mut known);
+        }
+        let blocks: Vec<_> = page.split("```hex\n").skip(1).filter_map(|b| b.split("```").next()).collect();
+        assert!(blocks.len() >= 8);
+        for block in blocks {
+            let digits = |line: &str| line.split('#').next().unwrap().replace(' ', "");
+            let bytes: String = block.lines().map(digits).collect();
+            assert!(known.contains(&bytes), "no vector is {bytes}");
+        }
+    }
+
+    fn collect(value: &Value, into: &mut Vec<String>) {
+        match value {
+            Value::String(text) => into.push(text.clone()),
+            Value::Array(items) => items.iter().for_each(|item| collect(item, into)),
+            Value::Object(fields) => fields.values().for_each(|field| collect(field, into)),
+            _ => {}
+        }
+    }
+}
+
 /// That every case is refused as it says, and that there are some.
 fn refused<T: Record + std::fmt::Debug>(cases: &Value, at_least: usize) {
     assert!(list(cases).len() >= at_least, "only {} cases", list(cases).len());
