@@ -16,11 +16,12 @@ use tokio::{
     net::UnixListener,
     signal::unix::{SignalKind, signal},
 };
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 /// An ok2cry enclave with a mock Nitro Secure Module, for development. It protects nothing.
 ///
 /// Its documents are signed under a root of its own, made at every start; clients accept it only if they are given
-/// that root and these measurements by name.
+/// that root and these measurements by name. RUST_LOG says what it logs.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
@@ -52,7 +53,12 @@ const DEMO_CONFIG: &str = include_str!("demo.toml");
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
