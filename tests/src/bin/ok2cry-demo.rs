@@ -1,0 +1,293 @@
+//! `make demo`: the card-PIN story on one machine, with real processes and a mock NSM, and what each step proves.
+
+use ok2cry_attest_verify::{CheckTime, TrustAnchor};
+use ok2cry_client::{
+    Expected, KeyRequest, RecipientKey, SeenSet, Trust, VerifiedKey,
+    http::{CallError, Client},
+    measurements::from_nitro_cli_json,
+};
+use ok2cry_protocol::{
+    http::{OpenResponse, SealedBody},
+    ids::Purpose,
+    rpc::KeyState,
+};
+use ok2cry_tests::{Deployment, Options, any_hpke, eventually};
+use std::{error::Error, fs, io::Read as _, process::ExitCode};
+
+const PIN: &[u8] = b"4931";
+const ORDER: &[u8] = b"order 17";
+const PURPOSE: &str = "card-pin";
+
+type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    let once = std::env::var("DEMO_ONCE").is_ok_and(|v| !v.is_empty() && v != "0");
+    match run(once) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nthe demo failed: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(once: bool) -> Outcome {
+    println!("ok2cry: a card PIN from a browser to its issuer, through companies that cannot read it");
+    let deployment = Deployment::start(Options::default())?;
+    let trust = deployment.trust()?;
+    let client = deployment.client();
+
+    step("An enclave (mock NSM) and its parent run as two processes.");
+    fact("parent", deployment.url());
+    fact("release", &first_pcr(&deployment)?);
+    let recipient = RecipientKey::generate()?;
+    note("The card issuer made a key pair. Its public half is all that anybody else has.");
+
+    let key = issue_and_verify(&client, &trust, &recipient)?;
+    let spare = key.descriptor().clone();
+    let message = seal(key)?;
+    let reply = open_and_read(&client, &trust, &recipient, &message)?;
+    second_message_is_refused(&client, &spare)?;
+    same_request_gets_the_same_reply(&client, &trust, &recipient, &message, &reply)?;
+    wrong_order_is_refused(&client, &trust, &recipient)?;
+    expired_key_never_opens(&client, &trust, &recipient)?;
+    impostor_is_refused(&trust, &deployment, &recipient)?;
+
+    println!("\nAll of it held.");
+    if once {
+        return Ok(());
+    }
+    keep_serving(&deployment)
+}
+
+fn issue_and_verify(client: &Client, trust: &Trust, recipient: &RecipientKey) -> Outcome<VerifiedKey> {
+    step(
+        "The browser asks for a key for this PIN, for a minute, readable by the issuer alone; and verifies it.",
+    );
+    let request = KeyRequest::new(PURPOSE, 60_000, recipient.public_key())?;
+    let key = one(client.issue(request, trust, &CheckTime::system())?)?;
+    fact("key", &key.key_id().to_base64url());
+    fact("enclave", &key.instance().to_string());
+    proves(
+        "the private key was made inside an enclave that runs exactly this release, for this request, this purpose, \
+         this recipient and this minute: five certificates, one document, one Merkle path",
+    );
+    Ok(key)
+}
+
+fn seal(key: VerifiedKey) -> Outcome<ok2cry_client::SealedMessage> {
+    step("It seals the PIN. This is what the merchant, the processor and the parent get to see:");
+    let message = key.seal(PIN, ORDER, &CheckTime::system())?;
+    fact("ciphertext", &hex(&message.ciphertext));
+    fact("aad", &String::from_utf8_lossy(&message.aad));
+    proves(
+        "only the key in the enclave opens this; sealing used the verified key up (a type error otherwise)",
+    );
+    Ok(message)
+}
+
+fn open_and_read(
+    client: &Client,
+    trust: &Trust,
+    recipient: &RecipientKey,
+    message: &ok2cry_client::SealedMessage,
+) -> Outcome<SealedBody> {
+    step("The issuer has it opened through the parent, and reads the reply.");
+    let reply = sealed(client.open(message)?)?;
+    let purpose = Purpose::new(PURPOSE)?;
+    let expected = Expected { purpose: &purpose, aad: ORDER };
+    let opened = recipient.open(&reply, &expected, trust, &CheckTime::system(), &mut SeenSet::default())?;
+    if opened.plaintext.as_slice() != PIN {
+        return Err("the reply holds another PIN".into());
+    }
+    fact("PIN", &String::from_utf8_lossy(&opened.plaintext));
+    proves(
+        "an enclave of this release opened it and sealed it to the issuer: the parent carried two ciphertexts",
+    );
+    Ok(reply)
+}
+
+fn second_message_is_refused(
+    client: &Client,
+    descriptor: &ok2cry_protocol::Encoded<ok2cry_protocol::descriptor::KeyDescriptor>,
+) -> Outcome {
+    step("Somebody seals a second message to the same key (any HPKE library can).");
+    let second = any_hpke::seal(descriptor, b"0000", ORDER)?;
+    refused("key_used", client.open(&second).map(drop))?;
+    if client.state(descriptor.key_id)? != KeyState::Used {
+        return Err("the key is not used".into());
+    }
+    proves("a key opens one message; its private half was overwritten when the first one opened");
+    Ok(())
+}
+
+fn same_request_gets_the_same_reply(
+    client: &Client,
+    trust: &Trust,
+    recipient: &RecipientKey,
+    message: &ok2cry_client::SealedMessage,
+    first: &SealedBody,
+) -> Outcome {
+    step("The first request is sent again, as after a timeout.");
+    let again = sealed(client.open(message)?)?;
+    if again.reply != first.reply {
+        return Err("the replies differ".into());
+    }
+    fact("reply", "the same bytes");
+    let purpose = Purpose::new(PURPOSE)?;
+    let expected = Expected { purpose: &purpose, aad: ORDER };
+    let (time, mut seen) = (CheckTime::system(), SeenSet::default());
+    recipient.open(first, &expected, trust, &time, &mut seen)?;
+    refused_locally("reply_replayed", recipient.open(&again, &expected, trust, &time, &mut seen))?;
+    proves("a retry is safe, and a recipient that remembers acts once");
+    Ok(())
+}
+
+fn wrong_order_is_refused(client: &Client, trust: &Trust, recipient: &RecipientKey) -> Outcome {
+    step("A merchant attaches another customer's PIN to its own order.");
+    let request = KeyRequest::new(PURPOSE, 60_000, recipient.public_key())?;
+    let key = one(client.issue(request, trust, &CheckTime::system())?)?;
+    let mut message = key.seal(PIN, ORDER, &CheckTime::system())?;
+    message.aad = b"order 18".to_vec();
+    refused("open_failed", client.open(&message).map(drop))?;
+    proves("a message opens in the context that it was sealed for, or not at all");
+    client.destroy(message.key_id)?;
+    Ok(())
+}
+
+fn expired_key_never_opens(client: &Client, trust: &Trust, recipient: &RecipientKey) -> Outcome {
+    step("A key lives for 300 ms, and the message comes too late.");
+    let request = KeyRequest::new(PURPOSE, 300, recipient.public_key())?;
+    let key = one(client.issue(request, trust, &CheckTime::system())?)?;
+    let message = key.seal(PIN, ORDER, &CheckTime::system())?;
+    eventually("the key has expired", || {
+        client.state(message.key_id).ok().filter(|s| *s == KeyState::Expired)
+    });
+    refused("key_expired", client.open(&message).map(drop))?;
+    proves("after its deadline nobody opens anything with a key, the enclave included");
+    Ok(())
+}
+
+fn impostor_is_refused(trust: &Trust, genuine: &Deployment, recipient: &RecipientKey) -> Outcome {
+    step("The host starts another image and answers with its keys.");
+    let impostor = Deployment::start(Options {
+        image_name: "ok2cry-enclave-with-a-backdoor".into(),
+        ..Options::default()
+    })?;
+    let ask = |trust: &Trust| {
+        let request = KeyRequest::new(PURPOSE, 60_000, recipient.public_key())?;
+        impostor.client().issue(request, trust, &CheckTime::system()).map(drop)
+    };
+    // Even a client that is told the impostor's own root sees that this is no release it accepts.
+    refused("pcr_mismatch", ask(&impostor.trust_in_image_of(genuine)?))?;
+    note("Under another root than the one this client holds:");
+    refused("root_not_trusted", ask(trust))?;
+    note("And what a client says that holds AWS's root, as all do in production:");
+    let release = from_nitro_cli_json(&fs::read_to_string(genuine.measurements())?)?;
+    refused("root_not_trusted", ask(&Trust::new(TrustAnchor::aws_nitro(), [release])?))?;
+    proves("another image, another root, or a mock where AWS is expected: nothing is sealed to any of them");
+    Ok(())
+}
+
+fn keep_serving(deployment: &Deployment) -> Outcome {
+    let program = std::env::current_exe()?;
+    let bin = program.parent().unwrap_or(&program).join("ok2cry");
+    println!("\nStill serving. In another terminal:\n");
+    println!("  export OK2CRY_URL={}", deployment.url());
+    println!("  export OK2CRY_ROOT={}", deployment.root_pem().display());
+    println!("  export OK2CRY_MEASUREMENTS={}", deployment.measurements().display());
+    println!("  alias ok2cry={}\n", bin.display());
+    println!("  ok2cry attest                                  # an accepted enclave answers");
+    println!("  ok2cry recipient new issuer.pem > issuer.pub");
+    println!(
+        "  printf 4931 | ok2cry seal --purpose card-pin --aad 'order 17' --recipient $(cat issuer.pub) > message.json"
+    );
+    println!("  ok2cry open message.json --recipient-key issuer.pem --purpose card-pin --aad 'order 17'");
+    println!("  curl $OK2CRY_URL/openapi.json                  # or {}/docs in a browser", deployment.url());
+    println!(
+        "  curl -i $OK2CRY_URL/v1/keys -H 'content-type: application/json' -d '{{\"nonce\": \"AAAA\"}}'\n"
+    );
+    println!("End with Enter or Ctrl-C.");
+    let mut line = [0];
+    while std::io::stdin().read(&mut line)? == 0 {
+        // Without a terminal there is no Enter: serve until a signal comes.
+        std::thread::park();
+    }
+    Ok(())
+}
+
+fn one<T>(keys: Vec<T>) -> Outcome<T> {
+    keys.into_iter().next().ok_or_else(|| "no key came".into())
+}
+
+fn sealed(answer: OpenResponse) -> Outcome<SealedBody> {
+    match answer {
+        OpenResponse::Sealed(body) => Ok(body),
+        OpenResponse::Plaintext(_) => Err("plaintext came back".into()),
+    }
+}
+
+fn refused(code: &str, result: Result<(), CallError>) -> Outcome {
+    match result {
+        Err(error) if error.code() == code => {
+            let why = match &error {
+                CallError::Refused(problem) => problem.detail.clone(),
+                other => other.to_string(),
+            };
+            fact("refused", &format!("{code}: {why}"));
+            Ok(())
+        }
+        Err(error) => Err(format!("refused with {} where {code} was due: {error}", error.code()).into()),
+        Ok(()) => Err(format!("accepted where {code} was due").into()),
+    }
+}
+
+fn refused_locally<T>(code: &str, result: Result<T, ok2cry_client::Error>) -> Outcome {
+    refused(code, result.map(drop).map_err(CallError::from))
+}
+
+fn first_pcr(deployment: &Deployment) -> Outcome<String> {
+    let release = from_nitro_cli_json(&fs::read_to_string(deployment.measurements())?)?;
+    let pcr0 = release.iter().next().ok_or("no PCR0")?.1;
+    Ok(format!("PCR0 {}… (a mock's: it measures nothing)", hex(pcr0.split_at(12).0)))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn step(text: &str) {
+    println!();
+    wrapped("* ", "  ", text);
+}
+
+fn fact(name: &str, value: &str) {
+    wrapped(&format!("    {name:<11} "), "                ", value);
+}
+
+fn note(text: &str) {
+    wrapped("    ", "    ", text);
+}
+
+fn proves(text: &str) {
+    wrapped("    => ", "       ", text);
+}
+
+/// Prints `text` in lines of at most 100 columns.
+fn wrapped(first: &str, next: &str, text: &str) {
+    let mut line = first.to_owned();
+    let mut begun = false;
+    for word in text.split(' ') {
+        if begun && line.len() + 1 + word.len() > 100 {
+            println!("{line}");
+            line = next.to_owned();
+            begun = false;
+        }
+        if begun {
+            line.push(' ');
+        }
+        line.push_str(word);
+        begun = true;
+    }
+    println!("{line}");
+}

@@ -1,0 +1,134 @@
+//! Frames straight to the enclave, from somebody who may send anything.
+
+use crate::{HarnessError, wait::DEADLINE};
+use ok2cry_protocol::{
+    frame::{self, FrameReader, MAX_RESPONSE},
+    rpc::{Answer, Call, Health, Refusal, Request, Response},
+};
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::Shutdown,
+    os::unix::net::UnixStream,
+    path::Path,
+};
+
+/// One stream to the enclave.
+#[derive(Debug)]
+pub struct EnclaveStream {
+    stream: UnixStream,
+    next_id: u64,
+}
+
+impl EnclaveStream {
+    /// Connects to the enclave at `socket`.
+    ///
+    /// # Errors
+    ///
+    /// If it does not listen.
+    pub fn connect(socket: &Path) -> Result<Self, HarnessError> {
+        let stream = UnixStream::connect(socket).map_err(|e| HarnessError::new(format!("the enclave: {e}")))?;
+        stream.set_read_timeout(Some(DEADLINE)).map_err(|e| HarnessError::new(e.to_string()))?;
+        Ok(Self { stream, next_id: 0 })
+    }
+
+    /// Asks, and reads the answer.
+    ///
+    /// # Errors
+    ///
+    /// If the stream breaks, or what comes is no answer to this request.
+    pub fn call(&mut self, call: Call) -> Result<Result<Answer, Refusal>, HarnessError> {
+        self.next_id += 1;
+        let id = self.next_id;
+        self.send(&frame::encode(&Request { id, call }.encode()))?;
+        let response = self.response()?;
+        if response.id != id {
+            return Err(HarnessError::new(format!("asked {id} and got the answer to {}", response.id)));
+        }
+        Ok(response.result)
+    }
+
+    /// Asks how the enclave is.
+    ///
+    /// # Errors
+    ///
+    /// As [`EnclaveStream::call`].
+    pub fn health(&mut self) -> Result<Health, HarnessError> {
+        match self.call(Call::Health)? {
+            Ok(Answer::Health(health)) => Ok(health),
+            other => Err(HarnessError::new(format!("no answer to how it is: {other:?}"))),
+        }
+    }
+
+    /// Sends bytes as they are.
+    ///
+    /// # Errors
+    ///
+    /// If the enclave has closed the stream.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<(), HarnessError> {
+        self.stream.write_all(bytes).map_err(|e| HarnessError::new(format!("the enclave takes nothing: {e}")))
+    }
+
+    /// Sends bytes for as long as the enclave takes any without waiting, `most` at most. Answers how many it took.
+    ///
+    /// # Errors
+    ///
+    /// If the enclave has closed the stream.
+    pub fn send_what_is_taken(&mut self, bytes: &[u8]) -> Result<usize, HarnessError> {
+        let failed = |e: std::io::Error| HarnessError::new(format!("the enclave takes nothing: {e}"));
+        self.stream.set_nonblocking(true).map_err(failed)?;
+        let mut sent = 0;
+        let result = loop {
+            match self.stream.write(bytes.get(sent..).unwrap_or_default()) {
+                Ok(0) => break Ok(sent),
+                Ok(n) => sent += n,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => break Ok(sent),
+                Err(e) => break Err(failed(e)),
+            }
+        };
+        self.stream.set_nonblocking(false).map_err(failed)?;
+        result
+    }
+
+    /// Says that nothing more will be sent.
+    ///
+    /// # Errors
+    ///
+    /// If the stream is closed already.
+    pub fn finish(&self) -> Result<(), HarnessError> {
+        self.stream.shutdown(Shutdown::Write).map_err(|e| HarnessError::new(e.to_string()))
+    }
+
+    /// Reads one answer.
+    ///
+    /// # Errors
+    ///
+    /// If the stream ends first, or what comes is no answer.
+    pub fn response(&mut self) -> Result<Response, HarnessError> {
+        let mut frames = FrameReader::new(MAX_RESPONSE);
+        let broken = |e: &dyn std::fmt::Display| HarnessError::new(format!("no answer from the enclave: {e}"));
+        loop {
+            // Byte by byte, so that nothing of a next answer is lost with this reader.
+            let mut byte = [0];
+            self.stream.read_exact(&mut byte).map_err(|e| broken(&e))?;
+            frames.push(&byte);
+            if let Some(body) = frames.next_frame().map_err(|e| broken(&e))? {
+                return Response::decode(body).map_err(|e| broken(&e));
+            }
+        }
+    }
+
+    /// Waits until the enclave closes the stream, and returns what it sent before it did.
+    ///
+    /// # Errors
+    ///
+    /// If it does not close.
+    pub fn until_closed(mut self) -> Result<Vec<u8>, HarnessError> {
+        let mut rest = Vec::new();
+        match self.stream.read_to_end(&mut rest) {
+            Ok(_) => Ok(rest),
+            // What was sent and not read when the enclave closed makes it a reset.
+            Err(e) if e.kind() == ErrorKind::ConnectionReset => Ok(rest),
+            Err(e) => Err(HarnessError::new(format!("the enclave does not close the stream: {e}"))),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! A key opens one ciphertext, whoever asks at the same time, and the same request gets the same answer.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests: clippy.toml's list is for #[test]")]
+
+use ok2cry_attest_verify::CheckTime;
+use ok2cry_client::{Expected, KeyRequest, RecipientKey, SealedMessage, SeenSet, VerifiedKey};
+use ok2cry_protocol::{code::Code, http::OpenResponse, ids::Purpose, rpc::KeyState};
+use ok2cry_tests::{Deployment, Options, any_hpke, raw_http::Message, wait::eventually};
+use std::{
+    sync::Barrier,
+    thread,
+    time::{Duration, Instant},
+};
+
+const AAD: &[u8] = b"order 17";
+
+#[test]
+fn of_sixteen_ciphertexts_at_once_one_opens() {
+    let deployment = Deployment::start(Options::default()).unwrap();
+    let recipient = RecipientKey::generate().unwrap();
+    let key = deployment.card_pin_key(60_000, &recipient).unwrap();
+    let messages: Vec<_> = (0..16).map(|i| any_hpke::seal(key.descriptor(), &[i], AAD).unwrap()).collect();
+
+    let answers = open_at_once(&deployment, &messages);
+
+    let opened: Vec<_> = (0..16).filter(|i| answers[*i].status() == 200).collect();
+    assert_eq!(opened.len(), 1, "{:?}", statuses(&answers));
+    let refused = answers.iter().filter(|answer| answer.status() != 200);
+    assert!(refused.into_iter().all(|answer| answer.refusal().unwrap() == Code::KeyUsed));
+    // The one that was answered is the one that was opened.
+    let plaintext = read(&recipient, &answers[opened[0]], &deployment, &mut SeenSet::default()).unwrap();
+    assert_eq!(plaintext, [u8::try_from(opened[0]).unwrap()]);
+}
+
+#[test]
+fn of_sixteen_ciphertexts_at_once_one_opens_to_its_caller() {
+    let deployment = Deployment::start(Options::default()).unwrap();
+    let key = caller_key(&deployment);
+    let messages: Vec<_> = (0..16).map(|i| any_hpke::seal(key.descriptor(), &[i], AAD).unwrap()).collect();
+
+    let answers = open_at_once(&deployment, &messages);
+
+    let opened: Vec<_> = (0..16).filter(|i| answers[*i].status() == 200).collect();
+    assert_eq!(opened.len(), 1, "{:?}", statuses(&answers));
+    assert_eq!(plaintext(&answers[opened[0]]), [u8::try_from(opened[0]).unwrap()]);
+    let refused = answers.iter().filter(|answer| answer.status() != 200);
+    assert!(refused.into_iter().all(|answer| answer.refusal().unwrap() == Code::KeyUsed));
+}
+
+#[test]
+fn the_same_request_sixteen_times_at_once_releases_to_one_caller() {
+    let deployment = Deployment::start(Options::default()).unwrap();
+    let message = caller_key(&deployment).seal(b"1234", AAD, &CheckTime::system()).unwrap();
+
+    let answers = open_at_once(&deployment, &vec![message.clone(); 16]);
+
+    let (opened, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status() == 200);
+    assert_eq!(opened.len(), 1, "{:?}", statuses(&answers));
+    assert_eq!(plaintext(opened[0]), b"1234");
+    assert!(refused.iter().all(|answer| answer.refusal().unwrap() == Code::KeyUsed));
+    // Nor does a retry find anything kept.
+    assert_eq!(deployment.open(&message).unwrap().refusal().unwrap(), Code::KeyUsed);
+}
+
+#[test]
+fn the_same_request_sixteen_times_at_once_gets_one_reply_which_the_recipient_accepts_once() {
+    let deployment = Deployment::start(Options::default()).unwrap();
+    let recipient = RecipientKey::generate().unwrap();
+    let key = deployment.card_pin_key(60_000, &recipient).unwrap();
+    let message = key.seal(b"1234", AAD, &CheckTime::system()).unwrap();
+
+    let answers = open_at_once(&deployment, &vec![message.clone(); 16]);
+
+    assert!(answers.iter().all(|answer| answer.status() == 200), "{:?}", statuses(&answers));
+    assert!(answers.iter().all(|answer| answer.body == answers[0].body));
+    let seen = &mut SeenSet::default();
+    let read: Vec<_> = answers.iter().map(|answer| read(&recipient, answer, &deployment, seen)).collect();
+    assert_eq!(read[0].as_deref(), Ok(&b"1234"[..]));
+    assert!(read[1..].iter().all(|again| *again == Err("reply_replayed")));
+}
+
+#[test]
+fn a_retry_gets_the_same_reply_and_another_ciphertext_does_not() {
+    let mut deployment = Deployment::start(Options::default()).unwrap();
+    let recipient = RecipientKey::generate().unwrap();
+    let key = deployment.card_pin_key(60_000, &recipient).unwrap();
+    let other = any_hpke::seal(key.descriptor(), b"9999", AAD).unwrap();
+    let message = key.seal(b"1234", AAD, &CheckTime::system()).unwrap();
+
+    let first = deployment.open(&message).unwrap();
+    assert_eq!(first.status(), 200);
+    assert_eq!(deployment.open(&message).unwrap().body, first.body);
+    // A request is the same only as a whole.
+    let same_but = |change: &dyn Fn(&mut SealedMessage)| {
+        let mut changed = message.clone();
+        change(&mut changed);
+        deployment.open(&changed).unwrap().refusal().unwrap()
+    };
+    assert_eq!(same_but(&|m| *m = other.clone()), Code::KeyUsed);
+    assert_eq!(same_but(&|m| m.aad = b"order 18".to_vec()), Code::KeyUsed);
+    assert_eq!(same_but(&|m| m.enc = other.enc), Code::KeyUsed);
+    assert_eq!(same_but(&|m| m.ciphertext[0] ^= 1), Code::KeyUsed);
+    assert_eq!(deployment.open(&message).unwrap().body, first.body);
+
+    // The parent remembers nothing that matters: another one gives the same answers.
+    deployment.restart_parent().unwrap();
+    assert_eq!(deployment.open(&message).unwrap().body, first.body);
+    assert_eq!(deployment.client().state(message.key_id).unwrap(), KeyState::Used);
+}
+
+/// An enclave without live keys takes a document every 20 s only, and its clock for opening is stale after 2 s.
+/// Retries and refusals must not wait for it.
+#[test]
+fn an_idle_enclave_answers_retries_and_refusals_all_the_same() {
+    let deployment = Deployment::start(Options::default()).unwrap();
+    let recipient = RecipientKey::generate().unwrap();
+    let used = deployment.card_pin_key(60_000, &recipient).unwrap();
+    let used_again = any_hpke::seal(used.descriptor(), b"9999", AAD).unwrap();
+    let used = used.seal(b"1234", AAD, &CheckTime::system()).unwrap();
+    let destroyed = deployment.card_pin_key(60_000, &recipient).unwrap();
+    let destroyed = destroyed.seal(b"1234", AAD, &CheckTime::system()).unwrap();
+    let first = deployment.open(&used).unwrap();
+    assert_eq!(first.status(), 200);
+    assert_eq!(deployment.client().destroy(destroyed.key_id).unwrap(), KeyState::Destroyed);
+
+    let begun = Instant::now();
+    let long_enough = Duration::from_secs(3);
+    eventually("three seconds to pass", || {
+        assert_eq!(deployment.open(&used).unwrap().body, first.body);
+        assert_eq!(deployment.open(&used_again).unwrap().refusal().unwrap(), Code::KeyUsed);
+        assert_eq!(deployment.open(&destroyed).unwrap().refusal().unwrap(), Code::KeyDestroyed);
+        (begun.elapsed() > long_enough).then_some(())
+    });
+    assert_eq!(deployment.health().unwrap().live_keys, 0);
+}
+
+fn caller_key(deployment: &Deployment) -> VerifiedKey {
+    let request = KeyRequest::insecure_release_to_caller("caller-demo", 60_000).unwrap();
+    deployment.issue(request).unwrap().remove(0)
+}
+
+fn open_at_once(deployment: &Deployment, messages: &[SealedMessage]) -> Vec<Message> {
+    let start = Barrier::new(messages.len());
+    let open = |message| {
+        start.wait();
+        deployment.open(message).unwrap()
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = messages.iter().map(|message| scope.spawn(|| open(message))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+fn read(
+    recipient: &RecipientKey,
+    answer: &Message,
+    deployment: &Deployment,
+    seen: &mut SeenSet,
+) -> Result<Vec<u8>, &'static str> {
+    let OpenResponse::Sealed(reply) = serde_json::from_slice(&answer.body).unwrap() else {
+        return Err("plaintext, and a recipient had been named");
+    };
+    let (purpose, trust) = (Purpose::new("card-pin").unwrap(), deployment.trust().unwrap());
+    let expected = Expected { purpose: &purpose, aad: AAD };
+    let opened = recipient.open(&reply, &expected, &trust, &CheckTime::system(), seen);
+    opened.map(|opened| opened.plaintext.to_vec()).map_err(|e| e.code())
+}
+
+fn plaintext(answer: &Message) -> Vec<u8> {
+    match serde_json::from_slice(&answer.body).unwrap() {
+        OpenResponse::Plaintext(plaintext) => plaintext.0.to_vec(),
+        OpenResponse::Sealed(_) => Vec::new(),
+    }
+}
+
+fn statuses(answers: &[Message]) -> Vec<u16> {
+    answers.iter().map(Message::status).collect()
+}
