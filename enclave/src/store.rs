@@ -288,7 +288,13 @@ impl Inner {
         if let Ending::Used { reply: Some(kept), .. } = &how {
             self.reply_bytes = self.reply_bytes.saturating_add(kept.sealed.size());
         }
-        let ended = Ended { how, forget_at: now.plus(RETAIN_MS) };
+        let mut forget_at = now.plus(RETAIN_MS);
+        if let Ending::Used { reply: Some(kept), .. } = &how
+            && kept.until.wall_ms > forget_at.wall_ms
+        {
+            forget_at = kept.until;
+        }
+        let ended = Ended { how, forget_at };
         self.agenda.insert((ended.next(), id));
         self.keys.insert(id, Entry::Ended(ended));
     }

@@ -7,6 +7,9 @@
 
 use crate::{DecodeError, Rule};
 
+/// The latest time that a record can name, in Unix milliseconds: 2⁵³ − 1, which every language's numbers hold.
+pub const MAX_TIME: u64 = (1 << 53) - 1;
+
 const UINT: u8 = 0;
 const BYTES: u8 = 2;
 const TEXT: u8 = 3;
@@ -112,6 +115,12 @@ impl<'a> Reader<'a> {
     /// An unsigned integer.
     pub fn uint(&mut self, field: &'static str) -> Result<u64, DecodeError> {
         self.head(field, UINT)
+    }
+
+    /// A time in Unix milliseconds, at most [`MAX_TIME`].
+    pub fn time(&mut self, field: &'static str) -> Result<u64, DecodeError> {
+        let time = self.uint(field)?;
+        if time > MAX_TIME { Err(self.error(field, Rule::Range)) } else { Ok(time) }
     }
 
     /// An unsigned integer that fits `T`.

@@ -65,9 +65,9 @@ impl Record for KeyDescriptor {
         m.key(r, "public_key")?;
         let public_key = PublicKey::read(r, "public_key")?;
         m.key(r, "issued_at")?;
-        let issued_at = r.uint("issued_at")?;
+        let issued_at = r.time("issued_at")?;
         m.key(r, "expires_at")?;
-        let expires_at = r.uint("expires_at")?;
+        let expires_at = r.time("expires_at")?;
         if expires_at <= issued_at {
             return Err(r.error("expires_at", Rule::Range));
         }

@@ -119,9 +119,8 @@ pub struct AttestedBody {
     pub document: Bytes,
 }
 
-/// The answer to `GET` and `DELETE /v1/keys/{id}`.
+/// The answer to `GET` and `DELETE /v1/keys/{id}`. Readers ignore fields that they do not know: receipts will come.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct StateResponse {
     /// `live`, `used`, `expired`, `destroyed` or `unknown`. Advisory: nobody has signed it.
     pub state: String,

@@ -65,9 +65,9 @@ impl Record for ReplyContext {
         m.key(r, "enc")?;
         let enc = PublicKey::read(r, "enc")?;
         m.key(r, "created_at")?;
-        let created_at = r.uint("created_at")?;
+        let created_at = r.time("created_at")?;
         m.key(r, "expires_at")?;
-        let expires_at = r.uint("expires_at")?;
+        let expires_at = r.time("expires_at")?;
         if expires_at <= created_at {
             return Err(r.error("expires_at", crate::Rule::Range));
         }

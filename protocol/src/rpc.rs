@@ -4,7 +4,7 @@
 //! here: the enclave decodes every request as strictly as if a stranger had sent it, and the other way round.
 
 use crate::{
-    DecodeError, Hash, MAX_AAD, MAX_CIPHERTEXT, MAX_COUNT, MAX_PLAINTEXT, Rule,
+    DecodeError, MAX_AAD, MAX_CIPHERTEXT, MAX_COUNT, MAX_PLAINTEXT, Rule,
     batch::Inclusion,
     cbor::{Map, Reader, Writer},
     code::Code,
@@ -216,9 +216,11 @@ impl Refusal {
         Self { code, detail: code.title().to_owned(), retry_after: 0 }
     }
 
-    /// A refusal with a sentence of its own.
+    /// A refusal with a sentence of its own, of which 512 bytes are kept.
     pub fn with_detail(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), retry_after: 0 }
+        let mut detail = detail.into();
+        detail.truncate(detail.floor_char_boundary(MAX_DETAIL));
+        Self { code, detail, retry_after: 0 }
     }
 
     /// The same, worth trying again after `ms` milliseconds.
@@ -292,14 +294,6 @@ impl Request {
         m.end(r)?;
         r.end()?;
         Ok(Self { id, call })
-    }
-
-    /// The id of a request that is otherwise not understood, so that its refusal can be told apart.
-    pub fn id_of(bytes: &[u8]) -> Option<u64> {
-        let r = &mut Reader::new("request", bytes);
-        let mut m = r.map("map").ok()?;
-        m.key(r, "id").ok()?;
-        r.uint("id").ok()
     }
 }
 
@@ -439,6 +433,8 @@ impl Response {
     }
 }
 
+/// The longest sentence of a refusal, in bytes.
+const MAX_DETAIL: usize = 512;
 /// The longest reply record, in bytes.
 pub const MAX_REPLY: usize = 256 + MAX_DESCRIPTOR + MAX_AAD + MAX_CIPHERTEXT;
 
@@ -447,7 +443,7 @@ fn read_refusal(c: &mut Map, r: &mut Reader<'_>) -> Result<Refusal, DecodeError>
     let code = Code::from_name(r.text("code", 1, 64)?);
     let code = code.ok_or_else(|| r.error("code", Rule::UnknownValue))?;
     c.key(r, "detail")?;
-    let detail = r.text("detail", 0, 512)?.to_owned();
+    let detail = r.text("detail", 0, MAX_DETAIL)?.to_owned();
     c.key(r, "retry_after")?;
     Ok(Refusal { code, detail, retry_after: r.uint("retry_after")? })
 }
@@ -498,9 +494,6 @@ impl Health {
         ]
     }
 }
-
-/// Remembers which request a stored reply belongs to, without remembering the request.
-pub type RequestDigest = Hash;
 
 #[cfg(test)]
 mod tests {
@@ -556,7 +549,6 @@ mod tests {
     fn what_is_encoded_is_decoded() {
         for request in requests() {
             let bytes = request.encode();
-            assert_eq!(Request::id_of(&bytes), Some(request.id));
             assert_eq!(Request::decode(&bytes), Ok(request));
         }
         for response in responses() {

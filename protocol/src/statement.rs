@@ -33,7 +33,7 @@ impl Record for Statement {
         m.key(r, "nonce")?;
         let nonce = read_nonce(r, "nonce")?;
         m.key(r, "time")?;
-        let time = r.uint("time")?;
+        let time = r.time("time")?;
         m.end(r)?;
         r.end()?;
         Ok(Self { nonce, time })

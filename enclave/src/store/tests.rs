@@ -235,6 +235,21 @@ fn replies_are_kept_until_the_deadline_or_half_a_minute() {
 }
 
 #[test]
+fn a_reply_that_is_kept_long_is_remembered_as_long() {
+    let mut b = bench();
+    let mut key = b.new_key(ReleaseTo::Recipient(b.public), T0);
+    key.deadline = T0.plus(3_600_000);
+    let id = key.descriptor.key_id;
+    b.store.insert(vec![key], T0).unwrap();
+    b.open(id, T0, 1).unwrap();
+    let late = T0.plus(3_599_999);
+    b.store.run_agenda(late);
+    assert!(b.replay(id, late, 1).is_ok());
+    b.store.run_agenda(T0.plus(3_600_000));
+    assert_eq!(b.store.counts(), (0, 0));
+}
+
+#[test]
 fn without_room_for_replies_an_open_is_refused_before_it_takes_the_key() {
     let limits = Limits { capacity: 4, max_tombstones: 4, reply_budget_bytes: 100 };
     let mut b = bench_with(limits);

@@ -142,6 +142,8 @@ fn ids_and_times(map: &RawMap) -> Vec<Refused> {
             vec![0x1b, 0, 0, 0, 0, 1, 2, 3, 4],
             &Rule::NotDeterministic,
         ),
+        map.bad("issued after 2^53 - 1", "issued_at", uint(1 << 53), &Rule::Range),
+        map.bad("expires after 2^53 - 1", "expires_at", uint(1 << 53), &Rule::Range),
         map.bad("expires when it is issued", "expires_at", uint(TIME), &Rule::Range),
         map.bad("expires before it is issued", "expires_at", uint(TIME - 1), &Rule::Range),
     ]

@@ -218,6 +218,7 @@ fn invalid_contexts(context: &ReplyContext) -> Result<Vec<Refused>> {
         map.bad("recipient off the curve", "recipient", bytes(&[4; 97]), &Rule::NotOnCurve),
         map.bad("encapsulated key compressed", "enc", bytes(&[2; 49]), &exactly(97)),
         map.bad("encapsulated key off the curve", "enc", bytes(&[4; 97]), &Rule::NotOnCurve),
+        map.bad("made after 2^53 - 1", "created_at", uint(1 << 53), &Rule::Range),
         map.bad("ends when it is made", "expires_at", uint(context.created_at), &Rule::Range),
         map.bad("ends before it is made", "expires_at", uint(0), &Rule::Range),
     ]);
