@@ -35,8 +35,8 @@ const QUEUE: usize = 4096;
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How often one is taken while none do.
 const IDLE_HEARTBEAT: Duration = Duration::from_secs(20);
-/// How long one request waits for its document.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one request waits for its document: with the wait for a turn on the processor, less than a parent waits.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How far a document's timestamp may be from the times in its records, in milliseconds. Clients allow 60,000.
 const MAX_SKEW_MS: u64 = 30_000;
 

@@ -116,7 +116,13 @@ impl TrustedTime {
         self.read(None)
     }
 
-    /// The time, for what needs a fresh document: opening, and making keys.
+    /// Whether the latest document and the enclave's own clock agree: keys are made only if they do.
+    pub fn check_agreement(&self) -> Result<(), ClockError> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.disagrees { Err(ClockError::Disagrees) } else { Ok(()) }
+    }
+
+    /// The time, for what needs a fresh document: opening.
     pub fn fresh_now(&self) -> Result<Now, ClockError> {
         self.read(Some(FRESH))
     }

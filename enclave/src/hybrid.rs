@@ -10,6 +10,7 @@ use ok2cry_protocol::{
     reply::{Binding, ReplySecret},
     suite::PublicKey,
 };
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 type Kem = DhP384HkdfSha384;
@@ -18,11 +19,14 @@ type Kem = DhP384HkdfSha384;
 pub(crate) struct PrivateKey(<Kem as hpke::Kem>::PrivateKey);
 
 impl PrivateKey {
-    /// A new key, from the kernel's random generator. `None` if that fails or makes no point.
-    pub(crate) fn generate() -> Option<(Self, PublicKey)> {
+    /// A new key, from the kernel's random generator. `None` if that makes no point.
+    ///
+    /// It is at its final place at once: every move would leave a copy behind.
+    pub(crate) fn generate() -> Option<(Arc<Self>, PublicKey)> {
         let (private, public) = Kem::gen_keypair();
+        let private = Arc::new(Self(private));
         let public = PublicKey::new(&public.to_bytes()).ok()?;
-        Some((Self(private), public))
+        Some((private, public))
     }
 
     /// Opens a message in base mode. All failures are one.
@@ -52,11 +56,12 @@ pub(crate) struct Sender(AeadCtxS<AesGcm256, HkdfSha384, Kem>);
 
 impl Sender {
     /// A new context in base mode, and its encapsulated key.
-    pub(crate) fn new(recipient: &PublicKey, info: &[u8]) -> Option<(Self, PublicKey)> {
+    pub(crate) fn new(recipient: &PublicKey, info: &[u8]) -> Option<(Box<Self>, PublicKey)> {
         let recipient = <Kem as hpke::Kem>::PublicKey::from_bytes(recipient.as_bytes()).ok()?;
         let (enc, context) =
             hpke::setup_sender::<AesGcm256, HkdfSha384, Kem>(&OpModeS::Base, &recipient, info).ok()?;
-        Some((Self(context), PublicKey::new(&enc.to_bytes()).ok()?))
+        let sender = Box::new(Self(context));
+        Some((sender, PublicKey::new(&enc.to_bytes()).ok()?))
     }
 
     /// The secret of the one reply that `binding` names.

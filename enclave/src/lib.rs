@@ -18,9 +18,11 @@
 //! | [`run`] | from a configuration and an NSM to a service that listens |
 
 pub mod attester;
+mod budget;
 pub mod clock;
 pub mod config;
 pub mod contexts;
+mod cpu;
 mod hybrid;
 pub mod nsm;
 pub mod run;

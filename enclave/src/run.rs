@@ -75,8 +75,10 @@ impl Enclave {
     /// Serves until `shutdown` is ready.
     pub async fn serve(self, listener: Listener, shutdown: impl Future<Output = ()>) {
         let agenda = Arc::clone(&self.service);
-        let agenda = tokio::spawn(async move { agenda.keep_agenda().await });
-        server::serve(self.service, listener, self.max_connections, shutdown).await;
-        agenda.abort();
+        // Neither goes on without the other: an enclave that cannot erase must not serve.
+        tokio::select! {
+            () = server::serve(self.service, listener, self.max_connections, shutdown) => {}
+            () = agenda.keep_agenda() => {}
+        }
     }
 }

@@ -24,7 +24,9 @@ use tokio_vsock::VsockListener;
 use zeroize::Zeroizing;
 
 /// How much may be under way on one stream, by the size of its responses, in KiB.
-const BUDGET_KIB: u32 = 16 * 1024;
+const STREAM_KIB: usize = 16 * 1024;
+/// How much may be under way for all streams, those that have ended included, in KiB.
+const TOTAL_KIB: usize = 64 * 1024;
 /// How long the rest of a frame that has begun may take.
 const STALL: Duration = Duration::from_secs(10);
 /// How long a write may take: a parent that does not read is let go.
@@ -46,12 +48,16 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let room = Arc::new(Semaphore::new(max_connections));
+    let total = Arc::new(Semaphore::new(TOTAL_KIB));
     tokio::pin!(shutdown);
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
-        let accepted = tokio::select! {
+        let next = async {
+            let place = Arc::clone(&room).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
             () = &mut shutdown => return,
-            accepted = listener.accept() => accepted,
+            next = next => next,
         };
         let (reader, writer) = match accepted {
             Ok(stream) => stream,
@@ -61,9 +67,9 @@ pub async fn serve(
                 continue;
             }
         };
-        let service = Arc::clone(&service);
+        let (service, total) = (Arc::clone(&service), Arc::clone(&total));
         tokio::spawn(async move {
-            if let Err(closed) = Box::pin(stream(&service, reader, writer)).await {
+            if let Err(closed) = Box::pin(stream(&service, &total, reader, writer)).await {
                 service.streams_closed.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(reason = closed.reason(), "stream closed");
             }
@@ -113,6 +119,7 @@ type Outbox = mpsc::Sender<Zeroizing<Vec<u8>>>;
 
 async fn stream(
     service: &Arc<Service>,
+    total: &Arc<Semaphore>,
     reader: impl AsyncRead + Unpin,
     writer: impl AsyncWrite + Unpin,
 ) -> Result<(), Closed> {
@@ -120,7 +127,7 @@ async fn stream(
     let writing = write_responses(writer, outbox);
     tokio::pin!(writing);
     tokio::select! {
-        read = read_requests(service, reader, responses) => read?,
+        read = read_requests(service, total, reader, responses) => read?,
         written = &mut writing => return written,
     }
     // The parent has said all that it will; what it asked is still to be answered.
@@ -129,10 +136,11 @@ async fn stream(
 
 async fn read_requests(
     service: &Arc<Service>,
+    total: &Arc<Semaphore>,
     mut reader: impl AsyncRead + Unpin,
     responses: Outbox,
 ) -> Result<(), Closed> {
-    let budget = Arc::new(Semaphore::new(BUDGET_KIB as usize));
+    let own = Arc::new(Semaphore::new(STREAM_KIB));
     let mut frames = FrameReader::new(MAX_REQUEST);
     let mut buffer = vec![0; MAX_REQUEST].into_boxed_slice();
     loop {
@@ -150,14 +158,15 @@ async fn read_requests(
         while let Some(body) = frames.next_frame().map_err(Closed::Frame)? {
             let Request { id, call } = Request::decode(body).map_err(|_| Closed::Request)?;
             let cost = response_kib(&call);
-            let Ok(share) = Arc::clone(&budget).acquire_many_owned(cost).await else { return Ok(()) };
+            let Ok(own_share) = Arc::clone(&own).acquire_many_owned(cost).await else { return Ok(()) };
+            let Ok(share) = Arc::clone(total).acquire_many_owned(cost).await else { return Ok(()) };
             let (service, responses) = (Arc::clone(service), responses.clone());
             // Not tied to the stream: an open that has begun goes on though its caller has gone, and its reply
             // is kept for the retry.
             tokio::spawn(async move {
                 let result = service.call(call).await;
                 drop(responses.send((Response { id, result }).encode()).await);
-                drop(share);
+                drop((own_share, share));
             });
         }
     }

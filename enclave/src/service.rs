@@ -2,11 +2,13 @@
 
 use crate::{
     attester::Attester,
-    clock::{ClockError, TrustedTime},
+    budget::Budget,
+    clock::{ClockError, Now, TrustedTime},
     config::Config,
     contexts::Contexts,
+    cpu::Cpu,
     hybrid::PrivateKey,
-    store::{Found, Limits, NewKey, Store},
+    store::{Found, Limits, NewKey, Store, Ticket},
 };
 use ok2cry_protocol::{
     Encoded, Record,
@@ -25,10 +27,8 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{
-    sync::{Notify, Semaphore},
-    task::spawn_blocking,
-};
+use tokio::sync::Notify;
+use zeroize::Zeroizing;
 
 /// One boot of an enclave.
 pub struct Service {
@@ -38,8 +38,7 @@ pub struct Service {
     attester: Attester,
     store: Store,
     contexts: Contexts,
-    /// Elliptic-curve work takes turns: more of it at once than there are cores would only delay the clock.
-    cpu: Arc<Semaphore>,
+    cpu: Cpu,
     agenda_changed: Notify,
     /// Streams closed for a frame that was not understood.
     pub(crate) streams_closed: AtomicU64,
@@ -49,7 +48,7 @@ impl Service {
     /// A service without keys. `log_key` is the boot's log key (SPKI, DER), which names the instance.
     pub fn new(config: Config, log_key: &[u8], time: TrustedTime, attester: Attester) -> Self {
         let instance = InstanceId::of_log_key(log_key);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let (cpu, replies) = (Cpu::new(), Budget::default());
         let limits = Limits {
             capacity: config.capacity,
             max_tombstones: config.max_tombstones,
@@ -57,12 +56,19 @@ impl Service {
         };
         Self {
             instance,
+            store: Store::new(limits, replies.clone()),
+            contexts: Contexts::new(
+                instance,
+                attester.clone(),
+                time.clone(),
+                cpu.clone(),
+                replies,
+                config.max_reply_contexts,
+            ),
             time,
-            store: Store::new(limits),
-            contexts: Contexts::new(instance, attester.clone(), config.max_reply_contexts),
             attester,
             config,
-            cpu: Arc::new(Semaphore::new(cores)),
+            cpu,
             agenda_changed: Notify::new(),
             streams_closed: AtomicU64::new(0),
         }
@@ -98,7 +104,7 @@ impl Service {
             self.contexts.run_agenda(now);
             self.note_live_keys();
             // A jump of trusted time shows with the next document, so look again in a second at the latest.
-            let wait = next.map_or(1000, |at| at.saturating_sub(now.wall_ms)).clamp(1, 1000);
+            let wait = next.unwrap_or(1000).min(1000);
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_millis(wait)) => {}
                 () = self.agenda_changed.notified() => {}
@@ -110,6 +116,7 @@ impl Service {
         // The ttl runs from here, whatever the NSM takes.
         let now = self.time.now().map_err(clock_refusal)?;
         self.check_rules(&issue)?;
+        self.store.check_room(issue.count as usize, now)?;
         let keys = self.generate(&issue, now).await?;
         let descriptors: Vec<_> = keys.iter().map(|key| Arc::clone(&key.descriptor)).collect();
         self.store.insert(keys, now)?;
@@ -117,13 +124,17 @@ impl Service {
         self.agenda_changed.notify_one();
 
         let records = descriptors.iter().map(|d| d.bytes().to_vec()).collect();
-        match self.attester.attest(records, now.wall_ms).await {
+        let attested = self.attester.attest(records, now.wall_ms).await;
+        // The document has told the time too, and may have told that the enclave's own is wrong.
+        let attested = attested.and_then(|a| self.time.check_agreement().map_err(clock_refusal).map(|()| a));
+        match attested {
             Ok(attestation) => {
                 let keys = descriptors.iter().map(|d| d.bytes().to_vec()).zip(attestation.inclusions);
                 Ok(Issued { document: attestation.document.to_vec(), keys: keys.collect() })
             }
             Err(refusal) => {
                 self.store.forget(descriptors.iter().map(|d| d.key_id));
+                self.note_live_keys();
                 Err(refusal)
             }
         }
@@ -144,89 +155,64 @@ impl Service {
         Ok(())
     }
 
-    async fn generate(&self, issue: &Issue, now: crate::clock::Now) -> Result<Vec<NewKey>, Refusal> {
-        let (instance, issue) = (self.instance, issue.clone());
+    async fn generate(&self, issue: &Issue, now: Now) -> Result<Vec<NewKey>, Refusal> {
         let deadline = now.plus(issue.ttl);
-        self.on_cpu(move || {
-            (0..issue.count)
-                .map(|i| {
-                    let mut random = [0; 16];
-                    getrandom::fill(&mut random).ok()?;
-                    let (private, public_key) = PrivateKey::generate()?;
-                    let descriptor = KeyDescriptor {
-                        key_id: KeyId::new(instance, random),
-                        suite: Suite::P384,
-                        public_key,
-                        issued_at: now.wall_ms,
-                        expires_at: deadline.wall_ms,
-                        purpose: issue.purpose.clone(),
-                        release_to: issue.release_to.clone(),
-                        client_nonce: issue.nonce.for_key(i, issue.count),
-                    };
-                    Some(NewKey { private, descriptor: Arc::new(Encoded::new(descriptor)), deadline })
-                })
-                .collect::<Option<Vec<_>>>()
-        })
-        .await?
-        .ok_or_else(|| Code::Internal.into())
+        let mut keys = Vec::with_capacity(issue.count as usize);
+        for i in 0..issue.count {
+            let mut random = [0; 16];
+            getrandom::fill(&mut random).map_err(|_| Refusal::new(Code::Internal))?;
+            let (private, public_key) = self.cpu.run(PrivateKey::generate).await?.ok_or(Code::Internal)?;
+            let descriptor = KeyDescriptor {
+                key_id: KeyId::new(self.instance, random),
+                suite: Suite::P384,
+                public_key,
+                issued_at: now.wall_ms,
+                expires_at: deadline.wall_ms,
+                purpose: issue.purpose.clone(),
+                release_to: issue.release_to.clone(),
+                client_nonce: issue.nonce.for_key(i, issue.count),
+            };
+            keys.push(NewKey { private, descriptor: Arc::new(Encoded::new(descriptor)), deadline });
+        }
+        Ok(keys)
     }
 
     async fn open(&self, open: Open) -> Result<Answer, Refusal> {
-        // An ending stays what it is however old the latest document is, and an idle enclave takes few: only what
-        // opens a live key needs a fresh one.
-        let now = self.time.now().map_err(clock_refusal)?;
-        let ticket = match self.store.find(open.key_id, now)? {
+        // Endings are told whatever the time; only opening needs a recent document.
+        let ticket = match self.store.find(open.key_id, self.time.now().map_err(clock_refusal)?)? {
             Found::Live(ticket) => ticket,
             Found::Used(used) => {
                 let digest = request_digest(&used.descriptor, &open.enc, &open.aad, &open.ciphertext);
                 return used.replay(&digest).map(|sealed| Answer::Sealed(sealed.to_answer()));
             }
         };
-        let now = self.time.fresh_now().map_err(clock_refusal)?;
-        let context = match &ticket.descriptor.release_to {
-            ReleaseTo::Caller => None,
-            ReleaseTo::Recipient(recipient) => Some(self.contexts.ready(recipient, now).await?),
+        self.time.fresh_now().map_err(clock_refusal)?;
+        let open = Arc::new(open);
+        let descriptor = Arc::clone(&ticket.descriptor);
+        let digest = request_digest(descriptor.hash(), &open.enc, &open.aad, &open.ciphertext);
+        let decrypted = {
+            let open = Arc::clone(&open);
+            self.cpu.run(move || decrypt(&ticket, &open)).await?
+        };
+        let Some(plaintext) = decrypted else {
+            self.store.count_failed_open(open.key_id, self.time.now().map_err(clock_refusal)?);
+            return Err(Code::OpenFailed.into());
         };
 
-        let id = open.key_id;
-        let (digest, opened) = self
-            .on_cpu(move || {
-                let descriptor = &ticket.descriptor;
-                let digest = request_digest(descriptor.hash(), &open.enc, &open.aad, &open.ciphertext);
-                let info = seal_info(descriptor.hash());
-                let Some(plaintext) = ticket.private.open(&open.enc, &info, &open.aad, &open.ciphertext)
-                else {
-                    return (digest, Ok(None));
-                };
-                let opened = match context.as_ref().map(|cell| cell.get()) {
-                    None => Ok(Some(Opened::Plaintext(Plaintext(plaintext)))),
-                    Some(context) => context
-                        .and_then(|context| context.seal(descriptor, &open.aad, &digest, &plaintext))
-                        .map(|sealed| Some(Opened::Sealed(sealed)))
-                        .ok_or(Code::Internal),
-                };
-                (digest, opened)
-            })
-            .await?;
-
-        // Everything above is a proposal. What it is worth is decided here, by the time that it is now.
+        // Everything up to the commit is a proposal. What it is worth is decided there, by the time that it is then.
+        let ReleaseTo::Recipient(recipient) = &descriptor.release_to else {
+            let now = self.time.fresh_now().map_err(clock_refusal)?;
+            self.store.commit(open.key_id, now, &digest, None)?;
+            self.note_live_keys();
+            return Ok(Answer::Plaintext(Plaintext(plaintext)));
+        };
+        // Only a message that opens is worth a context: others must not take the places of those who need one.
+        let context = self.contexts.ready(recipient, self.time.now().map_err(clock_refusal)?).await?;
         let now = self.time.fresh_now().map_err(clock_refusal)?;
-        match opened? {
-            None => {
-                self.store.count_failed_open(id, now);
-                Err(Code::OpenFailed.into())
-            }
-            Some(Opened::Plaintext(plaintext)) => {
-                self.store.commit(id, now, &digest, None)?;
-                self.note_live_keys();
-                Ok(Answer::Plaintext(plaintext))
-            }
-            Some(Opened::Sealed(sealed)) => {
-                let sealed = self.store.commit(id, now, &digest, Some(sealed))?.ok_or(Code::Internal)?;
-                self.note_live_keys();
-                Ok(Answer::Sealed(sealed.to_answer()))
-            }
-        }
+        let sealed = self.contexts.seal(&context, now, &descriptor, &open.aad, &digest, &plaintext)?;
+        let sealed = self.store.commit(open.key_id, now, &digest, Some(sealed))?.ok_or(Code::Internal)?;
+        self.note_live_keys();
+        Ok(Answer::Sealed(sealed.to_answer()))
     }
 
     fn destroy(&self, id: KeyId) -> Result<Answer, Refusal> {
@@ -261,25 +247,11 @@ impl Service {
     fn note_live_keys(&self) {
         self.attester.counters().keys_live.store(self.store.counts().0 > 0, Ordering::Relaxed);
     }
-
-    /// Runs elliptic-curve work on a thread that may be kept busy.
-    async fn on_cpu<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Refusal> {
-        let turn = Arc::clone(&self.cpu).acquire_owned().await.map_err(|_| Refusal::new(Code::Internal))?;
-        let done = spawn_blocking(move || {
-            let result = work();
-            drop(turn);
-            result
-        });
-        done.await.map_err(|_| Code::Internal.into())
-    }
 }
 
-enum Opened {
-    Plaintext(Plaintext),
-    Sealed(crate::contexts::Sealed),
+fn decrypt(ticket: &Ticket, open: &Open) -> Option<Zeroizing<Vec<u8>>> {
+    let info = seal_info(ticket.descriptor.hash());
+    ticket.private.open(&open.enc, &info, &open.aad, &open.ciphertext)
 }
 
 fn clock_refusal(error: ClockError) -> Refusal {

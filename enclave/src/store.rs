@@ -5,7 +5,7 @@
 //! Work that is under way when a key ends holds the private key a little longer, can no longer commit, and
 //! drops it.
 
-use crate::{clock::Now, contexts::Sealed, hybrid::PrivateKey};
+use crate::{budget::Budget, clock::Now, contexts::Sealed, hybrid::PrivateKey};
 use ok2cry_protocol::{
     Encoded, Hash,
     code::Code,
@@ -39,16 +39,23 @@ pub struct Limits {
 /// All keys of this boot.
 pub struct Store {
     limits: Limits,
+    /// What replies and their contexts hold.
+    replies: Budget,
     inner: Mutex<Inner>,
 }
 
 #[derive(Default)]
 struct Inner {
     keys: HashMap<KeyId, Entry>,
-    /// When something happens to a key by itself, soonest first (trusted milliseconds). One entry per key.
-    agenda: BTreeSet<(u64, KeyId)>,
+    agenda: Agenda,
     live: usize,
-    reply_bytes: usize,
+}
+
+/// When something happens to a key by itself, soonest first, on either clock. One entry per key on each.
+#[derive(Default)]
+struct Agenda {
+    by_wall: BTreeSet<(u64, KeyId)>,
+    by_boot: BTreeSet<(u64, KeyId)>,
 }
 
 enum Entry {
@@ -82,7 +89,7 @@ struct Kept {
 
 /// A key on its way into the store.
 pub(crate) struct NewKey {
-    pub(crate) private: PrivateKey,
+    pub(crate) private: Arc<PrivateKey>,
     pub(crate) descriptor: Arc<Encoded<KeyDescriptor>>,
     pub(crate) deadline: Now,
 }
@@ -117,29 +124,24 @@ impl Used {
 }
 
 impl Store {
-    /// An empty store.
-    pub fn new(limits: Limits) -> Self {
-        Self { limits, inner: Mutex::default() }
+    /// An empty store, which gives out no keys to try while `replies` hold their limit.
+    pub(crate) fn new(limits: Limits, replies: Budget) -> Self {
+        Self { limits, replies, inner: Mutex::default() }
+    }
+
+    /// Whether there is room for `keys` more. Nothing is set aside: [`Store::insert`] decides.
+    pub(crate) fn check_room(&self, keys: usize, now: Now) -> Result<(), Refusal> {
+        self.lock().check_room(keys, now, &self.limits)
     }
 
     /// Takes keys in, all or none.
     pub(crate) fn insert(&self, keys: Vec<NewKey>, now: Now) -> Result<(), Refusal> {
         let mut inner = self.lock();
-        inner.run_agenda(now);
-        let remembered = inner.keys.len().saturating_sub(inner.live);
-        let live_after = inner.live.saturating_add(keys.len());
-        let endings_after = remembered.saturating_add(live_after);
-        if live_after > self.limits.capacity
-            || endings_after > self.limits.capacity.saturating_add(self.limits.max_tombstones)
-        {
-            let room_at = inner.agenda.first().map_or(now.wall_ms, |(at, _)| *at);
-            let wait = room_at.saturating_sub(now.wall_ms).max(1);
-            return Err(Refusal::new(Code::StoreFull).retry_after(wait));
-        }
+        inner.check_room(keys.len(), now, &self.limits)?;
         for NewKey { private, descriptor, deadline } in keys {
             let id = descriptor.key_id;
-            let live = Live { private: Arc::new(private), descriptor, deadline, failed_opens: 0 };
-            inner.agenda.insert((deadline.wall_ms, id));
+            let live = Live { private, descriptor, deadline, failed_opens: 0 };
+            inner.agenda.insert(deadline, id);
             inner.keys.insert(id, Entry::Live(live));
             inner.live += 1;
         }
@@ -158,7 +160,7 @@ impl Store {
     pub(crate) fn find(&self, id: KeyId, now: Now) -> Result<Found, Refusal> {
         let mut inner = self.lock();
         inner.expire(id, now);
-        let room_for_reply = inner.reply_bytes < self.limits.reply_budget_bytes;
+        let room_for_reply = self.replies.held() < self.limits.reply_budget_bytes;
         match inner.keys.get(&id) {
             Some(Entry::Live(live)) if !room_for_reply && live.keeps_reply() => {
                 Err(Refusal::new(Code::RepliesFull).retry_after(1000))
@@ -234,12 +236,12 @@ impl Store {
         inner.state(id, now)
     }
 
-    /// Does everything that is due: erases expired keys, drops replies, forgets endings. Answers when to call
-    /// again (trusted milliseconds), if anything is left to do.
+    /// Does everything that is due: erases expired keys, drops replies, forgets endings. Answers in how many
+    /// milliseconds to call again, if anything is left to do.
     pub fn run_agenda(&self, now: Now) -> Option<u64> {
         let mut inner = self.lock();
         inner.run_agenda(now);
-        inner.agenda.first().map(|(at, _)| *at)
+        inner.agenda.wait_ms(now)
     }
 
     /// Live keys, and endings that are remembered.
@@ -253,17 +255,52 @@ impl Store {
     }
 }
 
-/// The two clocks of a deadline drift apart by microseconds in a key's life; entries this near are looked at.
-const DRIFT_MS: u64 = 20;
+impl Agenda {
+    fn insert(&mut self, at: Now, id: KeyId) {
+        self.by_wall.insert((at.wall_ms, id));
+        self.by_boot.insert((at.boot_ms, id));
+    }
+
+    fn remove(&mut self, at: Now, id: KeyId) {
+        self.by_wall.remove(&(at.wall_ms, id));
+        self.by_boot.remove(&(at.boot_ms, id));
+    }
+
+    /// Whatever is due on either clock.
+    fn due(&self, now: Now) -> Vec<KeyId> {
+        let due = |agenda: &BTreeSet<(u64, KeyId)>, now: u64| {
+            agenda.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect::<Vec<_>>()
+        };
+        let mut ids = due(&self.by_wall, now.wall_ms);
+        ids.extend(due(&self.by_boot, now.boot_ms));
+        ids
+    }
+
+    /// In how many milliseconds something is due, 1 at least.
+    fn wait_ms(&self, now: Now) -> Option<u64> {
+        let (wall, _) = self.by_wall.first()?;
+        let (boot, _) = self.by_boot.first()?;
+        Some(wall.saturating_sub(now.wall_ms).min(boot.saturating_sub(now.boot_ms)).max(1))
+    }
+}
 
 impl Inner {
     fn run_agenda(&mut self, now: Now) {
-        let horizon = now.wall_ms.saturating_add(DRIFT_MS);
-        let due: Vec<KeyId> =
-            self.agenda.iter().take_while(|(at, _)| *at <= horizon).map(|(_, id)| *id).collect();
-        for id in due {
+        for id in self.agenda.due(now) {
             self.expire(id, now);
         }
+    }
+
+    fn check_room(&mut self, keys: usize, now: Now, limits: &Limits) -> Result<(), Refusal> {
+        self.run_agenda(now);
+        let remembered = self.keys.len().saturating_sub(self.live);
+        let live_after = self.live.saturating_add(keys);
+        let all_after = remembered.saturating_add(live_after);
+        if live_after > limits.capacity || all_after > limits.capacity.saturating_add(limits.max_tombstones) {
+            let wait = self.agenda.wait_ms(now).unwrap_or(1);
+            return Err(Refusal::new(Code::StoreFull).retry_after(wait));
+        }
+        Ok(())
     }
 
     /// Does what is due for one key.
@@ -273,9 +310,9 @@ impl Inner {
             Some(Entry::Ended(ended)) if now.reached(ended.forget_at) => self.remove(id),
             Some(Entry::Ended(ended)) => {
                 let at = ended.next();
-                if ended.drop_reply(now, &mut self.reply_bytes) {
-                    self.agenda.remove(&(at, id));
-                    self.agenda.insert((ended.next(), id));
+                if ended.drop_reply(now) {
+                    self.agenda.remove(at, id);
+                    self.agenda.insert(ended.next(), id);
                 }
             }
             _ => {}
@@ -285,9 +322,6 @@ impl Inner {
     /// Replaces a live key, whose secret is dropped here, by its ending.
     fn end(&mut self, id: KeyId, how: Ending, now: Now) {
         self.remove(id);
-        if let Ending::Used { reply: Some(kept), .. } = &how {
-            self.reply_bytes = self.reply_bytes.saturating_add(kept.sealed.size());
-        }
         let mut forget_at = now.plus(RETAIN_MS);
         if let Ending::Used { reply: Some(kept), .. } = &how
             && kept.until.wall_ms > forget_at.wall_ms
@@ -295,21 +329,17 @@ impl Inner {
             forget_at = kept.until;
         }
         let ended = Ended { how, forget_at };
-        self.agenda.insert((ended.next(), id));
+        self.agenda.insert(ended.next(), id);
         self.keys.insert(id, Entry::Ended(ended));
     }
 
     fn remove(&mut self, id: KeyId) {
         match self.keys.remove(&id) {
             Some(Entry::Live(live)) => {
-                self.agenda.remove(&(live.deadline.wall_ms, id));
+                self.agenda.remove(live.deadline, id);
                 self.live = self.live.saturating_sub(1);
             }
-            Some(Entry::Ended(mut ended)) => {
-                self.agenda.remove(&(ended.next(), id));
-                let forget_at = ended.forget_at;
-                ended.drop_reply(forget_at, &mut self.reply_bytes);
-            }
+            Some(Entry::Ended(ended)) => self.agenda.remove(ended.next(), id),
             None => {}
         }
     }
@@ -351,21 +381,17 @@ impl Ended {
     }
 
     /// When something is next due.
-    fn next(&self) -> u64 {
+    fn next(&self) -> Now {
         match &self.how {
-            Ending::Used { reply: Some(kept), .. } => kept.until.wall_ms.min(self.forget_at.wall_ms),
-            _ => self.forget_at.wall_ms,
+            Ending::Used { reply: Some(kept), .. } => kept.until,
+            _ => self.forget_at,
         }
     }
 
     /// Lets go of the reply once it need not be kept. Answers whether it did.
-    fn drop_reply(&mut self, now: Now, reply_bytes: &mut usize) -> bool {
+    fn drop_reply(&mut self, now: Now) -> bool {
         let Ending::Used { reply, .. } = &mut self.how else { return false };
-        let Some(kept) = reply.take_if(|kept| now.reached(kept.until) || now.reached(self.forget_at)) else {
-            return false;
-        };
-        *reply_bytes = reply_bytes.saturating_sub(kept.sealed.size());
-        true
+        reply.take_if(|kept| now.reached(kept.until)).is_some()
     }
 }
 

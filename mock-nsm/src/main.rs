@@ -54,11 +54,7 @@ const DEMO_CONFIG: &str = include_str!("demo.toml");
 fn main() -> ExitCode {
     let args = Args::parse();
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -328,3 +328,62 @@ async fn an_encapsulated_key_that_is_the_keys_own_public_key_opens_nothing() {
     message.enc = PublicKey::new(b.recipient.public_key().as_bytes()).unwrap();
     assert_eq!(b.open(&message).await.unwrap_err(), Code::OpenFailed);
 }
+
+#[tokio::test]
+async fn garbage_takes_no_context_from_those_who_need_one() {
+    let b = start(&format!("max_reply_contexts = 1\n{CONFIG}"));
+    let attacker = Bench { recipient: RecipientKey::generate().unwrap(), ..b };
+    let mut garbage = attacker.sealed(60_000).await;
+    garbage.ciphertext[0] ^= 1;
+    assert_eq!(attacker.open(&garbage).await.unwrap_err(), Code::OpenFailed);
+    let victim = Bench { recipient: RecipientKey::generate().unwrap(), ..attacker };
+    let message = victim.sealed(60_000).await;
+    assert!(matches!(victim.open(&message).await, Ok(Answer::Sealed(_))));
+}
+
+#[tokio::test]
+async fn all_who_wait_for_a_context_hear_of_its_failure_at_once() {
+    let clock = ManualClock::default();
+    let b = Arc::new(start_with(CONFIG, Arc::new(clock.clone())));
+    let mut messages = Vec::new();
+    for _ in 0..8 {
+        messages.push(b.sealed(60_000).await);
+    }
+    b.nsm.hang();
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    let opens: Vec<_> = messages
+        .iter()
+        .map(|message| {
+            let (b, message) = (Arc::clone(&b), message.clone());
+            tokio::spawn(async move { b.open(&message).await.unwrap_err() })
+        })
+        .collect();
+    for open in opens {
+        assert_eq!(open.await.unwrap(), Code::NsmUnavailable);
+    }
+    // One attempt's patience, on a clock that only waiting moves.
+    assert!(begun.elapsed() < Duration::from_secs(8), "they waited one after the other");
+    b.nsm.release();
+    tokio::time::resume();
+    assert!(matches!(b.open(&messages[0]).await, Ok(Answer::Sealed(_))), "and the keys live on");
+}
+
+#[tokio::test]
+async fn keys_are_erased_on_time_though_documents_are_held_back() {
+    let clock = ManualClock::default();
+    let b = start_with(CONFIG, Arc::new(clock.clone()));
+    b.sealed(20_000).await;
+    b.nsm.hang();
+    let service = Arc::clone(&b.service);
+    let agenda = tokio::spawn(async move { service.keep_agenda().await });
+    clock.advance(Duration::from_secs(20));
+    let mut tries = 0;
+    while b.health().await.live_keys > 0 {
+        tries += 1;
+        assert!(tries < 1000, "the key outlives its deadline");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    agenda.abort();
+    b.nsm.release();
+}

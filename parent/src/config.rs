@@ -99,7 +99,7 @@ impl Config {
             enclave,
             enclave_streams: 2,
             enclave_connect_timeout: Duration::from_secs(2),
-            enclave_timeout: Duration::from_secs(5),
+            enclave_timeout: Duration::from_secs(10),
             ready_timeout: Duration::from_secs(1),
             max_in_flight: 256,
             max_queue: 512,
@@ -176,7 +176,7 @@ settings! {
     /// How long a connection to the enclave may take to stand [default: 2000]
     #[arg(value_name = "MS")]
     enclave_connect_timeout_ms: u64,
-    /// How long the enclave may take to answer, the wait for a turn included [default: 5000]
+    /// How long the enclave may take to answer, the wait for a turn included [default: 10000]
     #[arg(value_name = "MS")]
     enclave_timeout_ms: u64,
     /// How long the enclave may take to answer /readyz [default: 1000]

@@ -3,7 +3,6 @@ use crate::hybrid::PrivateKey;
 use ok2cry_protocol::{
     descriptor::ReleaseTo,
     ids::{InstanceId, Nonce, Purpose},
-    rpc::Attested,
     suite::{PublicKey, Suite},
 };
 
@@ -12,6 +11,7 @@ const TTL: u64 = 60_000;
 
 struct Bench {
     store: Store,
+    replies: Budget,
     public: PublicKey,
     next: u8,
 }
@@ -22,7 +22,8 @@ fn bench() -> Bench {
 
 fn bench_with(limits: Limits) -> Bench {
     let (_, public) = PrivateKey::generate().unwrap();
-    Bench { store: Store::new(limits), public, next: 0 }
+    let replies = Budget::default();
+    Bench { store: Store::new(limits, replies.clone()), replies, public, next: 0 }
 }
 
 impl Bench {
@@ -51,7 +52,9 @@ impl Bench {
     }
 
     fn open(&self, id: KeyId, now: Now, digest: u8) -> Result<Option<Arc<Sealed>>, Code> {
-        self.store.commit(id, now, &[digest; 48], Some(sealed(digest))).map_err(|r| r.code)
+        self.store
+            .commit(id, now, &[digest; 48], Some(Sealed::for_tests(vec![digest; 100], &self.replies)))
+            .map_err(|r| r.code)
     }
 
     fn find(&self, id: KeyId, now: Now) -> Result<Found, Code> {
@@ -64,11 +67,6 @@ impl Bench {
             Found::Live(_) => panic!("the key is live"),
         }
     }
-}
-
-fn sealed(byte: u8) -> Sealed {
-    let context = Attested { record: Vec::new(), inclusion: Default::default(), document: Vec::new() };
-    Sealed::for_tests(vec![byte; 100], context)
 }
 
 #[test]
@@ -132,17 +130,27 @@ fn an_open_that_began_in_time_and_ends_late_is_refused() {
 fn the_agenda_erases_expired_keys_and_says_when_to_come_again() {
     let mut b = bench();
     let id = b.issue(T0);
-    assert_eq!(b.store.run_agenda(T0), Some(T0.wall_ms + TTL));
+    assert_eq!(b.store.run_agenda(T0), Some(TTL));
     let Ok(Found::Live(ticket)) = b.find(id, T0) else { panic!("not live") };
     let private = Arc::downgrade(&ticket.private);
     drop(ticket);
     assert!(private.upgrade().is_some());
-    assert_eq!(b.store.run_agenda(T0.plus(TTL)), Some(T0.wall_ms + TTL + RETAIN_MS));
+    assert_eq!(b.store.run_agenda(T0.plus(TTL)), Some(RETAIN_MS));
     assert!(private.upgrade().is_none(), "the private key outlives its deadline");
     assert_eq!(b.store.counts(), (0, 1));
     assert_eq!(b.store.run_agenda(T0.plus(TTL + RETAIN_MS)), None);
     assert_eq!(b.store.counts(), (0, 0));
     assert_eq!(b.store.state(id, T0.plus(TTL + RETAIN_MS)), KeyState::Unknown);
+}
+
+#[test]
+fn the_agenda_erases_by_whichever_clock_comes_first() {
+    for late in [Now { boot_ms: T0.boot_ms + TTL, ..T0 }, Now { wall_ms: T0.wall_ms + TTL, ..T0 }] {
+        let mut b = bench();
+        b.issue(T0);
+        b.store.run_agenda(late);
+        assert_eq!(b.store.counts(), (0, 1));
+    }
 }
 
 #[test]
@@ -229,7 +237,7 @@ fn replies_are_kept_until_the_deadline_or_half_a_minute() {
         assert!(b.replay(id, just_before, 1).is_ok());
         assert_eq!(b.replay(id, kept_until, 1).unwrap_err(), Code::KeyUsed);
         b.store.run_agenda(kept_until);
-        assert_eq!(b.store.lock().reply_bytes, 0);
+        assert_eq!(b.replies.held(), 0);
         assert_eq!(b.store.state(id, kept_until), KeyState::Used);
     }
 }
