@@ -126,8 +126,16 @@ mod tests {
         let docs = include_str!("../../docs/errors.md");
         let (_, docs) = docs.split_once("## What a client or recipient refuses").unwrap();
         let source = include_str!("error.rs").split("mod tests").next().unwrap();
+        let calls = include_str!("http.rs")
+            .split("impl CallError")
+            .nth(1)
+            .unwrap()
+            .split("impl Client")
+            .next()
+            .unwrap();
+        let lines = source.lines().chain(calls.lines());
         let codes: Vec<_> =
-            source.lines().filter_map(|line| line.split_once("=> \"")?.1.strip_suffix("\",")).collect();
+            lines.filter_map(|line| line.split_once("=> \"")?.1.strip_suffix("\",")).collect();
         assert!(codes.len() > 20);
         for code in &codes {
             assert!(docs.contains(&format!("\n| `{code}` | ")), "docs/errors.md lacks {code}");

@@ -10,7 +10,7 @@ use ok2cry_protocol::{
     rpc::KeyState,
 };
 use serde::de::DeserializeOwned;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use ureq::{Agent, Body, http::Response};
 
 /// The longest answer that is read, in bytes.
@@ -61,15 +61,18 @@ impl Client {
         Self { agent: config.into(), base: base.trim_end_matches('/').to_owned() }
     }
 
-    /// Asks for keys and verifies them.
+    /// Asks for keys and verifies them. `time` is the time of the call; what the answer takes is added to it.
     pub fn issue(
         &self,
         request: KeyRequest,
         trust: &Trust,
         time: &CheckTime,
     ) -> Result<Vec<VerifiedKey>, CallError> {
+        let asked = Instant::now();
         let answer = self.post("/v1/keys", &request.to_json())?;
-        Ok(request.verify_response(&answer, trust, time)?)
+        let waited = u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let time = CheckTime { now_ms: time.now_ms.saturating_add(waited), ..*time };
+        Ok(request.verify_response(&answer, trust, &time)?)
     }
 
     /// Has a message opened. The answer is for [`crate::RecipientKey::open`] to read.

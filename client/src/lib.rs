@@ -52,5 +52,5 @@ mod trust;
 
 pub use error::Error;
 pub use key::{KeyRequest, SealedMessage, VerifiedKey};
-pub use recipient::{Expected, OpenedReply, RecipientKey, Seen, SeenSet};
+pub use recipient::{Expected, OpenedReply, RecipientKey, Seen, SeenSet, sealed_reply};
 pub use trust::{AttestedBatch, Trust};

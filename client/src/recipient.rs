@@ -3,7 +3,7 @@ use ok2cry_attest_verify::CheckTime;
 use ok2cry_protocol::{
     Encoded, Hash, Record as _,
     descriptor::{KeyDescriptor, ReleaseTo},
-    http::SealedBody,
+    http::{OpenResponse, SealedBody},
     ids::Purpose,
     reply::{Reply, ReplyContext},
     suite::{PublicKey, reply_info},
@@ -115,12 +115,25 @@ impl core::fmt::Debug for RecipientKey {
     }
 }
 
+/// The sealed reply of an answer to open.
+///
+/// # Errors
+///
+/// [`Error::ReleaseMode`] if it releases plaintext instead: it did not come from a key that names a recipient.
+pub fn sealed_reply(answer: OpenResponse) -> Result<SealedBody, Error> {
+    match answer {
+        OpenResponse::Sealed(body) => Ok(body),
+        OpenResponse::Plaintext(_) => Err(Error::ReleaseMode),
+    }
+}
+
 /// What a recipient expects of a reply. Without it a genuine reply to another question would pass for this one's.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected<'a> {
     /// What the key was for.
     pub purpose: &'a Purpose,
-    /// What the message was sealed with: the order, the session.
+    /// What the message was sealed with. It must name one transaction: replies to two messages with the same purpose
+    /// and `aad` can be told apart only by the descriptors in them.
     pub aad: &'a [u8],
 }
 

@@ -21,7 +21,7 @@ use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 /// An ok2cry enclave with a mock Nitro Secure Module, for development. It protects nothing.
 ///
 /// Its documents are signed under a root of its own, made at every start; clients accept it only if they are given
-/// that root and these measurements by name. RUST_LOG says what it logs.
+/// that root and these measurements by name. `RUST_LOG` says what it logs.
 #[derive(Parser)]
 #[command(version)]
 struct Args {

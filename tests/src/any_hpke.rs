@@ -2,7 +2,9 @@
 //! descriptor and a library of their own, and what an attacker does who has only the descriptor.
 
 use crate::HarnessError;
-use hpke::{Deserializable as _, OpModeS, Serializable as _, aead::AesGcm256, kdf::HkdfSha384, kem::DhP384HkdfSha384};
+use hpke::{
+    Deserializable as _, OpModeS, Serializable as _, aead::AesGcm256, kdf::HkdfSha384, kem::DhP384HkdfSha384,
+};
 use ok2cry_client::SealedMessage;
 use ok2cry_protocol::{
     Encoded,

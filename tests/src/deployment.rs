@@ -6,7 +6,9 @@ use crate::{
     raw_http::{self, Message},
 };
 use ok2cry_attest_verify::{CheckTime, TrustAnchor};
-use ok2cry_client::{KeyRequest, RecipientKey, SealedMessage, Trust, VerifiedKey, http::Client, measurements};
+use ok2cry_client::{
+    KeyRequest, RecipientKey, SealedMessage, Trust, VerifiedKey, http::Client, measurements,
+};
 use ok2cry_protocol::rpc::Health;
 use std::{
     fs,
@@ -78,9 +80,11 @@ impl Deployment {
     ///
     /// If a program is missing, ends, or does not listen in time; with what it wrote to stderr.
     pub fn start(options: Options) -> Result<Self, HarnessError> {
-        let folder = tempfile::tempdir().map_err(|e| HarnessError::new(format!("no temporary folder: {e}")))?;
+        let folder =
+            tempfile::tempdir().map_err(|e| HarnessError::new(format!("no temporary folder: {e}")))?;
         let path = |name: &str| folder.path().join(name);
-        let (root_pem, measurements, socket) = (path("root.pem"), path("measurements.json"), path("enclave.sock"));
+        let (root_pem, measurements, socket) =
+            (path("root.pem"), path("measurements.json"), path("enclave.sock"));
         let config = path("enclave.toml");
         fs::write(&config, &options.config)
             .map_err(|e| HarnessError::new(format!("{}: {e}", config.display())))?;

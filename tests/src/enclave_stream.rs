@@ -26,7 +26,8 @@ impl EnclaveStream {
     ///
     /// If it does not listen.
     pub fn connect(socket: &Path) -> Result<Self, HarnessError> {
-        let stream = UnixStream::connect(socket).map_err(|e| HarnessError::new(format!("the enclave: {e}")))?;
+        let stream =
+            UnixStream::connect(socket).map_err(|e| HarnessError::new(format!("the enclave: {e}")))?;
         stream.set_read_timeout(Some(DEADLINE)).map_err(|e| HarnessError::new(e.to_string()))?;
         Ok(Self { stream, next_id: 0 })
     }
@@ -105,7 +106,8 @@ impl EnclaveStream {
     /// If the stream ends first, or what comes is no answer.
     pub fn response(&mut self) -> Result<Response, HarnessError> {
         let mut frames = FrameReader::new(MAX_RESPONSE);
-        let broken = |e: &dyn std::fmt::Display| HarnessError::new(format!("no answer from the enclave: {e}"));
+        let broken =
+            |e: &dyn std::fmt::Display| HarnessError::new(format!("no answer from the enclave: {e}"));
         loop {
             // Byte by byte, so that nothing of a next answer is lost with this reader.
             let mut byte = [0];
@@ -117,17 +119,17 @@ impl EnclaveStream {
         }
     }
 
-    /// Waits until the enclave closes the stream, and returns what it sent before it did.
+    /// Waits until the enclave closes the stream, and returns how many bytes it sent before it did.
     ///
     /// # Errors
     ///
     /// If it does not close.
-    pub fn until_closed(mut self) -> Result<Vec<u8>, HarnessError> {
+    pub fn until_closed(mut self) -> Result<usize, HarnessError> {
         let mut rest = Vec::new();
         match self.stream.read_to_end(&mut rest) {
-            Ok(_) => Ok(rest),
+            Ok(_) => Ok(rest.len()),
             // What was sent and not read when the enclave closed makes it a reset.
-            Err(e) if e.kind() == ErrorKind::ConnectionReset => Ok(rest),
+            Err(e) if e.kind() == ErrorKind::ConnectionReset => Ok(rest.len()),
             Err(e) => Err(HarnessError::new(format!("the enclave does not close the stream: {e}"))),
         }
     }

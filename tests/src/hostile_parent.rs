@@ -72,7 +72,7 @@ impl HostileParent {
             for stream in listener.incoming().flatten() {
                 let (upstream, tamper) = (upstream.clone(), Arc::clone(&tamper));
                 // A broken exchange shows as a broken answer to whoever waits for it.
-                thread::spawn(move || drop(pass(stream, &upstream, &*tamper)));
+                thread::spawn(move || drop(pass(&stream, &upstream, &*tamper)));
             }
         });
         Ok(Self { url })
@@ -84,8 +84,8 @@ impl HostileParent {
     }
 }
 
-fn pass(stream: TcpStream, upstream: &str, tamper: &Tamper) -> Result<(), HarnessError> {
-    let request = Message::read(&mut BufReader::new(&stream))?;
+fn pass(stream: &TcpStream, upstream: &str, tamper: &Tamper) -> Result<(), HarnessError> {
+    let request = Message::read(&mut BufReader::new(stream))?;
     let mut words = request.start.split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let (session, path) = path.trim_start_matches('/').split_once('/').unwrap_or_default();
@@ -115,7 +115,10 @@ fn pass(stream: TcpStream, upstream: &str, tamper: &Tamper) -> Result<(), Harnes
         answer.header("content-type"),
         body.len()
     );
-    (&stream).write_all(&[head.as_bytes(), body.as_bytes()].concat()).map_err(|e| HarnessError::new(e.to_string()))
+    let mut stream = stream;
+    stream
+        .write_all(&[head.as_bytes(), body.as_bytes()].concat())
+        .map_err(|e| HarnessError::new(e.to_string()))
 }
 
 fn value(body: &[u8]) -> Value {

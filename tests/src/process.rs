@@ -130,7 +130,11 @@ impl Process {
     }
 
     fn text(&self, stream: usize) -> String {
-        self.output.lock().get(stream).map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()
+        self.output
+            .lock()
+            .get(stream)
+            .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+            .unwrap_or_default()
     }
 
     fn join_readers(&mut self) {

@@ -79,7 +79,7 @@ impl Message {
         }
         let mut message = Self { start, headers, body: Vec::new() };
         let length = message.header("content-length").parse().unwrap_or(0);
-        if message.header("transfer-encoding") != "" || length > MAX_BODY {
+        if !message.header("transfer-encoding").is_empty() || length > MAX_BODY {
             return Err(HarnessError::new("an HTTP message in pieces, or a huge one"));
         }
         message.body.resize(length, 0);

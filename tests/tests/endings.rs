@@ -55,7 +55,8 @@ fn an_expired_key_is_not_sealed_to() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let recipient = RecipientKey::generate().unwrap();
     let key = || deployment.card_pin_key(60_000, &recipient).unwrap();
-    let seal_at = |key: VerifiedKey, at_ms| key.seal(b"1234", AAD, &CheckTime::at(at_ms)).map_err(|e| e.code());
+    let seal_at =
+        |key: VerifiedKey, at_ms| key.seal(b"1234", AAD, &CheckTime::at(at_ms)).map_err(|e| e.code());
 
     let (late, in_time) = (key(), key());
     let (deadline, last) = (late.expires_at_ms(), in_time.expires_at_ms() - 1);
@@ -161,8 +162,10 @@ fn a_key_bears_255_failed_opens_and_ends_at_256() {
     const LIMIT: u32 = 256;
     let deployment = Deployment::start(Options::default()).unwrap();
     let recipient = RecipientKey::generate().unwrap();
-    let (used, ended) =
-        (deployment.card_pin_key(60_000, &recipient).unwrap(), deployment.card_pin_key(60_000, &recipient).unwrap());
+    let (used, ended) = (
+        deployment.card_pin_key(60_000, &recipient).unwrap(),
+        deployment.card_pin_key(60_000, &recipient).unwrap(),
+    );
     for (key, failures, then) in [(used, LIMIT - 1, None), (ended, LIMIT, Some(Code::KeyDestroyed))] {
         let bad = any_hpke::seal_with_info(key.descriptor(), b"other", b"1234", AAD).unwrap();
         let good = key.seal(b"1234", AAD, &CheckTime::system()).unwrap();

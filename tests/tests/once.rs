@@ -1,6 +1,10 @@
 //! A key opens one ciphertext, whoever asks at the same time, and the same request gets the same answer.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests: clippy.toml's list is for #[test]")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests: clippy.toml's list is for #[test]"
+)]
 
 use ok2cry_attest_verify::CheckTime;
 use ok2cry_client::{Expected, KeyRequest, RecipientKey, SealedMessage, SeenSet, VerifiedKey};

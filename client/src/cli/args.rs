@@ -114,6 +114,16 @@ pub(crate) struct Reading {
     /// Remember accepted replies in this file, and refuse to accept one again.
     #[arg(long)]
     pub(crate) seen: Option<PathBuf>,
+    /// Accept a reply however often it comes: whoever acts on it must remember by other means.
+    #[arg(long, conflicts_with = "seen")]
+    pub(crate) insecure_allow_replays: bool,
+}
+
+impl Reading {
+    /// Whether anything was said that only reading needs.
+    pub(crate) fn is_given(&self) -> bool {
+        self.purpose.is_some() || !self.aad.is_empty() || self.seen.is_some() || self.insecure_allow_replays
+    }
 }
 
 #[derive(ClapArgs)]
@@ -148,7 +158,7 @@ pub(crate) struct TrustArgs {
     /// A release's measurements, as nitro-cli prints them (JSON). May be repeated: any one must match whole.
     #[arg(long, env = "OK2CRY_MEASUREMENTS", value_delimiter = ',')]
     pub(crate) measurements: Vec<PathBuf>,
-    /// One PCR of one release, as N=HEX. All that are given must match.
+    /// One PCR of one release, as N=HEX, instead of --measurements. All that are given must match.
     #[arg(long)]
     pub(crate) pcr: Vec<String>,
     /// Accept any image that anybody runs: whoever can start an enclave can then read what is sealed.

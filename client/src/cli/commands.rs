@@ -1,14 +1,15 @@
 use crate::{
     Failure,
-    args::{Attest, OfKey, Open, Read, Reading, Recipient, RecipientCommand, Seal, TrustArgs},
+    args::{Attest, OfKey, Open, Read, Reading, Recipient, RecipientCommand, Seal, Service, TrustArgs},
     message::{MessageFile, read_input, read_text},
 };
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use ok2cry_attest_verify::{CheckTime, Measurements, TrustAnchor};
 use ok2cry_client::{
-    Expected, KeyRequest, RecipientKey, Seen, Trust,
+    Expected, KeyRequest, RecipientKey, Seen, SeenSet, Trust,
     http::Client,
     measurements::{from_nitro_cli_json, parse_pcr},
+    sealed_reply,
 };
 use ok2cry_protocol::{
     Hash,
@@ -19,7 +20,7 @@ use ok2cry_protocol::{
 };
 use std::{
     fs::{File, OpenOptions},
-    io::{BufRead as _, BufReader, Write as _},
+    io::{Read as _, Seek as _, SeekFrom, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
@@ -47,40 +48,48 @@ pub(crate) fn seal(command: &Seal) -> Result<(), Failure> {
         None => KeyRequest::insecure_release_to_caller(&command.purpose, command.ttl)?,
     };
     let plaintext = read_input(&command.file)?;
-    let keys = Client::new(&command.service.url).issue(request, &trust, &CheckTime::system())?;
+    let keys = client(&command.service)?.issue(request, &trust, &CheckTime::system())?;
     let key = keys.into_iter().next().ok_or_else(|| Failure::Unusable("no key came".into()))?;
     let sealed = key.seal(&plaintext, command.aad.as_bytes(), &CheckTime::system())?;
     print_json(&MessageFile::new(&sealed))
 }
 
 pub(crate) fn open(command: &Open) -> Result<(), Failure> {
-    // Whatever could stop the reading must be known before the key is used up.
+    let message: MessageFile = parse_json(&command.message, "a sealed message, as `ok2cry seal` prints it")?;
+    let message = message.into_message()?;
+    // Whatever would stop the reading must be known before the key is used up.
     let reader = match &command.recipient_key {
         Some(path) => Some(Reader::new(path, &command.reading)?),
+        None if command.reading.is_given() => {
+            return Err(Failure::Unusable(
+                "--purpose, --aad and --seen are for reading: add --recipient-key".into(),
+            ));
+        }
         None => None,
     };
-    let message: MessageFile = parse_json(&command.message)?;
-    let answer = Client::new(&command.service.url).open(&message.into_message()?)?;
+    if reader.as_ref().is_some_and(|reader| reader.aad != message.aad) {
+        return Err(ok2cry_client::Error::Aad.into());
+    }
+    let answer = client(&command.service)?.open(&message)?;
     match (answer, reader) {
-        (OpenResponse::Sealed(body), Some(reader)) => reader.read(&body),
+        (answer, Some(reader)) => reader.read(&sealed_reply(answer)?),
         (OpenResponse::Sealed(body), None) => print_json(&body),
         (OpenResponse::Plaintext(plaintext), None) => print_bytes(&plaintext.0),
-        (OpenResponse::Plaintext(_), Some(_)) => Err(ok2cry_client::Error::ReleaseMode.into()),
     }
 }
 
 pub(crate) fn read(command: &Read) -> Result<(), Failure> {
     let reader = Reader::new(&command.recipient_key, &command.reading)?;
-    reader.read(&parse_json(&command.reply)?)
+    reader.read(&parse_json(&command.reply, "a reply, as `ok2cry open` prints it")?)
 }
 
 pub(crate) fn status(command: &OfKey) -> Result<(), Failure> {
-    print_state(Client::new(&command.service.url).state(key_id(&command.key_id)?)?);
+    print_state(client(&command.service)?.state(key_id(&command.key_id)?)?);
     Ok(())
 }
 
 pub(crate) fn destroy(command: &OfKey) -> Result<(), Failure> {
-    print_state(Client::new(&command.service.url).destroy(key_id(&command.key_id)?)?);
+    print_state(client(&command.service)?.destroy(key_id(&command.key_id)?)?);
     Ok(())
 }
 
@@ -89,13 +98,10 @@ pub(crate) fn attest(command: &Attest) -> Result<(), Failure> {
     let mut nonce = [0; 32];
     getrandom::fill(&mut nonce).map_err(|_| Failure::Unusable("no randomness".into()))?;
     let nonce = Nonce::new(nonce).map_err(ok2cry_client::Error::Record)?;
-    let body = Client::new(&command.service.url).attestation(&nonce)?;
+    let body = client(&command.service)?.attestation(&nonce)?;
     let batch = trust.verify_statement(&nonce, &body, &CheckTime::system())?;
-    println!(
-        "an accepted enclave answers: instance {}, document of {} ms",
-        batch.instance(),
-        batch.timestamp_ms()
-    );
+    let age = CheckTime::system().now_ms.saturating_sub(batch.timestamp_ms());
+    println!("an accepted enclave answers: instance {}, document made {age} ms ago", batch.instance());
     Ok(())
 }
 
@@ -105,7 +111,7 @@ struct Reader<'a> {
     trust: Trust,
     purpose: Purpose,
     aad: &'a [u8],
-    seen: SeenFile<'a>,
+    seen: Option<SeenFile<'a>>,
 }
 
 impl<'a> Reader<'a> {
@@ -113,19 +119,33 @@ impl<'a> Reader<'a> {
         let Some(purpose) = &reading.purpose else {
             return Err(Failure::Unusable("say what the key must have been for: --purpose".into()));
         };
+        let seen = match (&reading.seen, reading.insecure_allow_replays) {
+            (Some(path), _) => Some(SeenFile::open(path)?),
+            (None, true) => None,
+            (None, false) => {
+                return Err(Failure::Unusable(
+                    "say where accepted replies are remembered: --seen FILE (or --insecure-allow-replays)"
+                        .into(),
+                ));
+            }
+        };
         Ok(Self {
             key: RecipientKey::from_pem(&read_text(key)?)?,
             trust: trust(&reading.trust)?,
             purpose: Purpose::new(purpose).map_err(|e| Failure::Unusable(e.to_string()))?,
             aad: reading.aad.as_bytes(),
-            seen: SeenFile { path: reading.seen.as_deref(), failed: None },
+            seen,
         })
     }
 
     fn read(mut self, body: &SealedBody) -> Result<(), Failure> {
         let expected = Expected { purpose: &self.purpose, aad: self.aad };
-        let opened = self.key.open(body, &expected, &self.trust, &CheckTime::system(), &mut self.seen);
-        if let Some(error) = self.seen.failed {
+        let time = CheckTime::system();
+        let opened = match &mut self.seen {
+            Some(seen) => self.key.open(body, &expected, &self.trust, &time, seen),
+            None => self.key.open(body, &expected, &self.trust, &time, &mut SeenSet::default()),
+        };
+        if let Some(error) = self.seen.and_then(|seen| seen.failed) {
             return Err(Failure::Unusable(error));
         }
         print_bytes(&opened?.plaintext)
@@ -135,37 +155,52 @@ impl<'a> Reader<'a> {
 /// Remembers accepted replies in a file of one hexadecimal hash a line. Never forgets: delete it once no reply of
 /// its time is accepted any more.
 struct SeenFile<'a> {
-    path: Option<&'a Path>,
+    path: &'a Path,
+    file: File,
     failed: Option<String>,
+}
+
+impl<'a> SeenFile<'a> {
+    fn open(path: &'a Path) -> Result<Self, Failure> {
+        let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path);
+        Ok(Self { path, file: file.map_err(|e| unusable(path, &e))?, failed: None })
+    }
+
+    /// Adds `line` unless it is there. Answers whether it is new. The file is locked meanwhile, and the line is on
+    /// disk before the answer.
+    fn note(&mut self, line: &str) -> Result<bool, String> {
+        let failed = |e: std::io::Error| e.to_string();
+        self.file.lock().map_err(failed)?;
+        let mut known = String::new();
+        self.file
+            .seek(SeekFrom::Start(0))
+            .and_then(|_| self.file.read_to_string(&mut known))
+            .map_err(failed)?;
+        // A line that was cut off, or two that ran together, would let a reply pass for new.
+        let whole = |l: &str| l.len() == 96 && l.bytes().all(|b| b.is_ascii_hexdigit());
+        if !(known.is_empty() || known.ends_with('\n')) || !known.lines().all(whole) {
+            return Err("is damaged: every line must be 96 hexadecimal digits".into());
+        }
+        if known.lines().any(|l| l == line) {
+            return Ok(false);
+        }
+        self.file.write_all(format!("{line}\n").as_bytes()).map_err(failed)?;
+        self.file.sync_all().map_err(failed)?;
+        Ok(true)
+    }
 }
 
 impl Seen for SeenFile<'_> {
     fn first_time(&mut self, descriptor: &Hash, _forget_at_ms: u64, _now_ms: u64) -> bool {
-        let Some(path) = self.path else { return true };
         let line: String = descriptor.iter().map(|b| format!("{b:02x}")).collect();
-        match note_line(path, &line) {
+        match self.note(&line) {
             Ok(new) => new,
             Err(error) => {
-                self.failed = Some(format!("{}: {error}", path.display()));
+                self.failed = Some(format!("{}: {error}", self.path.display()));
                 false
             }
         }
     }
-}
-
-/// Adds `line` to the file unless it is there. Answers whether it is new. The file is locked meanwhile, and the line
-/// is on disk before the answer.
-fn note_line(path: &Path, line: &str) -> std::io::Result<bool> {
-    let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
-    file.lock()?;
-    for known in BufReader::new(File::try_clone(&file)?).lines() {
-        if known? == line {
-            return Ok(false);
-        }
-    }
-    writeln!(file, "{line}")?;
-    file.sync_data()?;
-    Ok(true)
 }
 
 fn trust(args: &TrustArgs) -> Result<Trust, Failure> {
@@ -183,6 +218,11 @@ fn trust(args: &TrustArgs) -> Result<Trust, Failure> {
     if !args.pcr.is_empty() {
         let pcrs = args.pcr.iter().map(|text| parse_pcr_arg(text)).collect::<Result<Vec<_>, _>>()?;
         releases.push(Measurements::new(pcrs).map_err(|e| Failure::Unusable(format!("--pcr: {e}")))?);
+    }
+    if !args.pcr.is_empty() && !args.measurements.is_empty() {
+        return Err(Failure::Unusable(
+            "--pcr names a release by itself: leave out --measurements (and OK2CRY_MEASUREMENTS)".into(),
+        ));
     }
     match (releases.is_empty(), args.insecure_without_pcrs) {
         (false, false) => Ok(Trust::new(anchor, releases)?),
@@ -202,19 +242,35 @@ fn parse_pcr_arg(text: &str) -> Result<(u8, [u8; 48]), Failure> {
         .ok_or_else(|| Failure::Unusable(format!("--pcr {text:?} is not N=HEX with 96 hex digits")))
 }
 
+fn client(service: &Service) -> Result<Client, Failure> {
+    if !["http://", "https://"].iter().any(|scheme| service.url.starts_with(scheme)) {
+        return Err(Failure::Unusable(format!(
+            "--url {:?} must begin with http:// or https://",
+            service.url
+        )));
+    }
+    Ok(Client::new(&service.url))
+}
+
 fn public_key(text: &str) -> Result<PublicKey, Failure> {
-    let bytes = Base64UrlUnpadded::decode_vec(text)
-        .map_err(|_| Failure::Unusable("--recipient is not base64url without padding".into()))?;
-    PublicKey::new(&bytes).map_err(|rule| Failure::Unusable(format!("--recipient {rule}")))
+    let key = Base64UrlUnpadded::decode_vec(text).ok().and_then(|bytes| PublicKey::new(&bytes).ok());
+    key.ok_or_else(|| {
+        Failure::Unusable(
+            "--recipient takes the key itself, 130 characters as `ok2cry recipient show FILE` prints them"
+                .into(),
+        )
+    })
 }
 
 fn key_id(text: &str) -> Result<KeyId, Failure> {
-    KeyId::from_base64url(text).map_err(|e| Failure::Unusable(e.to_string()))
+    KeyId::from_base64url(text).map_err(|_| {
+        Failure::Unusable(format!("{text:?} is no key id: those have 32 characters of base64url"))
+    })
 }
 
-fn parse_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Failure> {
+fn parse_json<T: serde::de::DeserializeOwned>(path: &Path, what: &str) -> Result<T, Failure> {
     serde_json::from_slice(&read_input(path)?)
-        .map_err(|e| Failure::Unusable(format!("{}: {e}", path.display())))
+        .map_err(|e| Failure::Unusable(format!("{}: not {what}: {e}", path.display())))
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {

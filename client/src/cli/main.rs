@@ -35,6 +35,9 @@ fn main() -> ExitCode {
             ExitCode::from(1)
         }
         Err(Failure::Unusable(message)) => {
+            if json {
+                println!("{}", serde_json::json!({"verdict": "error", "message": message}));
+            }
             eprintln!("error: {message}");
             ExitCode::from(2)
         }

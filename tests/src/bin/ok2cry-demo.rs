@@ -5,12 +5,9 @@ use ok2cry_client::{
     Expected, KeyRequest, RecipientKey, SeenSet, Trust, VerifiedKey,
     http::{CallError, Client},
     measurements::from_nitro_cli_json,
+    sealed_reply,
 };
-use ok2cry_protocol::{
-    http::{OpenResponse, SealedBody},
-    ids::Purpose,
-    rpc::KeyState,
-};
+use ok2cry_protocol::{http::SealedBody, ids::Purpose, rpc::KeyState};
 use ok2cry_tests::{Deployment, Options, any_hpke, eventually};
 use std::{error::Error, fs, io::Read as _, process::ExitCode};
 
@@ -93,7 +90,7 @@ fn open_and_read(
     message: &ok2cry_client::SealedMessage,
 ) -> Outcome<SealedBody> {
     step("The issuer has it opened through the parent, and reads the reply.");
-    let reply = sealed(client.open(message)?)?;
+    let reply = sealed_reply(client.open(message)?)?;
     let purpose = Purpose::new(PURPOSE)?;
     let expected = Expected { purpose: &purpose, aad: ORDER };
     let opened = recipient.open(&reply, &expected, trust, &CheckTime::system(), &mut SeenSet::default())?;
@@ -129,7 +126,7 @@ fn same_request_gets_the_same_reply(
     first: &SealedBody,
 ) -> Outcome {
     step("The first request is sent again, as after a timeout.");
-    let again = sealed(client.open(message)?)?;
+    let again = sealed_reply(client.open(message)?)?;
     if again.reply != first.reply {
         return Err("the replies differ".into());
     }
@@ -202,7 +199,9 @@ fn keep_serving(deployment: &Deployment) -> Outcome {
     println!(
         "  printf 4931 | ok2cry seal --purpose card-pin --aad 'order 17' --recipient $(cat issuer.pub) > message.json"
     );
-    println!("  ok2cry open message.json --recipient-key issuer.pem --purpose card-pin --aad 'order 17'");
+    println!(
+        "  ok2cry open message.json --recipient-key issuer.pem --purpose card-pin --aad 'order 17' --seen seen"
+    );
     println!("  curl $OK2CRY_URL/openapi.json                  # or {}/docs in a browser", deployment.url());
     println!(
         "  curl -i $OK2CRY_URL/v1/keys -H 'content-type: application/json' -d '{{\"nonce\": \"AAAA\"}}'\n"
@@ -218,13 +217,6 @@ fn keep_serving(deployment: &Deployment) -> Outcome {
 
 fn one<T>(keys: Vec<T>) -> Outcome<T> {
     keys.into_iter().next().ok_or_else(|| "no key came".into())
-}
-
-fn sealed(answer: OpenResponse) -> Outcome<SealedBody> {
-    match answer {
-        OpenResponse::Sealed(body) => Ok(body),
-        OpenResponse::Plaintext(_) => Err("plaintext came back".into()),
-    }
 }
 
 fn refused(code: &str, result: Result<(), CallError>) -> Outcome {

@@ -1,0 +1,217 @@
+//! Nothing that must not be known is in anything that the programs write, however much they are asked to write.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests: clippy.toml's list is for #[test]")]
+
+use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
+use ok2cry_attest_verify::CheckTime;
+use ok2cry_client::{Expected, KeyRequest, RecipientKey, SealedMessage, SeenSet};
+use ok2cry_protocol::{
+    frame,
+    http::OpenResponse,
+    ids::{Nonce, Purpose},
+    rpc::{KeyState, Request},
+};
+use ok2cry_tests::{Deployment, Options, any_hpke, eventually, raw_http};
+use std::io::{Read as _, Write as _};
+
+/// Long enough to be found nowhere by chance, in alphabets that survive every encoding.
+const PLAINTEXT: &str = "4929-1337-the-secret-of-the-card";
+const CALLERS_PLAINTEXT: &str = "7702-4242-the-secret-of-the-caller";
+
+#[test]
+fn no_secret_and_nothing_reusable_is_written_anywhere() {
+    let deployment = Deployment::start(Options {
+        rust_log: Some("trace".to_owned()),
+        parent_args: vec!["--log-level=debug".to_owned()],
+        ..Options::default()
+    })
+    .unwrap();
+    let (recipient, scalar) = recipient();
+    let mut secrets = Secrets::default();
+    secrets.add("the recipient's private key", &scalar);
+    secrets.add("the plaintext", PLAINTEXT.as_bytes());
+    secrets.add("the caller's plaintext", CALLERS_PLAINTEXT.as_bytes());
+
+    let metrics = tell_the_story(&deployment, &recipient, &mut secrets);
+
+    // What was written shows that logging was on, and which stories were told.
+    let output = deployment.stop();
+    let marks = [
+        "enclave started",
+        "stream closed",
+        "/v1/keys/{id}/open",
+        "key_used",
+        "open_failed",
+        "a connection broke",
+    ];
+    for mark in marks {
+        assert!(output.contains(mark), "the logs lack {mark:?}: this test would find nothing\n{output}");
+    }
+    assert!(metrics.contains("key_used"), "the metrics count nothing");
+    assert_eq!(secrets.found_in(&output), Vec::<String>::new());
+    assert_eq!(secrets.found_in(&metrics), Vec::<String>::new());
+}
+
+#[test]
+fn secrets_are_found_in_every_form_in_which_a_log_would_show_them() {
+    let secret = b"\x00\xffsecret\xfe\xfb";
+    let mut secrets = Secrets::default();
+    secrets.add("it", secret);
+    for shown in [
+        String::from_utf8_lossy(b"plain: 4929-1337").into_owned(),
+        format!("hex {}", hex(secret)),
+        format!("HEX {}", hex(secret).to_uppercase()),
+        format!("base64 {}", Base64::encode_string(secret)),
+        format!("base64url {}", Base64UrlUnpadded::encode_string(secret)),
+        format!("debug {secret:?}"),
+        format!("debug of text {:?}", secret.escape_ascii().to_string()),
+        format!("bytes {}", secret.escape_ascii()),
+    ] {
+        let found = secrets.found_in(&shown);
+        assert_eq!(found.is_empty(), shown.starts_with("plain"), "{shown}: {found:?}");
+    }
+    let mut text = Secrets::default();
+    text.add("text", PLAINTEXT.as_bytes());
+    assert_eq!(text.found_in(&format!("before {PLAINTEXT} after")).len(), 1);
+}
+
+/// Everything that happens to keys, the good and the bad. Returns the parent's metrics.
+fn tell_the_story(deployment: &Deployment, recipient: &RecipientKey, secrets: &mut Secrets) -> String {
+    let (client, trust) = (deployment.client(), deployment.trust().unwrap());
+    let now = CheckTime::system;
+    let mut key = |ttl, purpose: Option<&str>| {
+        let request = match purpose {
+            Some(purpose) => KeyRequest::insecure_release_to_caller(purpose, ttl).unwrap(),
+            None => KeyRequest::new("card-pin", ttl, recipient.public_key()).unwrap(),
+        };
+        secrets.add("a nonce", &request.body().nonce.0);
+        let key = client.issue(request, &trust, &now()).unwrap().remove(0);
+        secrets.add("a key id", &key.key_id().0);
+        key
+    };
+
+    // Opened, repeated, refused.
+    let used = key(60_000, None);
+    let other = any_hpke::seal(used.descriptor(), PLAINTEXT.as_bytes(), b"order 17").unwrap();
+    let wrong = any_hpke::seal_with_info(used.descriptor(), b"x", PLAINTEXT.as_bytes(), b"order 17").unwrap();
+    let message = used.seal(PLAINTEXT.as_bytes(), b"order 17", &now()).unwrap();
+    assert_eq!(refused(deployment, &wrong), "open_failed");
+    let OpenResponse::Sealed(reply) = client.open(&message).unwrap() else { unreachable!() };
+    let (purpose, seen) = (Purpose::new("card-pin").unwrap(), &mut SeenSet::default());
+    let expected = Expected { purpose: &purpose, aad: b"order 17" };
+    let opened = recipient.open(&reply, &expected, &trust, &now(), seen).unwrap();
+    assert_eq!(opened.plaintext.as_slice(), PLAINTEXT.as_bytes());
+    client.open(&message).unwrap();
+    assert_eq!(refused(deployment, &other), "key_used");
+
+    // Released to a caller: the parent itself handles the plaintext.
+    let caller = key(60_000, Some("caller-demo")).seal(CALLERS_PLAINTEXT.as_bytes(), b"", &now()).unwrap();
+    let OpenResponse::Plaintext(plaintext) = client.open(&caller).unwrap() else { unreachable!() };
+    assert_eq!(plaintext.0.as_slice(), CALLERS_PLAINTEXT.as_bytes());
+    assert_eq!(refused(deployment, &caller), "key_used");
+
+    // Destroyed and expired.
+    let destroyed = key(60_000, None).seal(PLAINTEXT.as_bytes(), b"", &now()).unwrap();
+    assert_eq!(client.destroy(destroyed.key_id).unwrap(), KeyState::Destroyed);
+    assert_eq!(refused(deployment, &destroyed), "key_destroyed");
+    let expired = key(1000, None).seal(PLAINTEXT.as_bytes(), b"", &now()).unwrap();
+    eventually("the key expires", || {
+        client.state(expired.key_id).ok().filter(|state| *state == KeyState::Expired)
+    });
+    assert_eq!(refused(deployment, &expired), "key_expired");
+
+    let nonce: [u8; 32] = std::array::from_fn(|_| getrandom::u32().unwrap().to_be_bytes()[0]);
+    secrets.add("a statement's nonce", &nonce);
+    client.attestation(&Nonce::new(nonce).unwrap()).unwrap();
+
+    // Secrets where they do not belong: in fields, in names of fields, in paths, queries, headers and frames.
+    let id = message.key_id.to_base64url();
+    for body in [
+        format!(r#"{{"nonce":"{PLAINTEXT}!","purpose":"{PLAINTEXT}","ttl":1,"recipient":"{PLAINTEXT}"}}"#),
+        format!(r#"{{"{PLAINTEXT}":"{CALLERS_PLAINTEXT}"}}"#),
+        format!("\"{PLAINTEXT}\""),
+        PLAINTEXT.to_owned(),
+    ] {
+        for path in
+            ["/v1/keys".to_owned(), format!("/v1/keys/{id}/open"), format!("/v1/keys/{PLAINTEXT}/open")]
+        {
+            let answer = raw_http::post(deployment.url(), &path, &body).unwrap();
+            answer.refusal().unwrap();
+            // An answer names an unknown field to the one who sent it. It repeats nothing else.
+            let found = secrets.found_in(&answer.text().replace(&format!("unknown field {PLAINTEXT}"), ""));
+            assert_eq!(found, Vec::<String>::new(), "{path} {body}: {}", answer.text());
+        }
+    }
+    for path in [
+        format!("/{PLAINTEXT}"),
+        format!("/v1/attestation?{PLAINTEXT}={PLAINTEXT}"),
+        format!("/v1/keys/{id}/{id}"),
+    ] {
+        let headers = [("authorization", PLAINTEXT), ("origin", PLAINTEXT), ("x-request-id", PLAINTEXT)];
+        let answer = raw_http::request(deployment.url(), "GET", &path, &headers, b"").unwrap();
+        answer.refusal().unwrap();
+        assert_eq!(answer.headers.iter().find(|(_, value)| value.contains(PLAINTEXT)), None);
+    }
+    // No HTTP at all, which the parent's connections say more about than they do of requests.
+    let mut stream = raw_http::connect(deployment.url()).unwrap();
+    stream.write_all(format!("{PLAINTEXT}\r\n{id}\r\n\r\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400") && !answer.contains(PLAINTEXT), "{answer}");
+    let mut stream = deployment.stream().unwrap();
+    stream.send(&frame::encode(PLAINTEXT.as_bytes())).unwrap();
+    stream.until_closed().unwrap();
+    let mut stream = deployment.stream().unwrap();
+    let status = Request { id: 1, call: ok2cry_protocol::rpc::Call::Status(message.key_id) }.encode();
+    stream.send(&frame::encode(&[&status[..], PLAINTEXT.as_bytes()].concat())).unwrap();
+    stream.until_closed().unwrap();
+
+    raw_http::request(deployment.url(), "GET", "/metrics", &[], b"").unwrap().text()
+}
+
+/// A recipient, and the scalar that its replies are read with.
+fn recipient() -> (RecipientKey, Vec<u8>) {
+    use p384::pkcs8::DecodePrivateKey as _;
+    let recipient = RecipientKey::generate().unwrap();
+    let key = p384::SecretKey::from_pkcs8_pem(&recipient.to_pem().unwrap()).unwrap();
+    (recipient, key.to_bytes().to_vec())
+}
+
+fn refused(deployment: &Deployment, message: &SealedMessage) -> &'static str {
+    deployment.open(message).unwrap().refusal().unwrap().as_str()
+}
+
+/// What must not be found, in the forms in which it might be.
+#[derive(Default)]
+struct Secrets(Vec<(String, String)>);
+
+impl Secrets {
+    fn add(&mut self, name: &str, secret: &[u8]) {
+        let list = format!("{secret:?}");
+        let mut forms = vec![
+            ("hex", hex(secret)),
+            ("HEX", hex(secret).to_uppercase()),
+            ("base64", Base64::encode_string(secret).trim_end_matches('=').to_owned()),
+            ("base64url", Base64UrlUnpadded::encode_string(secret)),
+            ("numbers", list.trim_matches(['[', ']']).to_owned()),
+            ("escaped bytes", secret.escape_ascii().to_string()),
+            ("bytes escaped twice", secret.escape_ascii().to_string().escape_debug().to_string()),
+        ];
+        if let Ok(text) = std::str::from_utf8(secret) {
+            forms.push(("text", text.to_owned()));
+        }
+        for (form, text) in forms {
+            if self.0.iter().all(|(_, known)| *known != text) {
+                self.0.push((format!("{name} as {form}"), text));
+            }
+        }
+    }
+
+    fn found_in(&self, text: &str) -> Vec<String> {
+        self.0.iter().filter(|(_, form)| text.contains(form)).map(|(name, _)| name.clone()).collect()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
