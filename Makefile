@@ -14,7 +14,7 @@ demo: rust ## the whole story on this machine, with a mock NSM; DEMO_ONCE=1 ends
 	@$(TARGET)/debug/ok2cry-demo
 
 test: rust ## every test that needs Rust only
-	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked --workspace --no-fail-fast
 
 lint: rust ## formatting, clippy and documentation, warnings denied
 	$(CARGO) fmt --all --check

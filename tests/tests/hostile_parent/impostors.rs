@@ -48,6 +48,7 @@ fn plaintext_in_the_place_of_a_reply_is_refused() {
         format!("--measurements={}", stage.deployment.measurements().display()),
         "--purpose=card-pin".to_owned(),
         "--aad=order 17".to_owned(),
+        format!("--seen={}", folder.path().join("seen").display()),
         message_file.display().to_string(),
     ];
     let mut program = Process::start("ok2cry", &args, &[]).unwrap();
