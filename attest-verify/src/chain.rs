@@ -8,9 +8,9 @@ use pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
 
 use crate::anchor::TrustAnchor;
-use crate::crypto::Provider;
 use crate::document::Claims;
 use crate::error::{CertificateAt, CertificateFault, ChainFault, ClockFault, Error};
+use crate::memory::{Remembering, Signed};
 use crate::time::CheckTime;
 use crate::x509::Certificate;
 
@@ -65,11 +65,12 @@ impl<'a> Chain<'a> {
         Ok(())
     }
 
-    /// Path validation after RFC 5280 §6, with all signatures. The clock was [`Chain::check_clock`]'s, with leeway.
+    /// Path validation after RFC 5280 §6, with all signatures, each asked for once. The clock was [`Chain::check_clock`]'s,
+    /// with leeway.
     pub(crate) fn check_signatures(
         &self,
         anchor: &TrustAnchor,
-        provider: &dyn Provider,
+        algorithm: &Remembering<'_>,
     ) -> Result<(), Error> {
         let leaf = CertificateDer::from(self.leaf.der());
         let leaf = EndEntityCert::try_from(&leaf).map_err(refused)?;
@@ -77,7 +78,7 @@ impl<'a> Chain<'a> {
             self.issuers.iter().skip(1).map(|issuer| CertificateDer::from(issuer.der())).collect();
         let path = leaf
             .verify_for_usage(
-                &[provider.certificate_algorithm()],
+                &[algorithm],
                 std::slice::from_ref(anchor.webpki()),
                 &intermediates,
                 self.common_time(),
@@ -93,6 +94,14 @@ impl<'a> Chain<'a> {
             return Err(path_invalid("it does not use every certificate"));
         }
         Ok(())
+    }
+
+    /// What [`Chain::check_signatures`] verified, each with the notAfter of its certificate.
+    pub(crate) fn signed(&self) -> impl Iterator<Item = (Signed<'_>, u64)> {
+        self.iter().zip(self.iter().skip(1)).map(|(issuer, certificate)| {
+            let (tbs, signature) = (certificate.tbs(), certificate.signature());
+            (Signed { issuer_key: issuer.key(), tbs, signature }, certificate.not_after_ms())
+        })
     }
 
     /// Each certificate was issued by the one before it, and no name appears twice: the path validation has no choice.

@@ -79,7 +79,8 @@
 //! | `x509` | one certificate by itself |
 //! | `chain` | the certificates together: order, roles, validity, path |
 //! | `anchor` | [`TrustAnchor`], AWS's root |
-//! | `crypto` | the seam to ECDSA P-384 |
+//! | `crypto` | the seam to ECDSA P-384: [`Provider`] |
+//! | `memory` | certificate signatures that were verified before |
 //! | `error` | every reason with its code |
 //!
 //! The checklist with sources, constants and the test for each rule is `docs/attestation.md`.
@@ -95,6 +96,7 @@ mod der;
 mod document;
 mod error;
 mod measurements;
+mod memory;
 mod policy;
 mod time;
 mod verifier;
@@ -102,6 +104,7 @@ mod x509;
 
 pub use self::anchor::TrustAnchor;
 pub use self::cose::MAX_DOCUMENT_LEN;
+pub use self::crypto::Provider;
 pub use self::document::{MAX_CABUNDLE_LEN, PCR_COUNT, PCR_LEN, Pcrs, UnverifiedDocument, decode};
 pub use self::error::{
     AnchorFault, AppraisalFault, CborFault, CertificateAt, CertificateFault, ChainFault, ClockFault,
@@ -110,5 +113,5 @@ pub use self::error::{
 pub use self::measurements::Measurements;
 pub use self::policy::{AcceptedDocument, Policy};
 pub use self::time::{CheckTime, DEFAULT_LEEWAY_MS};
-pub use self::verifier::{VerifiedDocument, Verifier};
+pub use self::verifier::{DEFAULT_REMEMBERED, VerifiedDocument, Verifier};
 pub use self::x509::Certificate;

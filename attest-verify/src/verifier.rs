@@ -1,29 +1,58 @@
 //! From bytes to a [`VerifiedDocument`].
 
+use std::sync::Arc;
+
 use crate::anchor::TrustAnchor;
 use crate::chain::Chain;
-use crate::crypto::{P384, Provider};
+use crate::crypto::Provider;
 use crate::document::{Claims, PCR_LEN, Pcrs, claims_accessors, decode};
 use crate::error::{ClockFault, DocumentFault, Error};
+use crate::memory::{Memory, Remembering};
 use crate::time::CheckTime;
 use crate::x509::Certificate;
 
+/// How many certificates a [`Verifier`] remembers unless it is told otherwise: some 1.3 MB at most.
+pub const DEFAULT_REMEMBERED: usize = 1024;
+
 /// Verifies attestation documents under one trust anchor. Make one and keep it; it may be shared between threads.
+///
+/// A verifier remembers the certificate signatures of documents that it verified, so that the next document of the same
+/// enclave costs one signature instead of five. Nothing else is taken over from one document to the next: every rule is
+/// checked for every document, and a verdict never depends on what was verified before. Clones share what they remember.
 ///
 /// Everything that follows from a document alone is checked here. What a caller expects of it (measurements, nonce, age)
 /// is a [`Policy`](crate::Policy)'s.
 #[derive(Clone, Debug)]
 pub struct Verifier {
     anchor: TrustAnchor,
-    provider: &'static dyn Provider,
+    provider: Provider,
+    memory: Arc<Memory>,
     allow_debug: bool,
 }
 
 impl Verifier {
-    /// A verifier under `anchor`: [`TrustAnchor::aws_nitro`] for real enclaves.
+    /// A verifier under `anchor`: [`TrustAnchor::aws_nitro`] for real enclaves. It uses the default [`Provider`].
     #[must_use]
     pub fn new(anchor: TrustAnchor) -> Self {
-        Self { anchor, provider: &P384, allow_debug: false }
+        Self::with_provider(anchor, Provider::default())
+    }
+
+    /// A verifier under `anchor` that leaves ECDSA to `provider`.
+    #[must_use]
+    pub fn with_provider(anchor: TrustAnchor, provider: Provider) -> Self {
+        let memory = Arc::new(Memory::new(DEFAULT_REMEMBERED));
+        Self { anchor, provider, memory, allow_debug: false }
+    }
+
+    /// Remembers at most so many certificates, in place of [`DEFAULT_REMEMBERED`]; 0 for none. It begins with none, also
+    /// where `self` has remembered some.
+    ///
+    /// A chain has three certificates that last for a day to weeks and, per enclave, a leaf that lasts for three hours. So a
+    /// service with n enclaves on as many instances does well with 2 n + 10. Each takes at most 1.3 kB.
+    #[must_use]
+    pub fn remember_at_most(mut self, certificates: usize) -> Self {
+        self.memory = Arc::new(Memory::new(certificates));
+        self
     }
 
     /// Accepts documents of debug enclaves, whose PCR0, 1 and 2 are zero.
@@ -67,13 +96,15 @@ impl Verifier {
         chain.check_clock(claims.timestamp_ms, time)?;
         not_from_future(claims.timestamp_ms, time)?;
 
-        chain.check_signatures(&self.anchor, self.provider)?;
+        chain
+            .check_signatures(&self.anchor, &Remembering { provider: self.provider, memory: &self.memory })?;
         self.provider
-            .verify_es384(chain.leaf().key(), &document.envelope.signed_bytes(), document.envelope.signature)
+            .verify(chain.leaf().key(), &document.envelope.signed_bytes(), document.envelope.signature)
             .map_err(|_| Error::Document(DocumentFault::Signature))?;
 
         // Last, so that "debug mode" is said of genuine documents only.
         self.check_measured(&claims.pcrs)?;
+        self.memory.remember(chain.signed(), time);
         Ok(VerifiedDocument { claims, chain })
     }
 
@@ -126,5 +157,100 @@ pub(crate) fn not_from_future(timestamp_ms: u64, time: &CheckTime) -> Result<(),
     match time.beyond_leeway(timestamp_ms) {
         Some(by_ms) => Err(Error::Clock(ClockFault::FromFuture { by_ms })),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use ok2cry_attest_forge::{Cert, Enclave, LEAF, NOW_MS, cbor, der};
+    use pki_types::InvalidSignature;
+
+    use super::*;
+    use crate::cose::SIGNATURE_LEN;
+    use crate::crypto::Ecdsa;
+    use crate::x509::POINT_LEN;
+
+    /// How many signatures this test's thread has had verified.
+    struct Counting;
+
+    std::thread_local! {
+        static COUNT: AtomicUsize = const { AtomicUsize::new(0) };
+    }
+
+    impl Ecdsa for Counting {
+        fn name(&self) -> &'static str {
+            "counting"
+        }
+
+        fn verify(
+            &self,
+            key: &[u8; POINT_LEN],
+            message: &[u8],
+            signature: &[u8; SIGNATURE_LEN],
+        ) -> Result<(), InvalidSignature> {
+            COUNT.with(|count| count.fetch_add(1, Ordering::Relaxed));
+            Provider::default().verify(key, message, signature)
+        }
+    }
+
+    fn signatures(verifier: &Verifier, document: &[u8]) -> (bool, usize) {
+        COUNT.with(|count| count.store(0, Ordering::Relaxed));
+        let accepted = verifier.verify(document, &CheckTime::at(NOW_MS)).is_ok();
+        (accepted, COUNT.with(|count| count.load(Ordering::Relaxed)))
+    }
+
+    fn verifier() -> Verifier {
+        let anchor = TrustAnchor::from_der(&Enclave::new().root()).unwrap();
+        Verifier::with_provider(anchor, Provider::of(&Counting))
+    }
+
+    /// A document of the enclave with another leaf.
+    fn with_leaf(serial: u8) -> Vec<u8> {
+        Enclave::with(|e| e.certs[LEAF].serial = der::uint(&[serial])).document()
+    }
+
+    #[test]
+    fn every_signature_is_verified_once_and_then_remembered() {
+        let verifier = verifier();
+        let document = Enclave::new().document();
+        assert_eq!(signatures(&verifier, &document), (true, 5), "cold: four certificates, one document");
+        assert_eq!(signatures(&verifier, &document), (true, 1), "the same leaf: the document");
+        let next = Enclave::with(|e| e.set("nonce", cbor::bytes(b"another"))).document();
+        assert_eq!(signatures(&verifier, &next), (true, 1), "another document of the same leaf");
+        assert_eq!(signatures(&verifier, &with_leaf(1)), (true, 2), "another leaf: itself and the document");
+        assert_eq!(signatures(&verifier.clone(), &with_leaf(1)), (true, 1), "clones share");
+        let without = verifier.clone().remember_at_most(0);
+        for _ in 0..2 {
+            assert_eq!(signatures(&without, &document), (true, 5));
+        }
+    }
+
+    #[test]
+    fn refused_documents_leave_nothing_behind() {
+        let changes: [fn(&mut Enclave); 5] = [
+            |e| e.on_signature = |signature| signature[95] ^= 1,
+            |e| e.set_pcrs((0..16).map(|index| (index, vec![u8::from(index > 2); 48]))),
+            |e| e.certs[LEAF].signer = 2,
+            |e| e.set("timestamp", cbor::uint(1)),
+            |e| e.certs.push(Cert::at(5)),
+        ];
+        for change in changes {
+            let verifier = verifier();
+            assert!(!signatures(&verifier, &Enclave::with(change).document()).0);
+            assert_eq!(verifier.memory.len(), 0);
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let verifier = verifier().remember_at_most(6);
+        for serial in 0..40 {
+            assert!(signatures(&verifier, &with_leaf(serial)).0);
+            assert!(verifier.memory.len() <= 6);
+            // The certificates above stay, because they are used all the time.
+            assert!(serial == 0 || signatures(&verifier, &with_leaf(serial)) == (true, 1), "{serial}");
+        }
     }
 }

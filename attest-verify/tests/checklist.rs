@@ -23,12 +23,19 @@ fn the_checklist_names_every_code_and_no_other() {
         assert!(codes.contains(row.first().unwrap()), "{row:?}");
     }
 
-    let sources: String = ["tests/hostile.rs", "tests/appraisal.rs", "tests/cli.rs"]
-        .map(|file| std::fs::read_to_string(root.join(file)).unwrap())
-        .concat();
+    let sources = sources(root);
     for row in &rows {
         let test = row.last().unwrap();
         assert!(sources.contains(&format!("fn {test}()")), "{row:?}: there is no such test");
         assert!(sources.contains(&format!("\"{}\"", row.first().unwrap())), "{row:?}: no test expects it");
     }
+}
+
+/// The tests, and the hostile documents that they judge.
+fn sources(root: &Path) -> String {
+    let folders = ["tests", "tests/suite", "../tests/forge/src/cases"];
+    let files = folders.iter().flat_map(|folder| std::fs::read_dir(root.join(folder)).unwrap());
+    let files =
+        files.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "rs"));
+    files.map(|path| std::fs::read_to_string(path).unwrap()).collect()
 }

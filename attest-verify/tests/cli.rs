@@ -3,14 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 #![allow(clippy::indexing_slicing, reason = "JSON of the program under test")]
 
-mod common;
-
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use base64ct::{Base64, Base64UrlUnpadded, Encoding};
-use common::{Enclave, cbor, pcr};
+use ok2cry_attest_forge::{Enclave, cbor, pcr};
 
 const NOW: &str = "2026-01-15T12:00:00Z";
 
@@ -28,7 +26,7 @@ impl Setup {
     fn of(enclave: &Enclave) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let document = enclave.document();
-        let base64 = Base64::encode_string(enclave.anchor().as_der());
+        let base64 = Base64::encode_string(&enclave.root());
         let lines: Vec<_> = base64.as_bytes().chunks(64).map(|line| str::from_utf8(line).unwrap()).collect();
         let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"));
         std::fs::write(folder.path().join("root.pem"), pem).unwrap();

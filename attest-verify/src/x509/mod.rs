@@ -13,6 +13,7 @@ use std::fmt;
 use pki_types::alg_id;
 
 use self::extensions::Extensions;
+use crate::cose::SIGNATURE_LEN;
 use crate::der::{self, Reader};
 use crate::error::CertificateFault;
 
@@ -23,6 +24,8 @@ pub(crate) const POINT_LEN: usize = 97;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Certificate<'a> {
     der: &'a [u8],
+    tbs: &'a [u8],
+    signature: [u8; SIGNATURE_LEN],
     serial: &'a [u8],
     issuer: &'a [u8],
     subject: &'a [u8],
@@ -74,9 +77,11 @@ impl<'a> Certificate<'a> {
         let mut certificate = outer.nested(der::SEQUENCE, "the certificate")?;
         outer.finish()?;
 
+        let mut signed = certificate.clone();
         let mut tbs = certificate.nested(der::SEQUENCE, "tbsCertificate")?;
+        let signed = signed.whole(der::SEQUENCE)?;
         signature_algorithm(&mut certificate)?;
-        signature_value(certificate.bit_string()?)?;
+        let signature = signature_value(certificate.bit_string()?)?;
         certificate.finish()?;
 
         version(&mut tbs)?;
@@ -92,7 +97,18 @@ impl<'a> Certificate<'a> {
             false => Extensions::read(&mut tbs)?,
         };
         tbs.finish()?;
-        Ok(Self { der, serial, issuer, subject, not_before_ms, not_after_ms, key, extensions })
+        Ok(Self {
+            der,
+            tbs: signed,
+            signature,
+            serial,
+            issuer,
+            subject,
+            not_before_ms,
+            not_after_ms,
+            key,
+            extensions,
+        })
     }
 
     /// The issuer's name as it is encoded. Names are compared byte for byte, which is stricter than RFC 5280 §7.1.
@@ -106,6 +122,16 @@ impl<'a> Certificate<'a> {
 
     pub(crate) fn key(&self) -> &'a [u8; POINT_LEN] {
         self.key
+    }
+
+    /// The bytes that the issuer signed: tbsCertificate, header included.
+    pub(crate) fn tbs(&self) -> &'a [u8] {
+        self.tbs
+    }
+
+    /// r and s, 48 bytes each.
+    pub(crate) fn signature(&self) -> &[u8; SIGNATURE_LEN] {
+        &self.signature
     }
 
     pub(crate) fn extensions(&self) -> &Extensions {
@@ -143,19 +169,23 @@ fn signature_algorithm(reader: &mut Reader<'_>) -> Result<(), CertificateFault> 
 }
 
 /// Two positive integers of at most 48 bytes (RFC 3279 §2.2.3) and nothing else, so that one signature has one encoding.
-fn signature_value(bytes: &[u8]) -> Result<(), CertificateFault> {
+/// Returns them side by side, each filled up with zeros in front.
+pub(crate) fn signature_value(bytes: &[u8]) -> Result<[u8; SIGNATURE_LEN], CertificateFault> {
     let part = "signatureValue";
     let mut outer = Reader::new(bytes, part);
     let mut signature = outer.nested(der::SEQUENCE, part)?;
     outer.finish()?;
-    for _ in 0..2 {
-        match signature.unsigned()? {
+    let mut fixed = [0; SIGNATURE_LEN];
+    for half in fixed.chunks_exact_mut(SIGNATURE_LEN / 2) {
+        let value = match signature.unsigned()? {
             [0] => return Err(signature.malformed()),
-            value if value.len() > 48 => return Err(signature.malformed()),
-            _ => {}
-        }
+            value => value,
+        };
+        let start = half.len().checked_sub(value.len()).ok_or_else(|| signature.malformed())?;
+        half.iter_mut().skip(start).zip(value).for_each(|(to, from)| *to = *from);
     }
-    signature.finish()
+    signature.finish()?;
+    Ok(fixed)
 }
 
 fn validity(tbs: &mut Reader<'_>) -> Result<(u64, u64), CertificateFault> {
@@ -179,5 +209,37 @@ fn public_key<'a>(tbs: &mut Reader<'a>) -> Result<&'a [u8; POINT_LEN], Certifica
     match <&[u8; POINT_LEN]>::try_from(key) {
         Ok(key @ [4, ..]) => Ok(key),
         _ => Err(CertificateFault::Key),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_has_one_encoding() {
+        let mut expected = [0; SIGNATURE_LEN];
+        (expected[47], expected[95]) = (1, 0x80);
+        assert_eq!(signature_value(&[0x30, 7, 2, 1, 1, 2, 2, 0, 0x80]), Ok(expected));
+        let longest = [&[0x30, 0x66][..], &[2, 0x31, 0], &[0xff; 48], &[2, 0x31, 0], &[0xff; 48]].concat();
+        assert_eq!(signature_value(&longest), Ok([0xff; SIGNATURE_LEN]));
+        let too_long = [&[0x30, 0x36][..], &[2, 0x31, 1], &[0xff; 48], &[2, 1, 1]].concat();
+        for bytes in [
+            &[0x30, 6, 2, 1, 0, 2, 1, 1][..],
+            &[0x30, 6, 2, 1, 1, 2, 1, 0],
+            &[0x30, 6, 2, 1, 1, 2, 1, 0x80],
+            &[0x30, 7, 2, 2, 0, 1, 2, 1, 1],
+            &[0x30, 0x81, 6, 2, 1, 1, 2, 1, 1],
+            &[0x30, 0x80, 2, 1, 1, 2, 1, 1, 0, 0],
+            &[0x30, 6, 2, 1, 1, 2, 1, 1, 0],
+            &[0x30, 8, 2, 1, 1, 2, 1, 1, 5, 0],
+            &[0x30, 3, 2, 1, 1],
+            &[0x31, 6, 2, 1, 1, 2, 1, 1],
+            &[0x30, 5, 2, 0, 2, 1, 1],
+            &[],
+            &too_long,
+        ] {
+            assert!(signature_value(bytes).is_err(), "{bytes:02x?}");
+        }
     }
 }

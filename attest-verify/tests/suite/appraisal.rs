@@ -1,12 +1,13 @@
 //! Clocks and policies: which genuine documents are accepted, when, and by whom.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
-mod common;
-
-use common::{Enclave, LEAF_NOT_AFTER_MS, LEAF_NOT_BEFORE_MS, NOW_MS, TIMESTAMP_MS, cbor, pcr};
-use ok2cry_attest_verify::{
-    CheckTime, DEFAULT_LEEWAY_MS, Error, Measurements, Policy, VerifiedDocument, Verifier, decode,
+use ok2cry_attest_forge::{
+    Enclave, LEAF, LEAF_NOT_AFTER_MS, LEAF_NOT_BEFORE_MS, NOW_MS, TIMESTAMP_MS, cbor, key, pcr,
 };
+use ok2cry_attest_verify::{
+    CheckTime, DEFAULT_LEEWAY_MS, Error, Measurements, Policy, VerifiedDocument, decode,
+};
+
+use super::verifier;
 
 #[test]
 fn a_clock_that_is_behind_within_leeway_accepts_a_fresh_document() {
@@ -38,10 +39,10 @@ fn leeway_prolongs_nothing() {
 fn history_is_judged_at_the_document_s_own_time() {
     let enclave = Enclave::new();
     let document = enclave.document();
-    let verifier = Verifier::new(enclave.anchor());
+    let judge = verifier(&enclave);
     let years_later = CheckTime::at(NOW_MS + 10 * 365 * 86_400_000);
-    assert_eq!(verifier.verify(&document, &years_later).unwrap_err().code(), "expired");
-    let verified = verifier.verify_historical(&document).unwrap();
+    assert_eq!(judge.verify(&document, &years_later).unwrap_err().code(), "expired");
+    let verified = judge.verify_historical(&document).unwrap();
     assert_eq!(verified.timestamp_ms(), TIMESTAMP_MS);
     // The age is the policy's, and the policy knows what time it is.
     let policy = Policy::insecure_without_pcrs().max_age_ms(1000);
@@ -126,7 +127,7 @@ fn optional_fields_are_unset_by_absence_and_by_null() {
             }
         });
         let bytes = enclave.document();
-        let document = Verifier::new(enclave.anchor()).verify(&bytes, &CheckTime::at(NOW_MS)).unwrap();
+        let document = verifier(&enclave).verify(&bytes, &CheckTime::at(NOW_MS)).unwrap();
         assert_eq!((document.public_key(), document.user_data(), document.nonce()), (None, None, None));
     }
     let empty = Enclave::with(|e| {
@@ -135,7 +136,7 @@ fn optional_fields_are_unset_by_absence_and_by_null() {
         }
     });
     let bytes = empty.document();
-    let document = Verifier::new(empty.anchor()).verify(&bytes, &CheckTime::at(NOW_MS)).unwrap();
+    let document = verifier(&empty).verify(&bytes, &CheckTime::at(NOW_MS)).unwrap();
     let set: Option<&[u8]> = Some(&[]);
     assert_eq!((document.public_key(), document.user_data(), document.nonce()), (None, set, set));
 }
@@ -150,7 +151,7 @@ fn fields_at_their_limits_are_accepted() {
         e.prefix = vec![0xd2, 0x84];
     });
     let bytes = enclave.document();
-    let document = Verifier::new(enclave.anchor()).verify(&bytes, &CheckTime::at(NOW_MS)).unwrap();
+    let document = verifier(&enclave).verify(&bytes, &CheckTime::at(NOW_MS)).unwrap();
     assert_eq!(document.pcrs().iter().count(), 32);
     assert_eq!(document.nonce().map(<[u8]>::len), Some(1024));
 }
@@ -159,9 +160,9 @@ fn fields_at_their_limits_are_accepted() {
 fn debug_documents_need_the_escape_and_match_no_release() {
     let enclave = Enclave::with(|e| e.set_pcrs((0..16).map(|i| (i, vec![u8::from(i > 2); 48]))));
     let bytes = enclave.document();
-    let verifier = Verifier::new(enclave.anchor());
-    assert_eq!(verifier.verify_historical(&bytes).unwrap_err().code(), "debug_mode");
-    let document = verifier.insecure_allow_debug().verify_historical(&bytes).unwrap();
+    let judge = verifier(&enclave);
+    assert_eq!(judge.verify_historical(&bytes).unwrap_err().code(), "debug_mode");
+    let document = judge.insecure_allow_debug().verify_historical(&bytes).unwrap();
     assert!(document.is_debug());
     let policy = Policy::new([release([(0, pcr(0))])]).unwrap();
     assert_eq!(policy.appraise(document, &CheckTime::at(NOW_MS)).unwrap_err().code(), "pcr_mismatch");
@@ -204,7 +205,7 @@ fn the_test_signer_speaks_cose() {
         .verify_signature(b"", |signature, message| {
             use p384::ecdsa::signature::Verifier;
             let signature = p384::ecdsa::Signature::from_slice(signature).unwrap();
-            common::key(common::LEAF).verifying_key().verify(message, &signature)
+            key(LEAF).verifying_key().verify(message, &signature)
         })
         .unwrap();
     let payload: ciborium::Value = ciborium::from_reader(sign1.payload.as_deref().unwrap()).unwrap();
@@ -214,7 +215,7 @@ fn the_test_signer_speaks_cose() {
 fn verdict_at(time: CheckTime) -> Result<(), &'static str> {
     let enclave = Enclave::new();
     let bytes = enclave.document();
-    Verifier::new(enclave.anchor()).verify(&bytes, &time).map(|_| ()).map_err(|error| error.code())
+    verifier(&enclave).verify(&bytes, &time).map(|_| ()).map_err(|error| error.code())
 }
 
 fn appraise(policy: &Policy) -> Result<Option<usize>, &'static str> {
@@ -224,14 +225,14 @@ fn appraise(policy: &Policy) -> Result<Option<usize>, &'static str> {
 fn appraise_of(enclave: &Enclave, policy: &Policy) -> Result<Option<usize>, &'static str> {
     let bytes = enclave.document();
     let time = CheckTime::at(NOW_MS);
-    let document = Verifier::new(enclave.anchor()).verify(&bytes, &time).unwrap();
+    let document = verifier(enclave).verify(&bytes, &time).unwrap();
     policy.appraise(document, &time).map(|accepted| accepted.release()).map_err(|error: Error| error.code())
 }
 
 fn with_document(check: impl FnOnce(VerifiedDocument<'_>)) {
     let enclave = Enclave::new();
     let bytes = enclave.document();
-    check(Verifier::new(enclave.anchor()).verify(&bytes, &CheckTime::at(NOW_MS)).unwrap());
+    check(verifier(&enclave).verify(&bytes, &CheckTime::at(NOW_MS)).unwrap());
 }
 
 fn release(pcrs: impl IntoIterator<Item = (u8, [u8; 48])>) -> Measurements {

@@ -1,6 +1,8 @@
 //! Writes CBOR, right or wrong.
 
-pub(crate) fn head(major: u8, value: u64) -> Vec<u8> {
+/// Major type and argument, in the shortest form.
+#[must_use]
+pub fn head(major: u8, value: u64) -> Vec<u8> {
     let major = major << 5;
     match value {
         0..=23 => vec![major | value as u8],
@@ -11,31 +13,44 @@ pub(crate) fn head(major: u8, value: u64) -> Vec<u8> {
     }
 }
 
-pub(crate) fn uint(value: u64) -> Vec<u8> {
+/// An unsigned integer.
+#[must_use]
+pub fn uint(value: u64) -> Vec<u8> {
     head(0, value)
 }
 
-pub(crate) fn bytes(value: &[u8]) -> Vec<u8> {
+/// A byte string.
+#[must_use]
+pub fn bytes(value: &[u8]) -> Vec<u8> {
     [&head(2, value.len() as u64), value].concat()
 }
 
-pub(crate) fn text(value: &str) -> Vec<u8> {
+/// A text string.
+#[must_use]
+pub fn text(value: &str) -> Vec<u8> {
     [&head(3, value.len() as u64), value.as_bytes()].concat()
 }
 
-pub(crate) fn array(items: &[Vec<u8>]) -> Vec<u8> {
+/// An array of items.
+#[must_use]
+pub fn array(items: &[Vec<u8>]) -> Vec<u8> {
     [head(4, items.len() as u64), items.concat()].concat()
 }
 
-pub(crate) fn map(entries: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+/// A map of entries, in the order given.
+#[must_use]
+pub fn map(entries: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     [head(5, entries.len() as u64), pairs(entries)].concat()
 }
 
-pub(crate) fn indefinite_map(entries: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+/// A map of indefinite length.
+#[must_use]
+pub fn indefinite_map(entries: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     [vec![0xbf], pairs(entries), vec![0xff]].concat()
 }
 
-pub(crate) const NULL: &[u8] = &[0xf6];
+/// `null`.
+pub const NULL: &[u8] = &[0xf6];
 
 fn pairs(entries: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     entries.iter().flat_map(|(key, value)| [key.clone(), value.clone()]).flatten().collect()

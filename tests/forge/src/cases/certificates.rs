@@ -1,0 +1,136 @@
+//! One certificate by itself: DER, version, algorithms, key, extensions.
+
+use super::Case;
+use crate::{EC_P256, ECDSA_SHA256, Extension, INSTANCE, LEAF, ORDER, der};
+
+/// One certificate by itself: DER, version, algorithms, key, extensions.
+pub const CERTIFICATES: &[Case] = &[
+    ("no certificate at all", "der_malformed", |e| e.on_certificate = |_| vec![0]),
+    ("a byte after the leaf", "der_trailing_bytes", |e| e.on_certificate = |d| [d, vec![0]].concat()),
+    ("a byte after a CA", "der_trailing_bytes", |e| e.on_cabundle = |b| b[2].push(0)),
+    ("a BER length", "der_malformed", |e| {
+        e.certs[LEAF].on_der = |d| [&[0x30, 0x83, 0], &d[2..]].concat();
+    }),
+    ("an indefinite length", "der_malformed", |e| {
+        e.certs[LEAF].on_der = |d| [&[0x30, 0x80], &d[4..], &[0, 0]].concat();
+    }),
+    ("a truncated certificate", "der_malformed", |e| {
+        e.certs[LEAF].on_der = |d| d[..d.len() - 1].to_vec();
+    }),
+    ("a byte after the extensions", "der_trailing_bytes", |e| {
+        e.certs[LEAF].after_extensions = vec![5, 0];
+    }),
+    ("a byte after the signature's s", "der_trailing_bytes", |e| {
+        e.certs[LEAF].on_signature = |s| {
+            let inner = [&s[2..], &[5, 0]].concat();
+            der::tlv(0x30, &inner)
+        };
+    }),
+    ("a byte after the signature", "der_trailing_bytes", |e| {
+        e.certs[LEAF].on_signature = |s| [s, vec![0]].concat();
+    }),
+    ("a padded r", "der_malformed", |e| {
+        e.certs[LEAF].on_signature = |s| {
+            let len = s[3] as usize;
+            let r = [&[0, 0], &s[4..4 + len]].concat();
+            der::seq(&[&der::tlv(2, &r), &s[4 + len..]])
+        };
+    }),
+    ("a zero r", "der_malformed", |e| {
+        e.certs[LEAF].on_signature = |_| der::seq(&[&der::tlv(2, &[0]), &der::uint(&[1])]);
+    }),
+    ("a zero s", "der_malformed", |e| {
+        e.certs[LEAF].on_signature = |_| der::seq(&[&der::uint(&[1]), &der::tlv(2, &[0])]);
+    }),
+    ("a negative s", "der_malformed", |e| {
+        e.certs[LEAF].on_signature = |_| der::seq(&[&der::uint(&[1]), &der::tlv(2, &[0x80])]);
+    }),
+    ("an r of 49 bytes", "der_malformed", |e| {
+        e.certs[LEAF].on_signature = |_| der::seq(&[&der::uint(&[1; 49]), &der::uint(&[1])]);
+    }),
+    ("a signature of three integers", "der_trailing_bytes", |e| {
+        e.certs[LEAF].on_signature = |_| der::seq(&[&der::uint(&[1]), &der::uint(&[1]), &der::uint(&[1])]);
+    }),
+    ("an empty signature", "der_malformed", |e| e.certs[LEAF].on_signature = |_| vec![]),
+    ("r at the order of the curve", "certificate_signature_invalid", |e| {
+        e.certs[LEAF].on_signature = |_| der::seq(&[&der::uint(&ORDER), &der::uint(&[1])]);
+    }),
+    ("s beyond the order of the curve", "certificate_signature_invalid", |e| {
+        e.certs[LEAF].on_signature = |_| der::seq(&[&der::uint(&[1]), &der::uint(&[0xff; 48])]);
+    }),
+    ("version 1", "certificate_version", |e| e.certs[LEAF].version = vec![]),
+    ("version 2", "certificate_version", |e| e.certs[LEAF].version = der::tlv(0xa0, &der::uint(&[1]))),
+    ("an empty serial", "der_malformed", |e| e.certs[LEAF].serial = der::tlv(2, &[])),
+    ("an empty subject", "der_malformed", |e| e.certs[LEAF].subject = der::seq(&[])),
+    ("a subject that is not UTF-8", "der_malformed", |e| {
+        let attribute = der::seq(&[&der::tlv(6, &[0x55, 4, 3]), &der::tlv(0x0c, &[0xff])]);
+        e.certs[LEAF].subject = der::seq(&[&der::tlv(0x31, &attribute)]);
+    }),
+    ("signed with SHA-256", "certificate_signature_algorithm", |e| {
+        e.certs[LEAF].inner_algorithm = ECDSA_SHA256.to_vec();
+        e.certs[LEAF].outer_algorithm = ECDSA_SHA256.to_vec();
+    }),
+    ("SHA-256 outside only", "certificate_signature_algorithm", |e| {
+        e.certs[INSTANCE].outer_algorithm = ECDSA_SHA256.to_vec();
+    }),
+    ("SHA-256 inside only", "certificate_signature_algorithm", |e| {
+        e.certs[INSTANCE].inner_algorithm = ECDSA_SHA256.to_vec();
+    }),
+    ("algorithm with a NULL parameter", "certificate_signature_algorithm", |e| {
+        e.certs[LEAF].outer_algorithm.extend([5, 0]);
+        e.certs[LEAF].inner_algorithm.extend([5, 0]);
+    }),
+    ("a P-256 leaf", "certificate_key_not_p384", |e| {
+        e.certs[LEAF].key_algorithm = EC_P256.to_vec();
+        e.certs[LEAF].point = vec![4; 65];
+    }),
+    ("a P-256 point that claims P-384", "certificate_key_not_p384", |e| {
+        e.certs[LEAF].point = vec![4; 65];
+    }),
+    ("a compressed point", "certificate_key_not_p384", |e| {
+        let point = &mut e.certs[LEAF].point;
+        point.truncate(49);
+        point[0] = 2;
+    }),
+    ("a point of the form 6", "certificate_key_not_p384", |e| e.certs[LEAF].point[0] = 6),
+    ("a leaf key off the curve", "document_signature_invalid", |e| e.certs[LEAF].point[96] ^= 1),
+    ("a CA key off the curve", "certificate_signature_invalid", |e| e.certs[INSTANCE].point[96] ^= 1),
+    ("notAfter before notBefore", "certificate_validity_inverted", |e| {
+        e.certs[LEAF].validity = (der::utc_time("260115120000Z"), der::utc_time("260115115959Z"));
+    }),
+    ("a validity with a fraction", "der_malformed", |e| {
+        e.certs[LEAF].validity.1 = der::tlv(0x18, b"20260115150000.5Z");
+    }),
+    ("GeneralizedTime before 2050", "der_malformed", |e| {
+        e.certs[LEAF].validity.1 = der::tlv(0x18, b"20260115150000Z");
+    }),
+    ("February 30th", "der_malformed", |e| e.certs[LEAF].validity.1 = der::utc_time("260230150000Z")),
+    ("local time", "der_malformed", |e| e.certs[LEAF].validity.1 = der::utc_time("2601151500+0100")),
+    ("no extensions in the leaf", "leaf_not_digital_signature", |e| e.certs[LEAF].extensions.clear()),
+    ("keyUsage twice", "certificate_extension_duplicate", |e| {
+        e.certs[LEAF].extensions.push(Extension::key_usage(0xc0));
+    }),
+    ("an unknown critical extension", "certificate_critical_extension", |e| {
+        e.certs[LEAF].extensions.push(Extension::new(&[0x2a, 3, 4], true, vec![5, 0]));
+    }),
+    ("critical name constraints", "certificate_critical_extension", |e| {
+        e.certs[1].extensions.push(Extension::new(&[0x55, 0x1d, 30], true, vec![0x30, 0]));
+    }),
+    ("an explicit critical FALSE", "der_malformed", |e| {
+        e.certs[LEAF].extension(15).critical = vec![1, 1, 0];
+    }),
+    ("critical TRUE as 1", "der_malformed", |e| e.certs[LEAF].extension(15).critical = vec![1, 1, 1]),
+    ("seventeen extensions", "der_malformed", |e| {
+        e.certs[LEAF].extensions.extend((0..15).map(|i| Extension::new(&[0x2a, 3, i], false, vec![5, 0])));
+    }),
+    ("an extended key usage for servers", "path_invalid", |e| {
+        let server_auth = der::tlv(6, &[0x2b, 6, 1, 5, 5, 7, 3, 1]);
+        e.certs[LEAF].extensions.push(Extension::new(&[0x55, 0x1d, 37], false, der::seq(&[&server_auth])));
+    }),
+    ("a key usage with spare bits", "der_malformed", |e| {
+        e.certs[LEAF].extension(15).value = der::bit_string(0, &[0xc0]);
+    }),
+    ("basicConstraints with an explicit FALSE", "der_malformed", |e| {
+        e.certs[LEAF].extension(19).value = der::seq(&[&[1, 1, 0]]);
+    }),
+];

@@ -1,0 +1,25 @@
+//! Hostile documents: each breaks one rule, is correctly signed wherever signing is possible, and must be refused with the
+//! code that stands beside it.
+
+mod certificates;
+mod chain;
+mod dos;
+mod envelope;
+mod payload;
+mod pcrs;
+mod time;
+mod valid;
+
+pub use certificates::CERTIFICATES;
+pub use chain::{CHAIN, ISSUED_BY_LEAF};
+pub use dos::{DOS, RAW, Raw};
+pub use envelope::ENVELOPE;
+pub use payload::PAYLOAD;
+pub use pcrs::PCRS;
+pub use time::TIME;
+pub use valid::{CLOCK, DEBUG, Judged, VALID};
+
+use crate::Enclave;
+
+/// A name for people, the expected code, and what is different from [`Enclave::new`].
+pub type Case = (&'static str, &'static str, fn(&mut Enclave));

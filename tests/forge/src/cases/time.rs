@@ -1,0 +1,28 @@
+//! Times that do not fit the clock or each other.
+
+use super::Case;
+use crate::{LEAF, LEAF_NOT_AFTER_MS, LEAF_NOT_BEFORE_MS, NOW_MS, cbor, der};
+
+/// Times that do not fit the clock or each other.
+pub const TIME: &[Case] = &[
+    ("made before the leaf", "timestamp_outside_leaf", |e| {
+        e.set("timestamp", cbor::uint(LEAF_NOT_BEFORE_MS - 1));
+    }),
+    ("made after the leaf", "timestamp_outside_leaf", |e| {
+        e.set("timestamp", cbor::uint(LEAF_NOT_AFTER_MS + 1));
+    }),
+    ("made a year ago", "timestamp_outside_leaf", |e| {
+        e.set("timestamp", cbor::uint(NOW_MS - 31_536_000_000));
+    }),
+    ("made at the end of time", "timestamp_outside_leaf", |e| e.set("timestamp", cbor::uint(u64::MAX))),
+    ("made in seconds", "timestamp_outside_leaf", |e| e.set("timestamp", cbor::uint(NOW_MS / 1000))),
+    ("made in two minutes", "document_from_future", |e| e.set("timestamp", cbor::uint(NOW_MS + 120_000))),
+    ("an expired root", "expired", |e| e.certs[0].validity.1 = der::utc_time("260101000000Z")),
+    ("a root of the future", "not_yet_valid", |e| e.certs[0].validity.0 = der::utc_time("270101000000Z")),
+    ("an expired regional CA", "expired", |e| e.certs[1].validity.1 = der::utc_time("260115115900Z")),
+    ("a zonal CA of tomorrow", "not_yet_valid", |e| {
+        e.certs[2].validity.0 = der::utc_time("260116000000Z");
+    }),
+    ("an expired instance CA", "expired", |e| e.certs[3].validity.1 = der::utc_time("260115115959Z")),
+    ("an expired leaf", "expired", |e| e.certs[LEAF].validity.1 = der::utc_time("260115115958Z")),
+];

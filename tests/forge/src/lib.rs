@@ -1,0 +1,62 @@
+//! A module of our own: its PKI and its signer, with a handle on every byte before it is signed.
+//!
+//! [`Enclave::new`] is a document like those of real modules; [`Enclave::with`] changes what you like in it. [`cases`] are
+//! the changes that must be refused, and those that must not. Every run makes the same bytes: the keys are fixed, and the
+//! signatures are RFC 6979's.
+//!
+//! The writers are made by hand and share nothing with the verifier, because libraries refuse to write what must be refused.
+//! A test of the verifier holds this signer to other people's decoders. **Nothing here is secret or safe**: the keys are
+//! public and the code panics. It is a dependency of tests, vectors and fuzz targets only.
+#![allow(
+    clippy::needless_pass_by_value,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "test equipment, which fails by panicking"
+)]
+
+pub mod cases;
+pub mod cbor;
+mod certificate;
+pub mod der;
+mod enclave;
+
+pub use certificate::{Cert, EC_P256, EC_P384, ECDSA_SHA256, ECDSA_SHA384, Extension, INSTANCE, LEAF, key};
+pub use enclave::Enclave;
+
+/// 2026-01-15T12:00:00Z, in Unix milliseconds.
+pub const NOW_MS: u64 = 1_768_478_400_000;
+/// The leaf of [`Enclave::new`] becomes valid at 11:59:50 and the document is made five seconds later.
+pub const LEAF_NOT_BEFORE_MS: u64 = NOW_MS - 10_000;
+/// Three hours after [`NOW_MS`].
+pub const LEAF_NOT_AFTER_MS: u64 = NOW_MS + 3 * 60 * 60 * 1000;
+/// When the document of [`Enclave::new`] was made.
+pub const TIMESTAMP_MS: u64 = NOW_MS - 5_000;
+
+/// The order of P-384, big-endian: r and s are below it.
+pub const ORDER: [u8; 48] = [
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xc7, 0x63, 0x4d, 0x81, 0xf4, 0x37, 0x2d, 0xdf, 0x58, 0x1a,
+    0x0d, 0xb2, 0x48, 0xb0, 0xa7, 0x7a, 0xec, 0xec, 0x19, 0x6a, 0xcc, 0xc5, 0x29, 0x73,
+];
+
+/// The PCR values of the enclave: PCR0 is 48 times 0xa0, and so on; from PCR5 on they are zero.
+#[must_use]
+pub fn pcr(index: u8) -> [u8; 48] {
+    if index < 5 { [0xa0 + index; 48] } else { [0; 48] }
+}
+
+/// `ORDER - s`: the other valid s of an ECDSA signature.
+#[must_use]
+pub fn other_s(s: &[u8]) -> Vec<u8> {
+    let mut out = vec![0; 48];
+    let mut borrow = 0;
+    for index in (0..48).rev() {
+        let from_end = 47 - index;
+        let digit = s.len().checked_sub(from_end + 1).map_or(0, |at| i32::from(s[at]));
+        let difference = i32::from(ORDER[index]) - digit - borrow;
+        borrow = i32::from(difference < 0);
+        out[index] = difference.rem_euclid(256) as u8;
+    }
+    out
+}
