@@ -1,5 +1,8 @@
 //! One certificate: every part of it can be changed before it is signed.
 
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
 use p384::ecdsa::signature::Signer;
 use p384::ecdsa::{Signature, SigningKey};
 
@@ -22,8 +25,28 @@ pub const INSTANCE: usize = 3;
 
 /// A key per place in the chain, the same in every run. Everybody knows them: use them nowhere.
 #[must_use]
-pub fn key(place: usize) -> SigningKey {
-    SigningKey::from_slice(&[place as u8 + 1; 48]).unwrap()
+pub fn key(place: usize) -> &'static SigningKey {
+    static KEYS: LazyLock<Vec<SigningKey>> =
+        LazyLock::new(|| (1..=10).map(|byte| SigningKey::from_slice(&[byte; 48]).unwrap()).collect());
+    &KEYS[place]
+}
+
+/// The signature (RFC 6979) of `message` by the key of this place. Most of what is signed was signed before, so the last
+/// signatures are kept.
+pub(crate) fn sign(place: usize, message: &[u8]) -> Signature {
+    static MADE: LazyLock<Mutex<HashMap<(usize, Vec<u8>), Signature>>> = LazyLock::new(Mutex::default);
+    let made = || MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let question = (place, message.to_vec());
+    if let Some(signature) = made().get(&question) {
+        return *signature;
+    }
+    let signature = key(place).sign(message);
+    let mut made = made();
+    if made.len() >= 256 {
+        made.clear();
+    }
+    made.insert(question, signature);
+    signature
 }
 
 /// One certificate before it is signed.
@@ -161,7 +184,7 @@ impl Cert {
     /// Its signature as DER.
     #[must_use]
     pub fn signature(&self) -> Vec<u8> {
-        let signature: Signature = key(self.signer).sign(&self.tbs());
+        let signature = sign(self.signer, &self.tbs());
         let (r, s) = signature.split_bytes();
         (self.on_signature)(der::seq(&[&der::uint(&r), &der::uint(&s)]))
     }

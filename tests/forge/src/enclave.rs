@@ -1,9 +1,6 @@
 //! One document: every part of it can be changed before it is signed, and some after.
 
-use p384::ecdsa::Signature;
-use p384::ecdsa::signature::Signer;
-
-use crate::certificate::{Cert, LEAF, key};
+use crate::certificate::{Cert, LEAF, sign};
 use crate::{TIMESTAMP_MS, cbor, pcr};
 
 /// Everything that goes into one document. Change what you like, then [`Enclave::document`].
@@ -139,8 +136,7 @@ impl Enclave {
             &cbor::bytes(payload),
         ]
         .concat();
-        let signature: Signature = key(self.signer).sign(&signed);
-        let mut signature = signature.to_bytes().to_vec();
+        let mut signature = sign(self.signer, &signed).to_bytes().to_vec();
         (self.on_signature)(&mut signature);
         [
             &self.prefix[..],
