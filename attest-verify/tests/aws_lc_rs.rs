@@ -2,6 +2,7 @@
 #![cfg(feature = "aws-lc-rs")]
 
 mod suite;
+mod vectors;
 
 use ok2cry_attest_verify::Provider;
 

@@ -3,12 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 #![allow(clippy::indexing_slicing, reason = "JSON of the program under test")]
 
+mod vectors;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use base64ct::{Base64, Base64UrlUnpadded, Encoding};
 use ok2cry_attest_forge::{Enclave, cbor, pcr};
+use vectors::{Case, Expected};
 
 const NOW: &str = "2026-01-15T12:00:00Z";
 
@@ -26,10 +30,7 @@ impl Setup {
     fn of(enclave: &Enclave) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let document = enclave.document();
-        let base64 = Base64::encode_string(&enclave.root());
-        let lines: Vec<_> = base64.as_bytes().chunks(64).map(|line| str::from_utf8(line).unwrap()).collect();
-        let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"));
-        std::fs::write(folder.path().join("root.pem"), pem).unwrap();
+        std::fs::write(folder.path().join("root.pem"), pem(&enclave.root())).unwrap();
         std::fs::write(folder.path().join("document"), &document).unwrap();
         Self { folder, document }
     }
@@ -201,12 +202,70 @@ fn unusable_input_and_arguments_are_no_verdict() {
     }
 }
 
+/// Every fifth vector that is judged without a clock's leeway or a policy of its own, and all that are made to cost something,
+/// in a process that has 64 MiB of address space: what is refused is refused for the same reason.
+#[test]
+fn vectors_get_their_verdicts_in_little_memory() {
+    let started = Instant::now();
+    let folder = tempfile::tempdir().unwrap();
+    let (document, root) = (folder.path().join("document"), folder.path().join("root.pem"));
+    let mut count = 0;
+    for (file, of_file, cases) in vectors::files() {
+        let usual = |case: &&Case| case.policy.is_none() && case.leeway_ms == 60_000 && file != "clock.json";
+        for (number, case) in cases.iter().filter(usual).enumerate() {
+            if number % 5 != 0 && file != "dos.json" {
+                continue;
+            }
+            let bytes = case.document();
+            std::fs::write(&document, &bytes).unwrap();
+            std::fs::write(&root, pem(&case.root(&of_file))).unwrap();
+            let mut command = limited();
+            command.arg("document").arg(&document).arg("--root").arg(&root);
+            command.args(["--at", NOW, "--insecure-without-pcrs"]);
+            if case.allow_debug {
+                command.arg("--insecure-allow-debug");
+            }
+            let output = command.output().unwrap();
+            let name = &case.name;
+            match &case.expected {
+                // A file of text is taken for hex or base64, and an empty one for none at all: that is no verdict.
+                _ if bytes.is_ascii() => assert_ne!(output.status.code(), Some(0), "{name}"),
+                Expected::Accepted { .. } => {
+                    assert_eq!(output.status.code(), Some(0), "{name}: {}", stderr(&output))
+                }
+                Expected::Refused { code } => {
+                    let stderr = stderr(&output);
+                    assert_eq!(output.status.code(), Some(1), "{name}: {stderr}");
+                    assert!(stderr.starts_with(&format!("refused: {code}: ")), "{name}: {stderr}");
+                }
+            }
+            count += 1;
+        }
+    }
+    assert!(count >= 80, "{count}");
+    assert!(started.elapsed() < Duration::from_secs(120), "took {:?}", started.elapsed());
+}
+
+/// The program with 64 MiB of address space, its code and stacks included.
+fn limited() -> Command {
+    let mut command = Command::new("sh");
+    let script = "ulimit -v 65536 && exec \"$0\" \"$@\"";
+    command.args(["-c", script, env!("CARGO_BIN_EXE_attest-verify")]);
+    command
+}
+
 #[test]
 fn nothing_of_a_document_reaches_the_terminal_as_control() {
     let enclave = Enclave::with(|e| e.set("module_id", cbor::text("i-\x1b[2J\x07")));
     let output = Setup::of(&enclave).run(&["--at", NOW, "--insecure-without-pcrs"]);
     assert_eq!(output.status.code(), Some(0));
     assert!(!output.stdout.iter().any(|byte| byte.is_ascii_control() && *byte != b'\n'));
+}
+
+fn pem(der: &[u8]) -> String {
+    let base64 = Base64::encode_string(der);
+    let lines: Vec<_> = base64.as_bytes().chunks(64).map(|line| str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }
 
 fn expect(index: u8) -> String {

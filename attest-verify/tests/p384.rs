@@ -1,6 +1,7 @@
 //! The suite with the portable provider, which is the default.
 
 mod suite;
+mod vectors;
 
 use ok2cry_attest_verify::Provider;
 

@@ -6,6 +6,7 @@ mod appraisal;
 mod hostile;
 mod real_documents;
 mod remembering;
+mod vectors;
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex};
