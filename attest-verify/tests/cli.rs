@@ -124,6 +124,86 @@ fn refuses_with_the_code() {
     }
 }
 
+/// What people see, word for word. `UPDATE_TRANSCRIPT=1` writes the file anew.
+#[cfg(feature = "aws-lc-rs")]
+#[test]
+fn the_transcript_is_what_people_see() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cli.transcript");
+    let setup = Setup::new();
+    let mut transcript = String::new();
+    for (comment, line) in [
+        (
+            "An enclave that runs the expected image.",
+            format!("{FILES} --at {NOW} --pcr 0=$PCR0 --max-age 5m"),
+        ),
+        ("What machines read.", format!("{FILES} --at {NOW} --pcr 0=$PCR0 --json")),
+        ("Another image.", format!("{FILES} --at {NOW} --pcr 0=$PCR1")),
+        ("Refusals for machines.", format!("{FILES} --at {NOW} --pcr 0=$PCR1 --json")),
+        ("A day later.", format!("{FILES} --at 2026-01-16T12:00:00Z --pcr 0=$PCR0")),
+        ("By a clock that is behind.", format!("{FILES} --at 2026-01-15T11:58:00Z --pcr 0=$PCR0")),
+        (
+            "An audit of what is past.",
+            format!("{FILES} --at document --insecure-without-pcrs --provider p384"),
+        ),
+        ("Not from AWS.", "document document --at document --pcr 0=$PCR0".to_owned()),
+        ("Nothing is accepted by default.", "document document".to_owned()),
+    ] {
+        let words = line.split(' ').map(|word| match word.split_once("$PCR") {
+            Some((before, index)) => format!("{before}{}", hex(&pcr(index.parse().unwrap()))),
+            None => word.to_owned(),
+        });
+        let mut command = Command::new(env!("CARGO_BIN_EXE_attest-verify"));
+        let output = command.args(words).current_dir(setup.folder.path()).output().unwrap();
+        let (stdout, stderr) = (String::from_utf8(output.stdout.clone()).unwrap(), stderr(&output));
+        let status = output.status.code().unwrap();
+        transcript +=
+            &format!("# {comment}\n$ attest-verify {line}\n{stdout}{stderr}[exit status {status}]\n\n");
+    }
+    if std::env::var_os("UPDATE_TRANSCRIPT").is_some() {
+        std::fs::write(&path, &transcript).unwrap();
+    }
+    assert_eq!(transcript, std::fs::read_to_string(&path).unwrap());
+}
+
+#[cfg(feature = "aws-lc-rs")]
+const FILES: &str = "document document --root root.pem";
+
+#[test]
+fn colour_is_for_terminals_alone() {
+    let setup = Setup::new();
+    let run = |variables: &[(&str, &str)], args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_attest-verify"));
+        let output = command
+            .args(["document", "document", "--root", "root.pem", "--insecure-without-pcrs"])
+            .args(args)
+            .current_dir(setup.folder.path())
+            .env_remove("NO_COLOR")
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        [output.stdout, output.stderr].concat().contains(&0x1b)
+    };
+    for args in [&["--at", NOW][..], &["--at", "2020-01-01T00:00:00Z"]] {
+        assert!(!run(&[], args), "a pipe");
+        assert!(run(&[("CLICOLOR_FORCE", "1")], args), "as on a terminal");
+        assert!(!run(&[("NO_COLOR", "1")], args));
+    }
+    assert!(!run(&[("CLICOLOR_FORCE", "1")], &["--at", NOW, "--json"]));
+}
+
+#[test]
+fn every_provider_gives_the_same_report() {
+    let setup = Setup::new();
+    let reports: Vec<_> = ok2cry_attest_verify::Provider::all()
+        .map(|provider| {
+            let output = setup.run(&["--at", NOW, "--insecure-without-pcrs", "--provider", provider.name()]);
+            assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+            String::from_utf8(output.stdout).unwrap().replace(provider.name(), "")
+        })
+        .collect();
+    assert!(reports.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
 #[test]
 fn trusts_aws_alone_unless_told_otherwise() {
     let setup = Setup::new();
@@ -190,6 +270,7 @@ fn unusable_input_and_arguments_are_no_verdict() {
         &["--at", NOW, "--insecure-without-pcrs", "--nonce", "0"],
         &["--at", NOW, "--insecure-without-pcrs", "--max-age", "-5m"],
         &["--at", "yesterday", "--insecure-without-pcrs"],
+        &["--at", NOW, "--insecure-without-pcrs", "--provider", "openssl"],
         &["--at", "document", "--insecure-without-pcrs", "--max-age", "5m"],
         &["--insecure-without-pcrs", "--root", "/nonexistent"],
     ] {

@@ -4,6 +4,7 @@
 
 mod input;
 mod report;
+mod style;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use jiff::{SignedDuration, Timestamp};
 use ok2cry_attest_verify::{
-    AcceptedDocument, CheckTime, Error, Measurements, PCR_LEN, Policy, TrustAnchor, Verifier,
+    AcceptedDocument, CheckTime, Error, Measurements, PCR_LEN, Policy, Provider, TrustAnchor, Verifier,
 };
 
 use self::report::{Checks, Report};
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
     match args.run() {
         Ok(status) => status,
         Err(Unusable(message)) => {
-            print(&mut std::io::stderr(), &format!("error: {message}\n"));
+            print(&mut anstream::stderr(), &format!("{}: {message}\n", style::bad("error")));
             ExitCode::from(2)
         }
     }
@@ -75,6 +76,9 @@ struct DocumentArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Who computes ECDSA. No verdict depends on it
+    #[arg(long, value_name = "NAME", value_parser = parse_provider, default_value = default_provider().name())]
+    provider: Provider,
 }
 
 impl DocumentArgs {
@@ -87,7 +91,7 @@ impl DocumentArgs {
         let policy = self.policy()?;
         let bytes = input::document(&self.file).map_err(Unusable)?;
 
-        let mut verifier = Verifier::new(anchor.clone());
+        let mut verifier = Verifier::with_provider(anchor.clone(), self.provider);
         if self.insecure_allow_debug {
             verifier = verifier.insecure_allow_debug();
         }
@@ -95,14 +99,15 @@ impl DocumentArgs {
             Ok((document, time)) => {
                 let report = Report::new(&document, time, &anchor, self.checks());
                 let text = if self.json { report.json() } else { report.text() };
-                print(&mut std::io::stdout(), &text);
+                print(&mut anstream::stdout(), &text);
                 Ok(ExitCode::SUCCESS)
             }
             Err(error) => {
                 if self.json {
                     print(&mut std::io::stdout(), &report::refusal_json(&error));
                 }
-                print(&mut std::io::stderr(), &format!("refused: {}: {error}\n", error.code()));
+                let refused = style::bad("refused");
+                print(&mut anstream::stderr(), &format!("{refused}: {}: {error}\n", error.code()));
                 Ok(ExitCode::FAILURE)
             }
         }
@@ -167,6 +172,7 @@ impl DocumentArgs {
             debug: !self.insecure_allow_debug,
             historical: self.at == At::Document,
             own_root: self.root.is_some(),
+            provider: self.provider,
         }
     }
 }
@@ -184,6 +190,18 @@ enum At {
 /// clap would take a `Vec<u8>` for a list of arguments.
 #[derive(Clone)]
 struct Bytes(Vec<u8>);
+
+/// The fastest that there is.
+fn default_provider() -> Provider {
+    Provider::all().last().unwrap_or_default()
+}
+
+fn parse_provider(name: &str) -> Result<Provider, String> {
+    Provider::all().find(|provider| provider.name() == name).ok_or_else(|| {
+        let names: Vec<_> = Provider::all().map(|provider| provider.name()).collect();
+        format!("this program was built with {}", names.join(" and "))
+    })
+}
 
 fn parse_at(text: &str) -> Result<At, String> {
     match text {

@@ -5,8 +5,10 @@
 use std::fmt::Write;
 
 use jiff::{SignedDuration, Timestamp};
-use ok2cry_attest_verify::{AcceptedDocument, CheckTime, Error, TrustAnchor};
+use ok2cry_attest_verify::{AcceptedDocument, CheckTime, Error, Provider, TrustAnchor};
 use serde_json::{Value, json};
+
+use crate::style::{bad, faint, good, label, warn};
 
 /// What was asked for beyond the document's being genuine.
 pub(crate) struct Checks {
@@ -17,6 +19,7 @@ pub(crate) struct Checks {
     pub(crate) debug: bool,
     pub(crate) historical: bool,
     pub(crate) own_root: bool,
+    pub(crate) provider: Provider,
 }
 
 pub(crate) struct Report<'a> {
@@ -62,6 +65,7 @@ impl<'a> Report<'a> {
             "verdict": "accepted",
             "reason": Value::Null,
             "checked_at": rfc3339(self.time.now_ms),
+            "provider": self.checks.provider.name(),
             "root_sha256": hex(&self.anchor.fingerprint()),
             "checked": self.checked(),
             "not_checked": self.not_checked(),
@@ -84,17 +88,20 @@ impl<'a> Report<'a> {
 
     fn write_text(&self, out: &mut String) -> std::fmt::Result {
         let document = self.document;
-        writeln!(out, "accepted{}\n", if document.is_debug() { " (a DEBUG enclave)" } else { "" })?;
-        writeln!(out, "module     {}", document.module_id().escape_debug())?;
-        if let Some(region) = self.region() {
-            writeln!(out, "region     {}", region.escape_debug())?;
+        match document.is_debug() {
+            true => writeln!(out, "{}\n", bad("accepted (a DEBUG enclave)"))?,
+            false => writeln!(out, "{}\n", good("accepted"))?,
         }
-        let age = SignedDuration::from_millis(i64::try_from(self.age_ms()).unwrap_or(i64::MAX));
+        writeln!(out, "{} {}", label("module"), document.module_id().escape_debug())?;
+        if let Some(region) = self.region() {
+            writeln!(out, "{} {}", label("region"), region.escape_debug())?;
+        }
+        let age = duration(self.age_ms());
         let now = match self.checks.historical {
             true => "taken as now".to_owned(),
             false => format!("{age:#} before {}", rfc3339(self.time.now_ms)),
         };
-        writeln!(out, "time       {} ({now})", rfc3339(document.timestamp_ms()))?;
+        writeln!(out, "{} {} ({now})", label("time"), rfc3339(document.timestamp_ms()))?;
         self.write_pcrs(out)?;
         for (name, value) in [
             ("public key", document.public_key()),
@@ -102,20 +109,20 @@ impl<'a> Report<'a> {
             ("nonce", document.nonce()),
         ] {
             if let Some(value) = value {
-                writeln!(out, "{name:<10} {} ({} bytes)", hex(value), value.len())?;
+                writeln!(out, "{} {} ({} bytes)", label(name), hex(value), value.len())?;
             }
         }
-        writeln!(out, "chain")?;
-        for certificate in document.chain() {
+        for (index, certificate) in document.chain().enumerate() {
+            let title = if index == 0 { "chain" } else { "" };
             let name = certificate.common_name().map_or_else(|| certificate.subject(), str::to_owned);
             let (from, to) = (rfc3339(certificate.not_before_ms()), rfc3339(certificate.not_after_ms()));
-            writeln!(out, "           {from} to {to}  {}", name.escape_debug())?;
+            writeln!(out, "{} {from} to {to}  {}", label(title), faint(&name.escape_debug().to_string()))?;
         }
         for check in self.checked() {
-            writeln!(out, "checked    {check}")?;
+            writeln!(out, "{} {check}", label("checked"))?;
         }
         for gap in self.not_checked() {
-            writeln!(out, "UNCHECKED  {gap}")?;
+            writeln!(out, "{}  {gap}", warn("UNCHECKED"))?;
         }
         Ok(())
     }
@@ -132,18 +139,13 @@ impl<'a> Report<'a> {
                 8 => "signing certificate",
                 _ => "",
             };
-            writeln!(
-                out,
-                "{:<10} {}{}{name}",
-                format!("PCR{index}"),
-                hex(value),
-                if name.is_empty() { "" } else { "  " }
-            )?;
+            let name = if name.is_empty() { String::new() } else { format!("  {}", faint(name)) };
+            writeln!(out, "{} {}{name}", label(&format!("PCR{index}")), hex(value))?;
         }
         let zero = self.document.pcrs().iter().filter(|(_, value)| is_zero(*value));
         let zero: Vec<_> = zero.map(|(index, _)| index.to_string()).collect();
         if !zero.is_empty() {
-            writeln!(out, "zero PCRs  {}", zero.join(" "))?;
+            writeln!(out, "{} {}", label("zero PCRs"), zero.join(" "))?;
         }
         Ok(())
     }
@@ -153,7 +155,7 @@ impl<'a> Report<'a> {
         let mut checked = vec![
             "encoding, fields and lengths".to_owned(),
             format!("certificate chain to {root}, sha256 {}", hex(&self.anchor.fingerprint())),
-            "signature of the document".to_owned(),
+            format!("signature of the document (ECDSA by {})", self.checks.provider.name()),
         ];
         if self.checks.historical {
             checked.push("every certificate valid at the document's own time".to_owned());
@@ -170,7 +172,7 @@ impl<'a> Report<'a> {
             checked.push(format!("PCR {} as expected", indices.join(" ")));
         }
         if let Some(max_age_ms) = self.checks.max_age_ms {
-            checked.push(format!("not older than {max_age_ms} ms"));
+            checked.push(format!("not older than {:#}", duration(max_age_ms)));
         }
         for (asked, name) in [(self.checks.nonce, "nonce"), (self.checks.user_data, "user data")] {
             if asked {
@@ -209,6 +211,10 @@ impl<'a> Report<'a> {
 pub(crate) fn refusal_json(error: &Error) -> String {
     let value = json!({ "verdict": "refused", "reason": error.code(), "message": error.to_string() });
     format!("{value:#}\n")
+}
+
+fn duration(ms: u64) -> SignedDuration {
+    SignedDuration::from_millis(i64::try_from(ms).unwrap_or(i64::MAX))
 }
 
 fn rfc3339(ms: u64) -> String {
