@@ -4,10 +4,10 @@ CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 export DEMO_ONCE
 
-.PHONY: help demo test lint vectors ci
+.PHONY: help demo test lint vectors bench-verify fuzz-smoke ci
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: rust ## the whole story on this machine, with a mock NSM; DEMO_ONCE=1 ends after it
 	$(CARGO) build --locked --workspace --bins
@@ -24,6 +24,13 @@ lint: rust ## formatting, clippy and documentation, warnings denied
 vectors: rust ## check that the frozen vectors are what the committed program makes
 	$(CARGO) build --locked --workspace --bins
 	$(TARGET)/debug/generate-vectors --check
+	$(TARGET)/debug/generate-attestation-vectors --check
+
+bench-verify: rust ## documents per second, beside other crates and beside the limit; BENCH=--short only shows that it runs
+	$(CARGO) run --locked --release --quiet --manifest-path bench/Cargo.toml -- $(BENCH)
+
+fuzz-smoke: rust ## every fuzz target for 15 seconds; needs a C++ compiler
+	fuzz/smoke
 
 ci: ## everything that CI runs
 	bash .ci/run

@@ -45,6 +45,12 @@
 //! **Escapes are named so.** Everything that weakens a verdict has `insecure_` in its name:
 //! [`Verifier::insecure_allow_debug`], [`Policy::insecure_without_pcrs`].
 //!
+//! **Speed.** A verification costs five ECDSA P-384 signatures and hardly anything else. Keep the [`Verifier`]: it remembers
+//! certificate signatures that verified, so that another document of the same enclave costs one and one of its neighbour two. A
+//! verdict never depends on what was remembered, and memory is bounded ([`Verifier::remember_at_most`]). With the feature
+//! `aws-lc-rs`, `Verifier::with_provider(anchor, Provider::aws_lc_rs())` is four times as fast as the default [`Provider`], which is
+//! pure Rust.
+//!
 //! **Errors.** [`Error`] says which field broke which rule; [`Error::code`] is stable. Show them freely: they contain nothing
 //! secret, and text from documents only in escaped form.
 //!
@@ -64,8 +70,17 @@
 //! | A document replayed under a clock of its own choice | "now" comes from the caller; a timestamp must lie within its leaf's validity |
 //! | Memory or stack by claimed lengths and nesting | size first; lengths are compared with what is there; no recursion; nothing is skipped unseen |
 //!
+//! | A cache of certificates changes verdicts: an expired chain, or one with a forged signature, passes because a good one was seen | only signatures are remembered, with all that decides about them; everything else is checked again |
+//!
 //! ECDSA signatures are malleable: whoever has a document can make a second, equally valid encoding of its signature. Do not
 //! use a hash of a document to recognise it.
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `aws-lc-rs` (default) | `Provider::aws_lc_rs`; needs a C compiler. It does not change what [`Verifier::new`] uses |
+//! | `cli` (default) | the command `attest-verify`. Libraries that depend on this crate want `default-features = false` |
 //!
 //! # Map
 //!
