@@ -312,7 +312,7 @@ fn vectors_get_their_verdicts_in_little_memory() {
                 // A file of text is taken for hex or base64, and an empty one for none at all: that is no verdict.
                 _ if bytes.is_ascii() => assert_ne!(output.status.code(), Some(0), "{name}"),
                 Expected::Accepted { .. } => {
-                    assert_eq!(output.status.code(), Some(0), "{name}: {}", stderr(&output))
+                    assert_eq!(output.status.code(), Some(0), "{name}: {}", stderr(&output));
                 }
                 Expected::Refused { code } => {
                     let stderr = stderr(&output);

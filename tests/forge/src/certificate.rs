@@ -34,7 +34,8 @@ pub fn key(place: usize) -> &'static SigningKey {
 /// The signature (RFC 6979) of `message` by the key of this place. Most of what is signed was signed before, so the last
 /// signatures are kept.
 pub(crate) fn sign(place: usize, message: &[u8]) -> Signature {
-    static MADE: LazyLock<Mutex<HashMap<(usize, Vec<u8>), Signature>>> = LazyLock::new(Mutex::default);
+    type Made = HashMap<(usize, Vec<u8>), Signature>;
+    static MADE: LazyLock<Mutex<Made>> = LazyLock::new(Mutex::default);
     let made = || MADE.lock().unwrap_or_else(PoisonError::into_inner);
     let question = (place, message.to_vec());
     if let Some(signature) = made().get(&question) {
