@@ -17,6 +17,7 @@ use std::{
 const FLOORS: &[(&str, &[&str])] = &[
     ("ok2cry-protocol", &[]),
     ("ok2cry-attest-verify", &[]),
+    ("ok2cry-attest-forge", &[]),
     ("ok2cry-client", &["ok2cry-protocol", "ok2cry-attest-verify"]),
     ("ok2cry-enclave", &["ok2cry-protocol", "ok2cry-attest-verify"]),
     ("ok2cry-mock-nsm", &["ok2cry-enclave", "ok2cry-protocol", "ok2cry-attest-verify"]),
@@ -27,7 +28,7 @@ const FLOORS: &[(&str, &[&str])] = &[
 fn a_release_image_cannot_hold_mock_parts() {
     let tree = crates_of(&["-p", "ok2cry-enclave", "--edges", "normal,build", "--target", "all"]);
     assert!(tree.contains("ok2cry-protocol") && tree.contains("aws-nitro-enclaves-nsm-api"), "{tree:?}");
-    for mock in ["ok2cry-mock-nsm", "coset", "x509-cert"] {
+    for mock in ["ok2cry-mock-nsm", "ok2cry-attest-forge", "coset", "x509-cert"] {
         assert!(!tree.contains(mock), "the enclave is built from {mock}");
     }
     // The same question finds them where they are.
