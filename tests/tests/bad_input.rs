@@ -328,8 +328,8 @@ fn a_frame_that_is_not_understood_closes_its_stream_and_no_other() {
     let state = bystander.call(Call::Status(good_open.key_id)).unwrap();
     assert_eq!(state, Ok(Answer::State(KeyState::Live)));
     assert!(matches!(bystander.call(Call::Open(good_open)).unwrap(), Ok(Answer::Sealed(_))));
-    assert!(deployment.enclave_stderr().contains("request_malformed"));
-    assert!(deployment.enclave_stderr().contains("frame_too_long"));
+    wait_for_log(&deployment, "request_malformed");
+    wait_for_log(&deployment, "frame_too_long");
 }
 
 #[test]
@@ -383,7 +383,7 @@ fn who_asks_for_much_and_reads_nothing_is_stopped_and_disturbs_nobody() {
         (deployment.health().unwrap().streams_closed == 1).then_some(())
     });
     assert!(greedy.send_what_is_taken(&many).is_err());
-    assert!(deployment.enclave_stderr().contains("responses_not_read"));
+    wait_for_log(&deployment, "responses_not_read");
     undisturbed_keys(&deployment);
 }
 
@@ -494,4 +494,9 @@ fn undisturbed_keys(deployment: &Deployment) {
     let message = key.seal(b"1234", b"", &CheckTime::system()).unwrap();
     assert_eq!(deployment.open(&message).unwrap().status(), 200);
     assert_eq!(raw_http::request(deployment.url(), "GET", "/readyz", &[], b"").unwrap().status(), 200);
+}
+
+/// The counter and the log line come one after the other, and from another process.
+fn wait_for_log(deployment: &Deployment, reason: &str) {
+    eventually("the reason to be logged", || deployment.enclave_stderr().contains(reason).then_some(()));
 }
