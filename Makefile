@@ -4,7 +4,7 @@ CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 export DEMO_ONCE
 
-.PHONY: help demo test lint vectors bench-verify fuzz-smoke ci
+.PHONY: help demo test lint vectors bench-verify bench-crypto fuzz-smoke ci
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -15,11 +15,13 @@ demo: rust ## the whole story on this machine, with a mock NSM; DEMO_ONCE=1 ends
 
 test: rust ## every test that needs Rust only
 	$(CARGO) test --locked --workspace --no-fail-fast
+	$(CARGO) test --locked -p ok2cry-enclave -p ok2cry-mock-nsm --features aws-lc --no-fail-fast
 
 lint: rust ## formatting, clippy and documentation, warnings denied
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
+	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --all-features --quiet
 
 vectors: rust ## check that the frozen vectors are what the committed program makes
 	$(CARGO) build --locked --workspace --bins
@@ -28,6 +30,9 @@ vectors: rust ## check that the frozen vectors are what the committed program ma
 
 bench-verify: rust ## documents per second, beside other crates and beside the limit; BENCH=--short only shows that it runs
 	$(CARGO) run --locked --release --quiet --manifest-path bench/Cargo.toml -- $(BENCH)
+
+bench-crypto: rust ## what a key costs under each crypto provider, and in the libraries beneath them
+	$(CARGO) run --locked --release --quiet --manifest-path bench/crypto/Cargo.toml --target-dir $(TARGET)/bench
 
 fuzz-smoke: rust ## every fuzz target for 15 seconds; needs a C++ compiler
 	fuzz/smoke

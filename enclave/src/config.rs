@@ -1,5 +1,6 @@
 //! What the measured image says. In an image this is a file of the measured ramdisk, so changing it changes PCR2.
 
+use crate::crypto::CryptoProvider;
 use ok2cry_protocol::ids::Purpose;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -24,6 +25,9 @@ pub struct Config {
     /// The most streams from the parent.
     #[serde(default = "default_connections")]
     pub max_connections: usize,
+    /// Who makes and uses elliptic-curve keys. A provider that this build does not have is an error.
+    #[serde(default)]
+    pub crypto_provider: CryptoProvider,
     /// The vsock port to listen on (the device provider only).
     #[serde(default = "default_port")]
     pub vsock_port: u32,
@@ -153,10 +157,27 @@ mod tests {
     }
 
     #[test]
+    fn a_configuration_names_a_provider_of_this_build_or_gets_the_portable_one() {
+        assert_eq!(Config::from_toml(GOOD).unwrap().crypto_provider, CryptoProvider::Portable);
+        for provider in CryptoProvider::ALL {
+            let config = Config::from_toml(&format!("crypto_provider = \"{provider}\"\n{GOOD}")).unwrap();
+            assert_eq!(config.crypto_provider, *provider);
+        }
+        let aws_lc = Config::from_toml(&format!("crypto_provider = \"aws-lc\"\n{GOOD}"));
+        assert_eq!(aws_lc.is_ok(), cfg!(feature = "aws-lc"));
+    }
+
+    #[test]
     fn what_is_not_understood_is_refused() {
         assert!(matches!(Config::from_toml("x"), Err(ConfigError::Syntax(_))));
         let unknown = Config::from_toml(&format!("colour = 1\n{GOOD}"));
         assert!(matches!(unknown, Err(ConfigError::Syntax(m)) if m.contains("colour")));
+        for wrong in
+            ["crypto_provider = \"openssl\"", "crypto_provider = \"Portable\"", "crypto_provider = 1"]
+        {
+            let refused = Config::from_toml(&format!("{wrong}\n{GOOD}"));
+            assert!(matches!(refused, Err(ConfigError::Syntax(_))), "{wrong}");
+        }
         assert_eq!(field(&GOOD.replace("300000", "0")), "max_ttl_ms");
         assert_eq!(field(&GOOD.replace("300000", "3600001")), "max_ttl_ms");
         assert_eq!(field(&GOOD.replace("= 1000", "= 0")), "capacity");

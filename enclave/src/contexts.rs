@@ -9,7 +9,7 @@ use crate::{
     budget::{Budget, Charge},
     clock::{Now, TrustedTime},
     cpu::Cpu,
-    hybrid::Sender,
+    crypto::{Provider, Sender},
 };
 use ok2cry_protocol::{
     Encoded, Hash, Record,
@@ -36,6 +36,7 @@ const LIFE_MS: u64 = 60_000;
 /// The contexts of one boot.
 pub(crate) struct Contexts {
     instance: InstanceId,
+    crypto: &'static dyn Provider,
     attester: Attester,
     time: TrustedTime,
     cpu: Cpu,
@@ -56,7 +57,7 @@ struct Slot {
 /// One context, attested.
 pub(crate) struct Context {
     id: ContextId,
-    sender: Box<Sender>,
+    sender: Box<dyn Sender>,
     erase: Now,
     proof: Arc<Proof>,
 }
@@ -105,13 +106,14 @@ impl Contexts {
     /// No contexts yet, and `max` at most; what they and their replies hold is counted in `budget`.
     pub(crate) fn new(
         instance: InstanceId,
+        crypto: &'static dyn Provider,
         attester: Attester,
         time: TrustedTime,
         cpu: Cpu,
         budget: Budget,
         max: usize,
     ) -> Self {
-        Self { instance, attester, time, cpu, budget, max, slots: Mutex::default() }
+        Self { instance, crypto, attester, time, cpu, budget, max, slots: Mutex::default() }
     }
 
     /// The context for `recipient`, made and attested now if there is none to be used any more.
@@ -155,8 +157,9 @@ impl Contexts {
     async fn make(&self, recipient: &PublicKey) -> Result<Arc<Context>, Refusal> {
         let mut id = ContextId([0; 16]);
         getrandom::fill(&mut id.0).map_err(|_| Refusal::new(Code::Internal))?;
-        let (key, info) = (*recipient, reply_info(self.instance, id));
-        let (sender, enc) = self.cpu.run(move || Sender::new(&key, &info)).await?.ok_or(Code::Internal)?;
+        let (crypto, key, info) = (self.crypto, *recipient, reply_info(self.instance, id));
+        let (sender, enc) =
+            self.cpu.run(move || crypto.setup_sender(&key, &info)).await?.ok_or(Code::Internal)?;
         let now = self.time.now().map_err(|e| Refusal::with_detail(Code::ClockUnsafe, e.to_string()))?;
         let erase = now.plus(LIFE_MS);
         let record = ReplyContext {

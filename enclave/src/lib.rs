@@ -13,6 +13,7 @@
 //! | [`attester`] | one document for everything that waited: group commit |
 //! | [`store`] | the life of keys: once, never after the deadline, erased |
 //! | [`contexts`] | attested HPKE contexts to recipients, and replies under them |
+//! | [`crypto`] | disposable keys: how they are made, kept, used and erased |
 //! | [`service`] | issue, open, status, destroy, attest |
 //! | [`server`] | frames over vsock or a Unix socket |
 //! | [`run`] | from a configuration and an NSM to a service that listens |
@@ -23,7 +24,7 @@ pub mod clock;
 pub mod config;
 pub mod contexts;
 mod cpu;
-mod hybrid;
+pub mod crypto;
 pub mod nsm;
 pub mod run;
 pub mod server;

@@ -57,6 +57,9 @@ impl Enclave {
             .map_err(|_| StartError::Internal("the log key cannot be encoded"))?
             .into_vec();
 
+        // Self-tests and seeding, so that nobody's ttl pays for them.
+        config.crypto_provider.provider().warm_up();
+
         let time = TrustedTime::new(boot);
         let asked = time.since_boot();
         let document =
@@ -64,11 +67,11 @@ impl Enclave {
         let verifier = Verifier::new(TrustAnchor::from_der(nsm.root_certificate())?);
         time.observe(verifier.verify_historical(&document)?.timestamp_ms(), asked);
 
-        let max_connections = config.max_connections;
+        let (max_connections, crypto_provider) = (config.max_connections, config.crypto_provider);
         let attester = Attester::start(nsm, log_key.clone(), time.clone())
             .map_err(|_| StartError::Internal("the NSM's thread does not start"))?;
         let service = Arc::new(Service::new(config, &log_key, time, attester));
-        tracing::info!(instance = %service.instance(), "enclave started");
+        tracing::info!(instance = %service.instance(), %crypto_provider, "enclave started");
         Ok(Self { service, max_connections })
     }
 

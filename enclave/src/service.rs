@@ -7,7 +7,7 @@ use crate::{
     config::Config,
     contexts::Contexts,
     cpu::Cpu,
-    hybrid::PrivateKey,
+    crypto::Provider,
     store::{Found, Limits, NewKey, Store, Ticket},
 };
 use ok2cry_protocol::{
@@ -35,6 +35,7 @@ pub struct Service {
     config: Config,
     instance: InstanceId,
     time: TrustedTime,
+    crypto: &'static dyn Provider,
     attester: Attester,
     store: Store,
     contexts: Contexts,
@@ -49,6 +50,7 @@ impl Service {
     pub fn new(config: Config, log_key: &[u8], time: TrustedTime, attester: Attester) -> Self {
         let instance = InstanceId::of_log_key(log_key);
         let (cpu, replies) = (Cpu::new(), Budget::default());
+        let crypto = config.crypto_provider.provider();
         let limits = Limits {
             capacity: config.capacity,
             max_tombstones: config.max_tombstones,
@@ -59,6 +61,7 @@ impl Service {
             store: Store::new(limits, replies.clone()),
             contexts: Contexts::new(
                 instance,
+                crypto,
                 attester.clone(),
                 time.clone(),
                 cpu.clone(),
@@ -66,6 +69,7 @@ impl Service {
                 config.max_reply_contexts,
             ),
             time,
+            crypto,
             attester,
             config,
             cpu,
@@ -156,12 +160,12 @@ impl Service {
     }
 
     async fn generate(&self, issue: &Issue, now: Now) -> Result<Vec<NewKey>, Refusal> {
-        let deadline = now.plus(issue.ttl);
+        let (crypto, deadline) = (self.crypto, now.plus(issue.ttl));
         let mut keys = Vec::with_capacity(issue.count as usize);
         for i in 0..issue.count {
             let mut random = [0; 16];
             getrandom::fill(&mut random).map_err(|_| Refusal::new(Code::Internal))?;
-            let (private, public_key) = self.cpu.run(PrivateKey::generate).await?.ok_or(Code::Internal)?;
+            let (private, public_key) = self.cpu.run(move || crypto.generate()).await?.ok_or(Code::Internal)?;
             let descriptor = KeyDescriptor {
                 key_id: KeyId::new(self.instance, random),
                 suite: Suite::P384,

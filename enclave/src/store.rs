@@ -5,7 +5,7 @@
 //! Work that is under way when a key ends holds the private key a little longer, can no longer commit, and
 //! drops it.
 
-use crate::{budget::Budget, clock::Now, contexts::Sealed, hybrid::PrivateKey};
+use crate::{budget::Budget, clock::Now, contexts::Sealed, crypto::PrivateKey};
 use ok2cry_protocol::{
     Encoded, Hash,
     code::Code,
@@ -64,7 +64,7 @@ enum Entry {
 }
 
 struct Live {
-    private: Arc<PrivateKey>,
+    private: Arc<dyn PrivateKey>,
     descriptor: Arc<Encoded<KeyDescriptor>>,
     deadline: Now,
     failed_opens: u32,
@@ -89,7 +89,7 @@ struct Kept {
 
 /// A key on its way into the store.
 pub(crate) struct NewKey {
-    pub(crate) private: Arc<PrivateKey>,
+    pub(crate) private: Arc<dyn PrivateKey>,
     pub(crate) descriptor: Arc<Encoded<KeyDescriptor>>,
     pub(crate) deadline: Now,
 }
@@ -104,7 +104,7 @@ pub(crate) enum Found {
 
 /// The means to try to open one message. Only [`Store::commit`] turns success into an ending.
 pub(crate) struct Ticket {
-    pub(crate) private: Arc<PrivateKey>,
+    pub(crate) private: Arc<dyn PrivateKey>,
     pub(crate) descriptor: Arc<Encoded<KeyDescriptor>>,
 }
 

@@ -1,7 +1,7 @@
 //! `ok2cry-enclave-dev`: the enclave program on a mock NSM, for laptops and CI. It protects nothing.
 
 use clap::Parser;
-use ok2cry_enclave::{config::Config, run::Enclave, server::Listener};
+use ok2cry_enclave::{config::Config, crypto::CryptoProvider, run::Enclave, server::Listener};
 use ok2cry_mock_nsm::{MockConfig, MockNsm, MockPki, Pcrs};
 use std::{
     error::Error,
@@ -31,6 +31,10 @@ struct Args {
     /// The configuration (TOML); without it, one for the demo.
     #[arg(long, env = "OK2CRY_ENCLAVE_DEV_CONFIG")]
     config: Option<PathBuf>,
+    /// Who makes and uses elliptic-curve keys: `portable`, or `aws-lc` if it was built in (feature `aws-lc`). Beats
+    /// the configuration's `crypto_provider`.
+    #[arg(long, value_name = "PROVIDER", env = "OK2CRY_ENCLAVE_DEV_CRYPTO")]
+    crypto: Option<CryptoProvider>,
     /// What the mock pretends to have measured: the PCRs follow from this name.
     #[arg(long, env = "OK2CRY_ENCLAVE_DEV_IMAGE_NAME", default_value = "ok2cry-enclave")]
     image_name: String,
@@ -65,12 +69,15 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
-    let config = match &args.config {
+    let mut config = match &args.config {
         Some(path) => {
             Config::from_toml(&fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?)?
         }
         None => Config::from_toml(DEMO_CONFIG)?,
     };
+    if let Some(provider) = args.crypto {
+        config.crypto_provider = provider;
+    }
     let Some(socket) = args.listen.strip_prefix("unix://").filter(|path| path.starts_with('/')) else {
         return Err("--listen takes unix:///absolute/path".into());
     };

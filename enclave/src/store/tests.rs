@@ -1,5 +1,5 @@
 use super::*;
-use crate::hybrid::PrivateKey;
+use crate::crypto::CryptoProvider;
 use ok2cry_protocol::{
     descriptor::ReleaseTo,
     ids::{InstanceId, Nonce, Purpose},
@@ -21,7 +21,7 @@ fn bench() -> Bench {
 }
 
 fn bench_with(limits: Limits) -> Bench {
-    let (_, public) = PrivateKey::generate().unwrap();
+    let (_, public) = CryptoProvider::default().provider().generate().unwrap();
     let replies = Budget::default();
     Bench { store: Store::new(limits, replies.clone()), replies, public, next: 0 }
 }
@@ -29,7 +29,9 @@ fn bench_with(limits: Limits) -> Bench {
 impl Bench {
     fn new_key(&mut self, release_to: ReleaseTo, now: Now) -> NewKey {
         self.next += 1;
-        let (private, public_key) = PrivateKey::generate().unwrap();
+        // The keys of one test come from all providers in turn: to the store they are the same.
+        let provider = CryptoProvider::ALL[usize::from(self.next) % CryptoProvider::ALL.len()];
+        let (private, public_key) = provider.provider().generate().unwrap();
         let deadline = now.plus(TTL);
         let descriptor = KeyDescriptor {
             key_id: KeyId::new(InstanceId([1; 8]), [self.next; 16]),

@@ -1,7 +1,5 @@
 //! The enclave on a Nitro Secure Module that fails, stalls, lies and jumps in time.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
-
 use ok2cry_attest_verify::{CheckTime, Measurements, TrustAnchor};
 use ok2cry_client::{KeyRequest, RecipientKey, SealedMessage, Trust};
 use ok2cry_enclave::{
@@ -49,8 +47,9 @@ fn start_with(config: &str, clock: Arc<dyn ok2cry_enclave::clock::BootClock>) ->
     let release = Measurements::new(mock.measurements()).unwrap();
     let nsm = MockNsm::new(pki, mock);
     let handle = nsm.handle();
-    let enclave =
-        Enclave::start_with_clock(Config::from_toml(config).unwrap(), Box::new(nsm), clock).unwrap();
+    let mut config = Config::from_toml(config).unwrap();
+    config.crypto_provider = crate::CRYPTO_PROVIDER;
+    let enclave = Enclave::start_with_clock(config, Box::new(nsm), clock).unwrap();
     Bench {
         service: enclave.service,
         nsm: handle,

@@ -1,0 +1,9 @@
+//! The enclave's tests with the portable crypto provider.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
+#[path = "suite/enclave.rs"]
+mod enclave;
+
+const CRYPTO_PROVIDER: ok2cry_enclave::crypto::CryptoProvider =
+    ok2cry_enclave::crypto::CryptoProvider::Portable;
