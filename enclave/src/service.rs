@@ -165,7 +165,8 @@ impl Service {
         for i in 0..issue.count {
             let mut random = [0; 16];
             getrandom::fill(&mut random).map_err(|_| Refusal::new(Code::Internal))?;
-            let (private, public_key) = self.cpu.run(move || crypto.generate()).await?.ok_or(Code::Internal)?;
+            let (private, public_key) =
+                self.cpu.run(move || crypto.generate()).await?.ok_or(Code::Internal)?;
             let descriptor = KeyDescriptor {
                 key_id: KeyId::new(self.instance, random),
                 suite: Suite::P384,

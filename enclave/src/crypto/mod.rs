@@ -9,7 +9,7 @@
 //! | provider | elliptic curve | a private key is |
 //! |---|---|---|
 //! | `portable` | the `p384` crate | its scalar, overwritten when dropped |
-//! | `aws-lc` (feature `aws-lc`) | AWS-LC: constant time, formally verified | an object of AWS-LC, overwritten when freed |
+//! | `aws-lc` (feature `aws-lc`) | AWS-LC, with s2n-bignum's verified arithmetic | an object of AWS-LC, overwritten when freed |
 //!
 //! `docs/crypto-providers.md` compares them: rate, memory, erasure, and what is not erased.
 
@@ -28,9 +28,13 @@ use zeroize::Zeroizing;
 
 /// Makes keys, and contexts to recipients.
 pub trait Provider: Send + Sync {
-    /// Does what the first use would do: seeds random generators, runs self-tests. Anything may be asked without
-    /// it, and then takes that much longer once (AWS-LC: 0.2 s).
-    fn warm_up(&self) {}
+    /// Uses a key that nobody gets, so that no request pays for what first use brings: AWS-LC seeds its random
+    /// generator and tests itself (up to 0.2 s), `p384` computes a table.
+    fn warm_up(&self) {
+        if let Some((key, public)) = self.generate() {
+            let _ = key.open(&public, &[], &[], &[]);
+        }
+    }
 
     /// A new disposable key and its public half. `None` if the random generator fails or memory is out.
     fn generate(&self) -> Option<(Arc<dyn PrivateKey>, PublicKey)>;

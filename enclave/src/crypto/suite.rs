@@ -17,9 +17,6 @@ use zeroize::Zeroizing;
 pub(super) trait P384Kem: Kem<PrivateKey: Send + Sync> + Send + Sync + 'static {
     /// A new key pair. [`Kem::gen_keypair`] cannot fail but by a panic.
     fn generate() -> Option<(Self::PrivateKey, Self::PublicKey)>;
-
-    /// See [`Provider::warm_up`].
-    fn warm_up() {}
 }
 
 /// The provider that `K` makes.
@@ -32,10 +29,6 @@ impl<K> Hpke<K> {
 }
 
 impl<K: P384Kem> Provider for Hpke<K> {
-    fn warm_up(&self) {
-        K::warm_up();
-    }
-
     fn generate(&self) -> Option<(Arc<dyn PrivateKey>, PublicKey)> {
         let (private, public) = K::generate()?;
         Some((Arc::new(Key::<K>(private)), PublicKey::new(&public.to_bytes()).ok()?))

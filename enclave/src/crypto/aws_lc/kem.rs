@@ -34,14 +34,6 @@ impl P384Kem for AwsLcP384 {
         let public = private.public_key()?;
         Some((private, public))
     }
-
-    /// AWS-LC gathers entropy from the processor's timing before its first random byte, and tests its elliptic
-    /// curves before it first uses them.
-    fn warm_up() {
-        if let Some((private, public)) = Self::generate() {
-            let _ = dh(&private, &public, |_| Ok(()));
-        }
-    }
 }
 
 impl Kem for AwsLcP384 {
@@ -128,6 +120,7 @@ pub(in crate::crypto) struct PrivateKey(agreement::PrivateKey);
 impl PrivateKey {
     /// The public key, which is there already and only written out. Fails if memory is out.
     fn public_key(&self) -> Option<PublicKey> {
+        // aws-lc-rs' public key holds a reference to the private one and keeps it alive: only its bytes leave.
         let public = self.0.compute_public_key().ok()?;
         public.as_ref().try_into().ok().map(PublicKey)
     }
