@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut rows = rows::all()?;
     measure(&mut rows);
-    println!("| operation | µs | per second | against p384 |");
+    println!("| operation | µs | per second | ratio |");
     println!("|---|--:|--:|--:|");
     for row in &rows {
         let baseline = rows.iter().find(|other| other.name == row.baseline);

@@ -4,7 +4,9 @@ use aws_lc_rs::{
     agreement::{self, ECDH_P384, UnparsedPublicKey},
     encoding::{AsBigEndian, EcPrivateKeyBin},
 };
-use hpke::{Deserializable as _, OpModeS, Serializable as _, aead::AesGcm256, kdf::HkdfSha384, kem::DhP384HkdfSha384};
+use hpke::{
+    Deserializable as _, OpModeS, Serializable as _, aead::AesGcm256, kdf::HkdfSha384, kem::DhP384HkdfSha384,
+};
 use ok2cry_enclave::crypto::CryptoProvider;
 use ok2cry_protocol::{reply::Binding, suite::PublicKey};
 use p384::{SecretKey, ecdh::diffie_hellman};
@@ -68,7 +70,8 @@ fn aws_lc_rows() -> Result<Vec<Row>, Box<dyn Error>> {
         }),
         row("aws-lc-rs: ECDH, key kept", "p384: ECDH", move || ecdh(&kept, &peer)),
         row("aws-lc-rs: ECDH, scalar imported each time", "p384: ECDH", move || {
-            agreement::PrivateKey::from_private_key(&ECDH_P384, scalar.as_ref()).map(|key| ecdh(&key, &theirs))
+            agreement::PrivateKey::from_private_key(&ECDH_P384, scalar.as_ref())
+                .map(|key| ecdh(&key, &theirs))
         }),
         row("aws-lc-rs: public key of a kept key", "", move || written.compute_public_key()),
     ])

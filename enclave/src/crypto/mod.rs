@@ -63,7 +63,7 @@ pub trait Sender: Send + Sync {
 #[serde(try_from = "String")]
 #[non_exhaustive]
 pub enum CryptoProvider {
-    /// `portable`: RustCrypto's p384.
+    /// `portable`: the `p384` crate.
     #[default]
     Portable,
     /// `aws-lc`: AWS-LC's P-384.

@@ -1,4 +1,4 @@
-//! The reference: the `hpke` crate's own DHKEM, on RustCrypto's `p384`. It needs no C compiler.
+//! The reference: the `hpke` crate's own DHKEM, on the `p384` crate. It needs no C compiler.
 //!
 //! A private key is 48 bytes of scalar, which `p384` overwrites when it is dropped. The public key is computed again at
 //! every open.
