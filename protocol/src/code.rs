@@ -81,7 +81,8 @@ codes! {
     Busy = "busy", 503, "Too many requests are waiting";
     /// The Nitro Secure Module gave no document.
     NsmUnavailable = "nsm_unavailable", 503, "The enclave cannot attest";
-    /// The enclave's clocks disagree or its last attested time is too old; it opens and issues nothing then.
+    /// The enclave's clocks disagree, and it opens and issues nothing; or its last attested time is too old to open
+    /// by. The key is as it was.
     ClockUnsafe = "clock_unsafe", 503, "The enclave does not trust its clock";
     /// The frame between parent and enclave was not understood. The request may have been carried out: ask for the
     /// key's state.
