@@ -50,6 +50,8 @@ pub struct Attester {
 /// What has been attested since boot.
 #[derive(Debug, Default)]
 pub struct Counters {
+    /// Records that somebody asked to have attested.
+    pub asked: AtomicU64,
     /// Documents made.
     pub documents: AtomicU64,
     /// Records in them.
@@ -87,13 +89,15 @@ impl Attester {
     }
 
     /// Has `records`, which name the trusted time `time_ms`, attested by one document.
-    pub async fn attest(&self, records: Vec<Vec<u8>>, time_ms: u64) -> Result<Attestation, Refusal> {
-        let leaves = records.iter().map(|record| leaf_hash(record)).collect();
+    pub async fn attest(&self, records: &[impl AsRef<[u8]>], time_ms: u64) -> Result<Attestation, Refusal> {
+        let leaves = records.iter().map(|record| leaf_hash(record.as_ref())).collect();
         let (answer, attestation) = oneshot::channel();
+        let count = records.len() as u64;
         self.queue.try_send(Job { leaves, time_ms, answer }).map_err(|e| match e {
             TrySendError::Full(_) => Refusal::new(Code::Busy).retry_after(1000),
             TrySendError::Disconnected(_) => Refusal::new(Code::NsmUnavailable),
         })?;
+        self.counters.asked.fetch_add(count, Ordering::Relaxed);
         match tokio::time::timeout(PATIENCE, attestation).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) | Err(_) => Err(Refusal::new(Code::NsmUnavailable).retry_after(1000)),

@@ -44,6 +44,11 @@ impl Now {
         Self { boot_ms: self.boot_ms.saturating_add(ms), wall_ms: self.wall_ms.saturating_add(ms) }
     }
 
+    /// In how many milliseconds after `now` this moment comes, on the clock on which it comes first.
+    pub fn wait_ms(self, now: Self) -> u64 {
+        self.boot_ms.saturating_sub(now.boot_ms).min(self.wall_ms.saturating_sub(now.wall_ms))
+    }
+
     /// Whether `deadline` has come on either clock.
     pub fn reached(self, deadline: Self) -> bool {
         self.boot_ms >= deadline.boot_ms || self.wall_ms >= deadline.wall_ms
@@ -95,6 +100,11 @@ impl TrustedTime {
     /// Time since boot.
     pub fn since_boot(&self) -> Duration {
         self.boot.since_boot()
+    }
+
+    /// Milliseconds since boot.
+    pub fn boot_ms(&self) -> u64 {
+        millis(self.boot.since_boot())
     }
 
     /// Takes the timestamp of a document that was asked for at `asked` and has just been received.

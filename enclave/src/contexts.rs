@@ -42,7 +42,14 @@ pub(crate) struct Contexts {
     cpu: Cpu,
     budget: Budget,
     max: usize,
-    slots: Mutex<HashMap<PublicKey, Slot>>,
+    slots: Mutex<Slots>,
+}
+
+#[derive(Default)]
+struct Slots {
+    by_recipient: HashMap<PublicKey, Slot>,
+    /// Nothing is to be erased before this.
+    next_erase: Option<Now>,
 }
 
 /// The context, or why there is none: whoever waited for one attempt gets what came of it.
@@ -80,25 +87,19 @@ pub(crate) struct Sealed {
 }
 
 impl Sealed {
+    /// How many bytes a reply holds, at most: what to charge before it is made.
+    pub(crate) fn room(descriptor: &[u8], aad: &[u8], ciphertext: &[u8]) -> usize {
+        // The record's own names, lengths, ids and digest; and what the store keeps beside it.
+        const FRAME: usize = 320;
+        FRAME + descriptor.len() + aad.len() + ciphertext.len()
+    }
+
     /// The reply as it goes to the parent.
     pub(crate) fn to_answer(&self) -> SealedReply {
         let Proof { record, inclusion, document, .. } = &*self.proof;
         let context =
             Attested { record: record.clone(), inclusion: inclusion.clone(), document: document.to_vec() };
         SealedReply { reply: self.reply.to_vec(), context }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn for_tests(reply: Vec<u8>, budget: &Budget) -> Self {
-        let charge = budget.charge(reply.len());
-        let document = Arc::from([]);
-        let proof = Proof {
-            record: Vec::new(),
-            inclusion: Inclusion::default(),
-            document,
-            _charge: budget.charge(0),
-        };
-        Self { reply: reply.into(), proof: Arc::new(proof), _charge: charge }
     }
 }
 
@@ -116,41 +117,56 @@ impl Contexts {
         Self { instance, crypto, attester, time, cpu, budget, max, slots: Mutex::default() }
     }
 
-    /// The context for `recipient`, made and attested now if there is none to be used any more.
+    /// The context for `recipient`, if there is one to be used.
+    pub(crate) fn current(&self, recipient: &PublicKey, now: Now) -> Option<Arc<Context>> {
+        let slots = self.lock();
+        let slot = slots.by_recipient.get(recipient).filter(|slot| !now.reached(slot.stop_use))?;
+        slot.outcome.get()?.as_ref().ok().cloned()
+    }
+
+    /// The same, made and attested now if there is none.
     pub(crate) async fn ready(&self, recipient: &PublicKey, now: Now) -> Result<Arc<Context>, Refusal> {
         let outcome = self.slot(recipient, now)?;
         let result = outcome.get_or_init(|| self.make(recipient)).await;
         if result.is_err() {
             // The next to come tries anew.
             let mut slots = self.lock();
-            if slots.get(recipient).is_some_and(|slot| Arc::ptr_eq(&slot.outcome, &outcome)) {
-                slots.remove(recipient);
+            let by_recipient = &mut slots.by_recipient;
+            if by_recipient.get(recipient).is_some_and(|slot| Arc::ptr_eq(&slot.outcome, &outcome)) {
+                by_recipient.remove(recipient);
             }
         }
         result.clone()
     }
 
-    /// Erases what is due.
-    pub(crate) fn run_agenda(&self, now: Now) {
-        self.lock().retain(|_, slot| !now.reached(slot.erase));
+    /// Erases what is due. Answers in how many milliseconds to call again, if anything is left.
+    pub(crate) fn run_agenda(&self, now: Now) -> Option<u64> {
+        let mut slots = self.lock();
+        if slots.next_erase.is_some_and(|next| now.reached(next)) {
+            slots.by_recipient.retain(|_, slot| !now.reached(slot.erase));
+            slots.next_erase = slots.by_recipient.values().map(|slot| slot.erase).min_by_key(|at| at.boot_ms);
+        }
+        slots.next_erase.map(|next| next.wait_ms(now))
     }
 
     fn slot(&self, recipient: &PublicKey, now: Now) -> Result<Outcome, Refusal> {
         let mut slots = self.lock();
-        if let Some(slot) = slots.get(recipient).filter(|slot| !now.reached(slot.stop_use)) {
+        let Slots { by_recipient, next_erase } = &mut *slots;
+        if let Some(slot) = by_recipient.get(recipient).filter(|slot| !now.reached(slot.stop_use)) {
             return Ok(Arc::clone(&slot.outcome));
         }
         // A recipient that has a place renews it; only others need a new one.
-        if slots.len() >= self.max && !slots.contains_key(recipient) {
-            slots.retain(|_, slot| !now.reached(slot.stop_use));
-            if slots.len() >= self.max {
+        if by_recipient.len() >= self.max && !by_recipient.contains_key(recipient) {
+            by_recipient.retain(|_, slot| !now.reached(slot.stop_use));
+            if by_recipient.len() >= self.max {
                 let detail = "too many recipients are being replied to; places are given up within a minute";
                 return Err(Refusal::with_detail(Code::RepliesFull, detail).retry_after(1000));
             }
         }
         let slot = Slot { outcome: Arc::default(), stop_use: now.plus(USE_MS), erase: now.plus(LIFE_MS) };
         let outcome = Arc::clone(&slot.outcome);
-        slots.insert(*recipient, slot);
+        next_erase.get_or_insert(slot.erase);
+        by_recipient.insert(*recipient, slot);
         Ok(outcome)
     }
 
@@ -171,43 +187,55 @@ impl Contexts {
             expires_at: erase.wall_ms,
         }
         .encode();
-        let attestation = self.attester.attest(vec![record.clone()], now.wall_ms).await?;
+        let attestation = self.attester.attest(&[&record], now.wall_ms).await?;
         let inclusion = attestation.inclusions.into_iter().next().ok_or(Code::Internal)?;
         let document = attestation.document;
-        let charge = self.budget.charge(record.len() + inclusion.path.len() * 48 + document.len());
+        let held = record.len() + inclusion.path.len() * 48 + document.len();
+        let charge = self.budget.charge(held).ok_or_else(replies_full)?;
         let proof = Arc::new(Proof { record, inclusion, document, _charge: charge });
         Ok(Arc::new(Context { id, sender, erase, proof }))
     }
 
-    /// Seals one reply under `context`, unless its time has come.
+    /// Counts a reply of at most `bytes` among what is held, before it is made.
+    pub(crate) fn charge(&self, bytes: usize) -> Option<Charge> {
+        self.budget.charge(bytes)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slots> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Context {
+    /// Seals one reply, unless the context's time has come. `charge` is for what the reply will hold.
     pub(crate) fn seal(
         &self,
-        context: &Context,
+        charge: Charge,
         now: Now,
         descriptor: &Encoded<KeyDescriptor>,
         aad: &[u8],
         request_digest: &Hash,
         plaintext: &[u8],
     ) -> Result<Sealed, Refusal> {
-        if now.reached(context.erase) {
+        if now.reached(self.erase) {
             return Err(Refusal::new(Code::Busy).retry_after(1));
         }
         let mut reply = Reply {
-            context_id: context.id,
+            context_id: self.id,
             descriptor: descriptor.clone(),
             aad: aad.to_vec(),
             request_digest: *request_digest,
             ciphertext: Vec::new(),
         };
         let binding = reply.binding();
-        let secret = context.sender.reply_secret(&binding).ok_or(Code::Internal)?;
+        let secret = self.sender.reply_secret(&binding).ok_or(Code::Internal)?;
         reply.ciphertext = secret.seal(plaintext, &binding).ok_or(Code::Internal)?;
         let reply = reply.encode().into_boxed_slice();
-        let charge = self.budget.charge(reply.len());
-        Ok(Sealed { reply, proof: Arc::clone(&context.proof), _charge: charge })
+        Ok(Sealed { reply, proof: Arc::clone(&self.proof), _charge: charge })
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<PublicKey, Slot>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// There is no room for a reply: said before the key is taken.
+pub(crate) fn replies_full() -> Refusal {
+    Refusal::new(Code::RepliesFull).retry_after(1000)
 }

@@ -11,6 +11,7 @@ use crate::{
 use ed25519_dalek::{SigningKey, pkcs8::EncodePublicKey};
 use ok2cry_attest_verify::{TrustAnchor, Verifier};
 use std::{future::Future, sync::Arc};
+use tokio::sync::oneshot;
 
 /// Why an enclave does not start. It serves nobody then.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,8 @@ pub enum StartError {
 pub struct Enclave {
     /// What answers requests.
     pub service: Arc<Service>,
+    /// Fails when the thread that erases has ended.
+    eraser: oneshot::Receiver<()>,
     max_connections: usize,
 }
 
@@ -71,17 +74,18 @@ impl Enclave {
         let attester = Attester::start(nsm, log_key.clone(), time.clone())
             .map_err(|_| StartError::Internal("the NSM's thread does not start"))?;
         let service = Arc::new(Service::new(config, &log_key, time, attester));
+        let eraser =
+            service.start_eraser().map_err(|_| StartError::Internal("the eraser's thread does not start"))?;
         tracing::info!(instance = %service.instance(), %crypto_provider, "enclave started");
-        Ok(Self { service, max_connections })
+        Ok(Self { service, eraser, max_connections })
     }
 
     /// Serves until `shutdown` is ready.
     pub async fn serve(self, listener: Listener, shutdown: impl Future<Output = ()>) {
-        let agenda = Arc::clone(&self.service);
-        // Neither goes on without the other: an enclave that cannot erase must not serve.
+        // An enclave that cannot erase must not serve.
         tokio::select! {
             () = server::serve(self.service, listener, self.max_connections, shutdown) => {}
-            () = agenda.keep_agenda() => {}
+            _ = self.eraser => tracing::error!("the eraser has ended"),
         }
     }
 }

@@ -1,34 +1,38 @@
 //! Issue, open, status, destroy, attest: what an enclave does for those who ask.
 
 use crate::{
-    attester::Attester,
+    attester::{Attester, Counters},
     budget::Budget,
     clock::{ClockError, Now, TrustedTime},
     config::Config,
-    contexts::Contexts,
+    contexts::{Context, Contexts, Sealed, replies_full},
     cpu::Cpu,
     crypto::Provider,
-    store::{Found, Limits, NewKey, Store, Ticket},
+    eraser::Alarm,
+    store::{Found, Limits, NewKey, Reservation, Store},
 };
 use ok2cry_protocol::{
-    Encoded, Record,
+    Encoded, Hash, Record,
     code::Code,
     descriptor::{KeyDescriptor, ReleaseTo},
     ids::{InstanceId, KeyId, Nonce},
     reply::request_digest,
     rpc::{Answer, Attested, Call, Health, Issue, Issued, Open, Plaintext, Refusal},
     statement::Statement,
-    suite::{Suite, seal_info},
+    suite::{PublicKey, Suite, seal_info},
 };
 use std::{
+    io,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    thread,
 };
-use tokio::sync::Notify;
-use zeroize::Zeroizing;
+use tokio::sync::oneshot;
+
+/// How often an open tries again when its context has gone in the meantime.
+const OPEN_TURNS: usize = 3;
 
 /// One boot of an enclave.
 pub struct Service {
@@ -37,10 +41,10 @@ pub struct Service {
     time: TrustedTime,
     crypto: &'static dyn Provider,
     attester: Attester,
-    store: Store,
+    store: Arc<Store<Sealed>>,
     contexts: Contexts,
     cpu: Cpu,
-    agenda_changed: Notify,
+    alarm: Alarm,
     /// Streams closed for a frame that was not understood.
     pub(crate) streams_closed: AtomicU64,
 }
@@ -49,16 +53,12 @@ impl Service {
     /// A service without keys. `log_key` is the boot's log key (SPKI, DER), which names the instance.
     pub fn new(config: Config, log_key: &[u8], time: TrustedTime, attester: Attester) -> Self {
         let instance = InstanceId::of_log_key(log_key);
-        let (cpu, replies) = (Cpu::new(), Budget::default());
+        let (cpu, replies) = (Cpu::new(), Budget::new(config.reply_budget_bytes));
         let crypto = config.crypto_provider.provider();
-        let limits = Limits {
-            capacity: config.capacity,
-            max_tombstones: config.max_tombstones,
-            reply_budget_bytes: config.reply_budget_bytes,
-        };
+        let limits = Limits { capacity: config.capacity, max_tombstones: config.max_tombstones };
         Self {
             instance,
-            store: Store::new(limits, replies.clone()),
+            store: Arc::new(Store::new(limits)),
             contexts: Contexts::new(
                 instance,
                 crypto,
@@ -73,7 +73,7 @@ impl Service {
             attester,
             config,
             cpu,
-            agenda_changed: Notify::new(),
+            alarm: Alarm::default(),
             streams_closed: AtomicU64::new(0),
         }
     }
@@ -83,65 +83,111 @@ impl Service {
         self.instance
     }
 
+    /// What has been asked of the NSM since boot.
+    pub fn attester(&self) -> &Counters {
+        self.attester.counters()
+    }
+
     /// Answers one call.
-    pub async fn call(&self, call: Call) -> Result<Answer, Refusal> {
+    pub async fn call(self: &Arc<Self>, call: Call) -> Result<Answer, Refusal> {
         match call {
             Call::Issue(issue) => self.issue(issue).await.map(Answer::Issued),
             Call::Open(open) => self.open(open).await,
-            Call::Status(id) => {
-                self.time.now().map_err(clock_refusal).map(|now| Answer::State(self.store.state(id, now)))
-            }
+            Call::Status(id) => self.now().map(|now| Answer::State(self.store.state(id, now))),
             Call::Destroy(id) => self.destroy(id),
             Call::Attest(nonce) => self.attest(nonce).await.map(Answer::Attested),
             Call::Health => Ok(Answer::Health(self.health())),
         }
     }
 
-    /// Erases keys, contexts and replies when they are due, for as long as it is polled.
-    pub async fn keep_agenda(&self) {
-        loop {
-            let Ok(now) = self.time.now() else {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            };
-            let next = self.store.run_agenda(now);
-            self.contexts.run_agenda(now);
-            self.note_live_keys();
-            // A jump of trusted time shows with the next document, so look again in a second at the latest.
-            let wait = next.unwrap_or(1000).min(1000);
-            tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(wait)) => {}
-                () = self.agenda_changed.notified() => {}
+    /// Starts the thread that erases keys, contexts and replies when they are due, for as long as the service is
+    /// held by anybody. What is answered fails if that thread ends before.
+    pub fn start_eraser(self: &Arc<Self>) -> io::Result<oneshot::Receiver<()>> {
+        let (alive, ended) = oneshot::channel();
+        let service = Arc::downgrade(self);
+        thread::Builder::new().name("eraser".into()).spawn(move || {
+            while let Some(service) = service.upgrade() {
+                service.erase_and_sleep();
             }
-        }
+            drop(alive);
+        })?;
+        Ok(ended)
     }
 
-    async fn issue(&self, issue: Issue) -> Result<Issued, Refusal> {
-        // The ttl runs from here, whatever the NSM takes.
-        let now = self.time.now().map_err(clock_refusal)?;
-        self.check_rules(&issue)?;
-        self.store.check_room(issue.count as usize, now)?;
-        let keys = self.generate(&issue, now).await?;
-        let descriptors: Vec<_> = keys.iter().map(|key| Arc::clone(&key.descriptor)).collect();
-        self.store.insert(keys, now)?;
-        self.note_live_keys();
-        self.agenda_changed.notify_one();
+    fn erase_and_sleep(&self) {
+        let boot_ms = self.time.boot_ms();
+        // Without trusted time there is no key to erase.
+        let next = self.time.now().ok().and_then(|now| {
+            let next = self.store.run_agenda(now).into_iter().chain(self.contexts.run_agenda(now)).min();
+            self.note_live_keys();
+            next
+        });
+        self.alarm.sleep(boot_ms, next);
+    }
 
-        let records = descriptors.iter().map(|d| d.bytes().to_vec()).collect();
-        let attested = self.attester.attest(records, now.wall_ms).await;
+    async fn issue(self: &Arc<Self>, issue: Issue) -> Result<Issued, Refusal> {
+        // The ttl runs from here, whatever the NSM takes.
+        let now = self.now()?;
+        self.check_rules(&issue)?;
+        let mut reservation = self.store.reserve(issue.count as usize, now)?;
+        let mut records = Vec::with_capacity(issue.count as usize);
+        let issue = Arc::new(issue);
+        for i in 0..issue.count {
+            let (service, issue) = (Arc::clone(self), Arc::clone(&issue));
+            let made = self.cpu.run(move || {
+                let record = service.make_key(&mut reservation, &issue, i, now)?;
+                Ok::<_, Refusal>((reservation, record))
+            });
+            let (back, record) = made.await??;
+            reservation = back;
+            records.push(record);
+        }
+        self.note_live_keys();
+        self.alarm.set(now.plus(issue.ttl).boot_ms);
+
+        let attested = self.attester.attest(&records, now.wall_ms).await;
         // The document has told the time too, and may have told that the enclave's own is wrong.
         let attested = attested.and_then(|a| self.time.check_agreement().map_err(clock_refusal).map(|()| a));
-        match attested {
-            Ok(attestation) => {
-                let keys = descriptors.iter().map(|d| d.bytes().to_vec()).zip(attestation.inclusions);
-                Ok(Issued { document: attestation.document.to_vec(), keys: keys.collect() })
-            }
+        let attestation = match attested {
+            Ok(attestation) => attestation,
             Err(refusal) => {
-                self.store.forget(descriptors.iter().map(|d| d.key_id));
+                drop(reservation);
                 self.note_live_keys();
-                Err(refusal)
+                return Err(refusal);
             }
-        }
+        };
+        reservation.confirm();
+        let keys = records.iter().map(|record| record.to_vec()).zip(attestation.inclusions).collect();
+        Ok(Issued { document: attestation.document.to_vec(), keys })
+    }
+
+    /// Makes the `i`th key of a request and puts it where it will stay. Answers its descriptor's bytes.
+    fn make_key(
+        &self,
+        reservation: &mut Reservation<Sealed>,
+        issue: &Issue,
+        i: u32,
+        accepted: Now,
+    ) -> Result<Arc<[u8]>, Refusal> {
+        let deadline = accepted.plus(issue.ttl);
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|_| Refusal::new(Code::Internal))?;
+        let id = KeyId::new(self.instance, random);
+        let (private, public_key) = self.crypto.generate().ok_or(Code::Internal)?;
+        let descriptor = KeyDescriptor {
+            key_id: id,
+            suite: Suite::P384,
+            public_key,
+            issued_at: accepted.wall_ms,
+            expires_at: deadline.wall_ms,
+            purpose: issue.purpose.clone(),
+            release_to: issue.release_to.clone(),
+            client_nonce: issue.nonce.for_key(i, issue.count),
+        };
+        let descriptor: Arc<[u8]> = descriptor.encode().into();
+        let key = NewKey { id, private, descriptor: Arc::clone(&descriptor), deadline };
+        reservation.insert(key, self.now()?)?;
+        Ok(descriptor)
     }
 
     fn check_rules(&self, issue: &Issue) -> Result<(), Refusal> {
@@ -159,85 +205,108 @@ impl Service {
         Ok(())
     }
 
-    async fn generate(&self, issue: &Issue, now: Now) -> Result<Vec<NewKey>, Refusal> {
-        let (crypto, deadline) = (self.crypto, now.plus(issue.ttl));
-        let mut keys = Vec::with_capacity(issue.count as usize);
-        for i in 0..issue.count {
-            let mut random = [0; 16];
-            getrandom::fill(&mut random).map_err(|_| Refusal::new(Code::Internal))?;
-            let (private, public_key) =
-                self.cpu.run(move || crypto.generate()).await?.ok_or(Code::Internal)?;
-            let descriptor = KeyDescriptor {
-                key_id: KeyId::new(self.instance, random),
-                suite: Suite::P384,
-                public_key,
-                issued_at: now.wall_ms,
-                expires_at: deadline.wall_ms,
-                purpose: issue.purpose.clone(),
-                release_to: issue.release_to.clone(),
-                client_nonce: issue.nonce.for_key(i, issue.count),
-            };
-            keys.push(NewKey { private, descriptor: Arc::new(Encoded::new(descriptor)), deadline });
+    /// Opens in one turn on the processor: private key, shared secret and plaintext exist for that turn only, and
+    /// no queue holds them. A turn that finds no context to reply under leaves nothing but the wish for one.
+    async fn open(self: &Arc<Self>, open: Open) -> Result<Answer, Refusal> {
+        // Endings are told at once, without a turn.
+        if let Some(answer) = self.ended(&open)? {
+            return Ok(answer);
         }
-        Ok(keys)
+        let open = Arc::new(open);
+        let mut context = None;
+        for _ in 0..OPEN_TURNS {
+            let turn = {
+                let (service, open) = (Arc::clone(self), Arc::clone(&open));
+                self.cpu.run(move || service.open_in_turn(&open, context.as_deref()))
+            };
+            match turn.await?? {
+                Turn::Answer(answer) => {
+                    self.note_live_keys();
+                    return Ok(answer);
+                }
+                // Only a message that opens is worth a context: others must not take the places of those who need one.
+                Turn::NeedsContext(recipient) => {
+                    context = Some(self.contexts.ready(&recipient, self.now()?).await?);
+                }
+            }
+        }
+        Err(Refusal::new(Code::Busy).retry_after(1))
     }
 
-    async fn open(&self, open: Open) -> Result<Answer, Refusal> {
-        // Endings are told whatever the time; only opening needs a recent document.
-        let ticket = match self.store.find(open.key_id, self.time.now().map_err(clock_refusal)?)? {
+    /// The answer to an open of a key that has been used, or the refusal if it ended otherwise.
+    fn ended(&self, open: &Open) -> Result<Option<Answer>, Refusal> {
+        match self.store.find(open.key_id, self.now()?)? {
+            Found::Live(_) => Ok(None),
+            Found::Used(used) => {
+                let sealed = used.replay(|descriptor| digest(descriptor, open))?;
+                Ok(Some(Answer::Sealed(sealed.to_answer())))
+            }
+        }
+    }
+
+    fn open_in_turn(&self, open: &Open, context: Option<&Context>) -> Result<Turn, Refusal> {
+        // Everything up to the commit is a proposal. What it is worth is decided there, by the time that it is then.
+        let ticket = match self.store.find(open.key_id, self.fresh_now()?)? {
             Found::Live(ticket) => ticket,
             Found::Used(used) => {
-                let digest = request_digest(&used.descriptor, &open.enc, &open.aad, &open.ciphertext);
-                return used.replay(&digest).map(|sealed| Answer::Sealed(sealed.to_answer()));
+                let sealed = used.replay(|descriptor| digest(descriptor, open))?;
+                return Ok(Turn::Answer(Answer::Sealed(sealed.to_answer())));
             }
         };
-        self.time.fresh_now().map_err(clock_refusal)?;
-        let open = Arc::new(open);
-        let descriptor = Arc::clone(&ticket.descriptor);
-        let digest = request_digest(descriptor.hash(), &open.enc, &open.aad, &open.ciphertext);
-        let decrypted = {
-            let open = Arc::clone(&open);
-            self.cpu.run(move || decrypt(&ticket, &open)).await?
+        let descriptor = Encoded::<KeyDescriptor>::decode(ticket.descriptor())
+            .map_err(|_| Refusal::new(Code::Internal))?;
+        let recipient = match descriptor.release_to {
+            ReleaseTo::Caller => None,
+            ReleaseTo::Recipient(recipient) => {
+                let room = Sealed::room(descriptor.bytes(), &open.aad, &open.ciphertext);
+                Some((recipient, self.contexts.charge(room).ok_or_else(|| self.replies_full())?))
+            }
         };
-        let Some(plaintext) = decrypted else {
-            self.store.count_failed_open(open.key_id, self.time.now().map_err(clock_refusal)?);
+        let digest = digest(descriptor.hash(), open);
+        let info = seal_info(descriptor.hash());
+        let Some(plaintext) = ticket.private().open(&open.enc, &info, &open.aad, &open.ciphertext) else {
+            self.store.count_failed_open(open.key_id, self.now()?);
             return Err(Code::OpenFailed.into());
         };
-
-        // Everything up to the commit is a proposal. What it is worth is decided there, by the time that it is then.
-        let ReleaseTo::Recipient(recipient) = &descriptor.release_to else {
-            let now = self.time.fresh_now().map_err(clock_refusal)?;
-            self.store.commit(open.key_id, now, &digest, None)?;
-            self.note_live_keys();
-            return Ok(Answer::Plaintext(Plaintext(plaintext)));
+        let clock = || self.fresh_now();
+        let Some((recipient, charge)) = recipient else {
+            self.store.commit(open.key_id, clock, descriptor.hash(), &digest, None)?;
+            return Ok(Turn::Answer(Answer::Plaintext(Plaintext(plaintext))));
         };
-        // Only a message that opens is worth a context: others must not take the places of those who need one.
-        let context = self.contexts.ready(recipient, self.time.now().map_err(clock_refusal)?).await?;
-        let now = self.time.fresh_now().map_err(clock_refusal)?;
-        let sealed = self.contexts.seal(&context, now, &descriptor, &open.aad, &digest, &plaintext)?;
-        let sealed = self.store.commit(open.key_id, now, &digest, Some(sealed))?.ok_or(Code::Internal)?;
-        self.note_live_keys();
-        Ok(Answer::Sealed(sealed.to_answer()))
+        let now = self.fresh_now()?;
+        let current = self.contexts.current(&recipient, now);
+        let Some(context) = current.as_deref().or(context) else {
+            return Ok(Turn::NeedsContext(recipient));
+        };
+        let sealed = context.seal(charge, now, &descriptor, &open.aad, &digest, &plaintext)?;
+        drop(plaintext);
+        let sealed = self.store.commit(open.key_id, clock, descriptor.hash(), &digest, Some(sealed))?;
+        Ok(Turn::Answer(Answer::Sealed(sealed.ok_or(Code::Internal)?.to_answer())))
+    }
+
+    fn replies_full(&self) -> Refusal {
+        let wait = self.now().ok().and_then(|now| self.store.wait_for_reply_room(now));
+        Refusal { retry_after: wait.unwrap_or(1000), ..replies_full() }
     }
 
     fn destroy(&self, id: KeyId) -> Result<Answer, Refusal> {
-        let now = self.time.now().map_err(clock_refusal)?;
+        let now = self.now()?;
         let state = self.store.destroy(id, now);
         self.note_live_keys();
         Ok(Answer::State(state))
     }
 
     async fn attest(&self, nonce: Nonce) -> Result<Attested, Refusal> {
-        let now = self.time.now().map_err(clock_refusal)?;
+        let now = self.now()?;
         let record = Statement { nonce, time: now.wall_ms }.encode();
-        let attestation = self.attester.attest(vec![record.clone()], now.wall_ms).await?;
+        let attestation = self.attester.attest(&[&record], now.wall_ms).await?;
         let inclusion = attestation.inclusions.into_iter().next().ok_or(Code::Internal)?;
         Ok(Attested { record, inclusion, document: attestation.document.to_vec() })
     }
 
     fn health(&self) -> Health {
         let (live, tombstones) = self.store.counts();
-        let counters = self.attester.counters();
+        let counters = self.attester();
         Health {
             live_keys: live as u64,
             capacity: self.config.capacity as u64,
@@ -249,14 +318,29 @@ impl Service {
         }
     }
 
+    fn now(&self) -> Result<Now, Refusal> {
+        self.time.now().map_err(clock_refusal)
+    }
+
+    /// The time by a document that is fresh enough to open by.
+    fn fresh_now(&self) -> Result<Now, Refusal> {
+        self.time.fresh_now().map_err(clock_refusal)
+    }
+
     fn note_live_keys(&self) {
         self.attester.counters().keys_live.store(self.store.counts().0 > 0, Ordering::Relaxed);
     }
 }
 
-fn decrypt(ticket: &Ticket, open: &Open) -> Option<Zeroizing<Vec<u8>>> {
-    let info = seal_info(ticket.descriptor.hash());
-    ticket.private.open(&open.enc, &info, &open.aad, &open.ciphertext)
+/// What came of one turn.
+enum Turn {
+    Answer(Answer),
+    /// The message opens, and there is no context to reply to this recipient under.
+    NeedsContext(PublicKey),
+}
+
+fn digest(descriptor: &Hash, open: &Open) -> Hash {
+    request_digest(descriptor, &open.enc, &open.aad, &open.ciphertext)
 }
 
 fn clock_refusal(error: ClockError) -> Refusal {

@@ -1,22 +1,33 @@
 //! The life of keys: live until used, destroyed or expired; then an ending without secrets, for a while.
 //!
 //! No I/O and no clock of its own: every call is told the time, and whether it comes early or late changes
-//! nothing about who wins. A key's end is decided under one lock; elliptic-curve work is never done under it.
-//! Work that is under way when a key ends holds the private key a little longer, can no longer commit, and
-//! drops it.
+//! nothing about who wins. A key's end is decided under the lock of its shard; elliptic-curve work is never done
+//! under one, and neither is erasing. Work that is under way when a key ends holds the private key until it is
+//! done and can no longer commit.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `shard` | keys whose ids end alike, under one lock: what ends a key, and what that leaves |
+//! | `agenda` | what is due when, on both clocks |
+//! | `reservation` | room for keys that are being made, and keys that nobody was told of yet |
 
-use crate::{budget::Budget, clock::Now, contexts::Sealed, crypto::PrivateKey};
+mod agenda;
+mod reservation;
+mod shard;
+mod sync;
+
+pub use reservation::Reservation;
+
+use crate::{clock::Now, crypto::PrivateKey};
 use ok2cry_protocol::{
-    Encoded, Hash,
+    Hash,
     code::Code,
-    descriptor::KeyDescriptor,
     ids::KeyId,
     rpc::{KeyState, Refusal},
 };
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use shard::{Aftermath, Ending, Kept, Known, LiveKey, Moment, Shard};
+use std::{marker::PhantomData, sync::Arc};
+use sync::{AtomicUsize, Mutex, Ordering};
 
 /// For how long an ending is remembered, in milliseconds.
 pub const RETAIN_MS: u64 = 600_000;
@@ -25,374 +36,296 @@ pub const KEEP_REPLY_MS: u64 = 30_000;
 /// How many messages that do not open a key bears before it is destroyed.
 pub const MAX_FAILED_OPENS: u32 = 256;
 
+/// How many locks the keys are spread over.
+const SHARDS: usize = if cfg!(ok2cry_loom) { 2 } else { 64 };
+/// How much of what is due in a shard an operation does on its way.
+const DUE_PER_OPERATION: usize = 16;
+/// How much of what is due is done before others get the shard's lock.
+const DUE_PER_LOCK: usize = 64;
+
 /// The limits of a store.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The most live keys.
+    /// The most live keys, those that are being made included.
     pub capacity: usize,
-    /// The most endings remembered.
+    /// The most endings remembered, when `capacity` keys live; fewer keys leave room for more endings.
     pub max_tombstones: usize,
-    /// The most bytes of sealed replies.
-    pub reply_budget_bytes: usize,
 }
 
-/// All keys of this boot.
-pub struct Store {
+/// All keys of this boot, and the replies `R` of those that were used.
+pub struct Store<R> {
     limits: Limits,
-    /// What replies and their contexts hold.
-    replies: Budget,
-    inner: Mutex<Inner>,
-}
-
-#[derive(Default)]
-struct Inner {
-    keys: HashMap<KeyId, Entry>,
-    agenda: Agenda,
-    live: usize,
-}
-
-/// When something happens to a key by itself, soonest first, on either clock. One entry per key on each.
-#[derive(Default)]
-struct Agenda {
-    by_wall: BTreeSet<(u64, KeyId)>,
-    by_boot: BTreeSet<(u64, KeyId)>,
-}
-
-enum Entry {
-    Live(Live),
-    Ended(Ended),
-}
-
-struct Live {
-    private: Arc<dyn PrivateKey>,
-    descriptor: Arc<Encoded<KeyDescriptor>>,
-    deadline: Now,
-    failed_opens: u32,
-}
-
-/// What is left of a key: nothing secret.
-struct Ended {
-    how: Ending,
-    forget_at: Now,
-}
-
-enum Ending {
-    Used { descriptor: Hash, request_digest: Hash, reply: Option<Kept> },
-    Expired,
-    Destroyed,
-}
-
-struct Kept {
-    sealed: Arc<Sealed>,
-    until: Now,
+    shards: Box<[Mutex<Shard<R>>]>,
+    /// Room for keys that are being made.
+    reserved: AtomicUsize,
+    /// Live keys, and that room.
+    live: AtomicUsize,
+    /// The same, and endings.
+    all: AtomicUsize,
 }
 
 /// A key on its way into the store.
-pub(crate) struct NewKey {
-    pub(crate) private: Arc<dyn PrivateKey>,
-    pub(crate) descriptor: Arc<Encoded<KeyDescriptor>>,
-    pub(crate) deadline: Now,
+pub struct NewKey {
+    /// The key's name.
+    pub id: KeyId,
+    /// What opens messages.
+    pub private: Arc<dyn PrivateKey>,
+    /// The descriptor's bytes.
+    pub descriptor: Arc<[u8]>,
+    /// From when on it opens nothing.
+    pub deadline: Now,
 }
 
 /// What an open finds.
-pub(crate) enum Found {
+pub enum Found<R> {
     /// A live key to try.
     Live(Ticket),
     /// A key that has been used.
-    Used(Used),
+    Used(Used<R>),
 }
 
 /// The means to try to open one message. Only [`Store::commit`] turns success into an ending.
-pub(crate) struct Ticket {
-    pub(crate) private: Arc<dyn PrivateKey>,
-    pub(crate) descriptor: Arc<Encoded<KeyDescriptor>>,
+///
+/// It holds a private key beyond the store's reach, so it cannot be sent to another thread, and therefore is
+/// never held across an `await`: it lives for the time of one computation and no longer.
+pub struct Ticket {
+    key: LiveKey,
+    _not_send: PhantomData<*const ()>,
+}
+
+impl Ticket {
+    /// What opens messages.
+    pub fn private(&self) -> &dyn PrivateKey {
+        &*self.key.private
+    }
+
+    /// The descriptor's bytes.
+    pub fn descriptor(&self) -> &[u8] {
+        &self.key.descriptor
+    }
 }
 
 /// A used key, and the reply to a repetition of its request if it is still kept.
-pub(crate) struct Used {
-    pub(crate) descriptor: Hash,
+pub struct Used<R>(Option<Repeat<R>>);
+
+struct Repeat<R> {
+    descriptor: Hash,
     request_digest: Hash,
-    reply: Option<Arc<Sealed>>,
+    reply: Arc<R>,
 }
 
-impl Used {
-    /// The same request gets the same reply, byte for byte; any other gets `key_used`.
-    pub(crate) fn replay(self, request_digest: &Hash) -> Result<Arc<Sealed>, Refusal> {
-        let same = self.request_digest == *request_digest;
-        self.reply.filter(|_| same).ok_or_else(|| Code::KeyUsed.into())
+impl<R> Used<R> {
+    /// The same request gets the same reply; any other gets `key_used`. `digest_of` computes the request's digest,
+    /// given the descriptor's hash.
+    pub fn replay(self, digest_of: impl FnOnce(&Hash) -> Hash) -> Result<Arc<R>, Refusal> {
+        self.0
+            .filter(|repeat| repeat.request_digest == digest_of(&repeat.descriptor))
+            .map(|repeat| repeat.reply)
+            .ok_or_else(|| Code::KeyUsed.into())
     }
 }
 
-impl Store {
-    /// An empty store, which gives out no keys to try while `replies` hold their limit.
-    pub(crate) fn new(limits: Limits, replies: Budget) -> Self {
-        Self { limits, replies, inner: Mutex::default() }
-    }
-
-    /// Whether there is room for `keys` more. Nothing is set aside: [`Store::insert`] decides.
-    pub(crate) fn check_room(&self, keys: usize, now: Now) -> Result<(), Refusal> {
-        self.lock().check_room(keys, now, &self.limits)
-    }
-
-    /// Takes keys in, all or none.
-    pub(crate) fn insert(&self, keys: Vec<NewKey>, now: Now) -> Result<(), Refusal> {
-        let mut inner = self.lock();
-        inner.check_room(keys.len(), now, &self.limits)?;
-        for NewKey { private, descriptor, deadline } in keys {
-            let id = descriptor.key_id;
-            let live = Live { private, descriptor, deadline, failed_opens: 0 };
-            inner.agenda.insert(deadline, id);
-            inner.keys.insert(id, Entry::Live(live));
-            inner.live += 1;
-        }
-        Ok(())
-    }
-
-    /// Takes back keys that nobody was told of.
-    pub(crate) fn forget(&self, ids: impl IntoIterator<Item = KeyId>) {
-        let mut inner = self.lock();
-        for id in ids {
-            inner.remove(id);
-        }
+impl<R> Store<R> {
+    /// An empty store.
+    pub fn new(limits: Limits) -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::new(Shard::default())).collect();
+        let [reserved, live, all] = [0; 3].map(AtomicUsize::new);
+        Self { limits, shards, reserved, live, all }
     }
 
     /// Finds what an open needs. Nothing changes by it.
-    pub(crate) fn find(&self, id: KeyId, now: Now) -> Result<Found, Refusal> {
-        let mut inner = self.lock();
-        inner.expire(id, now);
-        let room_for_reply = self.replies.held() < self.limits.reply_budget_bytes;
-        match inner.keys.get(&id) {
-            Some(Entry::Live(live)) if !room_for_reply && live.keeps_reply() => {
-                Err(Refusal::new(Code::RepliesFull).retry_after(1000))
-            }
-            Some(Entry::Live(live)) => Ok(Found::Live(Ticket {
-                private: Arc::clone(&live.private),
-                descriptor: Arc::clone(&live.descriptor),
-            })),
-            Some(Entry::Ended(ended)) => ended.found(now),
-            None => Err(Code::UnknownKey.into()),
-        }
+    pub fn find(&self, id: KeyId, now: Now) -> Result<Found<R>, Refusal> {
+        self.locked(id, now, |shard, _| match shard.known(id, now)? {
+            Known::Live(key) => Ok(Found::Live(Ticket { key: key.clone(), _not_send: PhantomData })),
+            Known::Used(kept) => Ok(Found::Used(Used(kept.map(|kept| Repeat {
+                descriptor: kept.descriptor,
+                request_digest: kept.request_digest,
+                reply: Arc::clone(&kept.reply),
+            })))),
+        })
     }
 
-    /// Ends a key by use, if it is still live at `now`; of several opens, the first to come here wins.
+    /// Ends a key by use, if it is still live; of several opens, the first to come here wins.
     ///
-    /// `reply` is kept for repetitions of the same request; `None` (caller mode) keeps nothing. Answers the
-    /// reply to send: the given one, or the winner's if that was the same request.
-    pub(crate) fn commit(
+    /// `clock` is asked under the lock: no later moment decides. `reply` is kept for repetitions of the same
+    /// request; `None` (caller mode) keeps nothing. Answers the reply to send: the given one, or the winner's if
+    /// that was the same request.
+    pub fn commit(
         &self,
         id: KeyId,
-        now: Now,
+        clock: impl FnOnce() -> Result<Now, Refusal>,
+        descriptor: &Hash,
         request_digest: &Hash,
-        reply: Option<Sealed>,
-    ) -> Result<Option<Arc<Sealed>>, Refusal> {
-        let mut inner = self.lock();
-        inner.expire(id, now);
-        match inner.keys.get(&id) {
-            Some(Entry::Live(live)) => {
-                let (descriptor, deadline) = (*live.descriptor.hash(), live.deadline);
-                let sealed = reply.map(Arc::new);
-                let kept = sealed.clone().map(|sealed| {
-                    let least = now.plus(KEEP_REPLY_MS);
-                    let until = if least.wall_ms > deadline.wall_ms { least } else { deadline };
-                    Kept { sealed, until }
-                });
-                let how = Ending::Used { descriptor, request_digest: *request_digest, reply: kept };
-                inner.end(id, how, now);
-                Ok(sealed)
+        reply: Option<R>,
+    ) -> Result<Option<Arc<R>>, Refusal> {
+        let mut after = Aftermath::default();
+        let result = (|| {
+            let mut shard = self.shard(id);
+            let now = clock()?;
+            shard.run_agenda(now, DUE_PER_OPERATION, &mut after);
+            match shard.known(id, now)? {
+                Known::Live(_) => {
+                    let reply = reply.map(Arc::new);
+                    let kept = reply.clone().map(|reply| {
+                        let until = shard.keep_reply_until(id, now);
+                        let (descriptor, request_digest) = (*descriptor, *request_digest);
+                        Box::new(Kept { descriptor, request_digest, reply, until })
+                    });
+                    shard.end(id, Ending::Used(kept), now, &mut after);
+                    Ok(reply)
+                }
+                Known::Used(kept) => kept
+                    .filter(|kept| kept.request_digest == *request_digest)
+                    .map(|kept| Some(Arc::clone(&kept.reply)))
+                    .ok_or_else(|| Code::KeyUsed.into()),
             }
-            Some(Entry::Ended(ended)) => match ended.found(now)? {
-                Found::Used(used) => used.replay(request_digest).map(Some),
-                Found::Live(_) => Err(Code::Internal.into()),
-            },
-            None => Err(Code::UnknownKey.into()),
-        }
+        })();
+        self.settle(after);
+        result
     }
 
     /// Counts a message that reached the ECDH and did not open; the key ends at the limit.
-    pub(crate) fn count_failed_open(&self, id: KeyId, now: Now) {
-        let mut inner = self.lock();
-        if let Some(Entry::Live(live)) = inner.keys.get_mut(&id) {
-            live.failed_opens += 1;
-            if live.failed_opens >= MAX_FAILED_OPENS {
-                inner.end(id, Ending::Destroyed, now);
-            }
-        }
+    pub fn count_failed_open(&self, id: KeyId, now: Now) {
+        self.locked(id, now, |shard, after| shard.count_failed_open(id, now, after));
     }
 
     /// Ends a key by request. Answers the state that it is in now; ended keys stay as they are.
     pub fn destroy(&self, id: KeyId, now: Now) -> KeyState {
-        let mut inner = self.lock();
-        inner.expire(id, now);
-        if let Some(Entry::Live(_)) = inner.keys.get(&id) {
-            inner.end(id, Ending::Destroyed, now);
-        }
-        inner.state(id, now)
+        self.locked(id, now, |shard, after| {
+            if shard.state(id, now) == KeyState::Live {
+                shard.end(id, Ending::Destroyed, now, after);
+            }
+            shard.state(id, now)
+        })
     }
 
     /// What became of a key.
     pub fn state(&self, id: KeyId, now: Now) -> KeyState {
-        let mut inner = self.lock();
-        inner.expire(id, now);
-        inner.state(id, now)
+        self.locked(id, now, |shard, _| shard.state(id, now))
     }
 
     /// Does everything that is due: erases expired keys, drops replies, forgets endings. Answers in how many
     /// milliseconds to call again, if anything is left to do.
     pub fn run_agenda(&self, now: Now) -> Option<u64> {
-        let mut inner = self.lock();
-        inner.run_agenda(now);
-        inner.agenda.wait_ms(now)
+        self.shards.iter().filter_map(|shard| self.run_shard(shard, now)).min()
+    }
+
+    fn run_shard(&self, shard: &Mutex<Shard<R>>, now: Now) -> Option<u64> {
+        loop {
+            let mut after = Aftermath::default();
+            let next = {
+                let mut shard = sync::lock(shard);
+                shard.run_agenda(now, DUE_PER_LOCK, &mut after);
+                shard.next_wait(now)
+            };
+            self.settle(after);
+            if next != Some(0) {
+                return next;
+            }
+        }
+    }
+
+    /// In how many milliseconds the first kept reply is dropped.
+    pub fn wait_for_reply_room(&self, now: Now) -> Option<u64> {
+        self.wait_for(Moment::Reply, 1, now)
     }
 
     /// Live keys, and endings that are remembered.
     pub fn counts(&self) -> (usize, usize) {
-        let inner = self.lock();
-        (inner.live, inner.keys.len().saturating_sub(inner.live))
+        let live = self.live.load(Ordering::Relaxed);
+        let endings = self.all.load(Ordering::Relaxed).saturating_sub(live);
+        (live.saturating_sub(self.reserved.load(Ordering::Relaxed)), endings)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Agenda {
-    fn insert(&mut self, at: Now, id: KeyId) {
-        self.by_wall.insert((at.wall_ms, id));
-        self.by_boot.insert((at.boot_ms, id));
-    }
-
-    fn remove(&mut self, at: Now, id: KeyId) {
-        self.by_wall.remove(&(at.wall_ms, id));
-        self.by_boot.remove(&(at.boot_ms, id));
-    }
-
-    /// Whatever is due on either clock.
-    fn due(&self, now: Now) -> Vec<KeyId> {
-        let due = |agenda: &BTreeSet<(u64, KeyId)>, now: u64| {
-            agenda.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect::<Vec<_>>()
+    /// Takes room for `keys` more live keys, or says in how many milliseconds there may be.
+    fn take_room(&self, keys: usize, now: Now) -> Result<(), Refusal> {
+        let Limits { capacity, max_tombstones } = self.limits;
+        let most = capacity.saturating_add(max_tombstones);
+        let try_take = || {
+            add_up_to(&self.all, keys, most).map_err(|over| (Moment::Ending, over))?;
+            add_up_to(&self.live, keys, capacity).map_err(|over| {
+                self.all.fetch_sub(keys, Ordering::Relaxed);
+                (Moment::Deadline, over)
+            })
         };
-        let mut ids = due(&self.by_wall, now.wall_ms);
-        ids.extend(due(&self.by_boot, now.boot_ms));
-        ids
-    }
-
-    /// In how many milliseconds something is due, 1 at least.
-    fn wait_ms(&self, now: Now) -> Option<u64> {
-        let (wall, _) = self.by_wall.first()?;
-        let (boot, _) = self.by_boot.first()?;
-        Some(wall.saturating_sub(now.wall_ms).min(boot.saturating_sub(now.boot_ms)).max(1))
-    }
-}
-
-impl Inner {
-    fn run_agenda(&mut self, now: Now) {
-        for id in self.agenda.due(now) {
-            self.expire(id, now);
-        }
-    }
-
-    fn check_room(&mut self, keys: usize, now: Now, limits: &Limits) -> Result<(), Refusal> {
-        self.run_agenda(now);
-        let remembered = self.keys.len().saturating_sub(self.live);
-        let live_after = self.live.saturating_add(keys);
-        let all_after = remembered.saturating_add(live_after);
-        if live_after > limits.capacity || all_after > limits.capacity.saturating_add(limits.max_tombstones) {
-            let wait = self.agenda.wait_ms(now).unwrap_or(1);
-            return Err(Refusal::new(Code::StoreFull).retry_after(wait));
-        }
+        let taken = try_take().or_else(|_| {
+            // What is due by now must not be in the way.
+            self.run_agenda(now);
+            try_take()
+        });
+        taken.map_err(|(moment, over)| {
+            // Without endings to be forgotten there are live keys, which will leave some.
+            let wait =
+                self.wait_for(moment, over, now).or_else(|| self.wait_for(Moment::Deadline, over, now));
+            Refusal::new(Code::StoreFull).retry_after(wait.unwrap_or(1))
+        })?;
+        self.reserved.fetch_add(keys, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Does what is due for one key.
-    fn expire(&mut self, id: KeyId, now: Now) {
-        match self.keys.get_mut(&id) {
-            Some(Entry::Live(live)) if now.reached(live.deadline) => self.end(id, Ending::Expired, now),
-            Some(Entry::Ended(ended)) if now.reached(ended.forget_at) => self.remove(id),
-            Some(Entry::Ended(ended)) => {
-                let at = ended.next();
-                if ended.drop_reply(now) {
-                    self.agenda.remove(at, id);
-                    self.agenda.insert(ended.next(), id);
-                }
-            }
-            _ => {}
-        }
+    /// Gives room back that no key came to fill.
+    fn give_room_back(&self, keys: usize) {
+        self.reserved.fetch_sub(keys, Ordering::Relaxed);
+        self.live.fetch_sub(keys, Ordering::Relaxed);
+        self.all.fetch_sub(keys, Ordering::Relaxed);
     }
 
-    /// Replaces a live key, whose secret is dropped here, by its ending.
-    fn end(&mut self, id: KeyId, how: Ending, now: Now) {
-        self.remove(id);
-        let mut forget_at = now.plus(RETAIN_MS);
-        if let Ending::Used { reply: Some(kept), .. } = &how
-            && kept.until.wall_ms > forget_at.wall_ms
-        {
-            forget_at = kept.until;
+    /// Puts in a key that room was taken for. `false` if its id is taken.
+    fn insert(&self, key: NewKey, now: Now) -> bool {
+        let inserted = self.locked(key.id, now, |shard, _| shard.insert(key));
+        if inserted {
+            self.reserved.fetch_sub(1, Ordering::Relaxed);
         }
-        let ended = Ended { how, forget_at };
-        self.agenda.insert(ended.next(), id);
-        self.keys.insert(id, Entry::Ended(ended));
+        inserted
     }
 
-    fn remove(&mut self, id: KeyId) {
-        match self.keys.remove(&id) {
-            Some(Entry::Live(live)) => {
-                self.agenda.remove(live.deadline, id);
-                self.live = self.live.saturating_sub(1);
-            }
-            Some(Entry::Ended(ended)) => self.agenda.remove(ended.next(), id),
-            None => {}
-        }
+    fn take_back(&self, id: KeyId) {
+        let mut after = Aftermath::default();
+        self.shard(id).take_back(id, &mut after);
+        self.settle(after);
     }
 
-    fn state(&self, id: KeyId, now: Now) -> KeyState {
-        match self.keys.get(&id) {
-            Some(Entry::Live(live)) if now.reached(live.deadline) => KeyState::Expired,
-            Some(Entry::Live(_)) => KeyState::Live,
-            Some(Entry::Ended(ended)) => match ended.how {
-                Ending::Used { .. } => KeyState::Used,
-                Ending::Expired => KeyState::Expired,
-                Ending::Destroyed => KeyState::Destroyed,
-            },
-            None => KeyState::Unknown,
+    /// In how many milliseconds, 1 at least, the `n`th moment of a kind comes.
+    fn wait_for(&self, moment: Moment, n: usize, now: Now) -> Option<u64> {
+        let mut waits = Vec::new();
+        for shard in &self.shards {
+            waits.extend(sync::lock(shard).waits(moment, n, now));
         }
+        waits.sort_unstable();
+        waits.get(n.saturating_sub(1)).or(waits.last()).map(|wait| (*wait).max(1))
+    }
+
+    /// Works on the shard of `id`, and does what is due there on the way.
+    fn locked<T>(&self, id: KeyId, now: Now, work: impl FnOnce(&mut Shard<R>, &mut Aftermath) -> T) -> T {
+        let mut after = Aftermath::default();
+        let result = {
+            let mut shard = self.shard(id);
+            shard.run_agenda(now, DUE_PER_OPERATION, &mut after);
+            work(&mut shard, &mut after)
+        };
+        self.settle(after);
+        result
+    }
+
+    /// What is left to do without a lock: erases, and counts.
+    fn settle(&self, Aftermath { erased, vacated }: Aftermath) {
+        self.live.fetch_sub(erased.len(), Ordering::Relaxed);
+        self.all.fetch_sub(vacated, Ordering::Relaxed);
+        drop(erased);
+    }
+
+    fn shard(&self, id: KeyId) -> sync::MutexGuard<'_, Shard<R>> {
+        let [.., last] = id.0;
+        #[expect(clippy::indexing_slicing, reason = "a remainder of the length")]
+        sync::lock(&self.shards[usize::from(last) % SHARDS])
     }
 }
 
-impl Live {
-    fn keeps_reply(&self) -> bool {
-        !matches!(self.descriptor.release_to, ok2cry_protocol::descriptor::ReleaseTo::Caller)
-    }
-}
-
-impl Ended {
-    fn found(&self, now: Now) -> Result<Found, Refusal> {
-        match &self.how {
-            Ending::Expired => Err(Code::KeyExpired.into()),
-            Ending::Destroyed => Err(Code::KeyDestroyed.into()),
-            Ending::Used { descriptor, request_digest, reply } => {
-                let reply = reply.as_ref().filter(|kept| !now.reached(kept.until));
-                Ok(Found::Used(Used {
-                    descriptor: *descriptor,
-                    request_digest: *request_digest,
-                    reply: reply.map(|kept| Arc::clone(&kept.sealed)),
-                }))
-            }
-        }
-    }
-
-    /// When something is next due.
-    fn next(&self) -> Now {
-        match &self.how {
-            Ending::Used { reply: Some(kept), .. } => kept.until,
-            _ => self.forget_at,
-        }
-    }
-
-    /// Lets go of the reply once it need not be kept. Answers whether it did.
-    fn drop_reply(&mut self, now: Now) -> bool {
-        let Ending::Used { reply, .. } = &mut self.how else { return false };
-        reply.take_if(|kept| now.reached(kept.until)).is_some()
-    }
+/// Adds `n` unless that makes more than `most`; answers by how much otherwise.
+fn add_up_to(count: &AtomicUsize, n: usize, most: usize) -> Result<(), usize> {
+    let add = |count: usize| count.checked_add(n).filter(|sum| *sum <= most);
+    let added = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+    added.map(drop).map_err(|count| count.saturating_add(n).saturating_sub(most))
 }
 
 #[cfg(test)]

@@ -1,0 +1,84 @@
+//! When to erase: one thread that sleeps until the first moment at which something is due.
+//!
+//! A thread and not a task: a task would wait for its turn behind requests, and the kernel wakes a thread that has
+//! slept before those that are busy.
+
+use std::{
+    sync::{
+        Condvar, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+/// A jump of trusted time shows with the next document, so the longest sleep is a second.
+const LONGEST_MS: u64 = 1000;
+
+/// Wakes the eraser when something is due sooner than it planned to look.
+#[derive(Debug, Default)]
+pub(crate) struct Alarm {
+    /// When the eraser looks again, in milliseconds since boot; 0 while it is awake and may have looked already.
+    looks_at: AtomicU64,
+    rung: Mutex<bool>,
+    bell: Condvar,
+}
+
+impl Alarm {
+    /// Has the eraser look no later than `boot_ms` (milliseconds since boot).
+    pub(crate) fn set(&self, boot_ms: u64) {
+        let looks_at = self.looks_at.load(Ordering::SeqCst);
+        if looks_at == 0 || boot_ms < looks_at {
+            *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+            self.bell.notify_one();
+        }
+    }
+
+    /// Sleeps for `wait_ms` from `boot_ms` on, a second at most, or until the alarm rings.
+    pub(crate) fn sleep(&self, boot_ms: u64, wait_ms: Option<u64>) {
+        let wait_ms = wait_ms.unwrap_or(LONGEST_MS).min(LONGEST_MS);
+        self.looks_at.store(boot_ms.saturating_add(wait_ms).max(1), Ordering::SeqCst);
+        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut rung, _) = self
+            .bell
+            .wait_timeout_while(rung, Duration::from_millis(wait_ms), |rung| !*rung)
+            .unwrap_or_else(PoisonError::into_inner);
+        *rung = false;
+        self.looks_at.store(0, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{sync::Arc, thread, time::Instant};
+
+    #[test]
+    fn an_alarm_that_was_set_before_sleep_ends_it_at_once() {
+        let alarm = Alarm::default();
+        alarm.set(0);
+        let begun = Instant::now();
+        for _ in 0..3 {
+            alarm.set(0);
+            alarm.sleep(0, None);
+        }
+        // Three sleeps that nobody ended would take three seconds.
+        assert!(begun.elapsed() < Duration::from_secs(3));
+    }
+
+    #[test]
+    fn an_earlier_moment_wakes_the_sleeper_and_a_later_one_does_not() {
+        let alarm = Arc::new(Alarm::default());
+        let sleeper = {
+            let alarm = Arc::clone(&alarm);
+            thread::spawn(move || alarm.sleep(0, Some(1000)))
+        };
+        while alarm.looks_at.load(Ordering::SeqCst) == 0 {
+            thread::yield_now();
+        }
+        alarm.set(1000);
+        assert!(!*alarm.rung.lock().unwrap());
+        alarm.set(999);
+        sleeper.join().unwrap();
+        assert_eq!(alarm.looks_at.load(Ordering::SeqCst), 0);
+    }
+}

@@ -1,0 +1,273 @@
+//! One shard of the store: the keys whose ids end alike, under one lock. Here a key's end is decided.
+
+use super::{KEEP_REPLY_MS, MAX_FAILED_OPENS, NewKey, RETAIN_MS, agenda::Agenda};
+use crate::{clock::Now, crypto::PrivateKey};
+use hashbrown::HashTable;
+use ok2cry_protocol::{Hash, code::Code, ids::KeyId, rpc::KeyState};
+use slab::Slab;
+use std::sync::Arc;
+
+/// Keys and endings, found by id, by deadline, and by what is due otherwise.
+pub(super) struct Shard<R> {
+    slots: Slab<Slot<R>>,
+    /// Slots by the key's id. Ids are the enclave's own random choice: nobody can make them collide.
+    index: HashTable<u32>,
+    deadlines: Agenda,
+    replies: Agenda,
+    endings: Agenda,
+}
+
+/// The kinds of moments at which something happens by itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Moment {
+    /// A live key expires.
+    Deadline,
+    /// A reply is kept no longer.
+    Reply,
+    /// An ending is forgotten.
+    Ending,
+}
+
+struct Slot<R> {
+    id: KeyId,
+    entry: Entry<R>,
+}
+
+enum Entry<R> {
+    Live(Live),
+    Ended(Ended<R>),
+}
+
+struct Live {
+    key: LiveKey,
+    deadline: Now,
+    failed_opens: u32,
+}
+
+/// What an open works with. A clone shares it.
+#[derive(Clone)]
+pub(super) struct LiveKey {
+    pub(super) private: Arc<dyn PrivateKey>,
+    pub(super) descriptor: Arc<[u8]>,
+}
+
+/// What is left of a key: nothing secret.
+struct Ended<R> {
+    how: Ending<R>,
+    forget_at: Now,
+}
+
+pub(super) enum Ending<R> {
+    Used(Option<Box<Kept<R>>>),
+    Expired,
+    Destroyed,
+}
+
+/// A reply, and the request that gets it again.
+pub(super) struct Kept<R> {
+    pub(super) descriptor: Hash,
+    pub(super) request_digest: Hash,
+    pub(super) reply: Arc<R>,
+    pub(super) until: Now,
+}
+
+/// What is known of a key.
+pub(super) enum Known<'a, R> {
+    Live(&'a LiveKey),
+    Used(Option<&'a Kept<R>>),
+}
+
+/// What changes leave to be done once the lock is given back.
+#[derive(Default)]
+pub(super) struct Aftermath {
+    /// Secrets of keys that are live no more: dropping them overwrites them.
+    pub(super) erased: Vec<LiveKey>,
+    /// How many slots became free.
+    pub(super) vacated: usize,
+}
+
+impl<R> Default for Shard<R> {
+    fn default() -> Self {
+        Self {
+            slots: Slab::new(),
+            index: HashTable::new(),
+            deadlines: Agenda::default(),
+            replies: Agenda::default(),
+            endings: Agenda::default(),
+        }
+    }
+}
+
+impl<R> Shard<R> {
+    /// Takes a key in. `false` if its id is taken, or the shard has as many slots as it can number.
+    pub(super) fn insert(&mut self, key: NewKey) -> bool {
+        let NewKey { id, private, descriptor, deadline } = key;
+        let Ok(slot) = u32::try_from(self.slots.vacant_key()) else { return false };
+        if self.slot(id).is_some() {
+            return false;
+        }
+        let live = Live { key: LiveKey { private, descriptor }, deadline, failed_opens: 0 };
+        self.slots.insert(Slot { id, entry: Entry::Live(live) });
+        let slots = &self.slots;
+        self.index.insert_unique(hash(id), slot, |slot| {
+            slots.get(*slot as usize).map_or_else(Default::default, |slot| hash(slot.id))
+        });
+        self.deadlines.insert(deadline, slot);
+        true
+    }
+
+    /// What an open can go by, or the refusal.
+    pub(super) fn known(&self, id: KeyId, now: Now) -> Result<Known<'_, R>, Code> {
+        match self.slot(id).and_then(|slot| self.entry(slot)) {
+            None => Err(Code::UnknownKey),
+            Some(Entry::Live(live)) if now.reached(live.deadline) => Err(Code::KeyExpired),
+            Some(Entry::Live(live)) => Ok(Known::Live(&live.key)),
+            Some(Entry::Ended(ended)) => match &ended.how {
+                Ending::Expired => Err(Code::KeyExpired),
+                Ending::Destroyed => Err(Code::KeyDestroyed),
+                Ending::Used(kept) => {
+                    Ok(Known::Used(kept.as_deref().filter(|kept| !now.reached(kept.until))))
+                }
+            },
+        }
+    }
+
+    /// What became of a key.
+    pub(super) fn state(&self, id: KeyId, now: Now) -> KeyState {
+        match self.slot(id).and_then(|slot| self.entry(slot)) {
+            None => KeyState::Unknown,
+            Some(Entry::Live(live)) if now.reached(live.deadline) => KeyState::Expired,
+            Some(Entry::Live(_)) => KeyState::Live,
+            Some(Entry::Ended(ended)) => match ended.how {
+                Ending::Used(_) => KeyState::Used,
+                Ending::Expired => KeyState::Expired,
+                Ending::Destroyed => KeyState::Destroyed,
+            },
+        }
+    }
+
+    /// Until when the reply to an open that succeeds now is kept: the key's deadline, or half a minute.
+    pub(super) fn keep_reply_until(&self, id: KeyId, now: Now) -> Now {
+        let least = now.plus(KEEP_REPLY_MS);
+        match self.slot(id).and_then(|slot| self.entry(slot)) {
+            Some(Entry::Live(live)) if live.deadline.wall_ms > least.wall_ms => live.deadline,
+            _ => least,
+        }
+    }
+
+    /// Ends a key, if it is live.
+    pub(super) fn end(&mut self, id: KeyId, how: Ending<R>, now: Now, after: &mut Aftermath) {
+        if let Some(slot) = self.slot(id) {
+            self.end_slot(slot, how, now, after);
+        }
+    }
+
+    /// Counts a failed open of a live key, which ends at the limit.
+    pub(super) fn count_failed_open(&mut self, id: KeyId, now: Now, after: &mut Aftermath) {
+        let Some(slot) = self.slot(id) else { return };
+        let Some(Entry::Live(live)) = self.entry_mut(slot) else { return };
+        live.failed_opens += 1;
+        if live.failed_opens >= MAX_FAILED_OPENS {
+            self.end_slot(slot, Ending::Destroyed, now, after);
+        }
+    }
+
+    /// Takes out whatever is known of a key, without a trace.
+    pub(super) fn take_back(&mut self, id: KeyId, after: &mut Aftermath) {
+        if let Some(slot) = self.slot(id) {
+            self.vacate(slot, after);
+        }
+    }
+
+    /// Does what is due, `most` things at most.
+    pub(super) fn run_agenda(&mut self, now: Now, most: usize, after: &mut Aftermath) {
+        for _ in 0..most {
+            if let Some(slot) = self.deadlines.due(now) {
+                self.end_slot(slot, Ending::Expired, now, after);
+            } else if let Some(slot) = self.replies.due(now) {
+                self.drop_reply(slot);
+            } else if let Some(slot) = self.endings.due(now) {
+                self.vacate(slot, after);
+            } else {
+                break;
+            }
+        }
+    }
+
+    /// In how many milliseconds anything is due.
+    pub(super) fn next_wait(&self, now: Now) -> Option<u64> {
+        [&self.deadlines, &self.replies, &self.endings].iter().filter_map(|a| a.waits(1, now).next()).min()
+    }
+
+    /// In how many milliseconds the first `n` of one kind of moments come, soonest first.
+    pub(super) fn waits(&self, moment: Moment, n: usize, now: Now) -> impl Iterator<Item = u64> {
+        let agenda = match moment {
+            Moment::Deadline => &self.deadlines,
+            Moment::Reply => &self.replies,
+            Moment::Ending => &self.endings,
+        };
+        agenda.waits(n, now)
+    }
+
+    /// Replaces a live key by its ending.
+    fn end_slot(&mut self, slot: u32, how: Ending<R>, now: Now, after: &mut Aftermath) {
+        let reply_until = match &how {
+            Ending::Used(Some(kept)) => Some(kept.until),
+            _ => None,
+        };
+        // A reply may be kept longer than an ending is remembered, and is found by its ending.
+        let remembered = now.plus(RETAIN_MS);
+        let forget_at = reply_until.filter(|until| until.wall_ms > remembered.wall_ms).unwrap_or(remembered);
+        let Some(entry @ Entry::Live(_)) = self.entry_mut(slot) else { return };
+        let ended = Entry::Ended(Ended { how, forget_at });
+        let Entry::Live(Live { key, deadline, .. }) = std::mem::replace(entry, ended) else { return };
+        after.erased.push(key);
+        self.deadlines.remove(deadline, slot);
+        self.endings.insert(forget_at, slot);
+        if let Some(until) = reply_until {
+            self.replies.insert(until, slot);
+        }
+    }
+
+    fn drop_reply(&mut self, slot: u32) {
+        let Some(Entry::Ended(Ended { how: Ending::Used(kept), .. })) = self.entry_mut(slot) else { return };
+        if let Some(kept) = kept.take() {
+            self.replies.remove(kept.until, slot);
+        }
+    }
+
+    fn vacate(&mut self, slot: u32, after: &mut Aftermath) {
+        self.drop_reply(slot);
+        let Some(Slot { id, entry }) = self.slots.try_remove(slot as usize) else { return };
+        if let Ok(found) = self.index.find_entry(hash(id), |other| *other == slot) {
+            found.remove();
+        }
+        after.vacated += 1;
+        match entry {
+            Entry::Live(Live { key, deadline, .. }) => {
+                self.deadlines.remove(deadline, slot);
+                after.erased.push(key);
+            }
+            Entry::Ended(Ended { forget_at, .. }) => self.endings.remove(forget_at, slot),
+        }
+    }
+
+    fn slot(&self, id: KeyId) -> Option<u32> {
+        let is_it = |slot: &u32| self.slots.get(*slot as usize).is_some_and(|slot| slot.id == id);
+        self.index.find(hash(id), is_it).copied()
+    }
+
+    fn entry(&self, slot: u32) -> Option<&Entry<R>> {
+        self.slots.get(slot as usize).map(|slot| &slot.entry)
+    }
+
+    fn entry_mut(&mut self, slot: u32) -> Option<&mut Entry<R>> {
+        self.slots.get_mut(slot as usize).map(|slot| &mut slot.entry)
+    }
+}
+
+/// Eight of the id's random bytes: random already. [`super::Store`] chooses shards by another byte.
+fn hash(id: KeyId) -> u64 {
+    let [.., a, b, c, d, e, f, g, h, _] = id.0;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
