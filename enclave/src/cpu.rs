@@ -4,10 +4,10 @@
 //! granted in order, so a request for a hundred keys waits a hundred times and lets others pass in between; a turn
 //! that does not come in time is refused instead of waited for without end.
 
+use crate::erase::on_erased_stack;
 use ok2cry_protocol::{code::Code, rpc::Refusal};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
-use zeroize::Zeroize as _;
 
 /// How long to wait for a turn.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -33,26 +33,10 @@ impl Cpu {
             Err(_) => return Err(Refusal::new(Code::Busy).retry_after(1000)),
         };
         let done = spawn_blocking(move || {
-            let result = on_deeper_stack(work);
-            wipe_stack();
+            let result = on_erased_stack(work);
             drop(turn);
             result
         });
         done.await.map_err(|_| Code::Internal.into())
     }
-}
-
-/// Keeps the work's frames below this one's caller, where [`wipe_stack`] will reach.
-#[inline(never)]
-fn on_deeper_stack<T>(work: impl FnOnce() -> T) -> T {
-    work()
-}
-
-/// Overwrites the stack below its caller: what elliptic-curve work left there includes scalars.
-#[inline(never)]
-fn wipe_stack() {
-    let mut below = [0_u8; 128 * 1024];
-    std::hint::black_box(&mut below);
-    below.zeroize();
-    std::hint::black_box(&mut below);
 }

@@ -25,6 +25,7 @@ pub mod config;
 pub mod contexts;
 mod cpu;
 pub mod crypto;
+mod erase;
 mod eraser;
 pub mod nsm;
 pub mod run;

@@ -8,6 +8,7 @@ use crate::{
     contexts::{Context, Contexts, Sealed, replies_full},
     cpu::Cpu,
     crypto::Provider,
+    erase::erase,
     eraser::Alarm,
     store::{Found, Limits, NewKey, Reservation, Store},
 };
@@ -279,7 +280,7 @@ impl Service {
             return Ok(Turn::NeedsContext(recipient));
         };
         let sealed = context.seal(charge, now, &descriptor, &open.aad, &digest, &plaintext)?;
-        drop(plaintext);
+        erase(plaintext);
         let sealed = self.store.commit(open.key_id, clock, descriptor.hash(), &digest, Some(sealed))?;
         Ok(Turn::Answer(Answer::Sealed(sealed.ok_or(Code::Internal)?.to_answer())))
     }
@@ -325,6 +326,15 @@ impl Service {
     /// The time by a document that is fresh enough to open by.
     fn fresh_now(&self) -> Result<Now, Refusal> {
         self.time.fresh_now().map_err(clock_refusal)
+    }
+
+    /// The scalar of a live key: a side door for the test that looks for it.
+    #[cfg(test)]
+    pub(crate) fn scalar(&self, id: KeyId) -> [u8; 48] {
+        match self.store.find(id, self.now().unwrap()) {
+            Ok(Found::Live(ticket)) => ticket.private().scalar().unwrap(),
+            _ => panic!("the key does not live"),
+        }
     }
 
     fn note_live_keys(&self) {

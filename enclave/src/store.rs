@@ -18,7 +18,7 @@ mod sync;
 
 pub use reservation::Reservation;
 
-use crate::{clock::Now, crypto::PrivateKey};
+use crate::{clock::Now, crypto::PrivateKey, erase::erase};
 use ok2cry_protocol::{
     Hash,
     code::Code,
@@ -135,7 +135,7 @@ impl<R> Store<R> {
 
     /// Finds what an open needs. Nothing changes by it.
     pub fn find(&self, id: KeyId, now: Now) -> Result<Found<R>, Refusal> {
-        self.locked(id, now, |shard, _| match shard.known(id, now)? {
+        self.locked(id, now, |shard, _| match shard.known(id)? {
             Known::Live(key) => Ok(Found::Live(Ticket { key: key.clone(), _not_send: PhantomData })),
             Known::Used(kept) => Ok(Found::Used(Used(kept.map(|kept| Repeat {
                 descriptor: kept.descriptor,
@@ -162,8 +162,9 @@ impl<R> Store<R> {
         let result = (|| {
             let mut shard = self.shard(id);
             let now = clock()?;
+            shard.catch_up(id, now, &mut after);
             shard.run_agenda(now, DUE_PER_OPERATION, &mut after);
-            match shard.known(id, now)? {
+            match shard.known(id)? {
                 Known::Live(_) => {
                     let reply = reply.map(Arc::new);
                     let kept = reply.clone().map(|reply| {
@@ -192,16 +193,16 @@ impl<R> Store<R> {
     /// Ends a key by request. Answers the state that it is in now; ended keys stay as they are.
     pub fn destroy(&self, id: KeyId, now: Now) -> KeyState {
         self.locked(id, now, |shard, after| {
-            if shard.state(id, now) == KeyState::Live {
+            if shard.state(id) == KeyState::Live {
                 shard.end(id, Ending::Destroyed, now, after);
             }
-            shard.state(id, now)
+            shard.state(id)
         })
     }
 
     /// What became of a key.
     pub fn state(&self, id: KeyId, now: Now) -> KeyState {
-        self.locked(id, now, |shard, _| shard.state(id, now))
+        self.locked(id, now, |shard, _| shard.state(id))
     }
 
     /// Does everything that is due: erases expired keys, drops replies, forgets endings. Answers in how many
@@ -300,6 +301,7 @@ impl<R> Store<R> {
         let mut after = Aftermath::default();
         let result = {
             let mut shard = self.shard(id);
+            shard.catch_up(id, now, &mut after);
             shard.run_agenda(now, DUE_PER_OPERATION, &mut after);
             work(&mut shard, &mut after)
         };
@@ -311,7 +313,7 @@ impl<R> Store<R> {
     fn settle(&self, Aftermath { erased, vacated }: Aftermath) {
         self.live.fetch_sub(erased.len(), Ordering::Relaxed);
         self.all.fetch_sub(vacated, Ordering::Relaxed);
-        drop(erased);
+        erase(erased);
     }
 
     fn shard(&self, id: KeyId) -> sync::MutexGuard<'_, Shard<R>> {
@@ -328,5 +330,7 @@ fn add_up_to(count: &AtomicUsize, n: usize, most: usize) -> Result<(), usize> {
     added.map(drop).map_err(|count| count.saturating_add(n).saturating_sub(most))
 }
 
-#[cfg(test)]
+#[cfg(all(test, ok2cry_loom))]
+mod interleavings;
+#[cfg(all(test, not(ok2cry_loom)))]
 mod tests;

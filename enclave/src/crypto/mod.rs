@@ -50,6 +50,12 @@ pub trait PrivateKey: Send + Sync {
     /// Opens a message in base mode (RFC 9180 §6.1). All failures are one.
     fn open(&self, enc: &PublicKey, info: &[u8], aad: &[u8], ciphertext: &[u8])
     -> Option<Zeroizing<Vec<u8>>>;
+
+    /// The scalar, 48 bytes big-endian: a side door for tests.
+    #[cfg(test)]
+    fn scalar(&self) -> Option<[u8; 48]> {
+        None
+    }
 }
 
 /// An HPKE context to a recipient, used for its exporter only. Its secrets are overwritten when dropped.

@@ -64,6 +64,13 @@ impl<K: P384Kem> PrivateKey for Key<K> {
         .ok()
         .map(Zeroizing::new)
     }
+
+    #[cfg(test)]
+    fn scalar(&self) -> Option<[u8; 48]> {
+        let mut scalar = [0; 48];
+        self.0.write_exact(&mut scalar);
+        Some(scalar)
+    }
 }
 
 pub(super) struct Context<K: Kem>(pub(super) AeadCtxS<AesGcm256, HkdfSha384, K>);

@@ -116,33 +116,27 @@ impl<R> Shard<R> {
         true
     }
 
-    /// What an open can go by, or the refusal.
-    pub(super) fn known(&self, id: KeyId, now: Now) -> Result<Known<'_, R>, Code> {
+    /// What an open can go by, or the refusal, once [`Shard::catch_up`] has done what is due.
+    pub(super) fn known(&self, id: KeyId) -> Result<Known<'_, R>, Code> {
         match self.slot(id).and_then(|slot| self.entry(slot)) {
             None => Err(Code::UnknownKey),
-            Some(Entry::Live(live)) if now.reached(live.deadline) => Err(Code::KeyExpired),
             Some(Entry::Live(live)) => Ok(Known::Live(&live.key)),
             Some(Entry::Ended(ended)) => match &ended.how {
                 Ending::Expired => Err(Code::KeyExpired),
                 Ending::Destroyed => Err(Code::KeyDestroyed),
-                Ending::Used(kept) => {
-                    Ok(Known::Used(kept.as_deref().filter(|kept| !now.reached(kept.until))))
-                }
+                Ending::Used(kept) => Ok(Known::Used(kept.as_deref())),
             },
         }
     }
 
-    /// What became of a key.
-    pub(super) fn state(&self, id: KeyId, now: Now) -> KeyState {
-        match self.slot(id).and_then(|slot| self.entry(slot)) {
-            None => KeyState::Unknown,
-            Some(Entry::Live(live)) if now.reached(live.deadline) => KeyState::Expired,
-            Some(Entry::Live(_)) => KeyState::Live,
-            Some(Entry::Ended(ended)) => match ended.how {
-                Ending::Used(_) => KeyState::Used,
-                Ending::Expired => KeyState::Expired,
-                Ending::Destroyed => KeyState::Destroyed,
-            },
+    /// What became of a key, once [`Shard::catch_up`] has done what is due.
+    pub(super) fn state(&self, id: KeyId) -> KeyState {
+        match self.known(id) {
+            Ok(Known::Live(_)) => KeyState::Live,
+            Ok(Known::Used(_)) => KeyState::Used,
+            Err(Code::KeyExpired) => KeyState::Expired,
+            Err(Code::KeyDestroyed) => KeyState::Destroyed,
+            Err(_) => KeyState::Unknown,
         }
     }
 
@@ -179,6 +173,23 @@ impl<R> Shard<R> {
         }
     }
 
+    /// Does what is due for one key, however much is due for others.
+    pub(super) fn catch_up(&mut self, id: KeyId, now: Now, after: &mut Aftermath) {
+        let Some(slot) = self.slot(id) else { return };
+        if let Some(Entry::Live(live)) = self.entry(slot)
+            && now.reached(live.deadline)
+        {
+            self.end_slot(slot, Ending::Expired, now, after);
+        }
+        if let Some(Entry::Ended(ended)) = self.entry(slot) {
+            if now.reached(ended.forget_at) {
+                self.vacate(slot, after);
+            } else if ended.reply_until().is_some_and(|until| now.reached(until)) {
+                self.drop_reply(slot);
+            }
+        }
+    }
+
     /// Does what is due, `most` things at most.
     pub(super) fn run_agenda(&mut self, now: Now, most: usize, after: &mut Aftermath) {
         for _ in 0..most {
@@ -211,17 +222,21 @@ impl<R> Shard<R> {
 
     /// Replaces a live key by its ending.
     fn end_slot(&mut self, slot: u32, how: Ending<R>, now: Now, after: &mut Aftermath) {
-        let reply_until = match &how {
-            Ending::Used(Some(kept)) => Some(kept.until),
-            _ => None,
-        };
+        let Some(entry) = self.entry_mut(slot) else { return };
+        let Entry::Live(Live { deadline, .. }) = entry else { return };
+        let deadline = *deadline;
+        // A key that expired did so at its deadline, whenever it is noticed.
+        let remembered = if matches!(how, Ending::Expired) { deadline } else { now }.plus(RETAIN_MS);
+        let mut ended = Ended { how, forget_at: remembered };
+        let reply_until = ended.reply_until();
         // A reply may be kept longer than an ending is remembered, and is found by its ending.
-        let remembered = now.plus(RETAIN_MS);
-        let forget_at = reply_until.filter(|until| until.wall_ms > remembered.wall_ms).unwrap_or(remembered);
-        let Some(entry @ Entry::Live(_)) = self.entry_mut(slot) else { return };
-        let ended = Entry::Ended(Ended { how, forget_at });
-        let Entry::Live(Live { key, deadline, .. }) = std::mem::replace(entry, ended) else { return };
-        after.erased.push(key);
+        if let Some(until) = reply_until.filter(|until| until.wall_ms > remembered.wall_ms) {
+            ended.forget_at = until;
+        }
+        let forget_at = ended.forget_at;
+        if let Entry::Live(Live { key, .. }) = std::mem::replace(entry, Entry::Ended(ended)) {
+            after.erased.push(key);
+        }
         self.deadlines.remove(deadline, slot);
         self.endings.insert(forget_at, slot);
         if let Some(until) = reply_until {
@@ -263,6 +278,15 @@ impl<R> Shard<R> {
 
     fn entry_mut(&mut self, slot: u32) -> Option<&mut Entry<R>> {
         self.slots.get_mut(slot as usize).map(|slot| &mut slot.entry)
+    }
+}
+
+impl<R> Ended<R> {
+    fn reply_until(&self) -> Option<Now> {
+        match &self.how {
+            Ending::Used(Some(kept)) => Some(kept.until),
+            _ => None,
+        }
     }
 }
 

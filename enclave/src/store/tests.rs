@@ -1,6 +1,7 @@
 //! What the store does for one caller after another. Every order of several is tried in `model` and `loom`.
 
 mod fixture;
+mod model;
 
 use super::*;
 use fixture::{Bench, T0, TTL};

@@ -34,19 +34,28 @@ impl Bench {
 
     /// Every other key is a real one, of each provider in turn.
     pub(super) fn new_key(&self, ttl: u64, now: Now) -> NewKey {
+        let key = self.cheap_key(ttl, now);
+        let n = self.issued.get() as usize;
+        if n >= 32 || n.is_multiple_of(2) {
+            return key;
+        }
+        let provider = CryptoProvider::ALL[n / 2 % CryptoProvider::ALL.len()];
+        NewKey { private: provider.provider().generate().unwrap().0, ..key }
+    }
+
+    pub(super) fn cheap_key(&self, ttl: u64, now: Now) -> NewKey {
         let n = self.issued.get() + 1;
         self.issued.set(n);
-        let private: Arc<dyn PrivateKey> = if n < 32 && n.is_multiple_of(2) {
-            let provider = CryptoProvider::ALL[n as usize / 2 % CryptoProvider::ALL.len()];
-            provider.provider().generate().unwrap().0
-        } else {
-            Arc::new(NoKey)
-        };
         let mut random = [0; 16];
         random[..4].copy_from_slice(&n.to_le_bytes());
         random[15] = n.to_le_bytes()[0];
         let id = KeyId::new(InstanceId([1; 8]), random);
-        NewKey { id, private, descriptor: Arc::from([n.to_le_bytes()[0]; 4]), deadline: now.plus(ttl) }
+        NewKey {
+            id,
+            private: Arc::new(NoKey),
+            descriptor: Arc::from([random[0]; 4]),
+            deadline: now.plus(ttl),
+        }
     }
 
     pub(super) fn issue(&self, now: Now) -> KeyId {

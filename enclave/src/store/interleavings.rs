@@ -1,0 +1,154 @@
+//! Two or three threads at one key, in every interleaving of the store's locks and counters, by `loom`.
+//!
+//! `make test-loom` runs these: under `--cfg ok2cry_loom` the store has loom's locks in place of the standard library's.
+
+use super::*;
+use loom::thread;
+use ok2cry_protocol::{ids::InstanceId, suite::PublicKey};
+use zeroize::Zeroizing;
+
+const T0: Now = Now { boot_ms: 5_000, wall_ms: 1_800_000_000_000 };
+const TTL: u64 = 1000;
+
+#[test]
+fn of_two_messages_one_opens() {
+    loom::model(|| {
+        let (store, id) = with_one_key(1);
+        let (first, second) = (spawn_open(&store, id, T0, 1), spawn_open(&store, id, T0, 2));
+        let answers = [first.join().unwrap(), second.join().unwrap()];
+        match answers {
+            [Ok(1), Err(Code::KeyUsed)] | [Err(Code::KeyUsed), Ok(2)] => {}
+            both => panic!("{both:?}"),
+        }
+        assert_eq!((store.state(id, T0), store.counts()), (KeyState::Used, (0, 1)));
+    });
+}
+
+#[test]
+fn the_same_message_twice_gets_one_reply() {
+    loom::model(|| {
+        let (store, id) = with_one_key(1);
+        let (first, second) = (spawn_open(&store, id, T0, 1), spawn_open(&store, id, T0, 1));
+        assert_eq!([first.join().unwrap(), second.join().unwrap()], [Ok(1), Ok(1)]);
+        assert_eq!(store.counts(), (0, 1));
+    });
+}
+
+#[test]
+fn of_an_open_and_a_destroy_one_comes_first() {
+    loom::model(|| {
+        let (store, id) = with_one_key(1);
+        let open = spawn_open(&store, id, T0, 1);
+        let destroy = spawn(&store, move |store| store.destroy(id, T0));
+        let (opened, destroyed) = (open.join().unwrap(), destroy.join().unwrap());
+        match (opened, destroyed) {
+            (Ok(1), KeyState::Used) | (Err(Code::KeyDestroyed), KeyState::Destroyed) => {}
+            both => panic!("{both:?}"),
+        }
+        assert_eq!((store.state(id, T0), store.counts()), (destroyed, (0, 1)));
+    });
+}
+
+#[test]
+fn an_open_at_the_deadline_never_outlives_the_eraser() {
+    loom::model(|| {
+        let (store, id) = with_one_key(1);
+        let open = spawn_open(&store, id, T0.plus(TTL - 1), 1);
+        let erase = spawn(&store, move |store| drop(store.run_agenda(T0.plus(TTL))));
+        let late = spawn_open(&store, id, T0.plus(TTL), 2);
+        erase.join().unwrap();
+        let (opened, late) = (open.join().unwrap(), late.join().unwrap());
+        let state = store.state(id, T0.plus(TTL));
+        match (opened, late, state) {
+            (Ok(1), Err(Code::KeyUsed), KeyState::Used)
+            | (Err(Code::KeyExpired), Err(Code::KeyExpired), KeyState::Expired) => {}
+            // What was found before the eraser came is refused after it, whichever way it ended.
+            (Ok(1), Err(Code::KeyExpired), KeyState::Used) => panic!("expired, and then opened"),
+            all => panic!("{all:?}"),
+        }
+        assert_eq!(store.counts(), (0, 1));
+    });
+}
+
+#[test]
+fn room_for_one_is_taken_by_one() {
+    loom::model(|| {
+        let store = Arc::new(Store::<u8>::new(Limits { capacity: 1, max_tombstones: 9 }));
+        let requests: Vec<_> = (1..=2)
+            .map(|n| {
+                spawn(&store, move |store| {
+                    let mut reservation = store.reserve(1, T0).map_err(|r| r.code)?;
+                    reservation.insert(key(n), T0).unwrap();
+                    reservation.confirm();
+                    Ok::<_, Code>(())
+                })
+            })
+            .collect();
+        let answers: Vec<_> = requests.into_iter().map(|request| request.join().unwrap()).collect();
+        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");
+        assert!(answers.iter().all(|answer| matches!(answer, Ok(()) | Err(Code::StoreFull))));
+        assert_eq!(store.counts(), (1, 0));
+    });
+}
+
+#[test]
+fn a_key_that_is_taken_back_while_it_is_opened_leaves_nothing() {
+    loom::model(|| {
+        let store = Arc::new(Store::new(Limits { capacity: 1, max_tombstones: 9 }));
+        let mut reservation = store.reserve(1, T0).unwrap();
+        reservation.insert(key(1), T0).unwrap();
+        let open = spawn_open(&store, key(1).id, T0, 1);
+        drop(reservation);
+        assert!(matches!(open.join().unwrap(), Ok(1) | Err(Code::UnknownKey)));
+        assert_eq!((store.state(key(1).id, T0), store.counts()), (KeyState::Unknown, (0, 0)));
+    });
+}
+
+fn with_one_key(n: u8) -> (Arc<Store<u8>>, KeyId) {
+    let store = Arc::new(Store::new(Limits { capacity: 4, max_tombstones: 4 }));
+    let mut reservation = store.reserve(1, T0).unwrap();
+    reservation.insert(key(n), T0).unwrap();
+    reservation.confirm();
+    (store, key(n).id)
+}
+
+fn key(n: u8) -> NewKey {
+    let id = KeyId::new(InstanceId([1; 8]), [n; 16]);
+    NewKey { id, private: Arc::new(NoKey), descriptor: Arc::from([n]), deadline: T0.plus(TTL) }
+}
+
+struct NoKey;
+
+impl PrivateKey for NoKey {
+    fn open(&self, _: &PublicKey, _: &[u8], _: &[u8], _: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        None
+    }
+}
+
+fn spawn<T: 'static>(
+    store: &Arc<Store<u8>>,
+    work: impl FnOnce(&Arc<Store<u8>>) -> T + 'static,
+) -> thread::JoinHandle<T> {
+    let store = Arc::clone(store);
+    thread::spawn(move || work(&store))
+}
+
+/// Finds, opens and commits, as the service does.
+fn spawn_open(
+    store: &Arc<Store<u8>>,
+    id: KeyId,
+    now: Now,
+    digest: u8,
+) -> thread::JoinHandle<Result<u8, Code>> {
+    spawn(store, move |store| {
+        let replayed = |reply: Arc<u8>| *reply;
+        match store.find(id, now).map_err(|r| r.code)? {
+            Found::Used(used) => used.replay(|_| [digest; 48]).map(replayed).map_err(|r| r.code),
+            Found::Live(ticket) => {
+                let committed = store.commit(id, || Ok(now), &[7; 48], &[digest; 48], Some(digest));
+                drop(ticket);
+                Ok(*committed.map_err(|r| r.code)?.unwrap())
+            }
+        }
+    })
+}
