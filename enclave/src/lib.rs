@@ -14,6 +14,7 @@
 //! | [`store`] | the life of keys: once, never after the deadline, erased |
 //! | [`contexts`] | attested HPKE contexts to recipients, and replies under them |
 //! | [`crypto`] | disposable keys: how they are made, kept, used and erased |
+//! | [`harden`] | no core dumps, no swap, no data in panics |
 //! | [`service`] | issue, open, status, destroy, attest |
 //! | [`server`] | frames over vsock or a Unix socket |
 //! | [`run`] | from a configuration and an NSM to a service that listens |
@@ -27,6 +28,7 @@ mod cpu;
 pub mod crypto;
 mod erase;
 mod eraser;
+pub mod harden;
 pub mod nsm;
 pub mod run;
 pub mod server;

@@ -1,6 +1,12 @@
 //! The enclave program of the image: the device NSM, vsock, and a configuration that is part of what is measured.
 
-use ok2cry_enclave::{config::Config, nsm::DeviceNsm, run::Enclave, server::Listener};
+use ok2cry_enclave::{
+    config::Config,
+    harden::{Hardened, harden},
+    nsm::DeviceNsm,
+    run::Enclave,
+    server::Listener,
+};
 use std::{error::Error, process::ExitCode};
 use tokio_vsock::{VMADDR_CID_ANY, VsockAddr, VsockListener};
 
@@ -21,6 +27,8 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Box<dyn Error>> {
+    let Hardened { locked } = harden()?;
+    tracing::info!(memory_locked = locked, "hardened");
     let config = Config::from_toml(&std::fs::read_to_string(CONFIG)?)?;
     let rng = std::fs::read_to_string(RNG_CURRENT)?;
     if rng.trim() != "nsm-hwrng" {

@@ -1,7 +1,13 @@
 //! `ok2cry-enclave-dev`: the enclave program on a mock NSM, for laptops and CI. It protects nothing.
 
 use clap::Parser;
-use ok2cry_enclave::{config::Config, crypto::CryptoProvider, run::Enclave, server::Listener};
+use ok2cry_enclave::{
+    config::Config,
+    crypto::CryptoProvider,
+    harden::{Hardened, harden},
+    run::Enclave,
+    server::Listener,
+};
 use ok2cry_mock_nsm::{MockConfig, MockNsm, MockPki, Pcrs};
 use std::{
     error::Error,
@@ -69,6 +75,8 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    let Hardened { locked } = harden()?;
+    tracing::debug!(memory_locked = locked, "hardened");
     let mut config = match &args.config {
         Some(path) => {
             Config::from_toml(&fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?)?

@@ -11,7 +11,7 @@ use ok2cry_client::{
 };
 use ok2cry_protocol::rpc::Health;
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
 };
 use tempfile::TempDir;
@@ -29,11 +29,13 @@ pub struct Options {
     pub parent_args: Vec<String>,
     /// `RUST_LOG` for both programs; unset unless given.
     pub rust_log: Option<String>,
+    /// The enclave's crypto provider, where its configuration's is not meant.
+    pub crypto: Option<String>,
 }
 
 impl Default for Options {
     /// Two purposes whose replies go to recipients and one that releases to callers, the genuine image, and an NSM as
-    /// fast as a real one.
+    /// fast as a real one. The crypto provider is the one that `OK2CRY_TEST_CRYPTO` names.
     fn default() -> Self {
         Self {
             config: CONFIG.to_owned(),
@@ -41,6 +43,7 @@ impl Default for Options {
             nsm_latency_us: 1100,
             parent_args: Vec::new(),
             rust_log: None,
+            crypto: env::var("OK2CRY_TEST_CRYPTO").ok(),
         }
     }
 }
@@ -91,7 +94,7 @@ impl Deployment {
 
         let variables: Vec<_> =
             options.rust_log.into_iter().map(|filter| ("RUST_LOG".to_owned(), filter)).collect();
-        let enclave_args = [
+        let mut enclave_args = vec![
             format!("--listen=unix://{}", socket.display()),
             format!("--config={}", config.display()),
             format!("--image-name={}", options.image_name),
@@ -99,6 +102,7 @@ impl Deployment {
             format!("--root-out={}", root_pem.display()),
             format!("--measurements-out={}", measurements.display()),
         ];
+        enclave_args.extend(options.crypto.map(|provider| format!("--crypto={provider}")));
         let mut enclave = Process::start("ok2cry-enclave-dev", &enclave_args, &variables)?;
         enclave.listening_on()?;
         let (parent, url) = start_parent(&socket, &options.parent_args, &variables)?;
