@@ -4,7 +4,7 @@ CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 export DEMO_ONCE
 
-.PHONY: help demo test lint vectors bench-verify bench-crypto fuzz-smoke ci
+.PHONY: help demo test test-loom lint vectors bench-verify bench-crypto fuzz-smoke ci
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -16,6 +16,12 @@ demo: rust ## the whole story on this machine, with a mock NSM; DEMO_ONCE=1 ends
 test: rust ## every test that needs Rust only
 	$(CARGO) test --locked --workspace --no-fail-fast
 	$(CARGO) test --locked -p ok2cry-enclave -p ok2cry-mock-nsm --features aws-lc --no-fail-fast
+	$(CARGO) build --locked -p ok2cry-mock-nsm --features aws-lc
+	OK2CRY_TEST_CRYPTO=aws-lc $(CARGO) test --locked -p ok2cry-tests --no-fail-fast \
+	  --test the_main_job --test once --test race --test endings --test hostile_parent --test secrets
+
+test-loom: rust ## the key store under every interleaving of its locks
+	RUSTFLAGS="--cfg ok2cry_loom" $(CARGO) test --locked -p ok2cry-enclave --lib --target-dir $(TARGET)/loom store::
 
 lint: rust ## formatting, clippy and documentation, warnings denied
 	$(CARGO) fmt --all --check

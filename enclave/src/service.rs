@@ -120,7 +120,7 @@ impl Service {
         // Without trusted time there is no key to erase.
         let next = self.time.now().ok().and_then(|now| {
             let next = self.store.run_agenda(now).into_iter().chain(self.contexts.run_agenda(now)).min();
-            self.note_live_keys();
+            self.note_whether_keys_live();
             next
         });
         self.alarm.sleep(boot_ms, next);
@@ -131,6 +131,7 @@ impl Service {
         let now = self.now()?;
         self.check_rules(&issue)?;
         let mut reservation = self.store.reserve(issue.count as usize, now)?;
+        self.attester().keys_live.store(true, Ordering::SeqCst);
         let mut records = Vec::with_capacity(issue.count as usize);
         let issue = Arc::new(issue);
         for i in 0..issue.count {
@@ -143,20 +144,13 @@ impl Service {
             reservation = back;
             records.push(record);
         }
-        self.note_live_keys();
         self.alarm.set(now.plus(issue.ttl).boot_ms);
 
         let attested = self.attester.attest(&records, now.wall_ms).await;
         // The document has told the time too, and may have told that the enclave's own is wrong.
         let attested = attested.and_then(|a| self.time.check_agreement().map_err(clock_refusal).map(|()| a));
-        let attestation = match attested {
-            Ok(attestation) => attestation,
-            Err(refusal) => {
-                drop(reservation);
-                self.note_live_keys();
-                return Err(refusal);
-            }
-        };
+        // Without a document the keys go with the reservation.
+        let attestation = attested?;
         reservation.confirm();
         let keys = records.iter().map(|record| record.to_vec()).zip(attestation.inclusions).collect();
         Ok(Issued { document: attestation.document.to_vec(), keys })
@@ -221,10 +215,7 @@ impl Service {
                 self.cpu.run(move || service.open_in_turn(&open, context.as_deref()))
             };
             match turn.await?? {
-                Turn::Answer(answer) => {
-                    self.note_live_keys();
-                    return Ok(answer);
-                }
+                Turn::Answer(answer) => return Ok(answer),
                 // Only a message that opens is worth a context: others must not take the places of those who need one.
                 Turn::NeedsContext(recipient) => {
                     context = Some(self.contexts.ready(&recipient, self.now()?).await?);
@@ -292,9 +283,7 @@ impl Service {
 
     fn destroy(&self, id: KeyId) -> Result<Answer, Refusal> {
         let now = self.now()?;
-        let state = self.store.destroy(id, now);
-        self.note_live_keys();
-        Ok(Answer::State(state))
+        Ok(Answer::State(self.store.destroy(id, now)))
     }
 
     async fn attest(&self, nonce: Nonce) -> Result<Attested, Refusal> {
@@ -337,8 +326,14 @@ impl Service {
         }
     }
 
-    fn note_live_keys(&self) {
-        self.attester.counters().keys_live.store(self.store.counts().0 > 0, Ordering::Relaxed);
+    /// While keys live, documents are taken without being asked for. An issue says so; only the eraser takes it back,
+    /// and looks again after it did: a key may have come in between.
+    fn note_whether_keys_live(&self) {
+        let (keys_live, any) = (&self.attester().keys_live, || self.store.counts().0 > 0);
+        keys_live.store(any(), Ordering::SeqCst);
+        if any() {
+            keys_live.store(true, Ordering::SeqCst);
+        }
     }
 }
 

@@ -33,18 +33,20 @@ fn functions() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_test_that_the_threat_model_names_exists() {
-    let page = fs::read_to_string(root().join("docs/threat-model.md")).unwrap();
+fn every_test_that_the_threat_model_and_the_invariants_name_exists() {
     let functions = functions();
-    let mut named = 0;
-    for row in page.lines().filter(|line| line.starts_with("| ")) {
-        let Some(cell) = row.trim_end_matches([' ', '|']).rsplit('|').next() else { continue };
-        for name in cell.split('`').skip(1).step_by(2).filter(|name| name.contains('_')) {
-            assert!(functions.contains(name), "docs/threat-model.md names {name}, which does not exist");
-            named += 1;
+    for page in ["docs/threat-model.md", "docs/INVARIANTS.md"] {
+        let text = fs::read_to_string(root().join(page)).unwrap();
+        let mut named = 0;
+        for row in text.lines().filter(|line| line.starts_with("| ")) {
+            let Some(cell) = row.trim_end_matches([' ', '|']).rsplit('|').next() else { continue };
+            for name in cell.split('`').skip(1).step_by(2).filter(|name| name.contains('_')) {
+                assert!(functions.contains(name), "{page} names {name}, which does not exist");
+                named += 1;
+            }
         }
+        assert!(named > 15, "{page} names only {named} tests");
     }
-    assert!(named > 15, "only {named} tests are named");
 }
 
 #[test]

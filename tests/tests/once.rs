@@ -8,7 +8,13 @@
 
 use ok2cry_attest_verify::CheckTime;
 use ok2cry_client::{Expected, KeyRequest, RecipientKey, SealedMessage, SeenSet, VerifiedKey};
-use ok2cry_protocol::{code::Code, http::OpenResponse, ids::Purpose, rpc::KeyState};
+use ok2cry_protocol::{
+    code::Code,
+    frame,
+    http::OpenResponse,
+    ids::Purpose,
+    rpc::{Call, KeyState, Open, Request},
+};
 use ok2cry_tests::{Deployment, Options, any_hpke, raw_http::Message, wait::eventually};
 use std::{
     sync::Barrier,
@@ -136,6 +142,28 @@ fn an_idle_enclave_answers_retries_and_refusals_all_the_same() {
         (begun.elapsed() > long_enough).then_some(())
     });
     assert_eq!(deployment.health().unwrap().live_keys, 0);
+}
+
+/// Whoever asked has gone before there was an answer: the rules are the same, and the reply is there for the retry.
+#[test]
+fn an_open_whose_caller_has_gone_is_an_open_like_any_other() {
+    let deployment = Deployment::start(Options::default()).unwrap();
+    let recipient = RecipientKey::generate().unwrap();
+    let key = deployment.card_pin_key(60_000, &recipient).unwrap();
+    let other = any_hpke::seal(key.descriptor(), b"9999", AAD).unwrap();
+    let message = key.seal(b"1234", AAD, &CheckTime::system()).unwrap();
+
+    let SealedMessage { key_id, enc, aad, ciphertext, .. } = message.clone();
+    let open = Request { id: 1, call: Call::Open(Open { key_id, enc, ciphertext, aad }) };
+    let mut stream = deployment.stream().unwrap();
+    stream.send(&frame::encode(&open.encode())).unwrap();
+    drop(stream);
+
+    let state = || deployment.client().state(key_id).ok().filter(|state| *state == KeyState::Used);
+    eventually("the key is used", state);
+    assert_eq!(deployment.open(&other).unwrap().refusal().unwrap(), Code::KeyUsed);
+    let answer = deployment.open(&message).unwrap();
+    assert_eq!(read(&recipient, &answer, &deployment, &mut SeenSet::default()).unwrap(), b"1234");
 }
 
 fn caller_key(deployment: &Deployment) -> VerifiedKey {

@@ -54,7 +54,7 @@ fn an_open_at_the_deadline_never_outlives_the_eraser() {
     loom::model(|| {
         let (store, id) = with_one_key(1);
         let open = spawn_open(&store, id, T0.plus(TTL - 1), 1);
-        let erase = spawn(&store, move |store| drop(store.run_agenda(T0.plus(TTL))));
+        let erase = spawn(&store, move |store| store.run_agenda(T0.plus(TTL)));
         let late = spawn_open(&store, id, T0.plus(TTL), 2);
         erase.join().unwrap();
         let (opened, late) = (open.join().unwrap(), late.join().unwrap());

@@ -162,6 +162,46 @@ async fn a_document_that_was_not_asked_for_is_not_passed_on() {
     assert!(b.try_issue(1000).await.is_ok());
 }
 
+#[tokio::test]
+async fn keys_whose_request_is_given_up_leave_nothing() {
+    let b = Arc::new(start(CONFIG));
+    b.nsm.hang();
+    let issue = {
+        let b = Arc::clone(&b);
+        tokio::spawn(async move { b.try_issue(60_000).await })
+    };
+    while b.service.attester().asked.load(Ordering::Relaxed) < 1 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(b.health().await.live_keys, 1);
+    issue.abort();
+    assert!(issue.await.unwrap_err().is_cancelled());
+    let health = b.health().await;
+    assert_eq!((health.live_keys, health.tombstones), (0, 0));
+    b.nsm.release();
+    assert!(b.try_issue(60_000).await.is_ok());
+}
+
+#[tokio::test]
+async fn without_room_for_replies_an_open_is_refused_before_it_takes_the_key() {
+    // Room for one context's proof and a reply or two.
+    let b = start(&format!("reply_budget_bytes = 65536\n{CONFIG}"));
+    let mut opened = 0;
+    let refused = loop {
+        let message = b.sealed(60_000).await;
+        match b.open(&message).await {
+            Ok(_) => opened += 1,
+            Err(code) => {
+                assert_eq!(code, Code::RepliesFull);
+                break message;
+            }
+        }
+        assert!(opened < 200, "the budget is none");
+    };
+    assert!(opened > 10, "only {opened} replies in 64 KiB");
+    assert_eq!(b.state(refused.key_id).await, KeyState::Live);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_hung_nsm_is_waited_for_with_patience_and_then_not() {
     let b = start(CONFIG);
