@@ -21,7 +21,7 @@ test: rust ## every test that needs Rust only
 	  --test the_main_job --test once --test race --test endings --test hostile_parent --test secrets
 
 test-loom: rust ## the key store under every interleaving of its locks
-	RUSTFLAGS="--cfg ok2cry_loom" $(CARGO) test --locked -p ok2cry-enclave --lib --target-dir $(TARGET)/loom store::
+	LOOM_MAX_PREEMPTIONS=3 RUSTFLAGS="--cfg ok2cry_loom" $(CARGO) test --locked -p ok2cry-enclave --lib --target-dir $(TARGET)/loom store::
 
 lint: rust ## formatting, clippy and documentation, warnings denied
 	$(CARGO) fmt --all --check
