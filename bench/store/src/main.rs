@@ -49,13 +49,13 @@ fn measure(arguments: &[String], effort: &Effort) -> Outcome<()> {
             let kind: Kind = kind.parse()?;
             store::rates(kind, level, kind != PORTABLE, effort)
         }
-        ("lag", "naive") => lag(|_| naive::Naive::new(), level, level, 200e3, effort),
-        ("lag", "valkey") => lag(|_| valkey::Held::new(directory()?), level, level, 100e3, effort),
+        ("lag", "naive") => lag(naive::Naive::new, level, level, 200e3, effort),
+        ("lag", "valkey") => lag(|| valkey::Held::new(directory()?), level, level, 100e3, effort),
         ("lag", kind) => {
             let kind: Kind = kind.parse()?;
             let (trial, guess) =
                 if kind == Kind::Synthetic { (level, 300e3) } else { (level.min(REAL_TRIAL), 30e3) };
-            lag(|level| store::Held::new(kind, level), trial, level, guess, effort)
+            lag(|| store::Held::new(kind), trial, level, guess, effort)
         }
         _ => Err(format!("{what} cannot be measured").into()),
     }
@@ -63,18 +63,19 @@ fn measure(arguments: &[String], effort: &Effort) -> Outcome<()> {
 
 /// Finds out how fast keys come, then holds as many as asked for at that rate.
 fn lag<S: Subject>(
-    new: impl Fn(usize) -> Outcome<S>,
+    new: impl Fn() -> Outcome<S>,
     trial: usize,
     level: usize,
     guess: f64,
     effort: &Effort,
 ) -> Outcome<()> {
     let mut rate = guess;
-    // The second time at the rate that the first found: what expires slows what is issued.
+    // What expires slows what is issued, and the other way round: halfway each time, or the two would swing.
     for _ in 0..2 {
-        rate = steady::hold(&new(trial)?, trial, rate, effort.lag_s.min(1.0))?.per_second;
+        let found = steady::hold(&new()?, trial, rate, effort.lag_s.min(1.0))?.per_second;
+        rate = (rate * found).sqrt();
     }
-    let subject = new(level)?;
+    let subject = new()?;
     let steady = steady::hold(&subject, level, rate, effort.lag_s)?;
     figures::print("live", steady.live);
     figures::print("per_second", steady.per_second);

@@ -38,8 +38,9 @@ const FAR_MS: u64 = 1 << 41;
 /// Odd and no multiple of 5: steps over any power of ten come by every key once.
 const STRIDE: usize = 7_368_787;
 
-fn new(level: usize) -> Arc<Keys> {
-    Arc::new(Store::new(Limits { capacity: 4 * level + 1_000_000, max_tombstones: 1 << 40 }))
+/// Without limits in effect: a run holds its level by itself.
+fn new() -> Arc<Keys> {
+    Arc::new(Store::new(Limits { capacity: 1 << 40, max_tombstones: 1 << 40 }))
 }
 
 /// What the service does to issue one key, but for the document.
@@ -74,7 +75,7 @@ pub fn rates(kind: Kind, level: usize, rates: bool, effort: &Effort) -> Outcome<
     let maker = Maker::new(kind)?;
     let mut ids = vec![KeyId([1; 24]); level];
     let before = figures::resident_bytes()?;
-    let store = new(level);
+    let store = new();
     fill(&store, &maker, &mut ids)?;
     figures::print("bytes", figures::grown(before, level)?);
     if !rates {
@@ -103,7 +104,7 @@ pub fn rates(kind: Kind, level: usize, rates: bool, effort: &Effort) -> Outcome<
 pub fn endings(level: usize) -> Outcome<()> {
     let mut maker = Maker::new(Kind::Synthetic)?;
     let before = figures::resident_bytes()?;
-    let (store, now) = (new(level), clock::now());
+    let (store, now) = (new(), clock::now());
     for i in 0..level {
         let id = issue(&store, &mut maker, now, far(i))?;
         if store.destroy(id, now.plus(i as u64 / 1000)) != KeyState::Destroyed {
@@ -205,8 +206,8 @@ pub struct Held {
 }
 
 impl Held {
-    pub fn new(kind: Kind, level: usize) -> Outcome<Self> {
-        Ok(Self { store: new(level), maker: Maker::new(kind)?, alarm: Alarm::default() })
+    pub fn new(kind: Kind) -> Outcome<Self> {
+        Ok(Self { store: new(), maker: Maker::new(kind)?, alarm: Alarm::default() })
     }
 }
 
