@@ -19,7 +19,7 @@ use std::{collections::BTreeMap, env, fs, io::Write as _, path::Path};
 use steady::Subject;
 
 const LEVELS: [usize; 3] = [1_000, 100_000, 1_000_000];
-const SHORT_LEVELS: [usize; 2] = [1_000, 5_000];
+const SHORT_LEVELS: [usize; 1] = [1_000];
 const PORTABLE: Kind = Kind::Real(CryptoProvider::Portable);
 /// With how many keys it is found out how fast real ones come, which take long to make and depend on the level little.
 const REAL_TRIAL: usize = 20_000;
