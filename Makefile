@@ -4,7 +4,7 @@ CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 export DEMO_ONCE
 
-.PHONY: help demo test test-loom lint vectors bench-verify bench-crypto fuzz-smoke ci
+.PHONY: help demo test test-loom lint vectors bench-verify bench-crypto bench-store fuzz-smoke ci
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ bench-verify: rust ## documents per second, beside other crates and beside the l
 
 bench-crypto: rust ## what a key costs under each crypto provider, and in the libraries beneath them
 	$(CARGO) run --locked --release --quiet --manifest-path bench/crypto/Cargo.toml --target-dir $(TARGET)/bench
+
+bench-store: rust ## memory, rates and lag at up to a million live keys, beside a naive design and Valkey; BENCH=--short only shows that it runs
+	$(CARGO) run --locked --release --quiet --manifest-path bench/store/Cargo.toml --target-dir $(TARGET)/bench -- $(BENCH)
 
 fuzz-smoke: rust ## every fuzz target for 15 seconds; needs a C++ compiler
 	fuzz/smoke

@@ -16,7 +16,7 @@ const LONGEST_MS: u64 = 1000;
 
 /// Wakes the eraser when something is due sooner than it planned to look.
 #[derive(Debug, Default)]
-pub(crate) struct Alarm {
+pub struct Alarm {
     /// When the eraser looks again, in milliseconds since boot; 0 while it is awake and may have looked already.
     looks_at: AtomicU64,
     rung: Mutex<bool>,
@@ -25,7 +25,7 @@ pub(crate) struct Alarm {
 
 impl Alarm {
     /// Has the eraser look no later than `boot_ms` (milliseconds since boot).
-    pub(crate) fn set(&self, boot_ms: u64) {
+    pub fn set(&self, boot_ms: u64) {
         let looks_at = self.looks_at.load(Ordering::SeqCst);
         if looks_at == 0 || boot_ms < looks_at {
             *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
@@ -34,7 +34,7 @@ impl Alarm {
     }
 
     /// Sleeps for `wait_ms` from `boot_ms` on, a second at most, or until the alarm rings.
-    pub(crate) fn sleep(&self, boot_ms: u64, wait_ms: Option<u64>) {
+    pub fn sleep(&self, boot_ms: u64, wait_ms: Option<u64>) {
         let wait_ms = wait_ms.unwrap_or(LONGEST_MS).min(LONGEST_MS);
         self.looks_at.store(boot_ms.saturating_add(wait_ms).max(1), Ordering::SeqCst);
         let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);

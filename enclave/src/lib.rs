@@ -12,6 +12,7 @@
 //! | [`clock`] | time that the host cannot turn back |
 //! | [`attester`] | one document for everything that waited: group commit |
 //! | [`store`] | the life of keys: once, never after the deadline, erased |
+//! | [`eraser`] | when to erase |
 //! | [`contexts`] | attested HPKE contexts to recipients, and replies under them |
 //! | [`crypto`] | disposable keys: how they are made, kept, used and erased |
 //! | [`harden`] | no core dumps, no swap, no data in panics |
@@ -27,7 +28,7 @@ pub mod contexts;
 mod cpu;
 pub mod crypto;
 mod erase;
-mod eraser;
+pub mod eraser;
 pub mod harden;
 pub mod nsm;
 pub mod run;

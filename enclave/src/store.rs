@@ -126,9 +126,13 @@ impl<R> Used<R> {
 }
 
 impl<R> Store<R> {
-    /// An empty store.
+    /// An empty store. Address space for all that it may ever hold is taken now, and memory when it is used: nothing
+    /// grows later, which would hold a shard's lock for milliseconds and move what is in it.
     pub fn new(limits: Limits) -> Self {
-        let shards = (0..SHARDS).map(|_| Mutex::new(Shard::default())).collect();
+        // Ids are random, so shards fill alike: a sixteenth more is many standard deviations.
+        let each = limits.capacity.saturating_add(limits.max_tombstones) / SHARDS;
+        let room = each.saturating_add(each / 16).saturating_add(64);
+        let shards = (0..SHARDS).map(|_| Mutex::new(Shard::with_room_for(room))).collect();
         let [reserved, live, all] = [0; 3].map(AtomicUsize::new);
         Self { limits, shards, reserved, live, all }
     }

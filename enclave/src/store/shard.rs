@@ -86,19 +86,18 @@ pub(super) struct Aftermath {
     pub(super) vacated: usize,
 }
 
-impl<R> Default for Shard<R> {
-    fn default() -> Self {
+impl<R> Shard<R> {
+    /// An empty shard that need not grow up to `keys` keys and endings.
+    pub(super) fn with_room_for(keys: usize) -> Self {
         Self {
-            slots: Slab::new(),
-            index: HashTable::new(),
+            slots: Slab::with_capacity(keys),
+            index: HashTable::with_capacity(keys),
             deadlines: Agenda::default(),
             replies: Agenda::default(),
             endings: Agenda::default(),
         }
     }
-}
 
-impl<R> Shard<R> {
     /// Takes a key in. `false` if its id is taken, or the shard has as many slots as it can number.
     pub(super) fn insert(&mut self, key: NewKey) -> bool {
         let NewKey { id, private, descriptor, deadline } = key;

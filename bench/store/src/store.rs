@@ -1,0 +1,248 @@
+//! The store: what its keys take, what issuing and opening cost, and how late keys go.
+
+use crate::{
+    clock,
+    figures::{self, Effort},
+    keys::{Kind, Maker, Message, Outcome},
+    lag::Due,
+    steady::{self, Issuer, Subject},
+};
+use ok2cry_enclave::{
+    clock::Now,
+    eraser::Alarm,
+    store::{Found, Limits, RETAIN_MS, Store},
+};
+use ok2cry_protocol::{
+    Encoded,
+    descriptor::KeyDescriptor,
+    ids::KeyId,
+    reply::request_digest,
+    rpc::{KeyState, Refusal},
+    suite::seal_info,
+};
+use std::{
+    hint::black_box,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+type Keys = Store<Vec<u8>>;
+
+/// A sealed reply: what the service charges for a PIN's, and what it keeps of it.
+const REPLY_BYTES: usize = 640;
+/// Ends that come in no run.
+const FAR_MS: u64 = 1 << 41;
+/// Odd and no multiple of 5: steps over any power of ten come by every key once.
+const STRIDE: usize = 7_368_787;
+
+/// As a configuration for so many keys and endings makes it.
+fn new(capacity: usize, max_tombstones: usize) -> Arc<Keys> {
+    Arc::new(Store::new(Limits { capacity, max_tombstones }))
+}
+
+/// What the service does to issue one key, but for the document.
+fn issue(store: &Arc<Keys>, maker: &mut Maker, now: Now, deadline: Now) -> Outcome<KeyId> {
+    let mut reservation = store.reserve(1, now)?;
+    let key = maker.make(deadline)?;
+    let id = key.id;
+    reservation.insert(key, now)?;
+    reservation.confirm();
+    Ok(id)
+}
+
+/// What the service does to open one message, but for sealing the reply. Without a message: what the store does.
+fn open(store: &Keys, id: KeyId, now: Now, message: Option<&Message>, reply: Option<Vec<u8>>) -> Outcome<()> {
+    let Found::Live(ticket) = store.find(id, now)? else { return Err("the key was used".into()) };
+    let (descriptor, digest) = match message {
+        None => ([2; 48], [3; 48]),
+        Some(Message { enc, aad, ciphertext }) => {
+            let descriptor = Encoded::<KeyDescriptor>::decode(ticket.descriptor())?;
+            let digest = request_digest(descriptor.hash(), enc, aad, ciphertext);
+            let info = seal_info(descriptor.hash());
+            black_box(ticket.private().open(enc, &info, aad, ciphertext).ok_or("it does not open")?);
+            (*descriptor.hash(), digest)
+        }
+    };
+    black_box(store.commit(id, || Ok::<_, Refusal>(now), &descriptor, &digest, reply)?);
+    Ok(())
+}
+
+/// Bytes per key, and with `rates` what issuing and opening cost while so many keys live.
+pub fn rates(kind: Kind, level: usize, rates: bool, effort: &Effort) -> Outcome<()> {
+    let maker = Maker::new(kind)?;
+    let mut ids = vec![KeyId([1; 24]); level];
+    let before = figures::resident_bytes()?;
+    let store = new(level, 10_000);
+    fill(&store, &maker, &mut ids)?;
+    figures::print("bytes", figures::grown(before, level)?);
+    if !rates {
+        return Ok(());
+    }
+    let mut turns = Turns { store, maker, kind, ids, next: 0, now: clock::now(), issued: level as u64 };
+    let (mut issues, mut opens, mut keeping) = (0.0, 0.0, 0.0);
+    for _ in 0..effort.rounds {
+        let (issue, open) = turns.round(effort.round_s, None)?;
+        issues = f64::max(issues, issue);
+        opens = f64::max(opens, open);
+    }
+    // Kept replies stay for as long as their keys would have lived: fewer rounds, or they would be what is measured.
+    for _ in 0..effort.rounds {
+        keeping = f64::max(keeping, turns.round(effort.round_s / 20.0, Some(vec![5; REPLY_BYTES]))?.1);
+    }
+    figures::print("issue", issues);
+    figures::print("open", opens);
+    figures::print("keeping", keeping);
+    // A million keys take a while to free, one by one, and the process ends here.
+    std::mem::forget(turns);
+    Ok(())
+}
+
+/// Bytes per remembered ending.
+pub fn endings(level: usize) -> Outcome<()> {
+    let mut maker = Maker::new(Kind::Synthetic)?;
+    let before = figures::resident_bytes()?;
+    let (store, now) = (new(1, level), clock::now());
+    for i in 0..level {
+        let id = issue(&store, &mut maker, now, far(i))?;
+        if store.destroy(id, now.plus(i as u64 / 1000)) != KeyState::Destroyed {
+            return Err("not destroyed".into());
+        }
+    }
+    figures::print("bytes", figures::grown(before, level)?);
+    std::mem::forget(store);
+    Ok(())
+}
+
+/// Deadlines in the order of issue, several to a millisecond.
+fn far(n: usize) -> Now {
+    Now { boot_ms: FAR_MS, wall_ms: FAR_MS }.plus(n as u64 / 50)
+}
+
+/// On all cores, as in a service; few keys on one, for the sake of their measure.
+fn fill(store: &Arc<Keys>, maker: &Maker, ids: &mut [KeyId]) -> Outcome<()> {
+    let threads = if ids.len() > 10_000 { steady::issuers() } else { 1 };
+    let now = clock::now();
+    thread::scope(|scope| {
+        let share = ids.len().div_ceil(threads);
+        let fillers: Vec<_> = ids
+            .chunks_mut(share)
+            .map(|ids| {
+                let maker = maker.another();
+                scope.spawn(move || {
+                    let mut maker = maker?;
+                    for (i, id) in ids.iter_mut().enumerate() {
+                        *id = issue(store, &mut maker, now, far(i * threads))?;
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        fillers.into_iter().try_for_each(steady::join)
+    })
+}
+
+/// Opens keys here and there, and issues as many anew.
+struct Turns {
+    store: Arc<Keys>,
+    maker: Maker,
+    kind: Kind,
+    ids: Vec<KeyId>,
+    next: usize,
+    now: Now,
+    issued: u64,
+}
+
+impl Turns {
+    /// Issues and opens per second of the processor.
+    fn round(&mut self, seconds: f64, reply: Option<Vec<u8>>) -> Outcome<(f64, f64)> {
+        let batch = match self.kind {
+            Kind::Synthetic => 250,
+            Kind::Real(_) => 25,
+        };
+        let (mut issuing, mut opening, mut done) = (0.0, 0.0, 0.0);
+        while issuing + opening < seconds {
+            let places: Vec<_> = (0..batch).map(|i| (self.next + i * STRIDE) % self.ids.len()).collect();
+            self.next = (self.next + batch * STRIDE) % self.ids.len();
+            let messages = places.iter().map(|place| self.message(self.ids[*place]));
+            let messages = messages.collect::<Outcome<Vec<_>>>()?;
+            let replies: Vec<_> = places.iter().map(|_| reply.clone()).collect();
+
+            let begun = clock::thread_s();
+            for ((place, message), reply) in places.iter().zip(&messages).zip(replies) {
+                open(&self.store, self.ids[*place], self.now, message.as_ref(), reply)?;
+            }
+            let opened = clock::thread_s();
+            // What was just opened is forgotten while others are issued: such a key's whole life is in the two figures.
+            self.now = self.now.plus(RETAIN_MS);
+            for place in places {
+                self.issued += 1;
+                let deadline = far(self.issued as usize);
+                self.ids[place] = issue(&self.store, &mut self.maker, self.now, deadline)?;
+            }
+            opening += opened - begun;
+            issuing += clock::thread_s() - opened;
+            done += batch as f64;
+        }
+        Ok((done / issuing, done / opening))
+    }
+
+    fn message(&self, id: KeyId) -> Outcome<Option<Message>> {
+        if self.kind == Kind::Synthetic {
+            return Ok(None);
+        }
+        let Found::Live(ticket) = self.store.find(id, self.now)? else { return Err("no key".into()) };
+        Message::seal(ticket.descriptor()).map(Some)
+    }
+}
+
+/// The store with the thread that erases, as in the service.
+pub struct Held {
+    store: Arc<Keys>,
+    maker: Maker,
+    alarm: Alarm,
+}
+
+impl Held {
+    pub fn new(kind: Kind) -> Outcome<Self> {
+        // A run holds its level by itself, and leaves its endings behind.
+        Ok(Self { store: new(4_000_000, 32_000_000), maker: Maker::new(kind)?, alarm: Alarm::default() })
+    }
+}
+
+impl Subject for Held {
+    fn issuer(&self) -> Outcome<Issuer<'_>> {
+        let mut maker = self.maker.another()?;
+        Ok(Box::new(move |due_ms| {
+            let (now, deadline) = (clock::now(), clock::deadline(due_ms));
+            let mut reservation = self.store.reserve(1, now)?;
+            let key = maker.make_due(deadline, Due::at_us(due_ms * 1000))?;
+            reservation.insert(key, now)?;
+            self.alarm.set(deadline.boot_ms);
+            reservation.confirm();
+            Ok(())
+        }))
+    }
+
+    fn live(&self) -> Outcome<usize> {
+        Ok(self.store.counts().0)
+    }
+
+    fn filling_us(&self, _: usize) -> u64 {
+        0
+    }
+
+    fn erase(&self, stop: &AtomicBool) {
+        while !stop.load(Ordering::SeqCst) {
+            let now = clock::now();
+            let next = self.store.run_agenda(now);
+            self.alarm.sleep(now.boot_ms, next);
+        }
+    }
+
+    fn wake(&self) {
+        self.alarm.set(0);
+    }
+}
