@@ -6,6 +6,7 @@ mod common;
 
 use common::{ORDINARY, eif};
 use std::{
+    collections::BTreeSet,
     fs,
     path::Path,
     process::{Command, Output},
@@ -104,4 +105,18 @@ fn build_writes_an_image_that_measure_agrees_with_or_nothing_at_all() {
     assert_eq!(run(&["measure", text(&out)]), (Some(0), built, String::new()));
     assert!(directory.path().join("image.manifest.json").exists());
     assert!(!directory.path().join("image.eif.partial").exists());
+}
+
+#[test]
+fn every_code_has_its_row_in_the_manual_and_every_row_its_code() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let manual = fs::read_to_string(format!("{root}/docs/reproduce.md")).unwrap();
+    let source = fs::read_to_string(format!("{root}/release/src/error.rs")).unwrap();
+    let rows: BTreeSet<_> =
+        manual.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let is_code =
+        |text: &&str| text.contains('_') && text.bytes().all(|b| b == b'_' || b.is_ascii_lowercase());
+    let codes: BTreeSet<_> = source.split('"').skip(1).step_by(2).filter(is_code).collect();
+    assert!(codes.len() > 20, "{codes:?}");
+    assert_eq!(rows, codes);
 }
