@@ -16,7 +16,7 @@ demo: rust ## the whole story on this machine, with a mock NSM; DEMO_ONCE=1 ends
 test: rust ## every test that needs Rust only
 	$(CARGO) test --locked --workspace --no-fail-fast
 	$(CARGO) test --locked -p ok2cry-enclave -p ok2cry-mock-nsm --features aws-lc --no-fail-fast
-	$(CARGO) test --locked --manifest-path release/Cargo.toml --target-dir $(TARGET)/release-tool --no-default-features --no-fail-fast
+	$(CARGO) test --locked --manifest-path release/Cargo.toml --target-dir $(TARGET)/release-light --no-default-features --no-fail-fast
 
 lint: rust ## formatting, clippy and documentation, warnings denied
 	$(CARGO) fmt --all --check
@@ -32,7 +32,7 @@ eif-container: rust ## the enclave image, canonically: in a container without a 
 	image/container "$(or $(BASE),$(shell image/base))" $(EIF)
 
 measure: rust ## the measurements of any image: make measure EIF=FILE
-	@$(CARGO) run --locked --quiet --manifest-path release/Cargo.toml --target-dir $(TARGET)/release-tool --no-default-features -- measure $(EIF)
+	@$(CARGO) run --locked --quiet --manifest-path release/Cargo.toml --target-dir $(TARGET)/release-light --no-default-features -- measure $(EIF)
 
 test-image: rust ## that the image comes out the same wherever it is built, and holds no mock
 	$(CARGO) test --locked --manifest-path release/Cargo.toml --target-dir $(TARGET)/release-tool --no-fail-fast
