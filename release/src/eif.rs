@@ -220,7 +220,7 @@ impl Progress {
 /// |---|---|
 /// | 0..4 | `.eif` |
 /// | 4..6, 6..8 | version, flags (bit 0: aarch64) |
-/// | 8..16, 16..24 | memory and processors that the builder suggests; measured by nothing, used by nobody |
+/// | 8..16, 16..24 | memory and processors that the builder suggests; measured by nothing |
 /// | 24..26, 26..28 | reserved, number of sections |
 /// | 28..284, 284..540 | 32 offsets, 32 sizes |
 /// | 540..544, 544..548 | unused, checksum |
