@@ -92,7 +92,8 @@ fn one_line(text: &[u8]) -> Result<String, InputFault> {
 pub const MARKS_OF_THE_MOCK: &[&str] = &["mock-nsm/src/", "ok2cry_mock_nsm", "ok2cry mock"];
 
 /// Where people keep what they build. Paths of Rust's standard library (`/rustc/…`) are the same for all.
-const PATHS_OF_BUILDERS: &[&str] = &["/home/", "/root/", "/Users/", "/.cargo/", "/.rustup/"];
+const PATHS_OF_BUILDERS: &[&str] =
+    &["/home/", "/root/", "/Users/", "/.cargo/", "/.rustup/", "/registry/src/"];
 
 fn check_program(elf: &[u8]) -> Result<(), InputFault> {
     check_static_elf(elf).map_err(InputFault::NotStatic)?;
