@@ -4,7 +4,8 @@ CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 export DEMO_ONCE
 
-.PHONY: help demo test test-loom lint vectors bench-verify bench-crypto bench-store fuzz-smoke ci
+.PHONY: help demo test test-loom lint vectors eif eif-container measure qemu test-image bench-image bench-verify \
+  bench-crypto bench-store fuzz-smoke ci
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -19,15 +20,34 @@ test: rust ## every test that needs Rust only
 	$(CARGO) build --locked -p ok2cry-mock-nsm --features aws-lc
 	OK2CRY_TEST_CRYPTO=aws-lc $(CARGO) test --locked -p ok2cry-tests --no-fail-fast \
 	  --test the_main_job --test once --test race --test endings --test hostile_parent --test secrets
+	$(CARGO) test --locked --manifest-path release/Cargo.toml --target-dir $(TARGET)/release-light --no-default-features --no-fail-fast
 
 test-loom: rust ## the key store under every interleaving of its locks
 	LOOM_MAX_PREEMPTIONS=3 RUSTFLAGS="--cfg ok2cry_loom" $(CARGO) test --locked -p ok2cry-enclave --lib --target-dir $(TARGET)/loom store::
 
 lint: rust ## formatting, clippy and documentation, warnings denied
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path release/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --all-features --quiet
+
+eif: rust ## the enclave image, by this machine's tools: target/ok2cry.eif and its measurements
+	image/eif $(EIF)
+
+eif-container: rust ## the enclave image, canonically: in a container without a network; BASE= as image/base prints it
+	image/container "$(or $(BASE),$(shell image/base))" $(EIF)
+
+measure: rust ## the measurements of any image: make measure EIF=FILE
+	@$(CARGO) run --locked --quiet --manifest-path release/Cargo.toml --target-dir $(TARGET)/release-light --no-default-features -- measure $(EIF)
+
+test-image: rust ## that the image comes out the same wherever it is built, and holds no mock
+	$(CARGO) test --locked --manifest-path release/Cargo.toml --target-dir $(TARGET)/release-tool --no-fail-fast
+	image/test-reproducible $(BASE)
+
+bench-image: rust ## what the image weighs
+	@image/eif $(TARGET)/ok2cry.eif >/dev/null
+	@image/figures $(TARGET)/ok2cry.eif $(TARGET)/image/x86_64-unknown-linux-gnu/image/ok2cry-enclave
 
 vectors: rust ## check that the frozen vectors are what the committed program makes
 	$(CARGO) build --locked --workspace --bins

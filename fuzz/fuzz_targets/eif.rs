@@ -1,0 +1,84 @@
+//! The parser of enclave image files: any bytes, and files that are nearly right.
+//!
+//! Bytes at random never have the right checksum, so the input is also read as changes to make and sections to write;
+//! the checksum is then made right.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use ok2cry_release::{
+    eif::{Eif, HEADER_LEN, SECTION_HEADER_LEN, crc_of},
+    measure::Measurements,
+};
+
+fuzz_target!(|bytes: &[u8]| {
+    hold(bytes);
+    let mut file = file_of(bytes);
+    let crc = crc_of(&file).to_be_bytes();
+    file[HEADER_LEN - 4..HEADER_LEN].copy_from_slice(&crc);
+    hold(&file);
+});
+
+/// What is true of every file that is accepted.
+fn hold(file: &[u8]) {
+    let Ok(image) = Eif::parse(file) else { return };
+    // Every byte belongs to one section, so that nothing is booted that was not measured.
+    let optional = [image.metadata(), image.signature()].into_iter().flatten();
+    let sections = [image.kernel(), image.cmdline()].into_iter().chain(image.ramdisks().iter().copied()).chain(optional);
+    let length: usize = sections.map(|content| SECTION_HEADER_LEN + content.len()).sum();
+    assert_eq!(HEADER_LEN + length, file.len());
+    assert!(!image.kernel().is_empty() && !image.ramdisks().is_empty());
+    assert!(!image.cmdline().contains(&0));
+
+    // An image ends where it ends, and its checksum is of all of it.
+    let code = |file: &[u8]| Eif::parse(file).map(|_| ()).map_err(|error| error.code());
+    assert_eq!(code(&file[..file.len() - 1]), Err("eif_truncated"));
+    assert_eq!(code(&[file, &[0]].concat()), Err("eif_trailing_bytes"));
+    let mut flipped = file.to_vec();
+    let last = flipped.len() - 1;
+    flipped[last] ^= 1;
+    assert!(code(&flipped).is_err());
+
+    // Other contents, other measurements.
+    let Ok(measured) = Measurements::of(&image) else { return };
+    let mut kernel = image.kernel().to_vec();
+    kernel[0] ^= 1;
+    let other = Measurements::of_parts(&kernel, image.cmdline(), image.ramdisks(), None);
+    assert!(other.pcr0 != measured.pcr0 && other.pcr1 != measured.pcr1 && other.pcr2 == measured.pcr2);
+    assert_eq!(image.signature().is_some(), measured.pcr8.is_some());
+}
+
+/// A file of the sections that the input names, after changes to single bytes of its beginning.
+fn file_of(input: &[u8]) -> Vec<u8> {
+    let mut input = input.iter().copied();
+    let mut next = || input.next().unwrap_or_default();
+    let version = next() % 6;
+    let changes: Vec<(usize, u8)> =
+        (0..next() % 4).map(|_| (usize::from(u16::from_be_bytes([next(), next()])), next())).collect();
+    let mut sections = Vec::new();
+    for _ in 0..next() % 34 {
+        let (kind, length) = (next() % 7, usize::from(next()));
+        sections.push((kind, (0..length).map(|_| next()).collect::<Vec<u8>>()));
+    }
+
+    let mut header = vec![b'.', b'e', b'i', b'f', 0, version, 0, 0];
+    header.resize(26, 0);
+    header.extend([0, sections.len() as u8]);
+    let (mut offsets, mut sizes, mut contents) = ([0_u64; 32], [0_u64; 32], Vec::new());
+    for (index, (kind, content)) in sections.iter().enumerate() {
+        if index < 32 {
+            offsets[index] = (HEADER_LEN + contents.len()) as u64;
+            sizes[index] = content.len() as u64;
+        }
+        contents.extend([0, *kind, 0, 0]);
+        contents.extend((content.len() as u64).to_be_bytes());
+        contents.extend(content);
+    }
+    header.extend(offsets.iter().chain(&sizes).flat_map(|entry| entry.to_be_bytes()));
+    header.extend([0; 8]);
+    let mut file = [header, contents].concat();
+    for (at, value) in changes {
+        let at = at % file.len();
+        file[at] = value;
+    }
+    file
+}

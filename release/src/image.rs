@@ -1,0 +1,165 @@
+//! From checked inputs to an image that was measured twice.
+
+use crate::{
+    eif::{Arch, Eif},
+    error::Error,
+    inputs::CheckedInputs,
+    manifest::Manifest,
+    measure::Measurements,
+    ramdisk, signature,
+};
+use aws_nitro_enclaves_image_format::{
+    defs::{EifBuildInfo, EifIdentityInfo},
+    utils::{EifBuilder, SignKeyData},
+};
+use sha2_0_10::{Digest, Sha384};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
+
+/// A certificate that signs an image and so fills PCR8, and its key: both PEM files.
+#[derive(Clone, Debug)]
+pub struct Signer {
+    /// The private key, ECDSA over P-384.
+    pub key: PathBuf,
+    /// The certificate.
+    pub certificate: PathBuf,
+}
+
+/// An image, as the bytes of its files.
+#[derive(Debug)]
+pub struct Image {
+    /// The enclave image file.
+    pub eif: Vec<u8>,
+    /// What it measures.
+    pub measurements: Measurements,
+    /// What a build writes beside it, JSON.
+    pub manifest: String,
+}
+
+impl Image {
+    /// Builds an image: ramdisks by [`ramdisk`], the file by AWS's library, the measurements by both of us.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Disagreement`] if the file does not hold exactly the inputs, or if AWS's library measures it otherwise than
+    /// [`Measurements`] does; [`Error::Library`] if the library fails, as it does for a key that is none.
+    pub fn build(checked: &CheckedInputs, signer: Option<&Signer>) -> Result<Self, Error> {
+        let (boot, application) = ramdisk::boot()
+            .and_then(|boot| {
+                Ok((boot, ramdisk::application(&checked.inputs.init, &checked.inputs.configuration)?))
+            })
+            .map_err(|source| Error::Io { path: "a ramdisk".into(), source })?;
+        let ramdisks: [&[u8]; 2] = [&boot, &application];
+        let (eif, theirs) = write_eif(checked, ramdisks, signer)?;
+
+        let parsed = Eif::parse(&eif)?;
+        let measurements = Measurements::of(&parsed)?;
+        let ours = registers(&measurements);
+        if ours != theirs {
+            return Err(disagreement(&format!("the measurements: {theirs:?}, and {ours:?}")));
+        }
+        let certificate = signer.map(certificate).transpose()?;
+        let cmdline = checked.cmdline.as_bytes();
+        let expected =
+            Measurements::of_parts(&checked.inputs.kernel, cmdline, &ramdisks, certificate.as_deref());
+        let held = (parsed.arch(), parsed.kernel(), parsed.cmdline(), parsed.ramdisks());
+        if held != (Arch::X86_64, &checked.inputs.kernel, cmdline, &ramdisks) || measurements != expected {
+            return Err(disagreement("what the image holds"));
+        }
+        let manifest = Manifest::new(&eif, &measurements, checked, &boot, &application).to_json();
+        Ok(Self { eif, measurements, manifest })
+    }
+}
+
+/// The file as AWS's library writes it, and what it says that the file measures.
+///
+/// The library takes files, and panics where it could return an error.
+fn write_eif(
+    checked: &CheckedInputs,
+    ramdisks: [&[u8]; 2],
+    signer: Option<&Signer>,
+) -> Result<(Vec<u8>, BTreeMap<String, String>), Error> {
+    let directory =
+        tempfile::tempdir().map_err(|source| Error::Io { path: "a temporary directory".into(), source })?;
+    let put = |name: &str, content: &[u8]| {
+        let path = directory.path().join(name);
+        fs::write(&path, content).map_err(in_file(&path)).map(|()| path)
+    };
+    let kernel = put("kernel", &checked.inputs.kernel)?;
+    let [boot, application] = ramdisks;
+    let (boot, application) = (put("boot", boot)?, put("application", application)?);
+    let out = put("eif", &[])?;
+    let sign_key = signer.map(sign_key).transpose()?;
+
+    let measurements = catch_unwind(AssertUnwindSafe(|| {
+        let flags_x86_64 = 0;
+        let cmdline = checked.cmdline.clone();
+        let mut builder =
+            EifBuilder::new(&kernel, cmdline, sign_key, Sha384::new(), flags_x86_64, metadata(checked));
+        builder.add_ramdisk(&boot);
+        builder.add_ramdisk(&application);
+        let mut file = File::options().read(true).write(true).open(&out).map_err(in_file(&out))?;
+        Ok::<_, Error>(builder.write_to(&mut file))
+    }))
+    .map_err(|panic| Error::Library(message(&*panic)))??;
+    // How Rust shows the hasher, which is another text with each version of it.
+    let registers = measurements.into_iter().filter(|(name, _)| name != "HashAlgorithm").collect();
+    Ok((fs::read(&out).map_err(in_file(&out))?, registers))
+}
+
+/// Nothing in it depends on when or where the image is built.
+fn metadata(checked: &CheckedInputs) -> EifIdentityInfo {
+    EifIdentityInfo {
+        img_name: "ok2cry".into(),
+        img_version: env!("CARGO_PKG_VERSION").into(),
+        build_info: EifBuildInfo {
+            build_time: "1970-01-01T00:00:00+00:00".into(),
+            build_tool: env!("CARGO_PKG_NAME").into(),
+            build_tool_version: env!("CARGO_PKG_VERSION").into(),
+            img_os: "Linux".into(),
+            img_kernel: checked.kernel_release.clone(),
+        },
+        docker_info: serde_json::json!({}),
+        custom_info: serde_json::json!({}),
+    }
+}
+
+/// A key in a file. The library would also take the ARN of a key in KMS, which nothing here has tried.
+fn sign_key(signer: &Signer) -> Result<SignKeyData, Error> {
+    let key = signer.key.to_str().filter(|_| signer.key.is_file());
+    let key = key.ok_or_else(|| Error::Library("the signing key is not a file".into()))?;
+    SignKeyData::new(key, &signer.certificate).map_err(Error::Library)
+}
+
+fn certificate(signer: &Signer) -> Result<Vec<u8>, Error> {
+    signature::der_of_pem(&fs::read(&signer.certificate).map_err(in_file(&signer.certificate))?)
+}
+
+/// Our registers in the form of the library's.
+fn registers(ours: &Measurements) -> BTreeMap<String, String> {
+    let all = [
+        ("PCR0", Some(ours.pcr0)),
+        ("PCR1", Some(ours.pcr1)),
+        ("PCR2", Some(ours.pcr2)),
+        ("PCR8", ours.pcr8),
+    ];
+    all.into_iter().filter_map(|(name, pcr)| Some((name.to_owned(), pcr?.to_string()))).collect()
+}
+
+fn disagreement(what: &str) -> Error {
+    Error::Disagreement { what: what.to_owned() }
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}
+
+fn in_file(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    let path = path.display().to_string();
+    |source| Error::Io { path, source }
+}

@@ -1,0 +1,157 @@
+//! What an image is built from, checked: a mistake here would be measured, signed and shipped.
+
+use crate::{
+    error::{Error, InputFault},
+    toolchain::Toolchain,
+};
+use ok2cry_enclave::{config::Config, crypto::CryptoProvider};
+use std::fmt;
+
+/// The inputs of a build, as bytes.
+#[derive(Clone)]
+pub struct Inputs {
+    /// The kernel, a bzImage.
+    pub kernel: Vec<u8>,
+    /// The `.config` that the kernel was built with. For the manifest only.
+    pub kernel_config: Vec<u8>,
+    /// The kernel's command line, and nothing else but one final newline.
+    pub cmdline: Vec<u8>,
+    /// The enclave program, which becomes `/init`.
+    pub init: Vec<u8>,
+    /// The enclave's configuration.
+    pub configuration: Vec<u8>,
+    /// What built all this: see [`Toolchain`].
+    pub toolchain: Vec<u8>,
+}
+
+/// The inputs of a build that hold to their rules.
+#[derive(Debug)]
+pub struct CheckedInputs {
+    pub(crate) inputs: Inputs,
+    pub(crate) cmdline: String,
+    pub(crate) kernel_release: String,
+    pub(crate) toolchain: Toolchain,
+}
+
+/// Megabytes are of no use in a message.
+impl fmt::Debug for Inputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inputs").finish_non_exhaustive()
+    }
+}
+
+impl Inputs {
+    /// Checks the inputs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Input`], which names the input and its rule.
+    pub fn check(self) -> Result<CheckedInputs, Error> {
+        let named = |what| move |fault| Error::Input { what, fault };
+        let kernel_release =
+            kernel_release(&self.kernel).ok_or(InputFault::NotBzImage).map_err(named("the kernel"))?;
+        check_kernel_config(&self.kernel_config).map_err(named("the kernel's configuration"))?;
+        let cmdline = one_line(&self.cmdline).map_err(named("the command line"))?;
+        check_program(&self.init).map_err(named("the enclave program"))?;
+        check_configuration(&self.configuration, &self.init).map_err(named("the enclave's configuration"))?;
+        let toolchain = Toolchain::from_toml(&self.toolchain).map_err(named("the toolchain"))?;
+        Ok(CheckedInputs { cmdline, kernel_release, toolchain, inputs: self })
+    }
+}
+
+/// The release of a bzImage, such as `6.12.94`, from its header (Linux, `Documentation/arch/x86/boot.rst`).
+fn kernel_release(kernel: &[u8]) -> Option<String> {
+    let at = |offset: usize, len: usize| kernel.get(offset..)?.get(..len);
+    let loaded_high = *at(0x211, 1)?.first()? & 1 == 1;
+    if at(0x1fe, 2)? != [0x55, 0xaa] || at(0x202, 4)? != b"HdrS" || !loaded_high {
+        return None;
+    }
+    let offset = at(0x20e, 2)?.iter().rev().fold(0, |offset, byte| offset << 8 | usize::from(*byte));
+    let text = kernel.get(0x200 + offset..)?;
+    let release = text.split(|byte| *byte == b' ' || *byte == 0).next()?;
+    let printable = (1..=64).contains(&release.len()) && release.iter().all(u8::is_ascii_graphic);
+    (offset > 0 && printable).then(|| String::from_utf8_lossy(release).into_owned())
+}
+
+fn check_kernel_config(config: &[u8]) -> Result<(), InputFault> {
+    let has = |line: &str| config.split(|byte| *byte == b'\n').any(|l| l == line.as_bytes());
+    if has("CONFIG_X86_64=y") { Ok(()) } else { Err(InputFault::NotKernelConfig) }
+}
+
+fn one_line(text: &[u8]) -> Result<String, InputFault> {
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    let printable = text.iter().all(|byte| (b' '..=b'~').contains(byte));
+    if text.is_empty() || text.len() > crate::eif::MAX_CMDLINE_LEN || !printable {
+        return Err(InputFault::NotOneLine);
+    }
+    Ok(String::from_utf8_lossy(text).into_owned())
+}
+
+/// What programs built with the mock NSM hold: paths of its sources in panic messages, its targets in log lines, and the names
+/// in its certificates. `ok2cry-enclave-dev` holds all three, which a test checks.
+pub const MARKS_OF_THE_MOCK: &[&str] = &["mock-nsm/src/", "ok2cry_mock_nsm", "ok2cry mock"];
+
+/// Where people keep what they build. Paths of Rust's standard library (`/rustc/…`) are the same for all.
+const PATHS_OF_BUILDERS: &[&str] =
+    &["/home/", "/root/", "/Users/", "/.cargo/", "/.rustup/", "/registry/src/"];
+
+fn check_program(elf: &[u8]) -> Result<(), InputFault> {
+    check_static_elf(elf).map_err(InputFault::NotStatic)?;
+    if let Some(mark) = MARKS_OF_THE_MOCK.iter().find(|mark| holds(elf, mark.as_bytes())) {
+        return Err(InputFault::Mock(mark));
+    }
+    if let Some(path) = PATHS_OF_BUILDERS.iter().find(|path| holds(elf, path.as_bytes())) {
+        return Err(InputFault::Path(path));
+    }
+    Ok(())
+}
+
+/// Whether the kernel alone can start a program: 64-bit little-endian ELF for x86-64, linked to a fixed address, without an
+/// interpreter or a dynamic section (the System V ABI's chapters on object files and program loading).
+fn check_static_elf(elf: &[u8]) -> Result<(), &'static str> {
+    let number = |at: usize, len: usize| {
+        let bytes = elf.get(at..).and_then(|rest| rest.get(..len)).ok_or("it is cut off")?;
+        Ok::<_, &'static str>(bytes.iter().rev().fold(0_u64, |value, byte| value << 8 | u64::from(*byte)))
+    };
+    if !elf.starts_with(b"\x7fELF\x02\x01\x01") {
+        return Err("it is no 64-bit little-endian ELF");
+    }
+    if number(0x12, 2)? != 62 {
+        return Err("it is for another machine");
+    }
+    if number(0x10, 2)? != 2 {
+        return Err("it is not linked to a fixed address (relocation-model=static)");
+    }
+    let table = usize::try_from(number(0x20, 8)?).map_err(|_| "it is cut off")?;
+    let (size, count) = (number(0x36, 2)?, number(0x38, 2)?);
+    if size != 56 || count == 0 {
+        return Err("it has no program headers");
+    }
+    for index in 0..usize::try_from(count).unwrap_or_default() {
+        let at = table.checked_add(56 * index).ok_or("it is cut off")?;
+        let whole = at.checked_add(48).ok_or("it is cut off")?;
+        number(whole, 8)?;
+        match number(at, 4)? {
+            2 => return Err("it has a dynamic section"),
+            3 => return Err("it names an interpreter"),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The enclave's own reading of its configuration, so that what is measured is what would be served.
+fn check_configuration(toml: &[u8], init: &[u8]) -> Result<(), InputFault> {
+    let refused = |error: &dyn fmt::Display| InputFault::Configuration(error.to_string());
+    let text = std::str::from_utf8(toml).map_err(|error| refused(&error))?;
+    let config = Config::from_toml(text).map_err(|error| refused(&error))?;
+    // A program knows the names of its providers, and no others.
+    if config.crypto_provider == CryptoProvider::AwsLc && !holds(init, b"AWS-LC") {
+        return Err(InputFault::Provider("aws-lc"));
+    }
+    Ok(())
+}
+
+fn holds(bytes: &[u8], needle: &[u8]) -> bool {
+    bytes.windows(needle.len()).any(|window| window == needle)
+}

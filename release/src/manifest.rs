@@ -1,0 +1,83 @@
+//! What a build writes beside its image: what went in, what came out, and what to have to do it again.
+
+use crate::{inputs::CheckedInputs, measure::Measurements, toolchain::Toolchain};
+use serde::Serialize;
+use sha2::{Digest, Sha256, Sha384};
+use std::fmt::Write;
+
+/// The manifest of a build. It holds no time and no place: the same build gives the same manifest.
+#[derive(Debug, Serialize)]
+pub(crate) struct Manifest<'a> {
+    r#type: &'static str,
+    eif: Digests,
+    measurements: &'a Measurements,
+    kernel_release: &'a str,
+    command_line: &'a str,
+    inputs: InputDigests,
+    toolchain: &'a Toolchain,
+}
+
+impl<'a> Manifest<'a> {
+    /// The manifest of an image.
+    pub(crate) fn new(
+        eif: &[u8],
+        measurements: &'a Measurements,
+        checked: &'a CheckedInputs,
+        boot_ramdisk: &[u8],
+        application_ramdisk: &[u8],
+    ) -> Self {
+        let inputs = &checked.inputs;
+        Self {
+            r#type: "ok2cry/image-manifest/v1",
+            eif: Digests::of(eif),
+            measurements,
+            kernel_release: &checked.kernel_release,
+            command_line: &checked.cmdline,
+            inputs: InputDigests {
+                kernel: Digests::of(&inputs.kernel),
+                kernel_config: Digests::of(&inputs.kernel_config),
+                program: Digests::of(&inputs.init),
+                configuration: Digests::of(&inputs.configuration),
+                boot_ramdisk: Digests::of(boot_ramdisk),
+                application_ramdisk: Digests::of(application_ramdisk),
+            },
+            toolchain: &checked.toolchain,
+        }
+    }
+
+    /// JSON over several lines, with a final newline.
+    pub(crate) fn to_json(&self) -> String {
+        // Nothing here can fail to be JSON.
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct InputDigests {
+    kernel: Digests,
+    kernel_config: Digests,
+    program: Digests,
+    configuration: Digests,
+    boot_ramdisk: Digests,
+    application_ramdisk: Digests,
+}
+
+#[derive(Debug, Serialize)]
+struct Digests {
+    size: usize,
+    sha256: String,
+    sha384: String,
+}
+
+impl Digests {
+    fn of(bytes: &[u8]) -> Self {
+        Self { size: bytes.len(), sha256: hex(&Sha256::digest(bytes)), sha384: hex(&Sha384::digest(bytes)) }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,160 @@
+//! The PCRs of an image.
+//!
+//! A PCR is SHA-384(0⁴⁸ ‖ SHA-384(content)): a register that starts as 48 zeros and is extended once
+//! (<https://docs.aws.amazon.com/enclaves/latest/user/set-up-attestation.html>). The contents:
+//!
+//! | | |
+//! |---|---|
+//! | PCR0 | kernel ‖ command line ‖ all ramdisks |
+//! | PCR1 | kernel ‖ command line ‖ first ramdisk |
+//! | PCR2 | the other ramdisks |
+//! | PCR8 | the signing certificate, DER; only in signed images |
+//!
+//! This is this crate's own computation and shares no code with AWS's library, hash and parser included.
+
+use crate::{eif::Eif, error::Error, signature};
+use serde::{Serialize, Serializer};
+use sha2::{Digest, Sha384};
+use std::fmt;
+
+/// The measurements of an image, which serialise as `nitro-cli` prints them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Measurements {
+    #[serde(rename = "HashAlgorithm")]
+    hash_algorithm: HashAlgorithm,
+    /// The whole image.
+    #[serde(rename = "PCR0")]
+    pub pcr0: Pcr,
+    /// Kernel, command line and first ramdisk.
+    #[serde(rename = "PCR1")]
+    pub pcr1: Pcr,
+    /// The application: every ramdisk but the first.
+    #[serde(rename = "PCR2")]
+    pub pcr2: Pcr,
+    /// The certificate that signed the image.
+    #[serde(rename = "PCR8", skip_serializing_if = "Option::is_none")]
+    pub pcr8: Option<Pcr>,
+}
+
+impl Measurements {
+    /// Measures an image.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Signature`] if the image is signed and its signature section names no certificate.
+    pub fn of(eif: &Eif<'_>) -> Result<Self, Error> {
+        let certificate = eif.signature().map(signature::certificate).transpose()?;
+        Ok(Self::of_parts(eif.kernel(), eif.cmdline(), eif.ramdisks(), certificate.as_deref()))
+    }
+
+    /// Measures what an image is made of. `certificate` is DER.
+    #[must_use]
+    pub fn of_parts(kernel: &[u8], cmdline: &[u8], ramdisks: &[&[u8]], certificate: Option<&[u8]>) -> Self {
+        let (boot, application) = ramdisks.split_at(ramdisks.len().min(1));
+        Self {
+            hash_algorithm: HashAlgorithm,
+            pcr0: Pcr::of([&[kernel, cmdline], boot, application].concat()),
+            pcr1: Pcr::of([&[kernel, cmdline], boot].concat()),
+            pcr2: Pcr::of(application.to_vec()),
+            pcr8: certificate.map(|der| Pcr::of(vec![der])),
+        }
+    }
+
+    /// `{"Measurements": {…}}` over several lines, byte for byte as `nitro-cli build-enclave` prints it.
+    #[must_use]
+    pub fn to_nitro_cli_json(&self) -> String {
+        #[derive(Serialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Block<'a> {
+            measurements: &'a Measurements,
+        }
+        // Nothing here can fail to be JSON; an empty text would be no answer to anybody.
+        serde_json::to_string_pretty(&Block { measurements: self }).unwrap_or_default()
+    }
+}
+
+/// The value of a register, which shows as lower-case hexadecimal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Pcr(pub [u8; 48]);
+
+impl Pcr {
+    fn of(parts: Vec<&[u8]>) -> Self {
+        let mut content = Sha384::new();
+        for part in parts {
+            content.update(part);
+        }
+        Self(Sha384::new().chain_update([0; 48]).chain_update(content.finalize()).finalize().into())
+    }
+}
+
+impl fmt::Display for Pcr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Pcr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Pcr {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The one algorithm, in the words of AWS's documentation: `nitro-cli` prints how Rust shows its hasher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct HashAlgorithm;
+
+impl Serialize for HashAlgorithm {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("Sha384 { ... }")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_register_is_forty_eight_zeros_extended_once() {
+        // printf abc | sha384sum, then the same over 48 zeros and that: two runs of coreutils.
+        let expected = "93732e3733514a841c982cfa75ea76ab55fe011acb9cd980ef4523913c65be1b0998e04d77f8c174f81a82151619ca40";
+        assert_eq!(Pcr::of(vec![b"a", b"bc"]).to_string(), expected);
+    }
+
+    #[test]
+    fn each_part_is_in_its_registers_and_in_no_other() {
+        let of = |kernel: &[u8], cmdline: &[u8], boot: &[u8], application: &[u8], certificate: &[u8]| {
+            let m = Measurements::of_parts(kernel, cmdline, &[boot, application], Some(certificate));
+            [Some(m.pcr0), Some(m.pcr1), Some(m.pcr2), m.pcr8]
+        };
+        let base = of(b"k", b"c", b"b", b"a", b"x");
+        for (changed, expected) in [
+            (of(b"K", b"c", b"b", b"a", b"x"), [true, true, false, false]),
+            (of(b"k", b"C", b"b", b"a", b"x"), [true, true, false, false]),
+            (of(b"k", b"c", b"B", b"a", b"x"), [true, true, false, false]),
+            (of(b"k", b"c", b"b", b"A", b"x"), [true, false, true, false]),
+            (of(b"k", b"c", b"b", b"a", b"X"), [false, false, false, true]),
+        ] {
+            let differs: Vec<_> = base.iter().zip(changed).map(|(a, b)| *a != b).collect();
+            assert_eq!(differs, expected);
+        }
+    }
+
+    #[test]
+    fn the_block_is_what_nitro_cli_prints() {
+        let measurements = Measurements::of_parts(b"k", b"c", &[b"b", b"a"], None);
+        let expected = format!(
+            "{{\n  \"Measurements\": {{\n    \"HashAlgorithm\": \"Sha384 {{ ... }}\",\n    \"PCR0\": \"{}\",\n    \
+             \"PCR1\": \"{}\",\n    \"PCR2\": \"{}\"\n  }}\n}}",
+            measurements.pcr0, measurements.pcr1, measurements.pcr2
+        );
+        assert_eq!(measurements.to_nitro_cli_json(), expected);
+        let signed = Measurements::of_parts(b"k", b"c", &[b"b"], Some(b"x")).to_nitro_cli_json();
+        assert!(signed.contains("    \"PCR8\": \""), "{signed}");
+    }
+}

@@ -1,0 +1,224 @@
+//! From inputs to an image, and what its measurements say about them.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests: clippy.toml's list is for #[test]")]
+#![cfg(feature = "build")]
+
+mod common;
+
+use common::{CONFIGURATION, TOOLCHAIN, kernel, program};
+use ok2cry_release::{
+    eif::Eif,
+    error::Error,
+    image::{Image, Signer},
+    inputs::{Inputs, MARKS_OF_THE_MOCK},
+    measure::Measurements,
+};
+use std::{fs, process::Command};
+
+fn inputs() -> Inputs {
+    Inputs {
+        kernel: kernel(),
+        kernel_config: b"CONFIG_X86_64=y\n".to_vec(),
+        cmdline: b"console=ttyS0 panic=-1\n".to_vec(),
+        init: program(),
+        configuration: CONFIGURATION.into(),
+        toolchain: TOOLCHAIN.into(),
+    }
+}
+
+fn build(inputs: Inputs) -> Image {
+    Image::build(&inputs.check().unwrap(), None).unwrap()
+}
+
+fn code(change: impl FnOnce(&mut Inputs)) -> &'static str {
+    let mut inputs = inputs();
+    change(&mut inputs);
+    inputs.check().unwrap_err().code()
+}
+
+#[test]
+fn an_image_holds_its_inputs_and_measures_the_same_when_it_is_read_again() {
+    let image = build(inputs());
+    let parsed = Eif::parse(&image.eif).unwrap();
+    assert_eq!(parsed.kernel(), kernel());
+    // Without the newline that ends its file.
+    assert_eq!(parsed.cmdline(), b"console=ttyS0 panic=-1");
+    assert_eq!(parsed.ramdisks().len(), 2);
+    assert_eq!(Measurements::of(&parsed).unwrap(), image.measurements);
+    let metadata: serde_json::Value = serde_json::from_slice(parsed.metadata().unwrap()).unwrap();
+    assert_eq!(metadata["BuildMetadata"]["KernelVersion"], "6.12.1");
+}
+
+#[test]
+fn the_same_inputs_give_the_same_image_and_the_same_manifest() {
+    let (one, other) = (build(inputs()), build(inputs()));
+    assert_eq!(one.eif, other.eif);
+    assert_eq!(one.manifest, other.manifest);
+    let manifest: serde_json::Value = serde_json::from_str(&one.manifest).unwrap();
+    assert_eq!(manifest["measurements"]["PCR0"], one.measurements.pcr0.to_string());
+    assert_eq!(manifest["toolchain"]["libc6-dev"], "2");
+    assert_eq!(manifest["eif"]["size"], one.eif.len());
+}
+
+/// One bit of each measured input, and which of PCR0, 1 and 2 it changes.
+#[test]
+fn a_changed_bit_changes_the_registers_that_measure_it_and_no_other() {
+    let base = build(inputs()).measurements;
+    let differs = |change: fn(&mut Inputs)| {
+        let mut changed = inputs();
+        change(&mut changed);
+        let changed = build(changed).measurements;
+        [base.pcr0 != changed.pcr0, base.pcr1 != changed.pcr1, base.pcr2 != changed.pcr2]
+    };
+    assert_eq!(differs(|inputs| inputs.kernel[0x800] ^= 1), [true, true, false]);
+    assert_eq!(differs(|inputs| inputs.cmdline[20] ^= 1), [true, true, false]);
+    assert_eq!(differs(|inputs| *inputs.init.last_mut().unwrap() ^= 1), [true, false, true]);
+    let shorter =
+        |inputs: &mut Inputs| inputs.configuration = CONFIGURATION.replace("300000", "300001").into();
+    assert_eq!(differs(shorter), [true, false, true]);
+    // What describes the build and is not part of it.
+    assert_eq!(differs(|inputs| inputs.kernel_config.push(b'\n')), [false; 3]);
+    assert_eq!(differs(|inputs| inputs.toolchain.push(b'\n')), [false; 3]);
+}
+
+/// A change to the image itself: the first ramdisk is no input, but it is measured.
+#[test]
+fn a_changed_bit_of_the_boot_ramdisk_changes_the_whole_and_the_boot_register() {
+    let image = build(inputs());
+    let parsed = Eif::parse(&image.eif).unwrap();
+    let [boot, application] = parsed.ramdisks() else { panic!() };
+    let mut changed = boot.to_vec();
+    changed[30] ^= 1;
+    let measured = Measurements::of_parts(parsed.kernel(), parsed.cmdline(), &[&changed, application], None);
+    let base = image.measurements;
+    let differs = [measured.pcr0 != base.pcr0, measured.pcr1 != base.pcr1, measured.pcr2 != base.pcr2];
+    assert_eq!(differs, [true, true, false]);
+}
+
+#[test]
+fn inputs_that_no_image_should_have_are_refused_by_name() {
+    assert_eq!(code(|inputs| inputs.kernel[0x202] = b'h'), "kernel_invalid");
+    assert_eq!(code(|inputs| inputs.kernel.truncate(0x300)), "kernel_invalid");
+    assert_eq!(
+        code(|inputs| inputs.kernel_config = b"# CONFIG_X86_64=y\n".to_vec()),
+        "kernel_config_invalid"
+    );
+    for cmdline in ["", "\n", "a\nb", "a\0b", "caf\u{e9}"] {
+        assert_eq!(code(|inputs| inputs.cmdline = cmdline.into()), "cmdline_invalid", "{cmdline:?}");
+    }
+    assert_eq!(code(|inputs| inputs.cmdline = vec![b'x'; 2048]), "cmdline_invalid");
+    // A library or a position-independent program, another machine, an interpreter, a dynamic section, half a file.
+    let changes: [fn(&mut Vec<u8>); 6] = [
+        |elf| elf[0x10] = 3,
+        |elf| elf[0x12] = 183,
+        |elf| elf[64] = 3,
+        |elf| elf[64] = 2,
+        |elf| elf.truncate(100),
+        Vec::clear,
+    ];
+    for change in changes {
+        assert_eq!(code(|inputs| change(&mut inputs.init)), "program_not_static");
+    }
+    for mark in MARKS_OF_THE_MOCK {
+        assert_eq!(code(|inputs| inputs.init.extend(mark.bytes())), "program_holds_mock");
+    }
+    assert_eq!(code(|inputs| inputs.init.extend(b"/home/me/.cargo/x.rs")), "program_holds_path");
+    let unfinished = TOOLCHAIN.replace("\"12\"", "\" \"");
+    assert_eq!(code(|inputs| inputs.toolchain = unfinished.into()), "toolchain_invalid");
+    assert_eq!(code(|inputs| inputs.toolchain.clear()), "toolchain_invalid");
+}
+
+#[test]
+fn a_configuration_that_the_enclave_would_refuse_is_refused_with_its_words() {
+    let refusal = |toml: &str| {
+        let mut inputs = inputs();
+        inputs.configuration = toml.into();
+        inputs.check().unwrap_err().to_string()
+    };
+    let text = refusal(&CONFIGURATION.replace("300000", "0"));
+    assert!(text.contains("max_ttl_ms must be 1 to 3600000"), "{text}");
+    let text = refusal(&format!("colour = 1\n{CONFIGURATION}"));
+    assert!(text.contains("colour"), "{text}");
+}
+
+#[test]
+fn a_configuration_may_name_only_a_provider_that_the_program_holds() {
+    let with_aws_lc = format!("crypto_provider = \"aws-lc\"\n{CONFIGURATION}");
+    let mut inputs = inputs();
+    inputs.configuration = with_aws_lc.clone().into();
+    build(inputs);
+    let refused = code(|inputs| {
+        inputs.configuration = with_aws_lc.into();
+        let end = inputs.init.len() - b"AWS-LC".len();
+        inputs.init.truncate(end);
+    });
+    assert_eq!(refused, "configuration_refused");
+}
+
+/// A key and a certificate by OpenSSL, which AWS's own instructions use as well.
+fn signer(directory: &std::path::Path, name: &str) -> Signer {
+    let signer = Signer {
+        key: directory.join(format!("{name}.key")),
+        certificate: directory.join(format!("{name}.pem")),
+    };
+    let status = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:secp384r1",
+            "-nodes",
+            "-days",
+            "2",
+        ])
+        .args(["-sha384", "-subj", "/C=ZZ/O=a test of ok2cry/CN=signer of images"])
+        .arg("-keyout")
+        .arg(&signer.key)
+        .arg("-out")
+        .arg(&signer.certificate)
+        .output()
+        .unwrap();
+    assert!(status.status.success(), "{status:?}");
+    signer
+}
+
+#[test]
+fn a_signed_image_has_pcr8_and_the_other_registers_of_the_unsigned_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let sign = |signer: &Signer| Image::build(&inputs().check().unwrap(), Some(signer)).unwrap();
+    let (one, other) = (signer(directory.path(), "one"), signer(directory.path(), "other"));
+    let unsigned = build(inputs()).measurements;
+    let signed = sign(&one).measurements;
+    assert_eq!((unsigned.pcr0, unsigned.pcr1, unsigned.pcr2), (signed.pcr0, signed.pcr1, signed.pcr2));
+    assert_eq!(unsigned.pcr8, None);
+    assert!(signed.pcr8.is_some());
+    assert_ne!(sign(&other).measurements.pcr8, signed.pcr8);
+    // Signatures are random: the file differs, what it measures does not.
+    assert_eq!(sign(&one).measurements, signed);
+}
+
+#[test]
+fn a_signer_that_cannot_sign_is_an_error_and_no_panic() {
+    let directory = tempfile::tempdir().unwrap();
+    let good = signer(directory.path(), "good");
+    let no_key = Signer { key: good.certificate.clone(), ..good.clone() };
+    let missing = Signer { key: directory.path().join("nobody"), ..good.clone() };
+    let in_kms = Signer { key: "arn:aws:kms:eu-west-1:000000000000:key/x".into(), ..good };
+    for signer in [no_key, missing, in_kms] {
+        let refused = Image::build(&inputs().check().unwrap(), Some(&signer)).unwrap_err();
+        assert!(matches!(refused, Error::Library(_)), "{refused}");
+    }
+}
+
+#[test]
+fn the_files_of_the_demo_release_are_good_inputs() {
+    let image = concat!(env!("CARGO_MANIFEST_DIR"), "/../image/");
+    let read = |name: &str| fs::read(format!("{image}{name}")).unwrap();
+    let mut inputs = inputs();
+    inputs.cmdline = read("cmdline");
+    inputs.configuration = read("enclave.toml");
+    inputs.toolchain = read("toolchain.toml");
+    inputs.check().unwrap();
+}

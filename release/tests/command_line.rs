@@ -1,0 +1,122 @@
+//! The program itself: what it prints, and how it ends.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests: clippy.toml's list is for #[test]")]
+
+mod common;
+
+use common::{ORDINARY, eif};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+fn run(args: &[&str]) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } =
+        Command::new(env!("CARGO_BIN_EXE_ok2cry-release")).args(args).output().unwrap();
+    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn measure_prints_what_nitro_cli_prints() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("image.eif");
+    fs::write(&file, eif(4, ORDINARY)).unwrap();
+    let (status, stdout, stderr) = run(&["measure", text(&file)]);
+    // The registers by coreutils: (head -c 48 /dev/zero; printf … | sha384sum | xxd -r -p) | sha384sum
+    let expected = r#"{
+  "Measurements": {
+    "HashAlgorithm": "Sha384 { ... }",
+    "PCR0": "baef167d9ed08c4db7cb7b0c55a71597866c1898d06f6f3b12348400858f9d2ac011371ce71cdfb990975399a47a5168",
+    "PCR1": "478dea37c4cbf7a807c622e20cd75a7fd0d1777b28707720faf3a8ab2b12c9d724d304ac3875a53b4e7f463669f7507b",
+    "PCR2": "8a45599e5e77b24c4b6472869c24e10490c4d5df715fbd0811fc4b33d370276cf00bb24871d3a1987587d6b9283d4f42"
+  }
+}
+"#;
+    assert_eq!((status, stdout.as_str(), stderr.as_str()), (Some(0), expected, ""));
+}
+
+#[test]
+fn a_refusal_names_its_code_and_its_rule() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("image.eif");
+    let mut broken = eif(4, ORDINARY);
+    *broken.last_mut().unwrap() ^= 1;
+    fs::write(&file, broken).unwrap();
+    let (status, stdout, stderr) = run(&["measure", text(&file)]);
+    assert_eq!((status, stdout.as_str()), (Some(1), ""));
+    assert_eq!(stderr, "refused: eif_checksum: the EIF has another checksum than its bytes\n");
+}
+
+#[test]
+fn usage_and_unreadable_files_end_with_two() {
+    for args in [&["measure"][..], &["measure", "/nowhere/image.eif"], &["measure", "/"], &["weigh"], &[]] {
+        let (status, stdout, stderr) = run(args);
+        assert_eq!((status, stdout.as_str()), (Some(2), ""), "{args:?}");
+        assert!(!stderr.is_empty());
+    }
+}
+
+#[cfg(feature = "build")]
+#[test]
+fn build_writes_an_image_that_measure_agrees_with_or_nothing_at_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let put = |name: &str, content: &[u8]| {
+        let path = directory.path().join(name);
+        fs::write(&path, content).unwrap();
+        text(&path).to_owned()
+    };
+    let out = directory.path().join("image.eif");
+    let (kernel, config) = (put("bzImage", &common::kernel()), put("config", b"CONFIG_X86_64=y\n"));
+    let (cmdline, init) = (put("cmdline", b"console=ttyS0\n"), put("program", &common::program()));
+    let toolchain = put("toolchain.toml", common::TOOLCHAIN.as_bytes());
+    let build = |configuration: &str| {
+        run(&[
+            "build",
+            "--kernel",
+            &kernel,
+            "--kernel-config",
+            &config,
+            "--cmdline",
+            &cmdline,
+            "--init",
+            &init,
+            "--configuration",
+            configuration,
+            "--toolchain",
+            &toolchain,
+            "--out",
+            text(&out),
+        ])
+    };
+
+    let (status, stdout, stderr) = build(&put("bad.toml", b"max_ttl_ms = 1\n"));
+    assert_eq!((status, stdout.as_str()), (Some(1), ""));
+    assert!(stderr.starts_with("refused: configuration_refused: "), "{stderr}");
+    assert!(!out.exists());
+
+    let (status, built, stderr) = build(&put("enclave.toml", common::CONFIGURATION.as_bytes()));
+    assert_eq!((status, stderr.as_str()), (Some(0), ""));
+    assert_eq!(run(&["measure", text(&out)]), (Some(0), built, String::new()));
+    assert!(directory.path().join("image.manifest.json").exists());
+    assert!(!directory.path().join("image.eif.partial").exists());
+}
+
+#[test]
+fn every_code_has_its_row_in_the_manual_and_every_row_its_code() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let manual = fs::read_to_string(format!("{root}/docs/reproduce.md")).unwrap();
+    let source = fs::read_to_string(format!("{root}/release/src/error.rs")).unwrap();
+    let rows: BTreeSet<_> =
+        manual.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let is_code =
+        |text: &&str| text.contains('_') && text.bytes().all(|b| b == b'_' || b.is_ascii_lowercase());
+    let codes: BTreeSet<_> = source.split('"').skip(1).step_by(2).filter(is_code).collect();
+    assert!(codes.len() > 20, "{codes:?}");
+    assert_eq!(rows, codes);
+}
