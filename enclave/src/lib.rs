@@ -17,6 +17,7 @@
 //! | [`service`] | issue, open, status, destroy, attest |
 //! | [`server`] | frames over vsock or a Unix socket |
 //! | [`run`] | from a configuration and an NSM to a service that listens |
+//! | [`init`] | PID 1 of the image, from the kernel's first call to `run` |
 
 pub mod attester;
 mod budget;
@@ -25,6 +26,7 @@ pub mod config;
 pub mod contexts;
 mod cpu;
 pub mod crypto;
+pub mod init;
 pub mod nsm;
 pub mod run;
 pub mod server;
