@@ -93,7 +93,10 @@ fn allow_list() -> Result<Filter, seccompiler::BackendError> {
                 .into_iter()
                 .collect::<Result<_, _>>()?,
         ),
-        (libc::SYS_prctl, vec![equals(0, flag(libc::PR_SET_NAME))?, equals(0, PR_SET_VMA)?]),
+        (
+            libc::SYS_prctl,
+            vec![equals(0, flag(libc::PR_SET_NAME))?, equals(0, PR_SET_VMA)?, equals(0, PR_GET_AUXV)?],
+        ),
         (libc::SYS_prlimit64, vec![equals(2, 0)?]),
         (libc::SYS_clone, vec![has(0, thread)?]),
         (SYS_clone3, Rules::new()),
@@ -103,6 +106,8 @@ fn allow_list() -> Result<Filter, seccompiler::BackendError> {
 
 /// glibc names its heaps with it.
 const PR_SET_VMA: u64 = 0x5356_4d41;
+/// rustix finds the kernel's clock page with it.
+const PR_GET_AUXV: u64 = 0x4155_5856;
 
 /// `clone3` has its flags in memory, where no filter sees them. Told that there is no such call, glibc takes `clone`.
 fn no_clone3() -> Result<Filter, seccompiler::BackendError> {
@@ -125,9 +130,7 @@ fn compile(
 mod tests {
     use super::*;
     use rustix::{net, process, time};
-    use std::{
-        env, fs, net::TcpListener, os::unix::process::ExitStatusExt as _, process::Command, ptr, thread,
-    };
+    use std::{env, fs, net::TcpListener, os::unix::process::ExitStatusExt as _, process::Command, thread};
 
     /// Names what the child of a test is to do under the filter.
     const PROBE: &str = "OK2CRY_SECCOMP_PROBE";
