@@ -4,7 +4,7 @@ CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 export DEMO_ONCE
 
-.PHONY: help demo test lint vectors bench-verify bench-crypto fuzz-smoke ci
+.PHONY: help demo test lint qemu test-image vectors bench-verify bench-crypto fuzz-smoke ci
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,6 +22,14 @@ lint: rust ## formatting, clippy and documentation, warnings denied
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --all-features --quiet
+
+qemu: rust ## a developer's real enclave: an image booted in QEMU, and a parent that keeps serving on loopback
+	$(CARGO) build --locked --workspace --bins
+	OK2CRY_TEST_MACHINE=$$(image/machine) $(TARGET)/debug/ok2cry-demo
+
+test-image: rust ## the whole end-to-end suite against images booted in QEMU
+	$(CARGO) build --locked --workspace --bins
+	OK2CRY_TEST_MACHINE=$$(image/machine) $(CARGO) test --locked -p ok2cry-tests --no-fail-fast -- --test-threads=2
 
 vectors: rust ## check that the frozen vectors are what the committed program makes
 	$(CARGO) build --locked --workspace --bins

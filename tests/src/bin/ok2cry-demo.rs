@@ -8,7 +8,7 @@ use ok2cry_client::{
     sealed_reply,
 };
 use ok2cry_protocol::{http::SealedBody, ids::Purpose, rpc::KeyState};
-use ok2cry_tests::{Deployment, Options, any_hpke, eventually};
+use ok2cry_tests::{Deployment, Options, any_hpke, eventually, image::machine_folder};
 use std::{error::Error, fs, io::Read as _, process::ExitCode};
 
 const PIN: &[u8] = b"4931";
@@ -34,7 +34,10 @@ fn run(once: bool) -> Outcome {
     let trust = deployment.trust()?;
     let client = deployment.client();
 
-    step("An enclave (mock NSM) and its parent run as two processes.");
+    step(match machine_folder() {
+        Some(_) => "An enclave image runs in an emulated machine (QEMU), and its parent beside it.",
+        None => "An enclave (mock NSM) and its parent run as two processes.",
+    });
     fact("parent", deployment.url());
     fact("release", &first_pcr(&deployment)?);
     let recipient = RecipientKey::generate()?;
