@@ -343,7 +343,12 @@ pub fn start_parent(
     start_parent_at(&format!("unix://{}", socket.display()), args, variables)
 }
 
-fn start_parent_at(
+/// The same for an enclave at any address that a parent takes.
+///
+/// # Errors
+///
+/// As [`Deployment::start`].
+pub fn start_parent_at(
     enclave: &str,
     args: &[String],
     variables: &[(String, String)],

@@ -44,6 +44,7 @@ pub struct Machine {
     backend: Process,
     folder: TempDir,
     took: Duration,
+    attempts: u32,
 }
 
 /// The enclave's vsock port, unless its configuration says otherwise.
@@ -65,14 +66,17 @@ impl Machine {
     ///
     /// If it does not, with what is on the console.
     pub fn start(folder: &Path, boot: &Boot) -> Result<Self, HarnessError> {
-        for attempt in 1..ATTEMPTS {
+        let mut attempts = 1;
+        loop {
             match Self::start_once(folder, boot) {
-                Err(Failed::Hung(why)) => eprintln!("boot {attempt} hung, trying again: {why}"),
-                Err(Failed::Refused(why)) => return Err(why),
-                Ok(machine) => return Ok(machine),
+                Err(Failed::Hung(why)) if attempts < ATTEMPTS => {
+                    eprintln!("boot {attempts} hung, trying again: {why}");
+                    attempts += 1;
+                }
+                Err(Failed::Hung(why) | Failed::Refused(why)) => return Err(why),
+                Ok(machine) => return Ok(Self { attempts, ..machine }),
             }
         }
-        Self::start_once(folder, boot).map_err(|(Failed::Hung(why) | Failed::Refused(why))| why)
     }
 
     fn start_once(folder: &Path, boot: &Boot) -> Result<Self, Failed> {
@@ -86,7 +90,7 @@ impl Machine {
         let args = qemu_args(folder, run.path(), boot)?;
         let qemu = Process::start_at("qemu", &folder.join("qemu/qemu-system-x86_64"), &args, &[]);
         let qemu = qemu.map_err(Failed::Refused)?;
-        let mut machine = Self { qemu, backend, folder: run, took: Duration::ZERO };
+        let mut machine = Self { qemu, backend, folder: run, took: Duration::ZERO, attempts: 1 };
         machine.wait_for(&heartbeats, begun + PATIENCE)?;
         machine.took = begun.elapsed();
         Ok(machine)
@@ -105,6 +109,11 @@ impl Machine {
     /// How long it took from the emulator's start to the enclave's heartbeat.
     pub fn took(&self) -> Duration {
         self.took
+    }
+
+    /// How many boots it took: one, unless the emulator hung.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
     }
 
     /// A stream to the enclave.

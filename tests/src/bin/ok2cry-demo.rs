@@ -244,7 +244,8 @@ fn refused_locally<T>(code: &str, result: Result<T, ok2cry_client::Error>) -> Ou
 fn first_pcr(deployment: &Deployment) -> Outcome<String> {
     let release = from_nitro_cli_json(&fs::read_to_string(deployment.measurements())?)?;
     let pcr0 = release.iter().next().ok_or("no PCR0")?.1;
-    Ok(format!("PCR0 {}… (a mock's: it measures nothing)", hex(pcr0.split_at(12).0)))
+    let whose = if machine_folder().is_some() { "" } else { " (a mock's: it measures nothing)" };
+    Ok(format!("PCR0 {}…{whose}", hex(pcr0.split_at(12).0)))
 }
 
 fn hex(bytes: &[u8]) -> String {
