@@ -9,8 +9,9 @@ use ok2cry_attest_verify::CheckTime;
 use ok2cry_client::{KeyRequest, RecipientKey, SealedMessage, Trust, http::Client, measurements};
 use ok2cry_mock_nsm::{MockPki, TimeSource};
 use ok2cry_protocol::{
+    code::Code,
     ids::{KeyId, Nonce},
-    rpc::{Answer, Call},
+    rpc::{Answer, Call, KeyState},
 };
 use ok2cry_tests::{
     Deployment, Options,
@@ -157,17 +158,20 @@ fn one_bit_anywhere_in_an_image_makes_it_another_image() {
         ),
         (
             "ramdisk",
-            (Parts { program: flipped(&genuine.program, "program", &|_| 15, 1), ..program }, &[0, 2]),
+            (Parts { program: flipped(&genuine.program, "program", &|_| 15, 1), ..program }, &[0_u8, 2][..]),
         ),
         (
             "command line",
-            (Parts { cmdline: flipped(&genuine.cmdline, "cmdline", &cmdline_at, 2), ..cmdline }, &[0, 1]),
+            (
+                Parts { cmdline: flipped(&genuine.cmdline, "cmdline", &cmdline_at, 2), ..cmdline },
+                &[0_u8, 1][..],
+            ),
         ),
         (
             "configuration",
             (
                 Parts { config: genuine.config.replace("capacity = 100000", "capacity = 100001"), ..config },
-                &[0, 2],
+                &[0_u8, 2][..],
             ),
         ),
     ]
@@ -264,8 +268,8 @@ fn whatever_is_killed_clients_get_clear_answers_and_a_new_enclave_knows_no_old_k
 }
 
 fn knows_nothing_of(deployment: &Deployment, key: KeyId, message: &SealedMessage) {
-    assert_eq!(deployment.client().state(key).unwrap_err().code(), "unknown_key");
-    assert_eq!(deployment.open(message).unwrap().refusal().unwrap().as_str(), "unknown_key");
+    assert_eq!(deployment.client().state(key).unwrap(), KeyState::Unknown);
+    assert_eq!(deployment.open(message).unwrap().refusal().unwrap(), Code::UnknownKey);
 }
 
 /// Has four clients ask for keys and open messages without pause, kills in their midst, and checks that each call ends
