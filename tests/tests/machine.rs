@@ -3,7 +3,12 @@
 //! The rest of the suite runs against it too: see `ok2cry_tests::image::MACHINE`. Without a machine these tests say that
 //! they were skipped.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests: clippy.toml's list is for #[test]")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests: clippy.toml's list is for #[test]"
+)]
 
 use ok2cry_attest_verify::CheckTime;
 use ok2cry_client::{KeyRequest, RecipientKey, SealedMessage, Trust, http::Client, measurements};

@@ -131,6 +131,7 @@ fn compile(
 mod tests {
     use super::*;
     use rustix::{net, process, time};
+    use std::time::Duration;
     use std::{env, fs, net::TcpListener, os::unix::process::ExitStatusExt as _, process::Command, thread};
     use tokio::time::timeout;
     use tokio_vsock::{VMADDR_CID_ANY, VsockAddr, VsockListener, VsockStream};
