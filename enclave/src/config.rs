@@ -33,6 +33,38 @@ pub struct Config {
     pub vsock_port: u32,
     /// What keys can be for. Whatever is not listed does not exist.
     pub purposes: BTreeMap<String, PurposeConfig>,
+    /// Which checks of its ground a development image drops. No release image has any of it.
+    #[serde(default)]
+    pub development: Development,
+}
+
+/// Checks that a development image does not make. They are part of what is measured, so such an image is never taken
+/// for a release; each flag drops one check.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Development {
+    /// The Nitro Secure Module's documents may chain to any root: an emulator's is not AWS's.
+    #[serde(default)]
+    pub any_root: bool,
+    /// The kernel may count time by another clock than the hypervisor's, which emulators do not have.
+    #[serde(default)]
+    pub any_clock_source: bool,
+    /// PCR0, 1 and 2 may be zero: debug mode, in which the host reads the console.
+    #[serde(default)]
+    pub debug_mode: bool,
+}
+
+impl Development {
+    /// What is not checked, in words; `None` for a release image.
+    pub fn dropped(self) -> Option<String> {
+        let flags = [
+            (self.any_root, "the root of attestation"),
+            (self.any_clock_source, "the clock source"),
+            (self.debug_mode, "debug mode"),
+        ];
+        let dropped: Vec<_> = flags.iter().filter(|(on, _)| *on).map(|(_, what)| *what).collect();
+        if dropped.is_empty() { None } else { Some(dropped.join(", ")) }
+    }
 }
 
 /// The rules of one purpose.
@@ -165,6 +197,18 @@ mod tests {
         }
         let aws_lc = Config::from_toml(&format!("crypto_provider = \"aws-lc\"\n{GOOD}"));
         assert_eq!(aws_lc.is_ok(), cfg!(feature = "aws-lc"));
+    }
+
+    #[test]
+    fn every_check_is_made_unless_the_measured_configuration_names_it() {
+        let config = Config::from_toml(GOOD).unwrap();
+        assert_eq!((config.development, config.development.dropped()), (Development::default(), None));
+        let text = format!("{GOOD}[development]\nany_clock_source = true\ndebug_mode = true\n");
+        let development = Config::from_toml(&text).unwrap().development;
+        assert!(!development.any_root);
+        assert_eq!(development.dropped().unwrap(), "the clock source, debug mode");
+        let unknown = Config::from_toml(&format!("{GOOD}[development]\nany_rng = true\n"));
+        assert!(matches!(unknown, Err(ConfigError::Syntax(m)) if m.contains("any_rng")));
     }
 
     #[test]

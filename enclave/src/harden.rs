@@ -3,7 +3,7 @@
 use rustix::{
     io,
     mm::{MlockAllFlags, mlockall},
-    process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit},
+    process::{DumpableBehavior, Resource, Rlimit, geteuid, getrlimit, set_dumpable_behavior, setrlimit},
 };
 
 /// What a process has done about its memory.
@@ -13,7 +13,7 @@ pub struct Hardened {
     pub locked: bool,
 }
 
-/// Hardens this process. Comes before any secret.
+/// Hardens a process that is no PID 1 (which has [`crate::init`]). Comes before any secret.
 ///
 /// Fails if the process can still be dumped or traced. Locking memory is not always allowed (`RLIMIT_MEMLOCK`), and
 /// that it was not is in the answer.
@@ -23,18 +23,22 @@ pub fn harden() -> io::Result<Hardened> {
         let at = info.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(at, "panic");
     }));
-    // prctl(2): PR_SET_DUMPABLE 0 means no core dump, and no ptrace(2) by others of the same user.
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
-    Ok(Hardened { locked: lock_memory() })
+    forbid_dumps()?;
+    // Under a limit the lock might be had now, and an allocation fail later.
+    let unlimited = getrlimit(Resource::Memlock).current.is_none() || geteuid().is_root();
+    Ok(Hardened { locked: unlimited && lock_memory().is_ok() })
 }
 
-/// Locks what is touched, as it is touched: stacks of threads are mostly never used.
-fn lock_memory() -> bool {
-    // Under a limit the lock might be had now, and an allocation fail later.
-    let unlimited = getrlimit(Resource::Memlock).current.is_none();
-    let all = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
-    (unlimited || rustix::process::geteuid().is_root()) && mlockall(all).is_ok()
+/// No core dump, and no ptrace(2) by others of the same user (prctl(2), `PR_SET_DUMPABLE` 0).
+pub fn forbid_dumps() -> io::Result<()> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
+}
+
+/// Keeps all memory out of swap, now and in future: as it is touched, because much is only reserved, such as the far end of
+/// a stack.
+pub fn lock_memory() -> io::Result<()> {
+    mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT)
 }
 
 #[cfg(test)]

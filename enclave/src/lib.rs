@@ -19,6 +19,7 @@
 //! | [`service`] | issue, open, status, destroy, attest |
 //! | [`server`] | frames over vsock or a Unix socket |
 //! | [`run`] | from a configuration and an NSM to a service that listens |
+//! | [`init`] | PID 1 of the image, from the kernel's first call to `run` |
 
 pub mod attester;
 mod budget;
@@ -30,6 +31,7 @@ pub mod crypto;
 mod erase;
 pub mod eraser;
 pub mod harden;
+pub mod init;
 pub mod nsm;
 pub mod run;
 pub mod server;

@@ -24,7 +24,7 @@
 //! | `config` | [`MockConfig`]: measurements, clock, form of the payload |
 //! | `faults` | [`Faults`], [`Answer`]: the ways to misbehave |
 //! | `document` | payload and `COSE_Sign1`, byte for byte as real documents have them |
-//! | `pki` | [`MockPki`]: four authorities, and when they are renewed |
+//! | `pki` | [`MockPki`]: four authorities, when they are renewed, and a leaf for emulators |
 //! | `certificate` | one certificate: names, validity, extensions, signature |
 //! | `error` | [`MockError`] |
 //!
@@ -59,4 +59,4 @@ pub use error::MockError;
 pub use faults::{Answer, Faults};
 pub use handle::MockHandle;
 pub use nsm::MockNsm;
-pub use pki::MockPki;
+pub use pki::{MockPki, SignerFiles};

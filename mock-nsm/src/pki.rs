@@ -1,8 +1,9 @@
 //! The mock's public key infrastructure: root, regional, zonal and instance authority, as AWS has them, and the
 //! leaf that an enclave's documents are signed with.
 
-use std::fmt;
+use std::{fmt, iter};
 
+use p384::pkcs8::EncodePrivateKey as _;
 use x509_cert::der::pem::{LineEnding, encode_string};
 
 use crate::MockError;
@@ -44,6 +45,23 @@ impl MockPki {
         &self.instance_id
     }
 
+    /// What an emulated module signs with: a new leaf for the module `module_id`, valid for three hours from `now_ms`
+    /// (milliseconds since the Unix epoch), and its chain.
+    ///
+    /// # Errors
+    ///
+    /// If there is no randomness, or the instance's authority has ended, which it does after a day.
+    pub fn signer(&self, module_id: &str, now_ms: u64) -> Result<SignerFiles, MockError> {
+        let leaf = self.leaf(module_id, now_ms / 1000)?;
+        let key = leaf.key().to_pkcs8_pem(LineEnding::LF).map_err(|e| MockError::Encoding(e.to_string()))?;
+        let mut chain = String::new();
+        for certificate in iter::once(leaf.der()).chain(self.bundle().into_iter().rev()) {
+            let pem = encode_string("CERTIFICATE", LineEnding::LF, certificate);
+            chain += &pem.map_err(|error| MockError::from(x509_cert::der::Error::from(error)))?;
+        }
+        Ok(SignerFiles { key: key.to_string(), chain })
+    }
+
     /// A new PKI for an instance that has its id already.
     pub(crate) fn generate_for(instance_id: String, now_ms: u64) -> Result<Self, MockError> {
         let now_s = now_ms / 1000;
@@ -83,6 +101,21 @@ impl MockPki {
     /// The authorities, root first, as a document's `cabundle` has them.
     pub(crate) fn bundle(&self) -> [&[u8]; 4] {
         [self.root.der(), self.regional.der(), self.zonal.der(), self.instance.der()]
+    }
+}
+
+/// A leaf outside the mock, for an emulator that signs documents itself.
+#[derive(Clone)]
+pub struct SignerFiles {
+    /// The private key (PKCS #8, PEM).
+    pub key: String,
+    /// The certificates (PEM), leaf first, root last.
+    pub chain: String,
+}
+
+impl fmt::Debug for SignerFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignerFiles").finish_non_exhaustive()
     }
 }
 

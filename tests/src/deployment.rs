@@ -1,7 +1,9 @@
-//! An enclave and its parent, as two processes.
+//! An enclave and its parent, as two processes; or as an emulated machine and a process.
 
 use crate::{
     EnclaveStream, HarnessError,
+    image::{Image, Parts, machine_folder},
+    machine::{Boot, Machine},
     process::Process,
     raw_http::{self, Message},
 };
@@ -9,10 +11,12 @@ use ok2cry_attest_verify::{CheckTime, TrustAnchor};
 use ok2cry_client::{
     KeyRequest, RecipientKey, SealedMessage, Trust, VerifiedKey, http::Client, measurements,
 };
+use ok2cry_mock_nsm::{MockPki, TimeSource};
 use ok2cry_protocol::rpc::Health;
 use std::{
     env, fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use tempfile::TempDir;
 
@@ -21,13 +25,14 @@ use tempfile::TempDir;
 pub struct Options {
     /// The enclave's configuration (TOML).
     pub config: String,
-    /// What the mock NSM pretends to have measured: another name is another image.
+    /// What the mock NSM pretends to have measured: another name is another image. A real one has it in its
+    /// configuration, as a comment.
     pub image_name: String,
-    /// How long the mock NSM takes for a document, in microseconds.
+    /// How long the mock NSM takes for a document, in microseconds. An emulated one is as fast as it is.
     pub nsm_latency_us: u64,
     /// More flags for the parent.
     pub parent_args: Vec<String>,
-    /// `RUST_LOG` for both programs; unset unless given.
+    /// `RUST_LOG` for both programs; unset unless given. An image has no environment and always logs the same.
     pub rust_log: Option<String>,
     /// The enclave's crypto provider, where its configuration's is not meant.
     pub crypto: Option<String>,
@@ -61,16 +66,15 @@ capacity = 100000
 caller = true
 ";
 
-/// An enclave on a mock NSM and a parent in front of it, on sockets of their own. Both end when this is dropped.
+/// An enclave and a parent in front of it, on sockets of their own. Both end when this is dropped.
 #[derive(Debug)]
 pub struct Deployment {
     // In the order in which they are to end.
     parent: Process,
-    enclave: Process,
+    enclave: Enclave,
     url: String,
     root_pem: PathBuf,
     measurements: PathBuf,
-    socket: PathBuf,
     parent_args: Vec<String>,
     variables: Vec<(String, String)>,
     _folder: TempDir,
@@ -94,25 +98,43 @@ impl Deployment {
 
         let variables: Vec<_> =
             options.rust_log.into_iter().map(|filter| ("RUST_LOG".to_owned(), filter)).collect();
-        let mut enclave_args = vec![
-            format!("--listen=unix://{}", socket.display()),
-            format!("--config={}", config.display()),
-            format!("--image-name={}", options.image_name),
-            format!("--nsm-latency-us={}", options.nsm_latency_us),
-            format!("--root-out={}", root_pem.display()),
-            format!("--measurements-out={}", measurements.display()),
-        ];
-        enclave_args.extend(options.crypto.map(|provider| format!("--crypto={provider}")));
-        let mut enclave = Process::start("ok2cry-enclave-dev", &enclave_args, &variables)?;
-        enclave.listening_on()?;
-        let (parent, url) = start_parent(&socket, &options.parent_args, &variables)?;
+        let (enclave, measurements) = match machine_folder() {
+            Some(machine) => {
+                let pki = MockPki::generate(TimeSource::System.now_ms());
+                let pki = pki.map_err(|e| HarnessError::new(e.to_string()))?;
+                fs::write(&root_pem, pki.root_pem()).map_err(|e| HarnessError::new(e.to_string()))?;
+                let config = format!("# {}\n{}", options.image_name, options.config);
+                let image = Parts::new(&machine, &config).build(&machine)?;
+                let boot = Boot::new(image.eif(), pki);
+                let running = Machine::start(&machine, &boot)?;
+                let measurements = image.measurements();
+                (
+                    Enclave::Machine(Box::new(Emulated { running, boot, _image: image, folder: machine })),
+                    measurements,
+                )
+            }
+            None => {
+                let mut enclave_args = vec![
+                    format!("--listen=unix://{}", socket.display()),
+                    format!("--config={}", config.display()),
+                    format!("--image-name={}", options.image_name),
+                    format!("--nsm-latency-us={}", options.nsm_latency_us),
+                    format!("--root-out={}", root_pem.display()),
+                    format!("--measurements-out={}", measurements.display()),
+                ];
+                enclave_args.extend(options.crypto.map(|provider| format!("--crypto={provider}")));
+                let mut process = Process::start("ok2cry-enclave-dev", &enclave_args, &variables)?;
+                process.listening_on()?;
+                (Enclave::Mock { process, socket }, measurements)
+            }
+        };
+        let (parent, url) = start_parent_at(&enclave.url(), &options.parent_args, &variables)?;
         Ok(Self {
             parent,
             enclave,
             url,
             root_pem,
             measurements,
-            socket,
             parent_args: options.parent_args,
             variables,
             _folder: folder,
@@ -183,19 +205,14 @@ impl Deployment {
         raw_http::post(&self.url, &path, &message.to_json())
     }
 
-    /// The mock's root certificate (PEM).
+    /// The root certificate that the enclave's documents chain to (PEM).
     pub fn root_pem(&self) -> &Path {
         &self.root_pem
     }
 
-    /// The mock's measurements, as `nitro-cli` prints them (JSON).
+    /// The enclave's measurements, as `nitro-cli` prints them (JSON).
     pub fn measurements(&self) -> &Path {
         &self.measurements
-    }
-
-    /// The enclave's Unix socket.
-    pub fn socket(&self) -> &Path {
-        &self.socket
     }
 
     /// A stream of one's own to the enclave, beside the parent's.
@@ -204,7 +221,10 @@ impl Deployment {
     ///
     /// If the enclave does not take it.
     pub fn stream(&self) -> Result<EnclaveStream, HarnessError> {
-        EnclaveStream::connect(&self.socket)
+        match &self.enclave {
+            Enclave::Mock { socket, .. } => EnclaveStream::connect(socket),
+            Enclave::Machine(machine) => machine.running.stream(),
+        }
     }
 
     /// How the enclave is, asked on a stream of its own.
@@ -223,18 +243,51 @@ impl Deployment {
     /// As [`Deployment::start`].
     pub fn restart_parent(&mut self) -> Result<(), HarnessError> {
         self.parent.kill();
-        (self.parent, self.url) = start_parent(&self.socket, &self.parent_args, &self.variables)?;
+        (self.parent, self.url) = start_parent_at(&self.enclave.url(), &self.parent_args, &self.variables)?;
         Ok(())
+    }
+
+    /// The emulated machine that the enclave runs in, if it does.
+    pub fn machine(&mut self) -> Option<&mut Machine> {
+        match &mut self.enclave {
+            Enclave::Mock { .. } => None,
+            Enclave::Machine(machine) => Some(&mut machine.running),
+        }
+    }
+
+    /// Boots the same image on a new machine, under the same root, and puts a new parent before it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Deployment::start`]; and if the enclave runs in no machine.
+    pub fn reboot(&mut self) -> Result<(), HarnessError> {
+        let Enclave::Machine(machine) = &mut self.enclave else {
+            return Err(HarnessError::new("only a machine can be booted again"));
+        };
+        machine.running = Machine::start(&machine.folder, &machine.boot)?;
+        self.restart_parent()
+    }
+
+    /// Ends the parent, as a crash would.
+    pub fn kill_parent(&mut self) {
+        self.parent.kill();
     }
 
     /// What both programs have written so far, to stdout and stderr.
     pub fn output(&self) -> String {
-        [self.enclave_stderr(), self.enclave.stdout(), self.parent_stderr(), self.parent.stdout()].concat()
+        let enclave = match &self.enclave {
+            Enclave::Mock { process, .. } => process.stdout(),
+            Enclave::Machine(_) => String::new(),
+        };
+        [self.enclave_stderr(), enclave, self.parent_stderr(), self.parent.stdout()].concat()
     }
 
-    /// What the enclave has written to stderr so far.
+    /// What the enclave has written to stderr so far; or to its console.
     pub fn enclave_stderr(&self) -> String {
-        self.enclave.stderr()
+        match &self.enclave {
+            Enclave::Mock { process, .. } => process.stderr(),
+            Enclave::Machine(machine) => machine.running.console(),
+        }
     }
 
     /// What the parent has written to stderr so far.
@@ -245,12 +298,39 @@ impl Deployment {
     /// Ends both, and returns all that they ever wrote.
     pub fn stop(mut self) -> String {
         self.parent.kill();
-        self.enclave.kill();
+        match &mut self.enclave {
+            Enclave::Mock { process, .. } => process.kill(),
+            Enclave::Machine(machine) => machine.running.kill_enclave(),
+        }
         self.output()
     }
 
     fn anchor(&self) -> Result<TrustAnchor, HarnessError> {
         TrustAnchor::from_pem(&read(&self.root_pem)?).map_err(|e| HarnessError::new(e.to_string()))
+    }
+}
+
+#[derive(Debug)]
+enum Enclave {
+    Mock { process: Process, socket: PathBuf },
+    Machine(Box<Emulated>),
+}
+
+#[derive(Debug)]
+struct Emulated {
+    running: Machine,
+    boot: Boot,
+    folder: PathBuf,
+    /// Its files are needed for as long as machines boot from them.
+    _image: Arc<Image>,
+}
+
+impl Enclave {
+    fn url(&self) -> String {
+        match self {
+            Self::Mock { socket, .. } => format!("unix://{}", socket.display()),
+            Self::Machine(machine) => machine.running.url(),
+        }
     }
 }
 
@@ -264,7 +344,20 @@ pub fn start_parent(
     args: &[String],
     variables: &[(String, String)],
 ) -> Result<(Process, String), HarnessError> {
-    let mut all = vec!["--listen=127.0.0.1:0".to_owned(), format!("--enclave=unix://{}", socket.display())];
+    start_parent_at(&format!("unix://{}", socket.display()), args, variables)
+}
+
+/// The same for an enclave at any address that a parent takes.
+///
+/// # Errors
+///
+/// As [`Deployment::start`].
+pub fn start_parent_at(
+    enclave: &str,
+    args: &[String],
+    variables: &[(String, String)],
+) -> Result<(Process, String), HarnessError> {
+    let mut all = vec!["--listen=127.0.0.1:0".to_owned(), format!("--enclave={enclave}")];
     all.extend_from_slice(args);
     let mut parent = Process::start("ok2cry-parent", &all, variables)?;
     let url = parent.listening_on()?;

@@ -32,6 +32,24 @@ impl EnclaveStream {
         Ok(Self { stream, next_id: 0 })
     }
 
+    /// Connects to the enclave behind vsock port `port` of the machine whose backend listens at `socket`.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such port.
+    pub fn connect_through(socket: &Path, port: u32) -> Result<Self, HarnessError> {
+        let mut stream = Self::connect(socket)?;
+        stream.send(format!("CONNECT {port}\n").as_bytes())?;
+        let mut line = Vec::new();
+        while line.last() != Some(&b'\n') {
+            let mut byte = [0];
+            let read = stream.stream.read_exact(&mut byte);
+            read.map_err(|e| HarnessError::new(format!("no answer to CONNECT {port}: {e}")))?;
+            line.extend(byte);
+        }
+        if line.starts_with(b"OK ") { Ok(stream) } else { Err(HarnessError::new("CONNECT was refused")) }
+    }
+
     /// Asks, and reads the answer.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! End-to-end tests of ok2cry over real processes and sockets, and the demo that plays its story.
 //!
 //! A [`Deployment`] is an enclave program on a mock NSM and a parent in front of it, two processes as on a Nitro
-//! host, with a Unix socket for vsock. Around it stand those who attack it: [`HostileParent`] between clients and
+//! host, with a Unix socket for vsock. Where `OK2CRY_TEST_MACHINE` names what `image/machine` has made, it is an enclave
+//! image in QEMU instead, and the same tests run against that. Around it stand those who attack it: [`HostileParent`] between clients and
 //! parent, [`EnclaveStream`] in the parent's place before the enclave, [`raw_http`] in the place of a client that
 //! sends what it likes.
 //!
@@ -11,6 +12,8 @@
 //! | module | holds |
 //! |---|---|
 //! | [`deployment`] | both programs, started, watched and ended together |
+//! | [`machine`] | an enclave image in an emulated machine, with the kernel's own NSM driver and vsock |
+//! | [`image`] | images for it, one for each configuration |
 //! | [`process`] | one program: its output, and its end |
 //! | [`raw_http`] | HTTP requests byte for byte, right and wrong ones |
 //! | [`enclave_stream`] | frames straight to the enclave, right and wrong ones |
@@ -22,6 +25,8 @@ pub mod any_hpke;
 pub mod deployment;
 pub mod enclave_stream;
 pub mod hostile_parent;
+pub mod image;
+pub mod machine;
 pub mod process;
 pub mod raw_http;
 pub mod wait;

@@ -42,9 +42,23 @@ impl Process {
         args: &[String],
         variables: &[(String, String)],
     ) -> Result<Self, HarnessError> {
+        Self::start_at(name, &program(name)?, args, variables)
+    }
+
+    /// The same for a program at `path`, which is not of this workspace.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub fn start_at(
+        name: &'static str,
+        path: &Path,
+        args: &[String],
+        variables: &[(String, String)],
+    ) -> Result<Self, HarnessError> {
         let ours = env::vars_os().map(|(name, _)| name);
         let configures = ours.filter(|n| n == "RUST_LOG" || n.to_string_lossy().starts_with("OK2CRY_"));
-        let mut command = Command::new(program(name)?);
+        let mut command = Command::new(path);
         configures.for_each(|variable| {
             command.env_remove(variable);
         });
@@ -90,6 +104,11 @@ impl Process {
             let waited = self.output.grown.wait_timeout(text, Duration::from_millis(20));
             drop(waited.unwrap_or_else(PoisonError::into_inner));
         }
+    }
+
+    /// Whether the program has ended.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Waits until the program ends by itself.

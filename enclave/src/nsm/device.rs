@@ -20,6 +20,48 @@ impl DeviceNsm {
         }
         Ok(Self { fd, root: TrustAnchor::aws_nitro().as_der().to_vec() })
     }
+
+    /// Reads one register.
+    pub fn pcr(&mut self, index: u16) -> Result<Pcr, NsmError> {
+        match nsm_process_request(self.fd, Request::DescribePCR { index }) {
+            Response::DescribePCR { lock, data } => Ok(Pcr { locked: lock, value: data }),
+            other => Err(refused(&other)),
+        }
+    }
+
+    /// Locks one register: its value stays what it is until the enclave ends.
+    pub fn lock_pcr(&mut self, index: u16) -> Result<(), NsmError> {
+        match nsm_process_request(self.fd, Request::LockPCR { index }) {
+            Response::LockPCR => Ok(()),
+            other => Err(refused(&other)),
+        }
+    }
+
+    /// Takes the root that this module's own documents bring along for the one that they must chain to. For emulators:
+    /// whoever makes the module then makes the root too, and only clients that are told of it are right to trust it.
+    pub fn trust_own_root(&mut self) -> Result<(), NsmError> {
+        let document = self.attest(&AttestationRequest::default())?;
+        let document =
+            ok2cry_attest_verify::decode(&document).map_err(|e| NsmError::Refused(e.to_string()))?;
+        self.root = document.cabundle().first().ok_or(NsmError::UnexpectedAnswer)?.to_vec();
+        Ok(())
+    }
+}
+
+/// One platform configuration register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pcr {
+    /// Whether it can no longer be extended.
+    pub locked: bool,
+    /// SHA-384: 48 bytes.
+    pub value: Vec<u8>,
+}
+
+impl Pcr {
+    /// Whether nothing has ever been measured into it.
+    pub fn is_zero(&self) -> bool {
+        self.value == [0; 48]
+    }
 }
 
 impl Nsm for DeviceNsm {
@@ -32,8 +74,7 @@ impl Nsm for DeviceNsm {
         };
         match nsm_process_request(self.fd, request) {
             Response::Attestation { document } => Ok(document),
-            Response::Error(code) => Err(NsmError::Refused(format!("{code:?}"))),
-            _ => Err(NsmError::UnexpectedAnswer),
+            other => Err(refused(&other)),
         }
     }
 
@@ -45,5 +86,12 @@ impl Nsm for DeviceNsm {
 impl Drop for DeviceNsm {
     fn drop(&mut self) {
         nsm_exit(self.fd);
+    }
+}
+
+fn refused(answer: &Response) -> NsmError {
+    match answer {
+        Response::Error(code) => NsmError::Refused(format!("{code:?}")),
+        _ => NsmError::UnexpectedAnswer,
     }
 }

@@ -5,7 +5,7 @@
 
 mod device;
 
-pub use device::DeviceNsm;
+pub use device::{DeviceNsm, Pcr};
 
 /// Attests what the enclave asks it to. Calls block for about a millisecond on real hardware, and for as long
 /// as the host likes when it is hostile, so an async worker must never make one.

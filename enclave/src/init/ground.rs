@@ -1,0 +1,214 @@
+//! What the machine must be for the enclave's promises to hold. All of it is checked before anything secret is made.
+
+use crate::{
+    config::Development,
+    nsm::{DeviceNsm, NsmError, Pcr},
+};
+use rustix::{
+    io::Errno,
+    rand::{GetRandomFlags, getrandom},
+};
+use std::{
+    fs,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Why this is no ground for an enclave.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GroundError {
+    /// The module does not answer.
+    #[error(transparent)]
+    Nsm(#[from] NsmError),
+    /// The kernel draws its randomness from something else, which the host may know.
+    #[error("the kernel's random generator is {0}, not the Nitro Secure Module's (nsm-hwrng)")]
+    Rng(String),
+    /// The kernel's generator has not been seeded.
+    #[error("the kernel's random generator is not ready after {} s", ENTROPY.as_secs())]
+    Entropy,
+    /// The kernel counts time by something else than the hypervisor's clock.
+    #[error("the kernel's clock source is {0}, not kvm-clock")]
+    ClockSource(String),
+    /// PCR0, 1 and 2 are zero: the enclave runs in debug mode, and the host reads its console.
+    #[error("PCR0, PCR1 and PCR2 are zero: this is debug mode, which hides nothing")]
+    DebugMode,
+    /// A register that no part of the image uses was extended before it was locked, or cannot be locked.
+    #[error("PCR{0} is not zero and locked")]
+    SparePcr(u16),
+}
+
+/// How long the kernel may take to seed its random generator.
+const ENTROPY: Duration = Duration::from_secs(10);
+/// The registers that an enclave may extend itself. This one never does.
+const SPARE_PCRS: std::ops::RangeInclusive<u16> = 16..=31;
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ground {
+    /// Which random generator the kernel draws on.
+    pub rng: String,
+    /// What the kernel counts time by.
+    pub clock_source: String,
+    /// Whether PCR0, 1 and 2 are all zero.
+    pub measured_nothing: bool,
+}
+
+impl Ground {
+    /// Looks at the machine.
+    ///
+    /// # Errors
+    ///
+    /// If the module does not answer.
+    pub fn read(nsm: &mut DeviceNsm) -> Result<Self, GroundError> {
+        let mut measured_nothing = true;
+        for index in 0..=2 {
+            measured_nothing &= nsm.pcr(index)?.is_zero();
+        }
+        let (rng, clock_source) = kernel_sources(Path::new("/sys"));
+        Ok(Self { rng, clock_source, measured_nothing })
+    }
+
+    /// Judges what was found. `development` is part of the measured image.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that is broken.
+    pub fn check(self, development: Development) -> Result<(), GroundError> {
+        if self.rng != "nsm-hwrng" {
+            return Err(GroundError::Rng(self.rng));
+        }
+        if self.clock_source != "kvm-clock" && !development.any_clock_source {
+            return Err(GroundError::ClockSource(self.clock_source));
+        }
+        if self.measured_nothing && !development.debug_mode {
+            return Err(GroundError::DebugMode);
+        }
+        Ok(())
+    }
+}
+
+/// Waits until the kernel's random generator is seeded. It asks without blocking: a call that blocks makes the kernel
+/// seed itself from the processor's jitter instead.
+///
+/// # Errors
+///
+/// If that takes too long.
+pub fn wait_for_entropy() -> Result<(), GroundError> {
+    let until = Instant::now() + ENTROPY;
+    let mut byte = [0_u8; 1];
+    while getrandom(&mut byte, GetRandomFlags::NONBLOCK) == Err(Errno::AGAIN) {
+        if Instant::now() > until {
+            return Err(GroundError::Entropy);
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// Locks the registers that nothing here uses, so that nobody who gets in later can make this image look like another
+/// one to somebody who pins them.
+///
+/// # Errors
+///
+/// If one has been extended, or does not stay locked.
+pub fn lock_spare_pcrs(nsm: &mut DeviceNsm) -> Result<(), GroundError> {
+    for index in SPARE_PCRS {
+        if !nsm.pcr(index)?.locked {
+            nsm.lock_pcr(index)?;
+        }
+        check_spare(index, &nsm.pcr(index)?)?;
+    }
+    Ok(())
+}
+
+fn check_spare(index: u16, pcr: &Pcr) -> Result<(), GroundError> {
+    if pcr.locked && pcr.is_zero() { Ok(()) } else { Err(GroundError::SparePcr(index)) }
+}
+
+/// The random generator and the clock source, by the names that the kernel shows under `sys`.
+fn kernel_sources(sys: &Path) -> (String, String) {
+    let name = |file: &str| match fs::read_to_string(sys.join(file)) {
+        Ok(text) => text.trim().to_owned(),
+        Err(e) => format!("unknown ({})", e.kind()),
+    };
+    (
+        name("class/misc/hw_random/rng_current"),
+        name("devices/system/clocksource/clocksource0/current_clocksource"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> Ground {
+        Ground { rng: "nsm-hwrng".into(), clock_source: "kvm-clock".into(), measured_nothing: false }
+    }
+
+    #[test]
+    fn an_enclave_stands_on_the_modules_randomness_the_hypervisors_clock_and_a_measured_image() {
+        let strict = Development::default();
+        assert_eq!(good().check(strict), Ok(()));
+        for rng in ["", "tpm-rng-0", "virtio_rng.0", "none", "nsm-hwrng2"] {
+            let found = Ground { rng: rng.into(), ..good() }.check(strict);
+            assert_eq!(found, Err(GroundError::Rng(rng.into())));
+        }
+        let found = Ground { clock_source: "tsc".into(), ..good() }.check(strict);
+        assert_eq!(found, Err(GroundError::ClockSource("tsc".into())));
+        let found = Ground { measured_nothing: true, ..good() }.check(strict);
+        assert_eq!(found, Err(GroundError::DebugMode));
+    }
+
+    #[test]
+    fn a_development_flag_drops_its_own_check_and_no_other() {
+        let any_clock = Development { any_clock_source: true, ..Default::default() };
+        let debug = Development { debug_mode: true, ..Default::default() };
+        let emulated = Ground { clock_source: "tsc".into(), ..good() };
+        let in_debug = Ground { measured_nothing: true, ..good() };
+        assert_eq!(emulated.clone().check(any_clock), Ok(()));
+        assert!(emulated.check(debug).is_err());
+        assert_eq!(in_debug.clone().check(debug), Ok(()));
+        assert!(in_debug.check(any_clock).is_err());
+    }
+
+    #[test]
+    fn no_flag_drops_the_check_of_the_random_generator() {
+        let all = Development { any_root: true, any_clock_source: true, debug_mode: true };
+        let found = Ground { rng: "virtio_rng.0".into(), ..good() }.check(all);
+        assert_eq!(found, Err(GroundError::Rng("virtio_rng.0".into())));
+    }
+
+    #[test]
+    fn the_kernels_names_are_read_where_it_shows_them_and_are_unknown_elsewhere() {
+        let sys = tempfile::tempdir().unwrap();
+        let (rng, clock) = kernel_sources(sys.path());
+        assert!(rng.starts_with("unknown") && clock.starts_with("unknown"));
+        for (folder, file, text) in [
+            ("class/misc/hw_random", "rng_current", "nsm-hwrng\n"),
+            ("devices/system/clocksource/clocksource0", "current_clocksource", "kvm-clock\n"),
+        ] {
+            fs::create_dir_all(sys.path().join(folder)).unwrap();
+            fs::write(sys.path().join(folder).join(file), text).unwrap();
+        }
+        assert_eq!(kernel_sources(sys.path()), ("nsm-hwrng".into(), "kvm-clock".into()));
+    }
+
+    #[test]
+    fn a_spare_register_is_locked_and_was_never_extended() {
+        assert_eq!(check_spare(16, &Pcr { locked: true, value: vec![0; 48] }), Ok(()));
+        for bad in [
+            Pcr { locked: false, value: vec![0; 48] },
+            Pcr { locked: true, value: vec![1; 48] },
+            Pcr { locked: true, value: Vec::new() },
+        ] {
+            assert_eq!(check_spare(31, &bad), Err(GroundError::SparePcr(31)));
+        }
+    }
+
+    #[test]
+    fn a_machine_that_has_been_up_for_long_has_entropy() {
+        assert_eq!(wait_for_entropy(), Ok(()));
+    }
+}

@@ -1,0 +1,91 @@
+//! PID 1 of the image: from the kernel's first call to an enclave that serves, or to none.
+//!
+//! In this order: the kernel's file systems, the measured configuration, the ground ([`ground`]), the locks
+//! ([`lockdown`], [`seccomp`]), the first attestation document, vsock. Whatever fails ends the enclave with one line on
+//! the console that begins with `ok2cry: fatal:` ([`end`]). Nothing is retried and nothing is skipped: the parent starts
+//! another enclave.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`mounts`] | `/dev`, `/proc`, `/sys` |
+//! | [`ground`] | what the machine must be for the promises to hold |
+//! | [`lockdown`] | what is given up before anybody connects |
+//! | [`seccomp`] | the system calls that are left |
+//! | [`heartbeat`] | telling the parent that the enclave is up |
+//! | [`end`] | the only ways out |
+
+pub mod end;
+pub mod ground;
+pub mod heartbeat;
+pub mod lockdown;
+pub mod mounts;
+pub mod seccomp;
+
+use crate::{config::Config, nsm::DeviceNsm, run::Enclave, server::Listener};
+use rustix::process::{WaitOptions, getpid, wait};
+use std::{convert::Infallible, error::Error, process::ExitCode};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_vsock::{VMADDR_CID_ANY, VsockAddr, VsockListener};
+
+/// Nothing but this file configures an image: no flag, no environment variable, no kernel command line.
+pub const CONFIG: &str = "/etc/ok2cry/enclave.toml";
+
+/// The line on the console that says that the enclave serves, without what follows it.
+pub const SERVING: &str = "ok2cry: serving on vsock port ";
+
+/// Runs the enclave. Returns only where this is not PID 1: then nothing has been done, and a machine that is somebody's
+/// is not powered off.
+pub fn run() -> ExitCode {
+    if !getpid().is_init() {
+        end::line(
+            "ok2cry-enclave is PID 1 of an enclave image and runs nowhere else; see ok2cry-enclave-dev",
+        );
+        return ExitCode::from(2);
+    }
+    end::on_panic();
+    match boot() {
+        Err(error) => end::fatal(error.as_ref()),
+    }
+}
+
+fn boot() -> Result<Infallible, Box<dyn Error>> {
+    mounts::mount_all()?;
+    tracing_subscriber::fmt().with_ansi(false).without_time().with_target(false).init();
+    let config = std::fs::read_to_string(CONFIG).map_err(|e| format!("{CONFIG}: {}", e.kind()))?;
+    let config = Config::from_toml(&config)?;
+    let development = config.development;
+    if let Some(dropped) = development.dropped() {
+        end::line(&format!("ok2cry: DEVELOPMENT IMAGE, which is not checked for: {dropped}"));
+    }
+
+    let mut nsm = DeviceNsm::open()?;
+    ground::wait_for_entropy()?;
+    ground::Ground::read(&mut nsm)?.check(development)?;
+    ground::lock_spare_pcrs(&mut nsm)?;
+    if development.any_root {
+        nsm.trust_own_root()?;
+    }
+    lockdown::lock_down()?;
+    seccomp::apply()?;
+
+    let port = config.vsock_port;
+    let enclave = Enclave::start(config, Box::new(nsm))?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        let listener = VsockListener::bind(VsockAddr::new(VMADDR_CID_ANY, port))?;
+        end::line(&format!("{SERVING}{port}"));
+        tokio::spawn(heartbeat::send());
+        let children = signal(SignalKind::child())?;
+        tokio::select! {
+            () = enclave.serve(Listener::Vsock(listener), std::future::pending()) => {}
+            () = reap(children) => {}
+        }
+        Err("the service ended".into())
+    })
+}
+
+/// PID 1 inherits every orphan. There should be none: nothing here may start a process.
+async fn reap(mut children: tokio::signal::unix::Signal) {
+    while children.recv().await.is_some() {
+        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+    }
+}

@@ -1,0 +1,323 @@
+//! What only a booted image can show: the kernel's own driver, real vsock, and crashes of what lies between.
+//!
+//! The rest of the suite runs against it too: see `ok2cry_tests::image::MACHINE`. Without a machine these tests say that
+//! they were skipped.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests: clippy.toml's list is for #[test]"
+)]
+
+use ok2cry_attest_verify::CheckTime;
+use ok2cry_client::{KeyRequest, RecipientKey, SealedMessage, Trust, http::Client, measurements};
+use ok2cry_mock_nsm::{MockPki, TimeSource};
+use ok2cry_protocol::{
+    code::Code,
+    ids::{KeyId, Nonce},
+    rpc::{Answer, Call, KeyState},
+};
+use ok2cry_tests::{
+    Deployment, Options,
+    deployment::CONFIG,
+    eventually,
+    image::{self, Parts},
+    machine::{Boot, Machine},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The folder with the machine, or nothing and a line that says so.
+fn machine() -> Option<PathBuf> {
+    let folder = image::machine_folder();
+    if folder.is_none() {
+        println!("SKIPPED tests of a booted image: {} is not set (make test-image sets it)", image::MACHINE);
+    }
+    folder
+}
+
+fn pki() -> MockPki {
+    MockPki::generate(TimeSource::System.now_ms()).unwrap()
+}
+
+fn refusal(folder: &std::path::Path, parts: &Parts, pki: Option<MockPki>) -> String {
+    let image = parts.build(folder).unwrap();
+    let boot = Boot { pki, ..Boot::new(image.eif(), self::pki()) };
+    let console = Machine::start(folder, &boot).unwrap_err().to_string();
+    let mut fatal = console.lines().filter(|line| line.contains("ok2cry: fatal: "));
+    let line = fatal.next().unwrap_or_else(|| panic!("no line says why:\n{console}")).to_owned();
+    assert_eq!(fatal.next(), None, "more than one line:\n{console}");
+    line
+}
+
+#[test]
+fn twenty_boots_in_a_row_serve_and_each_is_another_enclave() {
+    let Some(folder) = machine() else { return };
+    let image = Parts::new(&folder, CONFIG).build(&folder).unwrap();
+    let mut instances = BTreeSet::new();
+    let mut times = Vec::new();
+    for _ in 0..20 {
+        let machine = Machine::start(&folder, &Boot::new(image.eif(), pki())).unwrap();
+        assert_eq!(machine.attempts(), 1, "a boot hung");
+        instances.insert(log_key(&machine));
+        times.push(machine.took());
+    }
+    assert_eq!(instances.len(), 20);
+    times.sort();
+    println!("20 boots to the heartbeat: median {:?}, slowest {:?}", times[10], times[19]);
+}
+
+/// The key by which one boot of an enclave is told from all others.
+fn log_key(machine: &Machine) -> Vec<u8> {
+    let call = Call::Attest(Nonce::new([1; 32]).unwrap());
+    let Ok(Answer::Attested(attested)) = machine.stream().unwrap().call(call).unwrap() else {
+        panic!("no attestation");
+    };
+    ok2cry_attest_verify::decode(&attested.document).unwrap().public_key().unwrap().to_vec()
+}
+
+#[test]
+fn an_image_boots_in_96_mib() {
+    let Some(folder) = machine() else { return };
+    let config = CONFIG.replace("capacity = 100000", "capacity = 10000");
+    let image = Parts::new(&folder, &config).build(&folder).unwrap();
+    let boot = Boot { memory_mib: 96, ..Boot::new(image.eif(), pki()) };
+    let machine = Machine::start(&folder, &boot).unwrap();
+    machine.stream().unwrap().health().unwrap();
+}
+
+#[test]
+fn a_document_of_the_kernels_own_module_measures_what_was_computed_and_nothing_can_be_added() {
+    if machine().is_none() {
+        return;
+    }
+    let deployment = Deployment::start(Options::default()).unwrap();
+    let nonce = Nonce::new([7; 32]).unwrap();
+    let statement = deployment.client().attestation(&nonce).unwrap();
+    deployment.trust().unwrap().verify_statement(&nonce, &statement, &CheckTime::system()).unwrap();
+
+    let document = ok2cry_attest_verify::decode(&statement.document.0).unwrap();
+    let json = fs::read_to_string(deployment.measurements()).unwrap();
+    let computed: serde_json::Value = serde_json::from_str(&json).unwrap();
+    for index in 0..=2 {
+        let hex: String = document.pcr(index).unwrap().iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(computed["Measurements"][format!("PCR{index}")], hex, "PCR{index}");
+    }
+    // A document holds the registers that are locked.
+    for index in 16..=31 {
+        assert_eq!(document.pcr(index), Some(&[0; 48]), "PCR{index} is open");
+    }
+}
+
+#[test]
+fn an_enclave_does_not_serve_on_a_module_that_does_not_sign() {
+    let Some(folder) = machine() else { return };
+    let line = refusal(&folder, &Parts::new(&folder, CONFIG), None);
+    assert!(line.contains("Nitro Secure Module"), "{line}");
+}
+
+#[test]
+fn a_release_image_does_not_serve_on_an_emulator() {
+    let Some(folder) = machine() else { return };
+    let strict = Parts::new(&folder, CONFIG).without_development();
+    let line = refusal(&folder, &strict, Some(pki()));
+    assert!(line.contains("kvm-clock"), "{line}");
+    // Nor under another root than AWS's, were the clock right.
+    let any_clock =
+        Parts { config: format!("{}\n[development]\nany_clock_source = true\n", strict.config), ..strict };
+    let line = refusal(&folder, &any_clock, Some(pki()));
+    assert!(line.contains("trust anchor"), "{line}");
+}
+
+/// One bit of each part: what is measured differs, what was computed for it agrees, and a client that expects the
+/// genuine image refuses.
+#[test]
+fn one_bit_anywhere_in_an_image_makes_it_another_image() {
+    let Some(folder) = machine() else { return };
+    let genuine = Parts::new(&folder, CONFIG);
+    let expected = measured(&folder, &genuine);
+    let scratch = tempfile::tempdir().unwrap();
+    let flipped = |part: &PathBuf, name: &str, find: &dyn Fn(&[u8]) -> usize, mask: u8| {
+        let mut bytes = fs::read(part).unwrap();
+        let at = find(&bytes);
+        bytes[at] ^= mask;
+        let path = scratch.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    let cmdline_at = |bytes: &[u8]| bytes.windows(8).position(|w| w == b"panic=-1").unwrap() + 7;
+    let (kernel, program, cmdline, config) =
+        (genuine.clone(), genuine.clone(), genuine.clone(), genuine.clone());
+    let others: BTreeMap<&str, (Parts, &[u8])> = [
+        // A byte of the boot sector that nothing reads; padding of the ELF identification; -1 and -3 mean the same.
+        (
+            "kernel",
+            (Parts { kernel: flipped(&genuine.kernel, "kernel", &|_| 0x40, 1), ..kernel }, &[0_u8, 1][..]),
+        ),
+        (
+            "ramdisk",
+            (Parts { program: flipped(&genuine.program, "program", &|_| 15, 1), ..program }, &[0_u8, 2][..]),
+        ),
+        (
+            "command line",
+            (
+                Parts { cmdline: flipped(&genuine.cmdline, "cmdline", &cmdline_at, 2), ..cmdline },
+                &[0_u8, 1][..],
+            ),
+        ),
+        (
+            "configuration",
+            (
+                Parts { config: genuine.config.replace("capacity = 100000", "capacity = 100001"), ..config },
+                &[0_u8, 2][..],
+            ),
+        ),
+    ]
+    .into();
+    let pki = pki();
+    let trust = Trust::new(
+        ok2cry_attest_verify::TrustAnchor::from_pem(&pki.root_pem()).unwrap(),
+        [measurements::from_nitro_cli_json(
+            &fs::read_to_string(genuine.build(&folder).unwrap().measurements()).unwrap(),
+        )
+        .unwrap()],
+    )
+    .unwrap();
+    for (part, (other, registers)) in others {
+        let measured = measured(&folder, &other);
+        for index in 0..=2_u8 {
+            let name = format!("PCR{index}");
+            assert_eq!(measured[&name] != expected[&name], registers.contains(&index), "{part}: {name}");
+        }
+        let image = other.build(&folder).unwrap();
+        let machine = Machine::start(&folder, &Boot::new(image.eif(), pki.clone())).unwrap();
+        let (_parent, url) = ok2cry_tests::deployment::start_parent_at(&machine.url(), &[], &[]).unwrap();
+        let nonce = Nonce::new([9; 32]).unwrap();
+        let statement = Client::new(&url).attestation(&nonce).unwrap();
+        let refused = trust.verify_statement(&nonce, &statement, &CheckTime::system()).unwrap_err();
+        assert_eq!(refused.code(), "pcr_mismatch", "{part}");
+        let document = ok2cry_attest_verify::decode(&statement.document.0).unwrap();
+        let hex: String = document.pcr(0).unwrap().iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(measured["PCR0"], hex, "{part}: what runs is not what was computed");
+    }
+}
+
+fn measured(folder: &std::path::Path, parts: &Parts) -> BTreeMap<String, String> {
+    let json = fs::read_to_string(parts.build(folder).unwrap().measurements()).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let all = json["Measurements"].as_object().unwrap().iter();
+    all.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect()
+}
+
+/// What is killed in the midst of work.
+#[derive(Clone, Copy, Debug)]
+enum Victim {
+    Parent,
+    Backend,
+    Enclave,
+}
+
+/// Answers that a client may get while something dies: each says what to do next.
+const CLEAR: &[&str] = &[
+    "transport_failed",
+    "enclave_unavailable",
+    "enclave_timeout",
+    "unknown_key",
+    "key_used",
+    "busy",
+    "nsm_unavailable",
+];
+/// Longer than the parent's own patience with an enclave.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+#[test]
+fn whatever_is_killed_clients_get_clear_answers_and_a_new_enclave_knows_no_old_key() {
+    if machine().is_none() {
+        return;
+    }
+    let mut deployment = Deployment::start(Options::default()).unwrap();
+    for victim in
+        [Victim::Enclave, Victim::Backend, Victim::Parent, Victim::Backend, Victim::Enclave, Victim::Parent]
+    {
+        let recipient = RecipientKey::generate().unwrap();
+        let old = deployment.card_pin_key(300_000, &recipient).unwrap();
+        let old_id = old.key_id();
+        let message = old.seal(b"1234", b"order 17", &CheckTime::system()).unwrap();
+        let after = Duration::from_millis(u64::from(random_byte()) * 2);
+        println!("killing the {victim:?} after {after:?}");
+        under_load(&mut deployment, &recipient, after, |deployment| match victim {
+            Victim::Parent => deployment.kill_parent(),
+            Victim::Backend => deployment.machine().unwrap().kill_backend(),
+            Victim::Enclave => deployment.machine().unwrap().kill_enclave(),
+        });
+        match victim {
+            Victim::Parent => {
+                deployment.restart_parent().unwrap();
+                assert_eq!(deployment.open(&message).unwrap().status(), 200, "the key outlives its parent");
+            }
+            Victim::Backend | Victim::Enclave => {
+                deployment.reboot().unwrap();
+                knows_nothing_of(&deployment, old_id, &message);
+                let new_id = deployment.card_pin_key(300_000, &recipient).unwrap().key_id();
+                assert_ne!(new_id.instance(), old_id.instance());
+            }
+        }
+    }
+}
+
+fn knows_nothing_of(deployment: &Deployment, key: KeyId, message: &SealedMessage) {
+    assert_eq!(deployment.client().state(key).unwrap(), KeyState::Unknown);
+    assert_eq!(deployment.open(message).unwrap().refusal().unwrap(), Code::UnknownKey);
+}
+
+/// Has four clients ask for keys and open messages without pause, kills in their midst, and checks that each call ends
+/// in time and with a clear answer.
+fn under_load(
+    deployment: &mut Deployment,
+    recipient: &RecipientKey,
+    after: Duration,
+    kill: impl FnOnce(&mut Deployment),
+) {
+    let (url, trust) = (deployment.url().to_owned(), deployment.trust().unwrap());
+    let over = AtomicBool::new(false);
+    let one_client = || {
+        let client = Client::new(&url);
+        let mut failures = 0;
+        while !over.load(Ordering::Relaxed) || failures == 0 {
+            let begun = Instant::now();
+            let request = KeyRequest::new("card-pin", 60_000, recipient.public_key()).unwrap();
+            let ended = client.issue(request, &trust, &CheckTime::system()).and_then(|keys| {
+                let key = keys.into_iter().next().unwrap();
+                client.open(&key.seal(b"1234", b"", &CheckTime::system()).unwrap()).map(|_| ())
+            });
+            assert!(begun.elapsed() < 2 * PATIENCE, "a call took {:?}", begun.elapsed());
+            if let Err(error) = ended {
+                assert!(CLEAR.contains(&error.code()), "{error}");
+                failures += 1;
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(one_client)).collect();
+        thread::sleep(after);
+        kill(deployment);
+        over.store(true, Ordering::Relaxed);
+        eventually("every client to have its answer", || {
+            clients.iter().all(|c| c.is_finished()).then_some(())
+        });
+    });
+}
+
+fn random_byte() -> u8 {
+    let mut byte = [0];
+    getrandom::fill(&mut byte).unwrap();
+    byte[0]
+}
