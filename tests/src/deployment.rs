@@ -103,7 +103,9 @@ impl Deployment {
                 let pki = MockPki::generate(TimeSource::System.now_ms());
                 let pki = pki.map_err(|e| HarnessError::new(e.to_string()))?;
                 fs::write(&root_pem, pki.root_pem()).map_err(|e| HarnessError::new(e.to_string()))?;
-                let config = format!("# {}\n{}", options.image_name, options.config);
+                let provider = options.crypto.map(|provider| format!("crypto_provider = {provider:?}\n"));
+                let config =
+                    format!("# {}\n{}{}", options.image_name, provider.unwrap_or_default(), options.config);
                 let image = Parts::new(&machine, &config).build(&machine)?;
                 let boot = Boot::new(image.eif(), pki);
                 let running = Machine::start(&machine, &boot)?;
