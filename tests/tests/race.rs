@@ -3,6 +3,12 @@
 //! Services that get a secret and then delete it reveal many of theirs to several readers who come at the same time. Here
 //! every key is tried by all readers at once, with the same message.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests: clippy.toml's list is for #[test]"
+)]
+
 use ok2cry_attest_verify::CheckTime;
 use ok2cry_client::{Expected, KeyRequest, RecipientKey, SealedMessage, SeenSet, http::Client};
 use ok2cry_protocol::{http::OpenResponse, ids::Purpose};

@@ -5,6 +5,14 @@
 //! secret; the scalars it is told through a side door that only this test has. Then it reads all writable memory of the
 //! other process and looks for each secret in each form in which arithmetic holds it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests: clippy.toml's list is for #[test]"
+)]
+
 mod arithmetic;
 mod child;
 mod secrets;

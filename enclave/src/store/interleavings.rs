@@ -2,6 +2,14 @@
 //!
 //! `make test-loom` runs these: under `--cfg ok2cry_loom` the store has loom's locks in place of the standard library's.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests: clippy.toml's list is for #[test]"
+)]
+
 use super::*;
 use loom::thread;
 use ok2cry_protocol::{ids::InstanceId, suite::PublicKey};

@@ -1,5 +1,13 @@
 //! What the store does for one caller after another. Every order of several is tried in `model` and `loom`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests: clippy.toml's list is for #[test]"
+)]
+
 mod fixture;
 mod model;
 

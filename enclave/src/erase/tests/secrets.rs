@@ -166,13 +166,13 @@ fn shared_point(scalar: &[u8; 48], point: &PublicKey) -> [u8; 48] {
     shared.as_bytes()[1..49].try_into().unwrap()
 }
 
-/// LabeledExtract (RFC 9180 §4).
+/// `LabeledExtract` (RFC 9180 §4).
 fn extract(suite_id: &[u8], salt: &[u8], label: &[u8], ikm: &[u8]) -> Vec<u8> {
     let labeled = [b"HPKE-v1", suite_id, label, ikm].concat();
     Hkdf::<Sha384>::extract(Some(salt), &labeled).0.to_vec()
 }
 
-/// LabeledExpand (RFC 9180 §4).
+/// `LabeledExpand` (RFC 9180 §4).
 fn expand(suite_id: &[u8], prk: &[u8], label: &[u8], info: &[u8], length: u16) -> Vec<u8> {
     let labeled = [&length.to_be_bytes(), &b"HPKE-v1"[..], suite_id, label, info].concat();
     let mut out = vec![0; usize::from(length)];
