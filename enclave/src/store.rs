@@ -245,6 +245,11 @@ impl<R> Store<R> {
     /// Takes room for `keys` more live keys, or says in how many milliseconds there may be.
     fn take_room(&self, keys: usize, now: Now) -> Result<(), Refusal> {
         let Limits { capacity, max_tombstones } = self.limits;
+        if keys > capacity {
+            let detail =
+                format!("{keys} keys at once are more than this enclave ever holds, which is {capacity}");
+            return Err(Refusal::with_detail(Code::StoreFull, detail));
+        }
         let most = capacity.saturating_add(max_tombstones);
         let try_take = || {
             add_up_to(&self.all, keys, most).map_err(|over| (Moment::Ending, over))?;
