@@ -116,14 +116,16 @@ impl Service {
     }
 
     fn erase_and_sleep(&self) {
-        let boot_ms = self.time.boot_ms();
+        let begun = self.time.boot_ms();
         // Without trusted time there is no key to erase.
         let next = self.time.now().ok().and_then(|now| {
             let next = self.store.run_agenda(now).into_iter().chain(self.contexts.run_agenda(now)).min();
             self.note_whether_keys_live();
             next
         });
-        self.alarm.sleep(boot_ms, next);
+        // What is next counts from the beginning, and erasing took its time.
+        let done = self.time.boot_ms();
+        self.alarm.sleep(done, next.map(|wait| wait.saturating_sub(done.saturating_sub(begun))));
     }
 
     async fn issue(self: &Arc<Self>, issue: Issue) -> Result<Issued, Refusal> {
@@ -144,7 +146,6 @@ impl Service {
             reservation = back;
             records.push(record);
         }
-        self.alarm.set(now.plus(issue.ttl).boot_ms);
 
         let attested = self.attester.attest(&records, now.wall_ms).await;
         // The document has told the time too, and may have told that the enclave's own is wrong.
@@ -182,6 +183,8 @@ impl Service {
         let descriptor: Arc<[u8]> = descriptor.encode().into();
         let key = NewKey { id, private, descriptor: Arc::clone(&descriptor), deadline };
         reservation.insert(key, self.now()?)?;
+        // At once: the other keys of the request may be long in coming.
+        self.alarm.set(deadline.boot_ms);
         Ok(descriptor)
     }
 
@@ -329,7 +332,7 @@ impl Service {
     /// While keys live, documents are taken without being asked for. An issue says so; only the eraser takes it back,
     /// and looks again after it did: a key may have come in between.
     fn note_whether_keys_live(&self) {
-        let (keys_live, any) = (&self.attester().keys_live, || self.store.counts().0 > 0);
+        let (keys_live, any) = (&self.attester().keys_live, || self.store.is_in_use());
         keys_live.store(any(), Ordering::SeqCst);
         if any() {
             keys_live.store(true, Ordering::SeqCst);

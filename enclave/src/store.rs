@@ -242,6 +242,11 @@ impl<R> Store<R> {
         (live.saturating_sub(self.reserved.load(Ordering::Relaxed)), endings)
     }
 
+    /// Whether any key lives, or is being made.
+    pub fn is_in_use(&self) -> bool {
+        self.live.load(Ordering::Relaxed) > 0
+    }
+
     /// Takes room for `keys` more live keys, or says in how many milliseconds there may be.
     fn take_room(&self, keys: usize, now: Now) -> Result<(), Refusal> {
         let Limits { capacity, max_tombstones } = self.limits;

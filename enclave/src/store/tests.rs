@@ -61,6 +61,29 @@ fn an_expired_key_never_opens_whichever_clock_says_so() {
     }
 }
 
+/// More is due than an operation does on its way: the key that is asked for is never one that was left.
+#[test]
+fn an_expired_key_never_opens_however_many_others_are_due() {
+    for late in [Now { boot_ms: T0.boot_ms + TTL, ..T0 }, Now { wall_ms: T0.wall_ms + TTL, ..T0 }] {
+        let b = Bench::with(Limits { capacity: 4000, max_tombstones: 1 });
+        let ids: Vec<_> = (0..4000).map(|_| b.issue(T0)).collect();
+        assert_eq!(b.open(ids[3999], late, 1).unwrap_err(), Code::KeyExpired);
+        assert_eq!(b.find(ids[3998], late).err(), Some(Code::KeyExpired));
+        assert_eq!(b.store.state(ids[3997], late), KeyState::Expired);
+        assert!(b.store.counts().0 > 0, "all were erased on the way: this test shows nothing");
+    }
+}
+
+#[test]
+fn room_for_keys_that_are_being_made_is_use() {
+    let b = Bench::new();
+    assert!(!b.store.is_in_use());
+    let reservation = b.store.reserve(1, T0).unwrap();
+    assert!(b.store.is_in_use(), "documents would be taken for no key while the first is being made");
+    drop(reservation);
+    assert!(!b.store.is_in_use());
+}
+
 #[test]
 fn the_time_of_a_commit_is_the_time_under_the_lock() {
     let b = Bench::new();
