@@ -126,8 +126,8 @@ impl<R> Used<R> {
 }
 
 impl<R> Store<R> {
-    /// An empty store. Address space for all that it may ever hold is taken now, and memory when it is used: nothing
-    /// grows later, which would hold a shard's lock for milliseconds and move what is in it.
+    /// An empty store. Address space for all that it may ever hold is taken now, and memory when it is used: a
+    /// shard that grows holds its lock for milliseconds, and all would grow at the same time.
     pub fn new(limits: Limits) -> Self {
         // Ids are random, so shards fill alike: a sixteenth more is many standard deviations.
         let each = limits.capacity.saturating_add(limits.max_tombstones) / SHARDS;
