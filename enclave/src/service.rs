@@ -203,8 +203,8 @@ impl Service {
         Ok(())
     }
 
-    /// Opens in one turn on the processor: private key, shared secret and plaintext exist for that turn only, and
-    /// no queue holds them. A turn that finds no context to reply under leaves nothing but the wish for one.
+    /// Opens in one turn on the processor: private key and shared secret exist for that turn only, and so does
+    /// plaintext unless it is for the caller. A turn that finds no context to reply under leaves nothing but the wish for one.
     async fn open(self: &Arc<Self>, open: Open) -> Result<Answer, Refusal> {
         // Endings are told at once, without a turn.
         if let Some(answer) = self.ended(&open)? {
