@@ -7,6 +7,7 @@
 use crate::{
     clock::{TOLERANCE_MS, TrustedTime},
     nsm::{AttestationRequest, Nsm},
+    store::AtomicUsize,
 };
 use ok2cry_protocol::{
     Hash, Record,
@@ -21,7 +22,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread,
@@ -58,8 +59,8 @@ pub struct Counters {
     pub attested: AtomicU64,
     /// Calls that gave no document, or one that was not what was asked for.
     pub failures: AtomicU64,
-    /// Whether keys live, so that documents are taken without being asked for.
-    pub keys_live: AtomicBool,
+    /// Keys that live or are being made, as the store counts them: for these, documents are taken unasked.
+    pub keys: Arc<AtomicUsize>,
 }
 
 /// Proof that records were attested.
@@ -147,8 +148,9 @@ impl Worker {
     }
 
     fn until_heartbeat(&self) -> Duration {
-        let live = self.counters.keys_live.load(Ordering::Relaxed);
-        let period = if live { HEARTBEAT } else { IDLE_HEARTBEAT };
+        // A first key has a document made by itself, and its period begins then.
+        let any = self.counters.keys.load(Ordering::Relaxed) > 0;
+        let period = if any { HEARTBEAT } else { IDLE_HEARTBEAT };
         // Never zero: an NSM that fails must not be asked without pause.
         self.time.age().map_or(HEARTBEAT, |age| period.saturating_sub(age)).max(Duration::from_millis(250))
     }

@@ -44,6 +44,16 @@ impl Now {
         Self { boot_ms: self.boot_ms.saturating_add(ms), wall_ms: self.wall_ms.saturating_add(ms) }
     }
 
+    /// This moment or `other`, on each clock whichever comes later.
+    pub fn or_later(self, other: Self) -> Self {
+        Self { boot_ms: self.boot_ms.max(other.boot_ms), wall_ms: self.wall_ms.max(other.wall_ms) }
+    }
+
+    /// This moment or `other`, on each clock whichever comes sooner.
+    pub fn or_sooner(self, other: Self) -> Self {
+        Self { boot_ms: self.boot_ms.min(other.boot_ms), wall_ms: self.wall_ms.min(other.wall_ms) }
+    }
+
     /// In how many milliseconds after `now` this moment comes, on the clock on which it comes first.
     pub fn wait_ms(self, now: Self) -> u64 {
         self.boot_ms.saturating_sub(now.boot_ms).min(self.wall_ms.saturating_sub(now.wall_ms))

@@ -7,10 +7,14 @@
 use crate::erase::on_erased_stack;
 use ok2cry_protocol::{code::Code, rpc::Refusal};
 use std::{sync::Arc, time::Duration};
-use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
+use tokio::{
+    sync::Semaphore,
+    task::spawn_blocking,
+    time::{Instant, timeout_at},
+};
 
-/// How long to wait for a turn.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long to wait for a turn, and for all turns of one request together.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The processor's turns. Clones share them.
 #[derive(Clone, Debug)]
@@ -27,7 +31,16 @@ impl Cpu {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        let turn = match timeout(PATIENCE, Arc::clone(&self.0).acquire_owned()).await {
+        self.run_until(Instant::now() + PATIENCE, work).await
+    }
+
+    /// The same, if the turn comes before `latest`.
+    pub(crate) async fn run_until<T: Send + 'static>(
+        &self,
+        latest: Instant,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let turn = match timeout_at(latest, Arc::clone(&self.0).acquire_owned()).await {
             Ok(Ok(turn)) => turn,
             Ok(Err(_)) => return Err(Code::Internal.into()),
             Err(_) => return Err(Refusal::new(Code::Busy).retry_after(1000)),
@@ -38,5 +51,24 @@ impl Cpu {
             result
         });
         done.await.map_err(|_| Code::Internal.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_that_does_not_come_in_time_is_refused_and_one_request_waits_once() {
+        let cpu = Cpu(Arc::new(Semaphore::new(0)));
+        let begun = Instant::now();
+        let latest = begun + PATIENCE;
+        for _ in 0..3 {
+            let refused = cpu.run_until(latest, || ()).await.unwrap_err();
+            assert_eq!((refused.code, refused.retry_after), (Code::Busy, 1000));
+        }
+        assert!(begun.elapsed() < 2 * PATIENCE, "each turn was waited for anew");
+        cpu.0.add_permits(1);
+        assert_eq!(cpu.run(|| 7).await, Ok(7));
     }
 }

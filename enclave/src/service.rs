@@ -6,7 +6,7 @@ use crate::{
     clock::{ClockError, Now, TrustedTime},
     config::Config,
     contexts::{Context, Contexts, Sealed, replies_full},
-    cpu::Cpu,
+    cpu::{self, Cpu},
     crypto::Provider,
     erase::erase,
     eraser::Alarm,
@@ -30,7 +30,7 @@ use std::{
     },
     thread,
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 /// How often an open tries again when its context has gone in the meantime.
 const OPEN_TURNS: usize = 3;
@@ -56,10 +56,10 @@ impl Service {
         let instance = InstanceId::of_log_key(log_key);
         let (cpu, replies) = (Cpu::new(), Budget::new(config.reply_budget_bytes));
         let crypto = config.crypto_provider.provider();
-        let limits = Limits { capacity: config.capacity, max_tombstones: config.max_tombstones };
+        let limits = Limits::new(config.capacity, config.max_tombstones);
         Self {
             instance,
-            store: Arc::new(Store::new(limits)),
+            store: Arc::new(Store::counting_in(limits, Arc::clone(&attester.counters().keys))),
             contexts: Contexts::new(
                 instance,
                 crypto,
@@ -118,11 +118,10 @@ impl Service {
     fn erase_and_sleep(&self) {
         let begun = self.time.boot_ms();
         // Without trusted time there is no key to erase.
-        let next = self.time.now().ok().and_then(|now| {
-            let next = self.store.run_agenda(now).into_iter().chain(self.contexts.run_agenda(now)).min();
-            self.note_whether_keys_live();
-            next
-        });
+        let next =
+            self.time.now().ok().and_then(|now| {
+                self.store.run_round(now).into_iter().chain(self.contexts.run_agenda(now)).min()
+            });
         // What is next counts from the beginning, and erasing took its time.
         let done = self.time.boot_ms();
         self.alarm.sleep(done, next.map(|wait| wait.saturating_sub(done.saturating_sub(begun))));
@@ -133,12 +132,12 @@ impl Service {
         let now = self.now()?;
         self.check_rules(&issue)?;
         let mut reservation = self.store.reserve(issue.count as usize, now)?;
-        self.attester().keys_live.store(true, Ordering::SeqCst);
         let mut records = Vec::with_capacity(issue.count as usize);
-        let issue = Arc::new(issue);
-        for i in 0..issue.count {
+        let (count, issue) = (issue.count, Arc::new(issue));
+        let patience = Instant::now() + cpu::PATIENCE;
+        for i in 0..count {
             let (service, issue) = (Arc::clone(self), Arc::clone(&issue));
-            let made = self.cpu.run(move || {
+            let made = self.cpu.run_until(patience, move || {
                 let record = service.make_key(&mut reservation, &issue, i, now)?;
                 Ok::<_, Refusal>((reservation, record))
             });
@@ -328,16 +327,6 @@ impl Service {
             _ => panic!("the key does not live"),
         }
     }
-
-    /// While keys live, documents are taken without being asked for. An issue says so; only the eraser takes it back,
-    /// and looks again after it did: a key may have come in between.
-    fn note_whether_keys_live(&self) {
-        let (keys_live, any) = (&self.attester().keys_live, || self.store.is_in_use());
-        keys_live.store(any(), Ordering::SeqCst);
-        if any() {
-            keys_live.store(true, Ordering::SeqCst);
-        }
-    }
 }
 
 /// What came of one turn.
@@ -354,3 +343,6 @@ fn digest(descriptor: &Hash, open: &Open) -> Hash {
 fn clock_refusal(error: ClockError) -> Refusal {
     Refusal::with_detail(Code::ClockUnsafe, error.to_string()).retry_after(1000)
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,8 @@ use ok2cry_protocol::{
 };
 use shard::{Aftermath, Ending, Kept, Known, LiveKey, Moment, Shard};
 use std::{marker::PhantomData, sync::Arc};
-use sync::{AtomicUsize, Mutex, Ordering};
+pub use sync::AtomicUsize;
+use sync::{Mutex, Ordering};
 
 /// For how long an ending is remembered, in milliseconds.
 pub const RETAIN_MS: u64 = 600_000;
@@ -36,12 +37,13 @@ pub const KEEP_REPLY_MS: u64 = 30_000;
 /// How many messages that do not open a key bears before it is destroyed.
 pub const MAX_FAILED_OPENS: u32 = 256;
 
+/// For how long keys are in the making, at a guess, in milliseconds: what is told to who finds the store full of them.
+const RESERVED_MS: u64 = 1000;
+
 /// How many locks the keys are spread over.
 const SHARDS: usize = if cfg!(ok2cry_loom) { 2 } else { 64 };
-/// How much of what is due in a shard an operation does on its way.
-const DUE_PER_OPERATION: usize = 16;
-/// How much of what is due is done before others get the shard's lock.
-const DUE_PER_LOCK: usize = 64;
+/// How much of what is due in a shard is done before others get its lock.
+const DUE_PER_LOCK: usize = 16;
 
 /// The limits of a store.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +52,15 @@ pub struct Limits {
     pub capacity: usize,
     /// The most endings remembered, when `capacity` keys live; fewer keys leave room for more endings.
     pub max_tombstones: usize,
+    /// For how long an ending is remembered, in milliseconds: [`RETAIN_MS`], but where somebody measures and cannot wait.
+    pub retain_ms: u64,
+}
+
+impl Limits {
+    /// These limits, and endings remembered for [`RETAIN_MS`].
+    pub const fn new(capacity: usize, max_tombstones: usize) -> Self {
+        Self { capacity, max_tombstones, retain_ms: RETAIN_MS }
+    }
 }
 
 /// All keys of this boot, and the replies `R` of those that were used.
@@ -59,7 +70,7 @@ pub struct Store<R> {
     /// Room for keys that are being made.
     reserved: AtomicUsize,
     /// Live keys, and that room.
-    live: AtomicUsize,
+    live: Arc<AtomicUsize>,
     /// The same, and endings.
     all: AtomicUsize,
 }
@@ -129,11 +140,19 @@ impl<R> Store<R> {
     /// An empty store. Address space for all that it may ever hold is taken now, and memory when it is used: a
     /// shard that grows holds its lock for milliseconds, and all would grow at the same time.
     pub fn new(limits: Limits) -> Self {
+        Self::counting_in(limits, Arc::default())
+    }
+
+    /// The same, counting in `live`, which is 0, the keys that live or are being made.
+    pub fn counting_in(limits: Limits, live: Arc<AtomicUsize>) -> Self {
         // Ids are random, so shards fill alike: a sixteenth more is many standard deviations.
         let each = limits.capacity.saturating_add(limits.max_tombstones) / SHARDS;
         let room = each.saturating_add(each / 16).saturating_add(64);
-        let shards = (0..SHARDS).map(|_| Mutex::new(Shard::with_room_for(room))).collect();
-        let [reserved, live, all] = [0; 3].map(AtomicUsize::new);
+        // Spread over a second, so that no two shards put in order at the same time what is due in the next.
+        let shift_ms = |n| 1000 * n as u64 / SHARDS as u64;
+        let shard = |n| Mutex::new(Shard::with_room_for(room, shift_ms(n), limits.retain_ms));
+        let shards = (0..SHARDS).map(shard).collect();
+        let [reserved, all] = [0; 2].map(AtomicUsize::new);
         Self { limits, shards, reserved, live, all }
     }
 
@@ -167,7 +186,7 @@ impl<R> Store<R> {
             let mut shard = self.shard(id);
             let now = clock()?;
             shard.catch_up(id, now, &mut after);
-            shard.run_agenda(now, DUE_PER_OPERATION, &mut after);
+            shard.run_agenda(now, DUE_PER_LOCK, &mut after);
             match shard.known(id)? {
                 Known::Live(_) => {
                     let reply = reply.map(Arc::new);
@@ -212,11 +231,18 @@ impl<R> Store<R> {
     /// Does everything that is due: erases expired keys, drops replies, forgets endings. Answers in how many
     /// milliseconds to call again, if anything is left to do.
     pub fn run_agenda(&self, now: Now) -> Option<u64> {
-        self.shards.iter().filter_map(|shard| self.run_shard(shard, now)).min()
+        loop {
+            let next = self.run_round(now);
+            if next != Some(0) {
+                return next;
+            }
+        }
     }
 
-    fn run_shard(&self, shard: &Mutex<Shard<R>>, now: Now) -> Option<u64> {
-        loop {
+    /// Does some of what is due in each shard, expired keys first: none waits until all is done in another. Answers as
+    /// [`Store::run_agenda`] does: 0 if anything is left that is due by now.
+    pub fn run_round(&self, now: Now) -> Option<u64> {
+        let some = |shard: &Mutex<Shard<R>>| {
             let mut after = Aftermath::default();
             let next = {
                 let mut shard = sync::lock(shard);
@@ -224,10 +250,9 @@ impl<R> Store<R> {
                 shard.next_wait(now)
             };
             self.settle(after);
-            if next != Some(0) {
-                return next;
-            }
-        }
+            next
+        };
+        self.shards.iter().filter_map(some).min()
     }
 
     /// In how many milliseconds the first kept reply is dropped.
@@ -242,14 +267,9 @@ impl<R> Store<R> {
         (live.saturating_sub(self.reserved.load(Ordering::Relaxed)), endings)
     }
 
-    /// Whether any key lives, or is being made.
-    pub fn is_in_use(&self) -> bool {
-        self.live.load(Ordering::Relaxed) > 0
-    }
-
     /// Takes room for `keys` more live keys, or says in how many milliseconds there may be.
     fn take_room(&self, keys: usize, now: Now) -> Result<(), Refusal> {
-        let Limits { capacity, max_tombstones } = self.limits;
+        let Limits { capacity, max_tombstones, .. } = self.limits;
         if keys > capacity {
             let detail =
                 format!("{keys} keys at once are more than this enclave ever holds, which is {capacity}");
@@ -269,10 +289,10 @@ impl<R> Store<R> {
             try_take()
         });
         taken.map_err(|(moment, over)| {
-            // Without endings to be forgotten there are live keys, which will leave some.
+            // Without endings to be forgotten there are live keys, which will leave some, or keys that are being made.
             let wait =
                 self.wait_for(moment, over, now).or_else(|| self.wait_for(Moment::Deadline, over, now));
-            Refusal::new(Code::StoreFull).retry_after(wait.unwrap_or(1))
+            Refusal::new(Code::StoreFull).retry_after(wait.unwrap_or(RESERVED_MS))
         })?;
         self.reserved.fetch_add(keys, Ordering::Relaxed);
         Ok(())
@@ -304,7 +324,7 @@ impl<R> Store<R> {
     fn wait_for(&self, moment: Moment, n: usize, now: Now) -> Option<u64> {
         let mut waits = Vec::new();
         for shard in &self.shards {
-            waits.extend(sync::lock(shard).waits(moment, n, now));
+            waits.extend(sync::lock(shard).first(moment, n).map(|at| at.wait_ms(now)));
         }
         waits.sort_unstable();
         waits.get(n.saturating_sub(1)).or(waits.last()).map(|wait| (*wait).max(1))
@@ -316,7 +336,7 @@ impl<R> Store<R> {
         let result = {
             let mut shard = self.shard(id);
             shard.catch_up(id, now, &mut after);
-            shard.run_agenda(now, DUE_PER_OPERATION, &mut after);
+            shard.run_agenda(now, DUE_PER_LOCK, &mut after);
             work(&mut shard, &mut after)
         };
         self.settle(after);

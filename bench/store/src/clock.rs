@@ -1,7 +1,7 @@
 //! The one clock of a run, in microseconds since [`start`]; before that it stands still at 0, so that filling a store
 //! with a million keys takes as long as it takes and none of them expires meanwhile.
 
-use ok2cry_enclave::{clock::Now, store::RETAIN_MS};
+use ok2cry_enclave::clock::Now;
 use rustix::time::{ClockId, clock_gettime};
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -9,15 +9,9 @@ use std::{
     time::Duration,
 };
 
-/// An ending is remembered for ten minutes and no run takes so long. The store forgets by whichever clock comes first,
-/// so wall time runs this many times as fast: endings go after a second, and a run sees whole lives.
-const WALL_SPEED: u64 = RETAIN_MS / 1000;
 /// What the clocks show when they start: a round number, far from 0.
 const BOOT_MS: u64 = 1 << 30;
 const WALL_MS: u64 = 1 << 40;
-/// Later than any run lasts: keys expire by the boot clock, which is the one that is measured.
-const FAR_MS: u64 = 1 << 41;
-
 static STARTED_US: AtomicU64 = AtomicU64::new(0);
 
 /// Has the clock run from 0 on.
@@ -41,12 +35,12 @@ pub fn now_us() -> u64 {
 /// The time as the store wants it.
 pub fn now() -> Now {
     let ms = now_us() / 1000;
-    Now { boot_ms: BOOT_MS + ms, wall_ms: WALL_MS + ms * WALL_SPEED }
+    Now { boot_ms: BOOT_MS + ms, wall_ms: WALL_MS + ms }
 }
 
 /// The deadline of a key that is due so many milliseconds after [`start`].
 pub fn deadline(due_ms: u64) -> Now {
-    Now { boot_ms: BOOT_MS + due_ms, wall_ms: FAR_MS + due_ms }
+    Now { boot_ms: BOOT_MS + due_ms, wall_ms: WALL_MS + due_ms }
 }
 
 pub fn sleep_until_us(at_us: u64) {

@@ -7,6 +7,7 @@ mod clock;
 mod figures;
 mod keys;
 mod lag;
+mod map;
 mod naive;
 mod steady;
 mod store;
@@ -42,6 +43,7 @@ fn measure(arguments: &[String], effort: &Effort) -> Outcome<()> {
     let (what, of, level) = (word(0)?, word(1)?, word(2)?.parse()?);
     let directory = || word(3).map(Path::new);
     match (what, of) {
+        ("rates", "map") => map::rates(level, effort),
         ("rates", "naive") => naive::rates(level, effort),
         ("rates", "valkey") => valkey::rates(directory()?, level, effort),
         ("rates", "endings") => store::endings(level),
@@ -120,12 +122,13 @@ const fn line(name: &'static str, of: &'static str, issue: &'static str, open: &
     Line { name, of, issue, open, bytes_target: "", ratio_target: "" }
 }
 
-const LINES: [Line; 9] = [
+const LINES: [Line; 10] = [
     Line { bytes_target: "≤ 1024", ratio_target: "≥ 0.8", ..line("aws-lc", "aws-lc", "issue", "open") },
     Line { ratio_target: "≥ 0.8", ..line("aws-lc, reply kept", "aws-lc", "", "keeping") },
     Line { bytes_target: "≤ 512", ..line("portable", "portable", "", "") },
     Line { ratio_target: "≥ 0.3", ..line("synthetic", "synthetic", "issue", "open") },
     Line { ratio_target: "≥ 0.3", ..line("synthetic, reply kept", "synthetic", "", "keeping") },
+    line("a map and nothing else", "map", "issue", "open"),
     line("naive", "naive", "issue", "open"),
     line("valkey, 1 connection", "valkey", "issue1", "open1"),
     line("valkey, 2 connections", "valkey", "issue2", "open2"),
@@ -140,7 +143,7 @@ impl Run<'_> {
         println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|---|");
         let mut found = BTreeMap::new();
         // The naive design first: others are compared with it.
-        for of in ["naive", "aws-lc", "portable", "synthetic", "valkey"] {
+        for of in ["naive", "aws-lc", "portable", "synthetic", "map", "valkey"] {
             for level in self.levels {
                 if let Some(figures) = self.of("rates", of, *level)? {
                     found.insert((of, *level), figures);

@@ -33,14 +33,16 @@ type Keys = Store<Vec<u8>>;
 
 /// A sealed reply: what the service charges for a PIN's, and what it keeps of it.
 const REPLY_BYTES: usize = 640;
+/// Room for endings while rates are measured.
+const TOMBSTONES: usize = 10_000;
 /// Ends that come in no run.
 const FAR_MS: u64 = 1 << 41;
 /// Odd and no multiple of 5: steps over any power of ten come by every key once.
-const STRIDE: usize = 7_368_787;
+pub const STRIDE: usize = 7_368_787;
 
 /// As a configuration for so many keys and endings makes it.
 fn new(capacity: usize, max_tombstones: usize) -> Arc<Keys> {
-    Arc::new(Store::new(Limits { capacity, max_tombstones }))
+    Arc::new(Store::new(Limits::new(capacity, max_tombstones)))
 }
 
 /// What the service does to issue one key, but for the document.
@@ -75,7 +77,7 @@ pub fn rates(kind: Kind, level: usize, rates: bool, effort: &Effort) -> Outcome<
     let maker = Maker::new(kind)?;
     let mut ids = vec![KeyId([1; 24]); level];
     let before = figures::resident_bytes()?;
-    let store = new(level, 10_000);
+    let store = new(level, TOMBSTONES);
     fill(&store, &maker, &mut ids)?;
     figures::print("bytes", figures::grown(before, level)?);
     if !rates {
@@ -88,9 +90,9 @@ pub fn rates(kind: Kind, level: usize, rates: bool, effort: &Effort) -> Outcome<
         issues = f64::max(issues, issue);
         opens = f64::max(opens, open);
     }
-    // Kept replies stay for as long as their keys would have lived: fewer rounds, or they would be what is measured.
+    // Kept replies stay for as long as their keys would have lived, and take an ending's place: fewer of them.
     for _ in 0..effort.rounds {
-        keeping = f64::max(keeping, turns.round(effort.round_s / 20.0, Some(vec![5; REPLY_BYTES]))?.1);
+        keeping = f64::max(keeping, turns.round(effort.round_s, Some(vec![5; REPLY_BYTES]))?.1);
     }
     figures::print("issue", issues);
     figures::print("open", opens);
@@ -117,7 +119,7 @@ pub fn endings(level: usize) -> Outcome<()> {
 }
 
 /// Deadlines in the order of issue, several to a millisecond.
-fn far(n: usize) -> Now {
+pub fn far(n: usize) -> Now {
     Now { boot_ms: FAR_MS, wall_ms: FAR_MS }.plus(n as u64 / 50)
 }
 
@@ -163,7 +165,8 @@ impl Turns {
             Kind::Real(_) => 25,
         };
         let (mut issuing, mut opening, mut done) = (0.0, 0.0, 0.0);
-        while issuing + opening < seconds {
+        let most = if reply.is_some() { TOMBSTONES / (2 * Effort::FULL.rounds) } else { usize::MAX };
+        while issuing + opening < seconds && (done as usize) < most {
             let places: Vec<_> = (0..batch).map(|i| (self.next + i * STRIDE) % self.ids.len()).collect();
             self.next = (self.next + batch * STRIDE) % self.ids.len();
             let messages = places.iter().map(|place| self.message(self.ids[*place]));
@@ -207,8 +210,9 @@ pub struct Held {
 
 impl Held {
     pub fn new(kind: Kind) -> Outcome<Self> {
-        // A run holds its level by itself, and leaves its endings behind.
-        Ok(Self { store: new(4_000_000, 32_000_000), maker: Maker::new(kind)?, alarm: Alarm::default() })
+        // A run holds its level by itself, and sees whole lives: endings are remembered for a second.
+        let limits = Limits { retain_ms: 1000, ..Limits::new(4_000_000, 4_000_000) };
+        Ok(Self { store: Arc::new(Store::new(limits)), maker: Maker::new(kind)?, alarm: Alarm::default() })
     }
 }
 
@@ -236,9 +240,11 @@ impl Subject for Held {
 
     fn erase(&self, stop: &AtomicBool) {
         while !stop.load(Ordering::SeqCst) {
-            let now = clock::now();
-            let next = self.store.run_agenda(now);
-            self.alarm.sleep(now.boot_ms, next);
+            let begun = clock::now();
+            let next = self.store.run_round(begun);
+            // What is next counts from the beginning, and erasing took its time.
+            let done = clock::now().boot_ms;
+            self.alarm.sleep(done, next.map(|wait| wait.saturating_sub(done - begun.boot_ms)));
         }
     }
 

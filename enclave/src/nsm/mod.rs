@@ -4,6 +4,8 @@
 //! only the root certificate differs. Providers block; [`crate::attester`] owns one on a thread of its own.
 
 mod device;
+#[cfg(test)]
+pub(crate) mod forged;
 
 pub use device::{DeviceNsm, Pcr};
 

@@ -81,7 +81,7 @@ fn an_open_at_the_deadline_never_outlives_the_eraser() {
 #[test]
 fn room_for_one_is_taken_by_one() {
     loom::model(|| {
-        let store = Arc::new(Store::<u8>::new(Limits { capacity: 1, max_tombstones: 9 }));
+        let store = Arc::new(Store::<u8>::new(Limits::new(1, 9)));
         let requests: Vec<_> = (1..=2)
             .map(|n| {
                 spawn(&store, move |store| {
@@ -102,7 +102,7 @@ fn room_for_one_is_taken_by_one() {
 #[test]
 fn a_key_that_is_taken_back_while_it_is_opened_leaves_nothing() {
     loom::model(|| {
-        let store = Arc::new(Store::new(Limits { capacity: 1, max_tombstones: 9 }));
+        let store = Arc::new(Store::new(Limits::new(1, 9)));
         let mut reservation = store.reserve(1, T0).unwrap();
         reservation.insert(key(1), T0).unwrap();
         let open = spawn_open(&store, key(1).id, T0, 1);
@@ -113,7 +113,7 @@ fn a_key_that_is_taken_back_while_it_is_opened_leaves_nothing() {
 }
 
 fn with_one_key(n: u8) -> (Arc<Store<u8>>, KeyId) {
-    let store = Arc::new(Store::new(Limits { capacity: 4, max_tombstones: 4 }));
+    let store = Arc::new(Store::new(Limits::new(4, 4)));
     let mut reservation = store.reserve(1, T0).unwrap();
     reservation.insert(key(n), T0).unwrap();
     reservation.confirm();

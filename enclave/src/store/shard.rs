@@ -1,17 +1,29 @@
 //! One shard of the store: the keys whose ids end alike, under one lock. Here a key's end is decided.
 
-use super::{KEEP_REPLY_MS, MAX_FAILED_OPENS, NewKey, RETAIN_MS, agenda::Agenda};
+use super::{KEEP_REPLY_MS, MAX_FAILED_OPENS, NewKey, agenda::Agenda};
 use crate::{clock::Now, crypto::PrivateKey};
 use hashbrown::HashTable;
 use ok2cry_protocol::{Hash, code::Code, ids::KeyId, rpc::KeyState};
 use slab::Slab;
 use std::sync::Arc;
 
-/// Keys and endings, found by id, by deadline, and by what is due otherwise.
+const AT_ONCE: Now = Now { boot_ms: 0, wall_ms: 0 };
+const NEVER: Now = Now { boot_ms: u64::MAX, wall_ms: u64::MAX };
+
+/// Keys and endings, found by id and by what is due.
 pub(super) struct Shard<R> {
     slots: Slab<Slot<R>>,
     /// Slots by the key's id. Ids are the enclave's own random choice: nobody can make them collide.
     index: HashTable<u32>,
+    agendas: Agendas,
+    /// Before this moment no agenda has anything to do.
+    next: Now,
+    /// For how long an ending is remembered.
+    retain_ms: u64,
+}
+
+/// One for each kind of moment.
+struct Agendas {
     deadlines: Agenda,
     replies: Agenda,
     endings: Agenda,
@@ -87,14 +99,16 @@ pub(super) struct Aftermath {
 }
 
 impl<R> Shard<R> {
-    /// An empty shard that need not grow up to `keys` keys and endings.
-    pub(super) fn with_room_for(keys: usize) -> Self {
+    /// An empty shard that need not grow up to `keys` keys and endings. Shards with another `shift_ms` (milliseconds)
+    /// put in order what is due at other times.
+    pub(super) fn with_room_for(keys: usize, shift_ms: u64, retain_ms: u64) -> Self {
+        let [deadlines, replies, endings] = [0; 3].map(|_| Agenda::new(shift_ms));
         Self {
             slots: Slab::with_capacity(keys),
             index: HashTable::with_capacity(keys),
-            deadlines: Agenda::default(),
-            replies: Agenda::default(),
-            endings: Agenda::default(),
+            agendas: Agendas { deadlines, replies, endings },
+            next: NEVER,
+            retain_ms,
         }
     }
 
@@ -111,7 +125,7 @@ impl<R> Shard<R> {
         self.index.insert_unique(hash(id), slot, |slot| {
             slots.get(*slot as usize).map_or_else(Default::default, |slot| hash(slot.id))
         });
-        self.deadlines.insert(deadline, slot);
+        self.put_down(Moment::Deadline, deadline, slot);
         true
     }
 
@@ -143,7 +157,7 @@ impl<R> Shard<R> {
     pub(super) fn keep_reply_until(&self, id: KeyId, now: Now) -> Now {
         let least = now.plus(KEEP_REPLY_MS);
         match self.slot(id).and_then(|slot| self.entry(slot)) {
-            Some(Entry::Live(live)) if live.deadline.wall_ms > least.wall_ms => live.deadline,
+            Some(Entry::Live(live)) => least.or_later(live.deadline),
             _ => least,
         }
     }
@@ -191,62 +205,91 @@ impl<R> Shard<R> {
 
     /// Does what is due, `most` things at most.
     pub(super) fn run_agenda(&mut self, now: Now, most: usize, after: &mut Aftermath) {
+        if !now.reached(self.next) {
+            return;
+        }
+        // Secrets before what is kept for others' convenience: a page of deadlines is turned before any ending goes.
+        let kinds = [Moment::Deadline, Moment::Reply, Moment::Ending];
         for _ in 0..most {
-            if let Some(slot) = self.deadlines.due(now) {
-                self.end_slot(slot, Ending::Expired, now, after);
-            } else if let Some(slot) = self.replies.due(now) {
-                self.drop_reply(slot);
-            } else if let Some(slot) = self.endings.due(now) {
-                self.vacate(slot, after);
-            } else {
+            if !kinds.into_iter().any(|moment| self.run_one(moment, now, after)) {
                 break;
             }
         }
+        self.next = self.agendas.next();
     }
 
-    /// In how many milliseconds anything is due.
+    /// In how many milliseconds there is anything to do.
     pub(super) fn next_wait(&self, now: Now) -> Option<u64> {
-        [&self.deadlines, &self.replies, &self.endings].iter().filter_map(|a| a.waits(1, now).next()).min()
+        let next = self.agendas.next();
+        (next != NEVER).then(|| next.wait_ms(now))
     }
 
-    /// In how many milliseconds the first `n` of one kind of moments come, soonest first.
-    pub(super) fn waits(&self, moment: Moment, n: usize, now: Now) -> impl Iterator<Item = u64> {
+    /// The first `n` of one kind of moments, and perhaps others, in no order.
+    pub(super) fn first(&self, moment: Moment, n: usize) -> impl Iterator<Item = Now> {
         let agenda = match moment {
-            Moment::Deadline => &self.deadlines,
-            Moment::Reply => &self.replies,
-            Moment::Ending => &self.endings,
+            Moment::Deadline => &self.agendas.deadlines,
+            Moment::Reply => &self.agendas.replies,
+            Moment::Ending => &self.agendas.endings,
         };
-        agenda.waits(n, now)
+        agenda.first(n, |slot| at(&self.slots, moment, slot)).into_iter().map(|(_, at)| at)
+    }
+
+    /// Does one thing of a kind, if there is one.
+    fn run_one(&mut self, moment: Moment, now: Now, after: &mut Aftermath) -> bool {
+        let agenda = self.agendas.of(moment);
+        if agenda.prepare(now, |slot| at(&self.slots, moment, slot)) {
+            return true;
+        }
+        let Some(slot) = agenda.due(now) else { return false };
+        match moment {
+            Moment::Deadline => self.end_slot(slot, Ending::Expired, now, after),
+            Moment::Reply => self.drop_reply(slot),
+            Moment::Ending => self.vacate(slot, after),
+        }
+        true
+    }
+
+    fn put_down(&mut self, moment: Moment, at: Now, slot: u32) {
+        let next = self.agendas.of(moment).insert(at, slot);
+        self.next = self.next.or_sooner(next);
+    }
+
+    fn cross_out(&mut self, moment: Moment, at: Now, slot: u32) {
+        let agenda = self.agendas.of(moment);
+        agenda.remove(at, slot);
+        if agenda.is_cluttered() {
+            self.next = AT_ONCE;
+        }
     }
 
     /// Replaces a live key by its ending.
     fn end_slot(&mut self, slot: u32, how: Ending<R>, now: Now, after: &mut Aftermath) {
+        let retain_ms = self.retain_ms;
         let Some(entry) = self.entry_mut(slot) else { return };
         let Entry::Live(Live { deadline, .. }) = entry else { return };
         let deadline = *deadline;
         // A key that expired did so at its deadline, whenever it is noticed.
-        let remembered = if matches!(how, Ending::Expired) { deadline } else { now }.plus(RETAIN_MS);
+        let ended_at = if matches!(how, Ending::Expired) { deadline } else { now };
+        let remembered = ended_at.plus(retain_ms);
         let mut ended = Ended { how, forget_at: remembered };
         let reply_until = ended.reply_until();
         // A reply may be kept longer than an ending is remembered, and is found by its ending.
-        if let Some(until) = reply_until.filter(|until| until.wall_ms > remembered.wall_ms) {
-            ended.forget_at = until;
-        }
-        let forget_at = ended.forget_at;
+        let forget_at = reply_until.map_or(remembered, |until| remembered.or_later(until));
+        ended.forget_at = forget_at;
         if let Entry::Live(Live { key, .. }) = std::mem::replace(entry, Entry::Ended(ended)) {
             after.erased.push(key);
         }
-        self.deadlines.remove(deadline, slot);
-        self.endings.insert(forget_at, slot);
+        self.cross_out(Moment::Deadline, deadline, slot);
+        self.put_down(Moment::Ending, forget_at, slot);
         if let Some(until) = reply_until {
-            self.replies.insert(until, slot);
+            self.put_down(Moment::Reply, until, slot);
         }
     }
 
     fn drop_reply(&mut self, slot: u32) {
         let Some(Entry::Ended(Ended { how: Ending::Used(kept), .. })) = self.entry_mut(slot) else { return };
         if let Some(kept) = kept.take() {
-            self.replies.remove(kept.until, slot);
+            self.cross_out(Moment::Reply, kept.until, slot);
         }
     }
 
@@ -259,10 +302,10 @@ impl<R> Shard<R> {
         after.vacated += 1;
         match entry {
             Entry::Live(Live { key, deadline, .. }) => {
-                self.deadlines.remove(deadline, slot);
+                self.cross_out(Moment::Deadline, deadline, slot);
                 after.erased.push(key);
             }
-            Entry::Ended(Ended { forget_at, .. }) => self.endings.remove(forget_at, slot),
+            Entry::Ended(Ended { forget_at, .. }) => self.cross_out(Moment::Ending, forget_at, slot),
         }
     }
 
@@ -277,6 +320,33 @@ impl<R> Shard<R> {
 
     fn entry_mut(&mut self, slot: u32) -> Option<&mut Entry<R>> {
         self.slots.get_mut(slot as usize).map(|slot| &mut slot.entry)
+    }
+}
+
+impl Agendas {
+    fn of(&mut self, moment: Moment) -> &mut Agenda {
+        match moment {
+            Moment::Deadline => &mut self.deadlines,
+            Moment::Reply => &mut self.replies,
+            Moment::Ending => &mut self.endings,
+        }
+    }
+
+    fn next(&self) -> Now {
+        [&self.deadlines, &self.replies, &self.endings]
+            .map(Agenda::next)
+            .into_iter()
+            .fold(NEVER, Now::or_sooner)
+    }
+}
+
+/// When a moment of this kind comes for a slot, if it does.
+fn at<R>(slots: &Slab<Slot<R>>, moment: Moment, slot: u32) -> Option<Now> {
+    match (&slots.get(slot as usize)?.entry, moment) {
+        (Entry::Live(live), Moment::Deadline) => Some(live.deadline),
+        (Entry::Ended(ended), Moment::Reply) => ended.reply_until(),
+        (Entry::Ended(ended), Moment::Ending) => Some(ended.forget_at),
+        _ => None,
     }
 }
 

@@ -1,15 +1,13 @@
 //! The store's locks and counters: the standard library's, or those of `loom`, which tries every interleaving.
 
 #[cfg(ok2cry_loom)]
-pub(super) use loom::sync::{
-    Mutex, MutexGuard,
-    atomic::{AtomicUsize, Ordering},
-};
+pub(super) use loom::sync::{Mutex, MutexGuard, atomic::Ordering};
+#[cfg(ok2cry_loom)]
+pub use loom::sync::atomic::AtomicUsize;
 #[cfg(not(ok2cry_loom))]
-pub(super) use std::sync::{
-    Mutex, MutexGuard,
-    atomic::{AtomicUsize, Ordering},
-};
+pub use std::sync::atomic::AtomicUsize;
+#[cfg(not(ok2cry_loom))]
+pub(super) use std::sync::{Mutex, MutexGuard, atomic::Ordering};
 
 /// Locks, whatever happened to others who did.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

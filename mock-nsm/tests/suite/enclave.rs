@@ -59,15 +59,18 @@ fn start_with(config: &str, clock: Arc<dyn ok2cry_enclave::clock::BootClock>) ->
 }
 
 impl Bench {
-    async fn try_issue(&self, ttl: u64) -> Result<Issued, Code> {
-        let issue = Issue {
+    fn issue(&self, ttl: u64, count: u32) -> Issue {
+        Issue {
             nonce: Nonce::new([7; 32]).unwrap(),
             purpose: Purpose::new("card-pin").unwrap(),
             ttl,
             release_to: ReleaseTo::Recipient(*self.recipient.public_key()),
-            count: 1,
-        };
-        match self.service.call(Call::Issue(issue)).await {
+            count,
+        }
+    }
+
+    async fn try_issue(&self, ttl: u64) -> Result<Issued, Code> {
+        match self.service.call(Call::Issue(self.issue(ttl, 1))).await {
             Ok(Answer::Issued(issued)) => Ok(issued),
             Ok(other) => panic!("{other:?}"),
             Err(Refusal { code, .. }) => Err(code),
@@ -180,6 +183,83 @@ async fn keys_whose_request_is_given_up_leave_nothing() {
     assert_eq!((health.live_keys, health.tombstones), (0, 0));
     b.nsm.release();
     assert!(b.try_issue(60_000).await.is_ok());
+}
+
+#[tokio::test]
+async fn keys_whose_request_is_given_up_leave_nothing_however_far_it_was() {
+    let b = Arc::new(start(CONFIG));
+    for made in [0, 1, 5, 20] {
+        let issue = {
+            let b = Arc::clone(&b);
+            tokio::spawn(async move { b.service.call(Call::Issue(b.issue(60_000, 100))).await })
+        };
+        while b.health().await.live_keys < made && !issue.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        issue.abort();
+        if issue.await.is_ok() {
+            continue;
+        }
+        // A key that is on the processor comes to its end, and then goes too.
+        let mut tries = 0;
+        while b.service.attester().keys.load(Ordering::Relaxed) > 0 {
+            tries += 1;
+            assert!(tries < 1000, "room or keys are left of a request that was given up after {made}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(b.health().await.tombstones, 0);
+    }
+}
+
+#[tokio::test]
+async fn documents_are_taken_unasked_while_keys_live() {
+    let b = start(CONFIG);
+    let message = b.sealed(60_000).await;
+    let asked = b.service.attester().asked.load(Ordering::Relaxed);
+    let calls = b.nsm.calls();
+    let mut tries = 0;
+    while b.nsm.calls() < calls + 2 {
+        tries += 1;
+        assert!(tries < 2000, "trusted time goes stale while a key lives");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(b.service.attester().asked.load(Ordering::Relaxed), asked);
+    assert!(matches!(b.open(&message).await, Ok(Answer::Sealed(_))));
+}
+
+#[tokio::test]
+async fn a_document_that_is_some_seconds_behind_makes_no_key() {
+    let b = start(CONFIG);
+    // Within what a batch may be off, beyond what clocks may.
+    for behind_ms in [6_000, 20_000] {
+        b.nsm.set_timestamp_offset_ms(-behind_ms);
+        assert_eq!(b.try_issue(60_000).await.unwrap_err(), Code::ClockUnsafe);
+        assert_eq!(b.health().await.live_keys, 0);
+    }
+    b.nsm.set_timestamp_offset_ms(0);
+    assert!(b.try_issue(60_000).await.is_ok());
+}
+
+/// Whoever makes up recipients would otherwise have the enclave hold a document for each, and no reply at all.
+#[tokio::test]
+async fn what_proves_a_context_counts_among_replies() {
+    const BUDGET: usize = 65_536;
+    let mut b = start(&format!("reply_budget_bytes = {BUDGET}\n{CONFIG}"));
+    let mut held = 0;
+    loop {
+        b.recipient = RecipientKey::generate().unwrap();
+        let message = b.sealed(60_000).await;
+        match b.open(&message).await {
+            Ok(Answer::Sealed(sealed)) => held += sealed.context.document.len(),
+            Ok(other) => panic!("{other:?}"),
+            Err(code) => {
+                assert_eq!((code, b.state(message.key_id).await), (Code::RepliesFull, KeyState::Live));
+                break;
+            }
+        }
+        assert!(held <= BUDGET, "{held} bytes of documents are held in room for {BUDGET}");
+    }
+    assert!(held > BUDGET / 2, "only {held}");
 }
 
 #[tokio::test]

@@ -1,14 +1,9 @@
 //! The enclave as a process of its own, with a clock that is moved by hand and a side door to scalars.
 
 use crate::{
-    clock::{BootClock as _, ManualClock},
-    config::Config,
-    crypto::CryptoProvider,
-    nsm::{AttestationRequest, Nsm, NsmError},
-    run::Enclave,
+    clock::ManualClock, config::Config, crypto::CryptoProvider, nsm::forged::ForgedNsm, run::Enclave,
     server::Listener,
 };
-use ok2cry_attest_forge as forge;
 use ok2cry_protocol::{
     frame::{self, FrameReader},
     ids::KeyId,
@@ -166,7 +161,7 @@ fn main() {
          [purposes.card-pin]\n[purposes.caller-demo]\ncaller = true\n"
     );
     let clock = ManualClock::default();
-    let nsm = Module { clock: clock.clone(), root: forge::Enclave::new().root() };
+    let nsm = ForgedNsm::new(clock.clone());
     let config = Config::from_toml(&config).unwrap();
     let enclave = Enclave::start_with_clock(config, Box::new(nsm), Arc::new(clock.clone())).unwrap();
     let service = Arc::clone(&enclave.service);
@@ -200,29 +195,5 @@ fn main() {
             }
             other => panic!("{other:?}"),
         }
-    }
-}
-
-/// A module whose documents are signed by the forge, and whose clock is the enclave's.
-struct Module {
-    clock: ManualClock,
-    root: Vec<u8>,
-}
-
-impl Nsm for Module {
-    fn attest(&mut self, request: &AttestationRequest<'_>) -> Result<Vec<u8>, NsmError> {
-        let bytes = |field: Option<&[u8]>| field.map_or(forge::cbor::NULL.to_vec(), forge::cbor::bytes);
-        let elapsed = u64::try_from(self.clock.since_boot().as_millis()).unwrap();
-        Ok(forge::Enclave::with(|e| {
-            e.set("timestamp", forge::cbor::uint(forge::TIMESTAMP_MS + elapsed));
-            e.set("user_data", bytes(request.user_data));
-            e.set("public_key", bytes(request.public_key));
-            e.set("nonce", bytes(request.nonce));
-        })
-        .document())
-    }
-
-    fn root_certificate(&self) -> &[u8] {
-        &self.root
     }
 }

@@ -25,7 +25,7 @@ impl PrivateKey for NoKey {
 
 impl Bench {
     pub(super) fn new() -> Self {
-        Self::with(Limits { capacity: 4, max_tombstones: 4 })
+        Self::with(Limits::new(4, 4))
     }
 
     pub(super) fn with(limits: Limits) -> Self {

@@ -18,7 +18,7 @@ use std::{
 };
 
 const KEYS: usize = 3;
-const LIMITS: Limits = Limits { capacity: 2, max_tombstones: 1 };
+const LIMITS: Limits = Limits::new(2, 1);
 const TTL: u64 = 45_000;
 /// Replies of this key go to its caller and are not kept.
 const CALLERS: usize = 1;
@@ -312,7 +312,7 @@ impl Model {
     fn keeps_reply_for(&self, key: usize) -> Option<u8> {
         let Key { deadline, end: Some((End::Used { digest }, at)), .. } = self.keys[key] else { return None };
         let least = plus(at, KEEP_REPLY_MS);
-        let until = if least.1 > deadline.1 { least } else { deadline };
+        let until = (least.0.max(deadline.0), least.1.max(deadline.1));
         (key != CALLERS && !self.reached(until)).then_some(digest)
     }
 
