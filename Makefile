@@ -41,14 +41,16 @@ eif-container: rust ## the enclave image, canonically: in a container without a 
 measure: rust ## the measurements of any image: make measure EIF=FILE
 	@$(CARGO) run --locked --quiet --manifest-path release/Cargo.toml --target-dir $(TARGET)/release-light --no-default-features -- measure $(EIF)
 
-test-image: rust ## that the image comes out the same wherever it is built, holds no mock, and does its job booted in QEMU
+test-image: rust ## that the image comes out the same wherever it is built, holds no mock, and does its job booted in QEMU; SHORT=1 compiles the kernel once less
+	image/test-reproducible $(if $(SHORT),--short) $(BASE)
 	$(CARGO) test --locked --manifest-path release/Cargo.toml --target-dir $(TARGET)/release-tool --no-fail-fast
-	image/test-reproducible $(BASE)
 	$(CARGO) build --locked --workspace --bins
 	OK2CRY_TEST_MACHINE=$$(image/machine) $(CARGO) test --locked -p ok2cry-tests --no-fail-fast -- --test-threads=2
 
-bench-image: rust ## what the image weighs
+bench-image: rust ## what the image weighs, and how long it takes to its first key
+	$(CARGO) build --locked --workspace --bins
 	@image/eif $(TARGET)/ok2cry.eif >/dev/null
+	@OK2CRY_TEST_MACHINE=$$(image/machine) $(TARGET)/debug/measure-boot
 	@image/figures $(TARGET)/ok2cry.eif $(TARGET)/image/x86_64-unknown-linux-gnu/image/ok2cry-enclave
 
 qemu: rust ## a developer's real enclave: an image booted in QEMU, and a parent that keeps serving on loopback

@@ -220,6 +220,9 @@ pub enum InputFault {
     /// A configuration that names a crypto provider that the program does not hold.
     #[error("names the crypto provider {0}, which the program does not hold")]
     Provider(&'static str),
+    /// A configuration that drops checks, for an image that is not said to be for development.
+    #[error("drops checks ({0}), which only an image for development may: --development builds one")]
+    Development(String),
     /// Something that is not TOML, or not what was expected of it.
     #[error("is not understood: {0}")]
     Toml(String),
@@ -238,6 +241,7 @@ impl InputFault {
             Self::Mock(_) => "program_holds_mock",
             Self::Path(_) => "program_holds_path",
             Self::Configuration(_) | Self::Provider(_) => "configuration_refused",
+            Self::Development(_) => "configuration_for_development",
             Self::Toml(_) | Self::Empty(_) => "toolchain_invalid",
         }
     }

@@ -22,6 +22,8 @@ pub struct Inputs {
     pub configuration: Vec<u8>,
     /// What built all this: see [`Toolchain`].
     pub toolchain: Vec<u8>,
+    /// Whether the configuration may drop checks of its ground (`[development]`): such an image is no release.
+    pub development: bool,
 }
 
 /// The inputs of a build that hold to their rules.
@@ -31,6 +33,8 @@ pub struct CheckedInputs {
     pub(crate) cmdline: String,
     pub(crate) kernel_release: String,
     pub(crate) toolchain: Toolchain,
+    /// The checks that a development image drops, in words.
+    pub(crate) dropped_checks: Option<String>,
 }
 
 /// Megabytes are of no use in a message.
@@ -53,9 +57,25 @@ impl Inputs {
         check_kernel_config(&self.kernel_config).map_err(named("the kernel's configuration"))?;
         let cmdline = one_line(&self.cmdline).map_err(named("the command line"))?;
         check_program(&self.init).map_err(named("the enclave program"))?;
-        check_configuration(&self.configuration, &self.init).map_err(named("the enclave's configuration"))?;
+        let dropped_checks = self.check_configuration().map_err(named("the enclave's configuration"))?;
         let toolchain = Toolchain::from_toml(&self.toolchain).map_err(named("the toolchain"))?;
-        Ok(CheckedInputs { cmdline, kernel_release, toolchain, inputs: self })
+        Ok(CheckedInputs { cmdline, kernel_release, toolchain, dropped_checks, inputs: self })
+    }
+
+    /// The enclave's own reading of its configuration, so that what is measured is what would be served. Answers which
+    /// checks of its ground it would drop.
+    fn check_configuration(&self) -> Result<Option<String>, InputFault> {
+        let refused = |error: &dyn fmt::Display| InputFault::Configuration(error.to_string());
+        let text = std::str::from_utf8(&self.configuration).map_err(|error| refused(&error))?;
+        let config = Config::from_toml(text).map_err(|error| refused(&error))?;
+        // A program knows the names of its providers, and no others.
+        if config.crypto_provider == CryptoProvider::AwsLc && !holds(&self.init, b"AWS-LC") {
+            return Err(InputFault::Provider("aws-lc"));
+        }
+        match config.development.dropped() {
+            Some(dropped) if !self.development => Err(InputFault::Development(dropped)),
+            dropped => Ok(dropped),
+        }
     }
 }
 
@@ -136,18 +156,6 @@ fn check_static_elf(elf: &[u8]) -> Result<(), &'static str> {
             3 => return Err("it names an interpreter"),
             _ => {}
         }
-    }
-    Ok(())
-}
-
-/// The enclave's own reading of its configuration, so that what is measured is what would be served.
-fn check_configuration(toml: &[u8], init: &[u8]) -> Result<(), InputFault> {
-    let refused = |error: &dyn fmt::Display| InputFault::Configuration(error.to_string());
-    let text = std::str::from_utf8(toml).map_err(|error| refused(&error))?;
-    let config = Config::from_toml(text).map_err(|error| refused(&error))?;
-    // A program knows the names of its providers, and no others.
-    if config.crypto_provider == CryptoProvider::AwsLc && !holds(init, b"AWS-LC") {
-        return Err(InputFault::Provider("aws-lc"));
     }
     Ok(())
 }

@@ -105,6 +105,9 @@ mod build {
         /// The versions of the tools, as `image/toolchain` prints them.
         #[arg(long, value_name = "FILE")]
         toolchain: PathBuf,
+        /// Let the configuration drop checks ([development]): the image is no release, and its manifest says so.
+        #[arg(long)]
+        development: bool,
         /// The private key that signs the image, PEM.
         #[arg(long, value_name = "FILE", requires = "signing_certificate")]
         signing_key: Option<PathBuf>,
@@ -124,6 +127,7 @@ mod build {
             init: read(&arguments.init)?,
             configuration: read(&arguments.configuration)?,
             toolchain: read(&arguments.toolchain)?,
+            development: arguments.development,
         };
         let signer = arguments.signing_key.clone().zip(arguments.signing_certificate.clone());
         let signer = signer.map(|(key, certificate)| Signer { key, certificate });

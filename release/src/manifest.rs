@@ -13,6 +13,9 @@ pub(crate) struct Manifest<'a> {
     measurements: &'a Measurements,
     kernel_release: &'a str,
     command_line: &'a str,
+    /// No release's manifest has this: the checks that an image for development drops.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    development: Option<&'a str>,
     inputs: InputDigests,
     toolchain: &'a Toolchain,
 }
@@ -33,6 +36,7 @@ impl<'a> Manifest<'a> {
             measurements,
             kernel_release: &checked.kernel_release,
             command_line: &checked.cmdline,
+            development: checked.dropped_checks.as_deref(),
             inputs: InputDigests {
                 kernel: Digests::of(&inputs.kernel),
                 kernel_config: Digests::of(&inputs.kernel_config),

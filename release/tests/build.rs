@@ -23,6 +23,7 @@ fn inputs() -> Inputs {
         init: program(),
         configuration: CONFIGURATION.into(),
         toolchain: TOOLCHAIN.into(),
+        development: false,
     }
 }
 
@@ -139,6 +140,22 @@ fn a_configuration_that_the_enclave_would_refuse_is_refused_with_its_words() {
     assert!(text.contains("max_ttl_ms must be 1 to 3600000"), "{text}");
     let text = refusal(&format!("colour = 1\n{CONFIGURATION}"));
     assert!(text.contains("colour"), "{text}");
+}
+
+#[test]
+fn an_image_drops_checks_only_if_it_is_said_to_be_for_development_and_says_so() {
+    let dropping = format!("{CONFIGURATION}\n[development]\nany_root = true\ndebug_mode = true\n");
+    assert_eq!(code(|inputs| inputs.configuration = dropping.clone().into()), "configuration_for_development");
+    let build_for_development = |configuration: &str| {
+        let manifest =
+            build(Inputs { configuration: configuration.into(), development: true, ..inputs() }).manifest;
+        serde_json::from_str::<serde_json::Value>(&manifest).unwrap()["development"].clone()
+    };
+    assert_eq!(build_for_development(&dropping), "the root of attestation, debug mode");
+    assert!(build_for_development(CONFIGURATION).is_null());
+    // A table that drops nothing changes nothing.
+    let empty = format!("{CONFIGURATION}\n[development]\nany_root = false\n");
+    build(Inputs { configuration: empty.into(), ..inputs() });
 }
 
 #[test]

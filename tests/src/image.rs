@@ -103,6 +103,9 @@ impl Parts {
         build.arg("build").arg("--kernel").arg(&self.kernel).arg("--cmdline").arg(&self.cmdline);
         build.arg("--kernel-config").arg(folder.join("kernel/config")).arg("--init").arg(&self.program);
         build.arg("--toolchain").arg(folder.join("toolchain.toml")).arg("--configuration").arg(&config);
+        if self.config.contains(DEVELOPMENT) {
+            build.arg("--development");
+        }
         run(build.arg("--out").arg(image.eif()))?;
         let measurements = run(Command::new(&tool).arg("measure").arg(image.eif()))?;
         fs::write(image.measurements(), measurements).map_err(failed)?;

@@ -43,6 +43,7 @@ pub struct Machine {
     qemu: Process,
     backend: Process,
     folder: TempDir,
+    kernel_took: Option<Duration>,
     took: Duration,
     attempts: u32,
 }
@@ -56,6 +57,8 @@ const HEARTBEAT: u8 = 0xB7;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The backend and the emulator can lose a boot between them; an enclave that refuses to serve is not asked again.
 const ATTEMPTS: u32 = 3;
+/// What the kernel writes when it starts PID 1.
+const PID_1: &str = "Run /init as init process";
 /// What the enclave's last line on the console begins with when it refuses to serve.
 const FATAL: &str = "ok2cry: fatal: ";
 
@@ -90,8 +93,9 @@ impl Machine {
         let args = qemu_args(folder, run.path(), boot)?;
         let qemu = Process::start_at("qemu", &folder.join("qemu/qemu-system-x86_64"), &args, &[]);
         let qemu = qemu.map_err(Failed::Refused)?;
-        let mut machine = Self { qemu, backend, folder: run, took: Duration::ZERO, attempts: 1 };
-        machine.wait_for(&heartbeats, begun + PATIENCE)?;
+        let mut machine =
+            Self { qemu, backend, folder: run, kernel_took: None, took: Duration::ZERO, attempts: 1 };
+        machine.wait_for(&heartbeats, begun)?;
         machine.took = begun.elapsed();
         Ok(machine)
     }
@@ -109,6 +113,11 @@ impl Machine {
     /// How long it took from the emulator's start to the enclave's heartbeat.
     pub fn took(&self) -> Duration {
         self.took
+    }
+
+    /// How long it took from the emulator's start to the kernel's word that it starts PID 1, to a few milliseconds.
+    pub fn kernel_took(&self) -> Option<Duration> {
+        self.kernel_took
     }
 
     /// How many boots it took: one, unless the emulator hung.
@@ -140,8 +149,11 @@ impl Machine {
         self.backend.kill();
     }
 
-    fn wait_for(&mut self, heartbeats: &UnixListener, until: Instant) -> Result<(), Failed> {
+    fn wait_for(&mut self, heartbeats: &UnixListener, begun: Instant) -> Result<(), Failed> {
         loop {
+            if self.kernel_took.is_none() && self.console().contains(PID_1) {
+                self.kernel_took = Some(begun.elapsed());
+            }
             // Asked before the console is read: what an ended machine wrote is then all there is.
             let ended = self.qemu.has_ended();
             match heartbeats.accept() {
@@ -172,7 +184,7 @@ impl Machine {
             if ended {
                 return Err(self.failed(Failed::Hung, "the machine ended"));
             }
-            if Instant::now() > until {
+            if begun.elapsed() > PATIENCE {
                 return Err(self.failed(Failed::Hung, "no heartbeat"));
             }
             thread::sleep(Duration::from_millis(2));

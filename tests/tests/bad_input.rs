@@ -363,7 +363,7 @@ fn half_a_frame_disturbs_nobody_and_its_end_is_counted() {
 
 #[test]
 fn who_asks_for_much_and_reads_nothing_is_stopped_and_disturbs_nobody() {
-    let deployment = Deployment::start(Options::default()).unwrap();
+    let mut deployment = Deployment::start(Options::default()).unwrap();
     let mut greedy = deployment.stream().unwrap();
     let one = frame::encode(&Request { id: 1, call: Call::Attest(Nonce::new([7; 64]).unwrap()) }.encode());
     // Answers are sixty times as long as questions: once nothing gets out, nothing more is taken in.
@@ -382,7 +382,10 @@ fn who_asks_for_much_and_reads_nothing_is_stopped_and_disturbs_nobody() {
     eventually("the stream to be given up", || {
         (deployment.health().unwrap().streams_closed == 1).then_some(())
     });
-    assert!(greedy.send_what_is_taken(&many).is_err());
+    // What stands between host and emulated enclave keeps the host's side open.
+    if deployment.machine().is_none() {
+        assert!(greedy.send_what_is_taken(&many).is_err());
+    }
     wait_for_log(&deployment, "responses_not_read");
     undisturbed_keys(&deployment);
 }

@@ -1,9 +1,9 @@
 //! The store's locks and counters: the standard library's, or those of `loom`, which tries every interleaving.
 
 #[cfg(ok2cry_loom)]
-pub(super) use loom::sync::{Mutex, MutexGuard, atomic::Ordering};
-#[cfg(ok2cry_loom)]
 pub use loom::sync::atomic::AtomicUsize;
+#[cfg(ok2cry_loom)]
+pub(super) use loom::sync::{Mutex, MutexGuard, atomic::Ordering};
 #[cfg(not(ok2cry_loom))]
 pub use std::sync::atomic::AtomicUsize;
 #[cfg(not(ok2cry_loom))]
