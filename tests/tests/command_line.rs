@@ -165,3 +165,37 @@ fn a_caller_gets_plaintext_only_where_everybody_agreed_to_it() {
     assert_eq!(shell.ok(&["open", "message.json"], b""), "hello");
     assert_eq!(shell.refused(&["open", "message.json"]), "key_used");
 }
+
+/// What a release engineer runs on an EC2 instance, under this deployment's root instead of AWS's.
+#[test]
+fn the_smoke_script_says_that_all_held_and_fails_where_it_does_not() {
+    let shell = Shell::new();
+    let program = ok2cry_tests::process::program("ok2cry").unwrap();
+    let smoke = |measurements: &Path| {
+        Command::new("bash")
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/nitro-smoke.sh"))
+            .args(["--url", shell.deployment.url(), "--bin", program.parent().unwrap().to_str().unwrap()])
+            .args([
+                Path::new("--root"),
+                shell.deployment.root_pem(),
+                Path::new("--measurements"),
+                measurements,
+            ])
+            .output()
+            .unwrap()
+    };
+    let held = smoke(shell.deployment.measurements());
+    let (stdout, stderr) = (String::from_utf8(held.stdout).unwrap(), String::from_utf8(held.stderr).unwrap());
+    assert!(held.status.success(), "{stdout}{stderr}");
+    assert!(stdout.contains("nitro-smoke: all held"), "{stdout}");
+
+    let other = std::fs::read_to_string(shell.deployment.measurements()).unwrap().replace('a', "b");
+    shell.write("other.json", &other);
+    let failed = smoke(&shell.folder.path().join("other.json"));
+    assert_eq!(failed.status.code(), Some(1));
+    let stderr = String::from_utf8(failed.stderr).unwrap();
+    assert!(
+        stderr.contains("attestation accepted failed") && stderr.contains("nitro-smoke: FAILED"),
+        "{stderr}"
+    );
+}

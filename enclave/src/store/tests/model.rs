@@ -34,7 +34,7 @@ fn every_order_of_six_steps_keeps_the_rules() {
 
 /// The full form: `cargo test --release -p ok2cry-enclave --lib -- --ignored --nocapture every_order`.
 #[test]
-#[ignore = "minutes; the short form runs always"]
+#[ignore = "two minutes; the short form runs always"]
 fn every_order_of_eight_steps_keeps_the_rules() {
     println!("{} states", explore(8));
 }
