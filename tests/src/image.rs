@@ -103,7 +103,7 @@ impl Parts {
         build.arg("build").arg("--kernel").arg(&self.kernel).arg("--cmdline").arg(&self.cmdline);
         build.arg("--kernel-config").arg(folder.join("kernel/config")).arg("--init").arg(&self.program);
         build.arg("--toolchain").arg(folder.join("toolchain.toml")).arg("--configuration").arg(&config);
-        if self.config.contains(DEVELOPMENT) {
+        if self.config.contains("[development]") {
             build.arg("--development");
         }
         run(build.arg("--out").arg(image.eif()))?;

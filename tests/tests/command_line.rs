@@ -87,6 +87,18 @@ fn a_pin_goes_from_a_pipe_to_its_recipient() {
 }
 
 #[test]
+fn a_key_id_that_begins_with_a_hyphen_is_no_option() {
+    let shell = Shell::new();
+    for id in
+        [format!("-{}", "A".repeat(31)), format!("--{}", "A".repeat(30)), format!("-h{}", "A".repeat(30))]
+    {
+        assert_eq!(shell.ok(&["status", &id], b""), "unknown\n");
+        assert_eq!(shell.ok(&["destroy", &id], b""), "unknown\n");
+    }
+    assert_eq!(shell.run(&["status", "--colour"], b"").status.code(), Some(2));
+}
+
+#[test]
 fn a_reply_that_somebody_fetched_is_read_once() {
     let shell = Shell::new();
     shell.seal();

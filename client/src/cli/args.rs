@@ -130,7 +130,8 @@ impl Reading {
 pub(crate) struct OfKey {
     #[command(flatten)]
     pub(crate) service: Service,
-    /// The key's id, 32 characters.
+    /// The key's id, 32 characters. Of 64 ids one begins with a hyphen.
+    #[arg(allow_hyphen_values = true)]
     pub(crate) key_id: String,
 }
 
