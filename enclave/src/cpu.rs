@@ -40,10 +40,14 @@ impl Cpu {
         latest: Instant,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Refusal> {
+        // A turn that is free would be had however late it is.
+        if Instant::now() >= latest {
+            return Err(busy());
+        }
         let turn = match timeout_at(latest, Arc::clone(&self.0).acquire_owned()).await {
             Ok(Ok(turn)) => turn,
             Ok(Err(_)) => return Err(Code::Internal.into()),
-            Err(_) => return Err(Refusal::new(Code::Busy).retry_after(1000)),
+            Err(_) => return Err(busy()),
         };
         let done = spawn_blocking(move || {
             let result = on_erased_stack(work);
@@ -52,6 +56,10 @@ impl Cpu {
         });
         done.await.map_err(|_| Code::Internal.into())
     }
+}
+
+fn busy() -> Refusal {
+    Refusal::new(Code::Busy).retry_after(1000)
 }
 
 #[cfg(test)]
@@ -69,6 +77,7 @@ mod tests {
         }
         assert!(begun.elapsed() < 2 * PATIENCE, "each turn was waited for anew");
         cpu.0.add_permits(1);
+        assert_eq!(cpu.run_until(latest, || ()).await.unwrap_err().code, Code::Busy, "a free turn, too late");
         assert_eq!(cpu.run(|| 7).await, Ok(7));
     }
 }

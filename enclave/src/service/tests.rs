@@ -33,6 +33,22 @@ async fn nothing_is_sealed_under_a_context_whose_time_has_come() {
     assert_eq!(seal(), Err(Code::Busy));
 }
 
+#[tokio::test]
+async fn contexts_are_erased_each_at_its_own_time() {
+    let (service, clock) = start();
+    for _ in 0..3 {
+        let (_, recipient) = service.crypto.generate().unwrap();
+        service.contexts.ready(&recipient, service.now().unwrap()).await.unwrap();
+        clock.advance(Duration::from_secs(20));
+    }
+    let next = || service.contexts.run_agenda(service.now().unwrap());
+    assert_eq!(next(), Some(20_000));
+    clock.advance(Duration::from_secs(20));
+    assert_eq!(next(), Some(20_000));
+    clock.advance(Duration::from_secs(20));
+    assert_eq!(next(), None);
+}
+
 /// A service without an eraser, on a clock that stands still.
 fn start() -> (Arc<Service>, ManualClock) {
     let clock = ManualClock::default();

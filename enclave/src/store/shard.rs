@@ -231,16 +231,15 @@ impl<R> Shard<R> {
             Moment::Reply => &self.agendas.replies,
             Moment::Ending => &self.agendas.endings,
         };
-        agenda.first(n, |slot| at(&self.slots, moment, slot)).into_iter().map(|(_, at)| at)
+        agenda.first(n, |slot| at(&self.slots, moment, slot)).into_values()
     }
 
-    /// Does one thing of a kind, if there is one.
+    /// Does one thing of a kind, if there is one, and prepares another.
     fn run_one(&mut self, moment: Moment, now: Now, after: &mut Aftermath) -> bool {
         let agenda = self.agendas.of(moment);
-        if agenda.prepare(now, |slot| at(&self.slots, moment, slot)) {
-            return true;
-        }
-        let Some(slot) = agenda.due(now) else { return false };
+        // A little of what comes next, and what is due: neither waits until all of the other is done.
+        let prepared = agenda.prepare(now, |slot| at(&self.slots, moment, slot));
+        let Some(slot) = agenda.due(now) else { return prepared };
         match moment {
             Moment::Deadline => self.end_slot(slot, Ending::Expired, now, after),
             Moment::Reply => self.drop_reply(slot),

@@ -155,8 +155,9 @@ fn operations_erase_what_is_due_on_their_way() {
     let ids: Vec<_> = (0..1000).map(|_| b.issue(T0)).collect();
     let private: Vec<_> = ids.iter().map(|id| b.weak(*id)).collect();
     // Nobody runs the agenda: whoever asks for anything in a shard does some of it.
-    for i in 0..=255 {
+    for i in 0..=127 {
         b.store.state(KeyId([i; 24]), T0.plus(TTL));
+        b.open(KeyId([i + 128; 24]), T0.plus(TTL), 1).unwrap_err();
     }
     assert!(private.iter().all(|key| key.upgrade().is_none()));
 }
@@ -321,6 +322,56 @@ fn nothing_goes_in_without_room_or_twice() {
     assert_eq!(reservation.insert(twin, T0).unwrap_err().code, Code::Internal);
     reservation.insert(b.new_key(TTL, T0), T0).unwrap();
     assert_eq!(reservation.insert(b.new_key(TTL, T0), T0).unwrap_err().code, Code::Internal);
+}
+
+/// Nothing is told before clutter is gone: who is told "at once" has something to do.
+#[test]
+fn what_is_taken_back_again_and_again_leaves_work_that_ends() {
+    let b = Bench::new();
+    let mut shard = Shard::<u8>::with_room_for(1000, 0, RETAIN_MS);
+    let mut after = Aftermath::default();
+    assert!(shard.insert(b.cheap_key(3_600_000, T0)));
+    for _ in 0..200 {
+        let key = b.cheap_key(TTL, T0);
+        let id = key.id;
+        assert!(shard.insert(key));
+        shard.take_back(id, &mut after);
+        if shard.next_wait(T0) == Some(0) {
+            // Both clocks' sides.
+            shard.run_agenda(T0, 2, &mut after);
+            assert_ne!(shard.next_wait(T0), Some(0));
+        }
+    }
+}
+
+/// Secrets first, and never all that is due under one lock.
+#[test]
+fn a_key_that_is_due_goes_before_endings_and_an_operation_does_a_little() {
+    let b = Bench::new();
+    let mut shard = Shard::<u8>::with_room_for(1000, 0, RETAIN_MS);
+    let mut after = Aftermath::default();
+    for _ in 0..100 {
+        let key = b.cheap_key(TTL, T0);
+        let id = key.id;
+        assert!(shard.insert(key));
+        shard.end(id, Ending::Destroyed, T0, &mut after);
+    }
+    assert!(shard.insert(b.cheap_key(RETAIN_MS, T0)));
+    let mut after = Aftermath::default();
+    let late = T0.plus(RETAIN_MS);
+    for _ in 0..60 {
+        shard.run_agenda(late, 1, &mut after);
+        if after.erased.len() == 1 {
+            break;
+        }
+        assert_eq!(after.vacated, 0, "an ending went before a key");
+    }
+    assert_eq!((after.erased.len(), after.vacated), (1, 0));
+
+    let b = Bench::with(Limits::new(64_000, 1));
+    (0..4_000).for_each(|_| drop(b.issue(T0)));
+    b.store.state(KeyId([1; 24]), T0.plus(TTL));
+    assert!(b.store.counts().0 >= 4_000 - DUE_PER_LOCK, "{:?}", b.store.counts());
 }
 
 /// Whoever erases may have read the clock before somebody else began what is left to do.

@@ -48,6 +48,8 @@ impl Bench {
         self.issued.set(n);
         let mut random = [0; 16];
         random[..4].copy_from_slice(&n.to_le_bytes());
+        // As random ids do, these differ in what the index goes by.
+        random[4..12].copy_from_slice(&(u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15)).to_le_bytes());
         random[15] = n.to_le_bytes()[0];
         let id = KeyId::new(InstanceId([1; 8]), random);
         NewKey {
