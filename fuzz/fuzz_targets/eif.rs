@@ -23,7 +23,8 @@ fn hold(file: &[u8]) {
     let Ok(image) = Eif::parse(file) else { return };
     // Every byte belongs to one section, so that nothing is booted that was not measured.
     let optional = [image.metadata(), image.signature()].into_iter().flatten();
-    let sections = [image.kernel(), image.cmdline()].into_iter().chain(image.ramdisks().iter().copied()).chain(optional);
+    let sections =
+        [image.kernel(), image.cmdline()].into_iter().chain(image.ramdisks().iter().copied()).chain(optional);
     let length: usize = sections.map(|content| SECTION_HEADER_LEN + content.len()).sum();
     assert_eq!(HEADER_LEN + length, file.len());
     assert!(!image.kernel().is_empty() && !image.ramdisks().is_empty());

@@ -145,7 +145,10 @@ fn a_configuration_that_the_enclave_would_refuse_is_refused_with_its_words() {
 #[test]
 fn an_image_drops_checks_only_if_it_is_said_to_be_for_development_and_says_so() {
     let dropping = format!("{CONFIGURATION}\n[development]\nany_root = true\ndebug_mode = true\n");
-    assert_eq!(code(|inputs| inputs.configuration = dropping.clone().into()), "configuration_for_development");
+    assert_eq!(
+        code(|inputs| inputs.configuration = dropping.clone().into()),
+        "configuration_for_development"
+    );
     let build_for_development = |configuration: &str| {
         let manifest =
             build(Inputs { configuration: configuration.into(), development: true, ..inputs() }).manifest;
