@@ -45,17 +45,18 @@ test-image: rust ## that the image comes out the same wherever it is built, hold
 	image/test-reproducible $(if $(SHORT),--short) $(BASE)
 	$(CARGO) test --locked --manifest-path release/Cargo.toml --target-dir $(TARGET)/release-tool --no-fail-fast
 	$(CARGO) build --locked --workspace --bins
-	OK2CRY_TEST_MACHINE=$$(image/machine) $(CARGO) test --locked -p ok2cry-tests --no-fail-fast -- --test-threads=2
+	machine=$$(image/machine) && \
+	  OK2CRY_TEST_MACHINE=$$machine $(CARGO) test --locked -p ok2cry-tests --no-fail-fast -- --test-threads=2
 
 bench-image: rust ## what the image weighs, and how long it takes to its first key
 	$(CARGO) build --locked --workspace --bins
 	@image/eif $(TARGET)/ok2cry.eif >/dev/null
-	@OK2CRY_TEST_MACHINE=$$(image/machine) $(TARGET)/debug/measure-boot
+	@machine=$$(image/machine) && OK2CRY_TEST_MACHINE=$$machine $(TARGET)/debug/measure-boot
 	@image/figures $(TARGET)/ok2cry.eif $(TARGET)/image/x86_64-unknown-linux-gnu/image/ok2cry-enclave
 
 qemu: rust ## a developer's real enclave: an image booted in QEMU, and a parent that keeps serving on loopback
 	$(CARGO) build --locked --workspace --bins
-	OK2CRY_TEST_MACHINE=$$(image/machine) $(TARGET)/debug/ok2cry-demo
+	machine=$$(image/machine) && OK2CRY_TEST_MACHINE=$$machine $(TARGET)/debug/ok2cry-demo
 
 vectors: rust ## check that the frozen vectors are what the committed program makes
 	$(CARGO) build --locked --workspace --bins

@@ -65,6 +65,10 @@ fn busy() -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        thread,
+    };
 
     #[tokio::test(start_paused = true)]
     async fn a_turn_that_does_not_come_in_time_is_refused_and_one_request_waits_once() {
@@ -79,5 +83,33 @@ mod tests {
         cpu.0.add_permits(1);
         assert_eq!(cpu.run_until(latest, || ()).await.unwrap_err().code, Code::Busy, "a free turn, too late");
         assert_eq!(cpu.run(|| 7).await, Ok(7));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_turn_lasts_until_its_work_is_done() {
+        let (cpu, at_work) = (Cpu(Arc::new(Semaphore::new(1))), Arc::new(AtomicUsize::new(0)));
+        let work = |at_work: Arc<AtomicUsize>| {
+            move || {
+                at_work.fetch_add(1, Ordering::SeqCst);
+                let most = (0..1000).map(|_| {
+                    thread::yield_now();
+                    at_work.load(Ordering::SeqCst)
+                });
+                let most = most.max();
+                at_work.fetch_sub(1, Ordering::SeqCst);
+                most
+            }
+        };
+        let (one, other) = tokio::join!(
+            tokio::spawn({
+                let (cpu, work) = (cpu.clone(), work(Arc::clone(&at_work)));
+                async move { cpu.run(work).await }
+            }),
+            tokio::spawn({
+                let (cpu, work) = (cpu.clone(), work(at_work));
+                async move { cpu.run(work).await }
+            }),
+        );
+        assert_eq!((one.unwrap(), other.unwrap()), (Ok(Some(1)), Ok(Some(1))));
     }
 }

@@ -123,6 +123,20 @@ fn an_enclave_does_not_serve_on_a_module_that_does_not_sign() {
     assert!(line.contains("Nitro Secure Module"), "{line}");
 }
 
+/// What a kernel does not know on its command line it gives to PID 1, and nobody measures what a host appends.
+#[test]
+fn an_enclave_that_the_host_gives_arguments_or_an_environment_does_not_serve() {
+    let Some(folder) = machine() else { return };
+    let image = Parts::new(&folder, CONFIG).build(&folder).unwrap();
+    for (append, what) in
+        [("GLIBC_TUNABLES=glibc.malloc.check=1", "variable \"GLIBC_TUNABLES\""), ("single", "\"single\"")]
+    {
+        let boot = Boot { append: append.to_owned(), ..Boot::new(image.eif(), pki()) };
+        let console = Machine::start(&folder, &boot).unwrap_err().to_string();
+        assert!(console.contains("ok2cry: fatal: the ") && console.contains(what), "{console}");
+    }
+}
+
 #[test]
 fn a_release_image_does_not_serve_on_an_emulator() {
     let Some(folder) = machine() else { return };

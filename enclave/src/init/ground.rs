@@ -9,6 +9,7 @@ use rustix::{
     rand::{GetRandomFlags, getrandom},
 };
 use std::{
+    ffi::OsString,
     fs,
     path::Path,
     thread,
@@ -19,6 +20,9 @@ use std::{
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GroundError {
+    /// The host gave this program something that is not measured.
+    #[error("{0} comes from outside of what is measured")]
+    Inherited(String),
     /// The module does not answer.
     #[error(transparent)]
     Nsm(#[from] NsmError),
@@ -86,6 +90,25 @@ impl Ground {
             return Err(GroundError::DebugMode);
         }
         Ok(())
+    }
+}
+
+/// Holds what PID 1 was started with against what a kernel gives it by itself: its own name, `HOME` and `TERM`. What a
+/// kernel does not know on its command line it passes on, and libraries listen to the environment.
+///
+/// # Errors
+///
+/// The first argument or variable that is none of these, by name.
+pub fn check_inherited(
+    arguments: impl IntoIterator<Item = OsString>,
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<(), GroundError> {
+    let argument = arguments.into_iter().nth(1).map(|argument| format!("the argument {argument:?}"));
+    let is_the_kernels = |(name, _): &(OsString, OsString)| name == "HOME" || name == "TERM";
+    let variable = variables.into_iter().find(|variable| !is_the_kernels(variable));
+    match argument.or(variable.map(|(name, _)| format!("the variable {name:?}"))) {
+        Some(what) => Err(GroundError::Inherited(what)),
+        None => Ok(()),
     }
 }
 
@@ -205,6 +228,19 @@ mod tests {
         ] {
             assert_eq!(check_spare(31, &bad), Err(GroundError::SparePcr(31)));
         }
+    }
+
+    #[test]
+    fn nothing_is_inherited_but_what_the_kernel_gives() {
+        let check = |arguments: &[&str], variables: &[(&str, &str)]| {
+            let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+            check_inherited(arguments.iter().map(OsString::from), variables).map_err(|e| e.to_string())
+        };
+        assert_eq!(check(&["/init"], &[("HOME", "/"), ("TERM", "linux")]), Ok(()));
+        let refused = check(&["/init", "single"], &[]).unwrap_err();
+        assert_eq!(refused, "the argument \"single\" comes from outside of what is measured");
+        let refused = check(&["/init"], &[("HOME", "/"), ("GLIBC_TUNABLES", "x")]).unwrap_err();
+        assert_eq!(refused, "the variable \"GLIBC_TUNABLES\" comes from outside of what is measured");
     }
 
     #[test]

@@ -23,11 +23,12 @@ pub mod seccomp;
 
 use crate::{config::Config, nsm::DeviceNsm, run::Enclave, server::Listener};
 use rustix::process::{WaitOptions, getpid, wait};
-use std::{convert::Infallible, error::Error, process::ExitCode};
+use std::{convert::Infallible, env, error::Error, process::ExitCode};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_vsock::{VMADDR_CID_ANY, VsockAddr, VsockListener};
 
-/// Nothing but this file configures an image: no flag, no environment variable, no kernel command line.
+/// Nothing but this file configures an image: no flag, no environment variable, no kernel command line. An enclave that is
+/// started with any of these ends.
 pub const CONFIG: &str = "/etc/ok2cry/enclave.toml";
 
 /// The line on the console that says that the enclave serves, without what follows it.
@@ -49,6 +50,7 @@ pub fn run() -> ExitCode {
 }
 
 fn boot() -> Result<Infallible, Box<dyn Error>> {
+    ground::check_inherited(env::args_os(), env::vars_os())?;
     mounts::mount_all()?;
     tracing_subscriber::fmt().with_ansi(false).without_time().with_target(false).init();
     let config = std::fs::read_to_string(CONFIG).map_err(|e| format!("{CONFIG}: {}", e.kind()))?;
@@ -67,6 +69,7 @@ fn boot() -> Result<Infallible, Box<dyn Error>> {
     }
     lockdown::lock_down()?;
     seccomp::apply()?;
+    lockdown::check_locked(&std::fs::read_to_string("/proc/self/status")?)?;
 
     let port = config.vsock_port;
     let enclave = Enclave::start(config, Box::new(nsm))?;
