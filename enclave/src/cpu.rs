@@ -88,8 +88,9 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_turn_lasts_until_its_work_is_done() {
         let (cpu, at_work) = (Cpu(Arc::new(Semaphore::new(1))), Arc::new(AtomicUsize::new(0)));
-        let work = |at_work: Arc<AtomicUsize>| {
-            move || {
+        let run = || {
+            let (cpu, at_work) = (cpu.clone(), Arc::clone(&at_work));
+            let work = move || {
                 at_work.fetch_add(1, Ordering::SeqCst);
                 let most = (0..1000).map(|_| {
                     thread::yield_now();
@@ -98,18 +99,10 @@ mod tests {
                 let most = most.max();
                 at_work.fetch_sub(1, Ordering::SeqCst);
                 most
-            }
+            };
+            tokio::spawn(async move { cpu.run(work).await })
         };
-        let (one, other) = tokio::join!(
-            tokio::spawn({
-                let (cpu, work) = (cpu.clone(), work(Arc::clone(&at_work)));
-                async move { cpu.run(work).await }
-            }),
-            tokio::spawn({
-                let (cpu, work) = (cpu.clone(), work(at_work));
-                async move { cpu.run(work).await }
-            }),
-        );
+        let (one, other) = tokio::join!(run(), run());
         assert_eq!((one.unwrap(), other.unwrap()), (Ok(Some(1)), Ok(Some(1))));
     }
 }

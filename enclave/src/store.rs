@@ -149,9 +149,9 @@ impl<R> Store<R> {
         let each = limits.capacity.saturating_add(limits.max_tombstones) / SHARDS;
         let room = each.saturating_add(each / 16).saturating_add(64);
         // Spread over a second, so that no two shards put in order at the same time what is due in the next.
-        let shift_ms = |n| 1000 * n as u64 / SHARDS as u64;
-        let shard = |n| Mutex::new(Shard::with_room_for(room, shift_ms(n), limits.retain_ms));
-        let shards = (0..SHARDS).map(shard).collect();
+        let shifts_ms = (0_u16..1000).step_by(1000 / SHARDS).take(SHARDS);
+        let shard = |shift_ms| Mutex::new(Shard::with_room_for(room, shift_ms, limits.retain_ms));
+        let shards = shifts_ms.map(shard).collect();
         let [reserved, all] = [0; 2].map(AtomicUsize::new);
         Self { limits, shards, reserved, live, all }
     }

@@ -151,11 +151,12 @@ impl Machine {
 
     fn wait_for(&mut self, heartbeats: &UnixListener, begun: Instant) -> Result<(), Failed> {
         loop {
-            if self.kernel_took.is_none() && self.console().contains(PID_1) {
-                self.kernel_took = Some(begun.elapsed());
-            }
             // Asked before the console is read: what an ended machine wrote is then all there is.
             let ended = self.qemu.has_ended();
+            let console = self.console();
+            if self.kernel_took.is_none() && console.contains(PID_1) {
+                self.kernel_took = Some(begun.elapsed());
+            }
             match heartbeats.accept() {
                 Ok((mut stream, _)) => {
                     let mut byte = [0];
@@ -174,7 +175,6 @@ impl Machine {
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {}
                 Err(e) => return Err(refused(&e)),
             }
-            let console = self.console();
             if console.contains(FATAL) || console.contains("Attempted to kill init") {
                 return Err(self.failed(Failed::Refused, "the enclave does not serve"));
             }

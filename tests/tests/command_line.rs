@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
 
-use ok2cry_tests::{Deployment, Options};
+use ok2cry_tests::{Deployment, Options, process::program};
 use std::{
     io::Write as _,
     path::Path,
@@ -22,9 +22,7 @@ impl Shell {
     }
 
     fn run(&self, args: &[&str], stdin: &[u8]) -> Output {
-        let program = std::env::current_exe().unwrap();
-        let programs = program.parent().and_then(Path::parent).unwrap();
-        let mut child = Command::new(programs.join("ok2cry"))
+        let mut child = Command::new(program("ok2cry").unwrap())
             .args(args)
             .current_dir(self.folder.path())
             .env("OK2CRY_URL", self.deployment.url())
@@ -182,7 +180,7 @@ fn a_caller_gets_plaintext_only_where_everybody_agreed_to_it() {
 #[test]
 fn the_smoke_script_says_that_all_held_and_fails_where_it_does_not() {
     let shell = Shell::new();
-    let program = ok2cry_tests::process::program("ok2cry").unwrap();
+    let program = program("ok2cry").unwrap();
     let smoke = |measurements: &Path| {
         Command::new("bash")
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/nitro-smoke.sh"))

@@ -101,7 +101,7 @@ pub(super) struct Aftermath {
 impl<R> Shard<R> {
     /// An empty shard that need not grow up to `keys` keys and endings. Shards with another `shift_ms` (milliseconds)
     /// put in order what is due at other times.
-    pub(super) fn with_room_for(keys: usize, shift_ms: u64, retain_ms: u64) -> Self {
+    pub(super) fn with_room_for(keys: usize, shift_ms: u16, retain_ms: u64) -> Self {
         let [deadlines, replies, endings] = [0; 3].map(|_| Agenda::new(shift_ms));
         Self {
             slots: Slab::with_capacity(keys),
