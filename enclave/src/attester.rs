@@ -9,6 +9,7 @@ use crate::{
     nsm::{AttestationRequest, Nsm},
     store::AtomicUsize,
 };
+use ok2cry_attest_verify::Verifier;
 use ok2cry_protocol::{
     Hash, Record,
     batch::{BatchHeader, EMPTY_LOG_ROOT, Inclusion, MAX_BATCH},
@@ -80,11 +81,17 @@ struct Job {
 }
 
 impl Attester {
-    /// Gives `nsm` a thread. `log_key` is the boot's log key (SPKI, DER), which every document carries.
-    pub fn start(nsm: Box<dyn Nsm>, log_key: Vec<u8>, time: TrustedTime) -> std::io::Result<Self> {
+    /// Gives `nsm` a thread. `log_key` is the boot's log key (SPKI, DER), which every document carries. What `verifier`
+    /// refuses nobody gets.
+    pub fn start(
+        nsm: Box<dyn Nsm>,
+        verifier: Verifier,
+        log_key: Vec<u8>,
+        time: TrustedTime,
+    ) -> std::io::Result<Self> {
         let (queue, jobs) = sync_channel(QUEUE);
         let counters = Arc::<Counters>::default();
-        let worker = Worker { nsm, log_key, time, counters: Arc::clone(&counters) };
+        let worker = Worker { nsm, verifier, log_key, time, counters: Arc::clone(&counters) };
         thread::Builder::new().name("nsm".into()).spawn(move || worker.run(&jobs))?;
         Ok(Self { queue, counters })
     }
@@ -113,6 +120,7 @@ impl Attester {
 
 struct Worker {
     nsm: Box<dyn Nsm>,
+    verifier: Verifier,
     log_key: Vec<u8>,
     time: TrustedTime,
     counters: Arc<Counters>,
@@ -188,13 +196,14 @@ impl Worker {
         }
     }
 
-    /// One document, checked to be the one that was asked for, and its timestamp.
+    /// One document, verified as clients verify it and the one that was asked for, and its timestamp.
     fn document(&mut self, user_data: &[u8]) -> Result<(Arc<[u8]>, u64), &'static str> {
         let asked = self.time.since_boot();
         let request =
             AttestationRequest { user_data: Some(user_data), public_key: Some(&self.log_key), nonce: None };
         let bytes = self.nsm.attest(&request).map_err(|e| e.reason())?;
-        let document = ok2cry_attest_verify::decode(&bytes).map_err(|e| e.code())?;
+        // Certificates are remembered, so that this is one signature; and the host has no say in which time it is.
+        let document = self.verifier.verify_historical(&bytes).map_err(|e| e.code())?;
         if document.user_data() != Some(user_data) {
             return Err("document_for_other_user_data");
         }

@@ -60,21 +60,19 @@ impl Enclave {
             .map_err(|_| StartError::Internal("the log key cannot be encoded"))?
             .into_vec();
 
-        // Self-tests and seeding, so that nobody's ttl pays for them.
-        config.crypto_provider.provider().warm_up();
-
         let time = TrustedTime::new(boot);
         let asked = time.since_boot();
         let document =
             nsm.attest(&AttestationRequest { public_key: Some(&log_key), ..Default::default() })?;
-        let mut verifier = Verifier::new(TrustAnchor::from_der(nsm.root_certificate())?);
+        let anchor = TrustAnchor::from_der(nsm.root_certificate())?;
+        let mut verifier = Verifier::with_provider(anchor, config.crypto_provider.of_verifiers());
         if config.development.debug_mode {
             verifier = verifier.insecure_allow_debug();
         }
         time.observe(verifier.verify_historical(&document)?.timestamp_ms(), asked);
 
         let (max_connections, crypto_provider) = (config.max_connections, config.crypto_provider);
-        let attester = Attester::start(nsm, log_key.clone(), time.clone())
+        let attester = Attester::start(nsm, verifier, log_key.clone(), time.clone())
             .map_err(|_| StartError::Internal("the NSM's thread does not start"))?;
         let service = Arc::new(Service::new(config, &log_key, time, attester));
         let eraser =

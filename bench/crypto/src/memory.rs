@@ -27,7 +27,6 @@ pub fn child(kind: &str) -> Result<(), Box<dyn Error>> {
     }
     let crypto: &'static dyn Provider = kind.parse::<CryptoProvider>()?.provider();
     let begun = Instant::now();
-    crypto.warm_up();
     black_box(crypto.generate());
     let first_ms = begun.elapsed().as_secs_f64() * 1e3;
     let bytes = grow(|| crypto.generate().map(|(key, _): (Arc<dyn PrivateKey>, _)| key))?;

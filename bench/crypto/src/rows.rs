@@ -80,7 +80,6 @@ fn aws_lc_rows() -> Result<Vec<Row>, Box<dyn Error>> {
 fn provider_rows(provider: CryptoProvider) -> Result<Vec<Row>, Box<dyn Error>> {
     const FAILED: &str = "the provider fails";
     let crypto = provider.provider();
-    crypto.warm_up();
     let (key, public) = crypto.generate().ok_or(FAILED)?;
     let recipient = <DhP384HkdfSha384 as hpke::Kem>::PublicKey::from_bytes(public.as_bytes())?;
     let (enc, ciphertext) = hpke::single_shot_seal::<AesGcm256, HkdfSha384, DhP384HkdfSha384>(

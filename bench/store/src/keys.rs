@@ -66,9 +66,6 @@ pub struct Maker {
 impl Maker {
     pub fn new(kind: Kind) -> Outcome<Self> {
         let crypto = CryptoProvider::AwsLc.provider();
-        if let Kind::Real(provider) = kind {
-            provider.provider().warm_up();
-        }
         let (_, recipient) = crypto.generate().ok_or("no key")?;
         let nonce = Nonce::new([7; 32]).map_err(|error| format!("{error:?}"))?;
         let purpose = Purpose::new("card-pin").map_err(|error| format!("{error:?}"))?;

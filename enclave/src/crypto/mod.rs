@@ -28,14 +28,6 @@ use zeroize::Zeroizing;
 
 /// Makes keys, and contexts to recipients.
 pub trait Provider: Send + Sync {
-    /// Uses a key that nobody gets, so that no request pays for what first use brings: AWS-LC seeds its random
-    /// generator and tests itself (up to 0.2 s), `p384` computes a table.
-    fn warm_up(&self) {
-        if let Some((key, public)) = self.generate() {
-            let _ = key.open(&public, &[], &[], &[]);
-        }
-    }
-
     /// A new disposable key and its public half. `None` if the random generator fails or memory is out.
     fn generate(&self) -> Option<(Arc<dyn PrivateKey>, PublicKey)>;
 
@@ -100,6 +92,15 @@ impl CryptoProvider {
             Self::Portable => portable::PROVIDER,
             #[cfg(feature = "aws-lc")]
             Self::AwsLc => aws_lc::PROVIDER,
+        }
+    }
+
+    /// The same implementation of P-384, for the signatures of attestation documents.
+    pub fn of_verifiers(self) -> ok2cry_attest_verify::Provider {
+        match self {
+            Self::Portable => ok2cry_attest_verify::Provider::p384(),
+            #[cfg(feature = "aws-lc")]
+            Self::AwsLc => ok2cry_attest_verify::Provider::aws_lc_rs(),
         }
     }
 }

@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: clippy.toml's list is for #[test]")]
 
 use super::*;
-use crate::{clock::ManualClock, nsm::forged::ForgedNsm};
+use crate::{
+    clock::ManualClock,
+    nsm::{Nsm as _, forged::ForgedNsm},
+};
+use ok2cry_attest_verify::{TrustAnchor, Verifier};
 use ok2cry_protocol::ids::Purpose;
 use std::time::Duration;
 
@@ -57,7 +61,8 @@ fn start() -> (Arc<Service>, ManualClock) {
     let config = Config::from_toml("max_ttl_ms = 300000\ncapacity = 10\n[purposes.card-pin]\n").unwrap();
     let log_key = vec![1; 44];
     let nsm = Box::new(ForgedNsm::new(clock.clone()));
-    let attester = Attester::start(nsm, log_key.clone(), time.clone()).unwrap();
+    let verifier = Verifier::new(TrustAnchor::from_der(nsm.root_certificate()).unwrap());
+    let attester = Attester::start(nsm, verifier, log_key.clone(), time.clone()).unwrap();
     (Arc::new(Service::new(config, &log_key, time, attester)), clock)
 }
 

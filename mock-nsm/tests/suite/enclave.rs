@@ -155,14 +155,22 @@ async fn a_failing_nsm_gives_no_keys_and_leaves_none() {
 }
 
 #[tokio::test]
-async fn a_document_that_was_not_asked_for_is_not_passed_on() {
+async fn a_document_that_was_not_asked_for_or_that_nobody_would_accept_is_not_passed_on() {
     let b = start(CONFIG);
-    for answer in [NsmAnswer::Garbage, NsmAnswer::WrongUserData, NsmAnswer::WrongPublicKey] {
+    for answer in [
+        NsmAnswer::Garbage,
+        NsmAnswer::BrokenSignature,
+        NsmAnswer::OtherRoot,
+        NsmAnswer::WrongUserData,
+        NsmAnswer::WrongPublicKey,
+    ] {
         b.nsm.set_answer(answer);
+        // Nor does it tell the time: this would be an hour late.
+        b.nsm.set_timestamp_offset_ms(3_600_000);
         assert_eq!(b.try_issue(1000).await.unwrap_err(), Code::NsmUnavailable, "{answer:?}");
+        b.nsm.clear_faults();
+        assert!(b.try_issue(1000).await.is_ok(), "{answer:?}");
     }
-    b.nsm.clear_faults();
-    assert!(b.try_issue(1000).await.is_ok());
 }
 
 #[tokio::test]
@@ -232,11 +240,11 @@ async fn a_document_that_is_some_seconds_behind_makes_no_key() {
     let b = start(CONFIG);
     // Within what a batch may be off, beyond what clocks may.
     for behind_ms in [6_000, 20_000] {
-        b.nsm.set_timestamp_offset_ms(-behind_ms);
+        b.nsm.set_time_offset_ms(-behind_ms);
         assert_eq!(b.try_issue(60_000).await.unwrap_err(), Code::ClockUnsafe);
         assert_eq!(b.health().await.live_keys, 0);
     }
-    b.nsm.set_timestamp_offset_ms(0);
+    b.nsm.set_time_offset_ms(0);
     assert!(b.try_issue(60_000).await.is_ok());
 }
 
@@ -396,7 +404,7 @@ async fn a_key_expires_by_the_boot_clock_though_documents_stand_still() {
 async fn documents_that_go_back_in_time_stop_everything() {
     let b = start(CONFIG);
     let message = b.sealed(60_000).await;
-    b.nsm.set_timestamp_offset_ms(-3_600_000);
+    b.nsm.set_time_offset_ms(-1_800_000);
     assert_eq!(b.take_document().await.unwrap_err(), Code::ClockUnsafe);
     assert_eq!(b.open(&message).await.unwrap_err(), Code::ClockUnsafe);
     assert_eq!(b.try_issue(1000).await.unwrap_err(), Code::ClockUnsafe);
