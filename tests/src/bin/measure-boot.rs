@@ -10,13 +10,14 @@ use ok2cry_protocol::{
     rpc::{Answer, Call, Issue},
 };
 use ok2cry_tests::{
-    deployment::CONFIG,
     image::{self, Parts},
     machine::{Boot, Machine},
 };
 use std::{error::Error, path::Path, time::Instant};
 
 const BOOTS: usize = 10;
+/// What `image/eif` measures.
+const CONFIG: &str = include_str!("../../../image/enclave.toml");
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder =
