@@ -91,7 +91,7 @@ impl KeyRequest {
         trust: &Trust,
         time: &CheckTime,
     ) -> Result<Vec<VerifiedKey>, Error> {
-        let batch = trust.accept_for_keys(&answer.document.0, time)?;
+        let batch = trust.accept_for_keys(&answer.document, time)?;
         if answer.keys.len() as u64 != u64::from(self.count) {
             return Err(Error::KeyCount { asked: self.count, got: answer.keys.len() });
         }

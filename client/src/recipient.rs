@@ -65,7 +65,7 @@ impl RecipientKey {
         seen: &mut impl Seen,
     ) -> Result<OpenedReply, Error> {
         let at = &body.context;
-        let batch = trust.accept_for_reply(&at.document.0, time)?;
+        let batch = trust.accept_for_reply(&at.document, time)?;
         let context: Encoded<ReplyContext> =
             batch.record("reply context", &at.record.0, at.index, &at.path)?;
         if context.recipient != self.public {

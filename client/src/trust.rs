@@ -58,7 +58,7 @@ impl Trust {
         body: &AttestedBody,
         time: &CheckTime,
     ) -> Result<AttestedBatch, Error> {
-        let batch = self.accept(&body.document.0, MAX_STATEMENT_AGE_MS, time)?;
+        let batch = self.accept(&body.document, MAX_STATEMENT_AGE_MS, time)?;
         let statement = batch.record::<Statement>("statement", &body.record.0, body.index, &body.path)?;
         if statement.nonce != *nonce {
             return Err(Error::Nonce);

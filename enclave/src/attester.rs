@@ -1,19 +1,21 @@
 //! One document for everything that waited: group commit, as a database commits its log.
 //!
 //! The NSM answers one call at a time. While a call runs, whatever else is to be attested gathers; the next call
-//! attests it all under one Merkle root. A lone request is a batch of one and goes at once. The NSM lives on a
-//! thread of its own, because its calls block for as long as the host likes.
+//! attests it all under one Merkle root. A lone request is a batch of one and goes at once. Two threads: one makes the
+//! calls and nothing else, because they block for as long as the host likes; the other gathers, and verifies one document
+//! while the next call runs already.
 
 use crate::{
     clock::{TOLERANCE_MS, TrustedTime},
-    nsm::{AttestationRequest, Nsm},
+    nsm::{AttestationRequest, Nsm, NsmError},
     store::AtomicUsize,
 };
 use ok2cry_attest_verify::Verifier;
 use ok2cry_protocol::{
     Hash, Record,
-    batch::{BatchHeader, EMPTY_LOG_ROOT, Inclusion, MAX_BATCH},
+    batch::{BatchHeader, EMPTY_LOG_ROOT, Inclusion},
     code::Code,
+    document::Document,
     ids::Nonce,
     merkle::{Tree, leaf_hash},
     rpc::Refusal,
@@ -21,10 +23,11 @@ use ok2cry_protocol::{
 };
 use std::{
     collections::HashMap,
+    io,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel},
     },
     thread,
     time::Duration,
@@ -68,7 +71,7 @@ pub struct Counters {
 #[derive(Clone, Debug)]
 pub struct Attestation {
     /// The document, shared by all records of the batch.
-    pub document: Arc<[u8]>,
+    pub document: Document,
     /// Each record's place in the batch, in the order of the request.
     pub inclusions: Vec<Inclusion>,
 }
@@ -82,17 +85,27 @@ struct Job {
 
 impl Attester {
     /// Gives `nsm` a thread. `log_key` is the boot's log key (SPKI, DER), which every document carries. What `verifier`
-    /// refuses nobody gets.
+    /// refuses nobody gets. A document is for `max_batch` records at most, or for all of one request.
     pub fn start(
         nsm: Box<dyn Nsm>,
         verifier: Verifier,
         log_key: Vec<u8>,
         time: TrustedTime,
-    ) -> std::io::Result<Self> {
+        max_batch: usize,
+    ) -> io::Result<Self> {
         let (queue, jobs) = sync_channel(QUEUE);
         let counters = Arc::<Counters>::default();
-        let worker = Worker { nsm, verifier, log_key, time, counters: Arc::clone(&counters) };
-        thread::Builder::new().name("nsm".into()).spawn(move || worker.run(&jobs))?;
+        let nsm = NsmThread::start(nsm, log_key.clone())?;
+        let worker = Worker {
+            nsm,
+            verifier,
+            log_key,
+            time,
+            max_batch,
+            counters: Arc::clone(&counters),
+            held_over: None,
+        };
+        thread::Builder::new().name("attester".into()).spawn(move || worker.run(&jobs))?;
         Ok(Self { queue, counters })
     }
 
@@ -118,41 +131,100 @@ impl Attester {
     }
 }
 
+/// The thread that makes the calls.
+struct NsmThread {
+    calls: Sender<Vec<u8>>,
+    documents: Receiver<Result<Vec<u8>, NsmError>>,
+}
+
+impl NsmThread {
+    fn start(mut nsm: Box<dyn Nsm>, log_key: Vec<u8>) -> io::Result<Self> {
+        let (calls, user_data) = channel::<Vec<u8>>();
+        let (answers, documents) = channel();
+        thread::Builder::new().name("nsm".into()).spawn(move || {
+            for user_data in user_data {
+                let (user_data, public_key) = (Some(&*user_data), Some(&*log_key));
+                let request = AttestationRequest { user_data, public_key, nonce: None };
+                if answers.send(nsm.attest(&request)).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { calls, documents })
+    }
+}
+
 struct Worker {
-    nsm: Box<dyn Nsm>,
+    nsm: NsmThread,
     verifier: Verifier,
     log_key: Vec<u8>,
     time: TrustedTime,
+    max_batch: usize,
     counters: Arc<Counters>,
+    /// What the last batch had no room for.
+    held_over: Option<Job>,
+}
+
+/// A batch that the NSM was asked to attest.
+struct Call {
+    tree: Tree,
+    jobs: Vec<(Job, Vec<usize>)>,
+    size: usize,
+    user_data: Vec<u8>,
+    /// When, since boot.
+    asked: Duration,
 }
 
 impl Worker {
+    /// Until nobody can ask any more, or the NSM's thread is gone.
     fn run(mut self, jobs: &Receiver<Job>) {
-        let mut held_over = None;
+        let mut answered: Option<(Call, Result<Vec<u8>, NsmError>)> = None;
         loop {
-            let first = match held_over.take() {
-                Some(job) => Some(job),
-                None => match jobs.recv_timeout(self.until_heartbeat()) {
-                    Ok(job) => Some(job),
-                    Err(RecvTimeoutError::Timeout) => None,
-                    Err(RecvTimeoutError::Disconnected) => return,
-                },
+            // What the module has answered is looked at while it is at work on the next, if there is a next.
+            let batch = if answered.is_some() { self.waiting(jobs) } else { self.next(jobs) };
+            let call = match batch {
+                Ok(batch) => batch.and_then(|batch| self.call(batch)),
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => None,
             };
-            let mut batch = Batch::default();
-            match first {
-                Some(job) => batch.add(job),
-                None => batch.add_heartbeat(),
+            if let Some((call, document)) = answered.take() {
+                self.answer(call, document);
             }
-            while let Ok(job) = jobs.try_recv() {
-                if batch.has_room_for(&job) {
-                    batch.add(job);
-                } else {
-                    held_over = Some(job);
-                    break;
-                }
+            if let Some(call) = call {
+                let Ok(document) = self.nsm.documents.recv() else { return };
+                answered = Some((call, document));
             }
-            self.commit(batch);
         }
+    }
+
+    /// What waits now.
+    fn waiting(&mut self, jobs: &Receiver<Job>) -> Result<Option<Batch>, RecvTimeoutError> {
+        let first = self.held_over.take().or_else(|| jobs.try_recv().ok());
+        Ok(first.map(|first| self.fill(Batch::of(first), jobs)))
+    }
+
+    /// The same, as soon as something does, or a heartbeat if nothing comes for long enough.
+    fn next(&mut self, jobs: &Receiver<Job>) -> Result<Option<Batch>, RecvTimeoutError> {
+        let first = match self.held_over.take() {
+            Some(job) => Ok(job),
+            None => jobs.recv_timeout(self.until_heartbeat()),
+        };
+        match first {
+            Ok(first) => Ok(Some(self.fill(Batch::of(first), jobs))),
+            Err(RecvTimeoutError::Timeout) => Ok(Some(self.fill(Batch::heartbeat(), jobs))),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn fill(&mut self, mut batch: Batch, jobs: &Receiver<Job>) -> Batch {
+        while let Ok(job) = jobs.try_recv() {
+            if batch.leaves.len() + job.leaves.len() > self.max_batch {
+                self.held_over = Some(job);
+                break;
+            }
+            batch.add(job);
+        }
+        batch
     }
 
     fn until_heartbeat(&self) -> Duration {
@@ -163,15 +235,26 @@ impl Worker {
         self.time.age().map_or(HEARTBEAT, |age| period.saturating_sub(age)).max(Duration::from_millis(250))
     }
 
-    fn commit(&mut self, batch: Batch) {
+    /// Asks the NSM. `None` if there is nothing to ask for: everybody has gone.
+    fn call(&self, batch: Batch) -> Option<Call> {
         let Batch { leaves, jobs, .. } = batch;
-        let size = leaves.len() as u64;
-        let Some(tree) = Tree::new(leaves) else { return };
-        let header = BatchHeader { root: tree.root(), size, log_size: 0, log_root: EMPTY_LOG_ROOT };
-        match self.document(&header.encode()) {
+        let size = leaves.len();
+        let tree = Tree::new(leaves)?;
+        let header =
+            BatchHeader { root: tree.root(), size: size as u64, log_size: 0, log_root: EMPTY_LOG_ROOT };
+        let (user_data, asked) = (header.encode(), self.time.since_boot());
+        // If its thread is gone, so is the answer, and whoever waits for that notices.
+        drop(self.nsm.calls.send(user_data.clone()));
+        Some(Call { tree, jobs, size, user_data, asked })
+    }
+
+    fn answer(&self, call: Call, document: Result<Vec<u8>, NsmError>) {
+        let Call { tree, jobs, size, user_data, asked } = call;
+        let document = document.map_err(|e| e.reason());
+        match document.and_then(|document| self.check(document, &user_data, asked)) {
             Ok((document, timestamp)) => {
                 self.counters.documents.fetch_add(1, Ordering::Relaxed);
-                self.counters.attested.fetch_add(size, Ordering::Relaxed);
+                self.counters.attested.fetch_add(size as u64, Ordering::Relaxed);
                 for (job, places) in jobs {
                     let result = if timestamp.abs_diff(job.time_ms) > MAX_SKEW_MS {
                         Err(Refusal::new(Code::ClockUnsafe).retry_after(1000))
@@ -180,7 +263,7 @@ impl Worker {
                             .into_iter()
                             .map(|i| Inclusion { index: i as u64, path: tree.path(i) })
                             .collect();
-                        Ok(Attestation { document: Arc::clone(&document), inclusions })
+                        Ok(Attestation { document: document.clone(), inclusions })
                     };
                     // Whoever asked may have gone; the others are still to be answered.
                     drop(job.answer.send(result));
@@ -196,12 +279,13 @@ impl Worker {
         }
     }
 
-    /// One document, verified as clients verify it and the one that was asked for, and its timestamp.
-    fn document(&mut self, user_data: &[u8]) -> Result<(Arc<[u8]>, u64), &'static str> {
-        let asked = self.time.since_boot();
-        let request =
-            AttestationRequest { user_data: Some(user_data), public_key: Some(&self.log_key), nonce: None };
-        let bytes = self.nsm.attest(&request).map_err(|e| e.reason())?;
+    /// A document, verified as clients verify it and the one that was asked for, and its timestamp.
+    fn check(
+        &self,
+        bytes: Vec<u8>,
+        user_data: &[u8],
+        asked: Duration,
+    ) -> Result<(Document, u64), &'static str> {
         // Certificates are remembered, so that this is one signature; and the host has no say in which time it is.
         let document = self.verifier.verify_historical(&bytes).map_err(|e| e.code())?;
         if document.user_data() != Some(user_data) {
@@ -230,8 +314,22 @@ struct Batch {
 }
 
 impl Batch {
-    fn has_room_for(&self, job: &Job) -> bool {
-        (self.leaves.len() + job.leaves.len()) as u64 <= MAX_BATCH
+    fn of(job: Job) -> Self {
+        let mut batch = Self::default();
+        batch.add(job);
+        batch
+    }
+
+    /// A leaf that nobody asked for, so that the NSM tells the time.
+    fn heartbeat() -> Self {
+        let mut batch = Self::default();
+        let mut nonce = [0; 16];
+        if getrandom::fill(&mut nonce).is_ok()
+            && let Ok(nonce) = Nonce::new(nonce)
+        {
+            batch.place(leaf_hash(&Statement { nonce, time: 0 }.encode()));
+        }
+        batch
     }
 
     /// Adds a job's leaves. Equal records share a leaf, so that no batch holds one twice.
@@ -241,16 +339,6 @@ impl Batch {
         }
         let places = job.leaves.iter().map(|leaf| self.place(*leaf)).collect();
         self.jobs.push((job, places));
-    }
-
-    /// A leaf that nobody asked for, so that the NSM tells the time.
-    fn add_heartbeat(&mut self) {
-        let mut nonce = [0; 16];
-        if getrandom::fill(&mut nonce).is_ok()
-            && let Ok(nonce) = Nonce::new(nonce)
-        {
-            self.place(leaf_hash(&Statement { nonce, time: 0 }.encode()));
-        }
     }
 
     fn place(&mut self, leaf: Hash) -> usize {

@@ -1,7 +1,7 @@
 //! What the measured image says. In an image this is a file of the measured ramdisk, so changing it changes PCR2.
 
 use crate::crypto::CryptoProvider;
-use ok2cry_protocol::ids::Purpose;
+use ok2cry_protocol::{batch::MAX_BATCH, ids::Purpose};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -22,6 +22,9 @@ pub struct Config {
     /// The most recipients to hold a reply context for at one time.
     #[serde(default = "default_contexts")]
     pub max_reply_contexts: usize,
+    /// The most records in one attestation document, unless one request has more. 1 gives each request a document of its own.
+    #[serde(default = "default_batch")]
+    pub max_batch: usize,
     /// The most streams from the parent.
     #[serde(default = "default_connections")]
     pub max_connections: usize,
@@ -120,6 +123,7 @@ impl Config {
         within("capacity", (1..=10_000_000).contains(&self.capacity), "must be 1 to 10000000")?;
         within("max_tombstones", (1..=100_000_000).contains(&self.max_tombstones), "must be 1 to 100000000")?;
         within("max_reply_contexts", self.max_reply_contexts > 0, "must not be 0")?;
+        within("max_batch", (1..=MAX_BATCH).contains(&(self.max_batch as u64)), "must be 1 to 4096")?;
         within("max_connections", (1..=1024).contains(&self.max_connections), "must be 1 to 1024")?;
         within("reply_budget_bytes", self.reply_budget_bytes >= 65_536, "must be 65536 or more")?;
         within("purposes", !self.purposes.is_empty(), "must name one purpose at least")?;
@@ -154,6 +158,10 @@ fn default_reply_budget() -> usize {
 }
 
 fn default_contexts() -> usize {
+    4096
+}
+
+fn default_batch() -> usize {
     4096
 }
 
@@ -227,6 +235,9 @@ mod tests {
         assert_eq!(field(&GOOD.replace("= 1000", "= 0")), "capacity");
         assert_eq!(field(&GOOD.replace("card-pin", "\"Card PIN\"")), "purposes.Card PIN");
         assert_eq!(field(&format!("{GOOD}max_ttl_ms = 300001\n")), "purposes.card-pin.max_ttl_ms");
+        for batch in ["0", "4097"] {
+            assert_eq!(field(&format!("max_batch = {batch}\n{GOOD}")), "max_batch");
+        }
         assert_eq!(field("max_ttl_ms = 1\ncapacity = 1\n[purposes]\n"), "purposes");
     }
 }

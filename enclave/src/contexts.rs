@@ -8,7 +8,7 @@ use crate::{
     attester::Attester,
     budget::{Budget, Charge},
     clock::{Now, TrustedTime},
-    cpu::Cpu,
+    cpu::{Cpu, Line},
     crypto::{Provider, Sender},
 };
 use ok2cry_protocol::{
@@ -16,6 +16,7 @@ use ok2cry_protocol::{
     batch::Inclusion,
     code::Code,
     descriptor::KeyDescriptor,
+    document::Document,
     ids::{ContextId, InstanceId},
     reply::{Reply, ReplyContext},
     rpc::{Attested, Refusal, SealedReply},
@@ -74,7 +75,7 @@ pub(crate) struct Context {
 struct Proof {
     record: Vec<u8>,
     inclusion: Inclusion,
-    document: Arc<[u8]>,
+    document: Document,
     _charge: Charge,
 }
 
@@ -98,7 +99,7 @@ impl Sealed {
     pub(crate) fn to_answer(&self) -> SealedReply {
         let Proof { record, inclusion, document, .. } = &*self.proof;
         let context =
-            Attested { record: record.clone(), inclusion: inclusion.clone(), document: document.to_vec() };
+            Attested { record: record.clone(), inclusion: inclusion.clone(), document: document.clone() };
         SealedReply { reply: self.reply.to_vec(), context }
     }
 }
@@ -125,9 +126,14 @@ impl Contexts {
     }
 
     /// The same, made and attested now if there is none.
-    pub(crate) async fn ready(&self, recipient: &PublicKey, now: Now) -> Result<Arc<Context>, Refusal> {
+    pub(crate) async fn ready(
+        &self,
+        line: Line,
+        recipient: &PublicKey,
+        now: Now,
+    ) -> Result<Arc<Context>, Refusal> {
         let outcome = self.slot(recipient, now)?;
-        let result = outcome.get_or_init(|| self.make(recipient)).await;
+        let result = outcome.get_or_init(|| self.make(line, recipient)).await;
         if result.is_err() {
             // The next to come tries anew.
             let mut slots = self.lock();
@@ -170,12 +176,12 @@ impl Contexts {
         Ok(outcome)
     }
 
-    async fn make(&self, recipient: &PublicKey) -> Result<Arc<Context>, Refusal> {
+    async fn make(&self, line: Line, recipient: &PublicKey) -> Result<Arc<Context>, Refusal> {
         let mut id = ContextId([0; 16]);
         getrandom::fill(&mut id.0).map_err(|_| Refusal::new(Code::Internal))?;
         let (crypto, key, info) = (self.crypto, *recipient, reply_info(self.instance, id));
         let (sender, enc) =
-            self.cpu.run(move || crypto.setup_sender(&key, &info)).await?.ok_or(Code::Internal)?;
+            self.cpu.run(line, move || crypto.setup_sender(&key, &info)).await?.ok_or(Code::Internal)?;
         let now = self.time.now().map_err(|e| Refusal::with_detail(Code::ClockUnsafe, e.to_string()))?;
         let erase = now.plus(LIFE_MS);
         let record = ReplyContext {

@@ -1,42 +1,90 @@
 //! Turns on the processor for elliptic-curve work.
 //!
-//! More of it at once than there are cores would only delay the clock. Turns are short (one key, one open) and
-//! granted in order, so a request for a hundred keys waits a hundred times and lets others pass in between; a turn
-//! that does not come in time is refused instead of waited for without end.
+//! A thread for each core does the work, and the runtime's threads are left to those who only talk. Turns are short (one
+//! key, one open). Who waits, waits in the line of the stream that asked, and lines take turns: a stream with a thousand
+//! requests under way delays the one request of another by one turn. A turn that does not come in time is refused
+//! instead of waited for without end.
 
 use crate::erase::on_erased_stack;
 use ok2cry_protocol::{code::Code, rpc::Refusal};
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 use tokio::{
-    sync::Semaphore,
-    task::spawn_blocking,
+    sync::oneshot,
     time::{Instant, timeout_at},
 };
 
 /// How long to wait for a turn, and for all turns of one request together.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The processor's turns. Clones share them.
-#[derive(Clone, Debug)]
-pub(crate) struct Cpu(Arc<Semaphore>);
+/// Who waits together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Line(pub(crate) u64);
+
+/// The processor's turns. Clones share them; its threads end when the last is dropped.
+#[derive(Clone)]
+pub struct Cpu(Arc<Threads>);
+
+struct Threads(Arc<Turns>);
+
+#[derive(Default)]
+struct Turns {
+    waiting: Mutex<Waiting>,
+    /// Work has come, or never will again.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// None of them empty. The first has the next turn.
+    lines: VecDeque<(Line, VecDeque<Work>)>,
+    closed: bool,
+}
+
+type Work = Box<dyn FnOnce() + Send>;
 
 impl Cpu {
     /// As many turns at once as there are cores.
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from))))
+    ///
+    /// # Errors
+    ///
+    /// If a thread does not start.
+    pub fn start() -> io::Result<Self> {
+        Self::with_threads(thread::available_parallelism().map_or(1, usize::from))
     }
 
-    /// Does `work` when its turn comes, on a thread that may be kept busy, and wipes the stack that it used.
+    fn with_threads(threads: usize) -> io::Result<Self> {
+        let turns = Arc::<Turns>::default();
+        let cpu = Self(Arc::new(Threads(Arc::clone(&turns))));
+        for _ in 0..threads {
+            let turns = Arc::clone(&turns);
+            thread::Builder::new().name("cpu".into()).spawn(move || turns.take())?;
+        }
+        Ok(cpu)
+    }
+
+    /// Does `work` when its turn comes, and wipes the stack that it used.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
+        line: Line,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        self.run_until(Instant::now() + PATIENCE, work).await
+        self.run_until(line, Instant::now() + PATIENCE, work).await
     }
 
-    /// The same, if the turn comes before `latest`.
+    /// The same, if the turn comes before `latest`. Who stops waiting before the turn has come gives it up.
     pub(crate) async fn run_until<T: Send + 'static>(
         &self,
+        line: Line,
         latest: Instant,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Refusal> {
@@ -44,17 +92,68 @@ impl Cpu {
         if Instant::now() >= latest {
             return Err(busy());
         }
-        let turn = match timeout_at(latest, Arc::clone(&self.0).acquire_owned()).await {
-            Ok(Ok(turn)) => turn,
-            Ok(Err(_)) => return Err(Code::Internal.into()),
-            Err(_) => return Err(busy()),
+        let (done, mut result) = oneshot::channel();
+        let decided = Arc::new(AtomicBool::new(false));
+        let begins = Arc::clone(&decided);
+        self.0.0.add(
+            line,
+            Box::new(move || {
+                if !done.is_closed() && !begins.swap(true, Ordering::AcqRel) {
+                    drop(done.send(on_erased_stack(work)));
+                }
+            }),
+        );
+        let result = match timeout_at(latest, &mut result).await {
+            Ok(result) => result,
+            Err(_) if !decided.swap(true, Ordering::AcqRel) => return Err(busy()),
+            // It has begun, and is not told to have been refused.
+            Err(_) => result.await,
         };
-        let done = spawn_blocking(move || {
-            let result = on_erased_stack(work);
-            drop(turn);
-            result
-        });
-        done.await.map_err(|_| Code::Internal.into())
+        result.map_err(|_| Code::Internal.into())
+    }
+}
+
+impl Turns {
+    fn add(&self, line: Line, work: Work) {
+        let mut waiting = self.lock();
+        match waiting.lines.iter_mut().find(|(other, _)| *other == line) {
+            Some((_, works)) => works.push_back(work),
+            None => waiting.lines.push_back((line, VecDeque::from([work]))),
+        }
+        drop(waiting);
+        self.changed.notify_one();
+    }
+
+    /// One thread's life.
+    fn take(&self) {
+        while let Some(work) = self.next() {
+            // What it was done for learns of a panic by getting no result.
+            drop(catch_unwind(AssertUnwindSafe(work)));
+        }
+    }
+
+    fn next(&self) -> Option<Work> {
+        let mut waiting = self
+            .changed
+            .wait_while(self.lock(), |waiting| waiting.lines.is_empty() && !waiting.closed)
+            .unwrap_or_else(PoisonError::into_inner);
+        let (line, mut works) = waiting.lines.pop_front()?;
+        let work = works.pop_front();
+        if !works.is_empty() {
+            waiting.lines.push_back((line, works));
+        }
+        work
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.changed.notify_all();
     }
 }
 
@@ -65,29 +164,77 @@ fn busy() -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{
-        sync::atomic::{AtomicUsize, Ordering},
-        thread,
+    use std::sync::{
+        atomic::AtomicUsize,
+        mpsc::{Receiver, Sender, channel},
     };
+
+    const LINE: Line = Line(1);
 
     #[tokio::test(start_paused = true)]
     async fn a_turn_that_does_not_come_in_time_is_refused_and_one_request_waits_once() {
-        let cpu = Cpu(Arc::new(Semaphore::new(0)));
+        let cpu = Cpu::with_threads(0).unwrap();
         let begun = Instant::now();
         let latest = begun + PATIENCE;
         for _ in 0..3 {
-            let refused = cpu.run_until(latest, || ()).await.unwrap_err();
+            let refused = cpu.run_until(LINE, latest, || panic!("done all the same")).await.unwrap_err();
             assert_eq!((refused.code, refused.retry_after), (Code::Busy, 1000));
         }
         assert!(begun.elapsed() < 2 * PATIENCE, "each turn was waited for anew");
-        cpu.0.add_permits(1);
-        assert_eq!(cpu.run_until(latest, || ()).await.unwrap_err().code, Code::Busy, "a free turn, too late");
-        assert_eq!(cpu.run(|| 7).await, Ok(7));
+        // What was refused is not done later.
+        while let Some(work) = cpu.0.0.lock().lines.pop_front() {
+            work.1.into_iter().for_each(|work| work());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_has_begun_is_waited_for() {
+        let cpu = Cpu::with_threads(1).unwrap();
+        let ((begin, begun), (release, released)) = (channel(), channel::<()>());
+        let (mut turn, soon) = (
+            Box::pin(cpu.run(LINE, move || {
+                begin.send(()).unwrap();
+                released.recv().unwrap();
+                7
+            })),
+            Duration::from_millis(1),
+        );
+        assert!(tokio::time::timeout(soon, &mut turn).await.is_err());
+        begun.recv().unwrap();
+        assert!(
+            tokio::time::timeout(2 * PATIENCE, &mut turn).await.is_err(),
+            "refused, and done all the same"
+        );
+        release.send(()).unwrap();
+        assert_eq!(turn.await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn lines_take_turns() {
+        let cpu = Cpu::with_threads(1).unwrap();
+        let (begun, release) = hold(&cpu, Line(0));
+        begun.recv().unwrap();
+        let (say, said) = channel();
+        let mut all = Vec::new();
+        for (line, name) in [(1, "a1"), (1, "a2"), (1, "a3"), (2, "b1"), (2, "b2"), (3, "c1")] {
+            let say = say.clone();
+            let mut turn = Box::pin(cpu.run(Line(line), move || say.send(name).unwrap()));
+            assert!(tokio::time::timeout(Duration::ZERO, &mut turn).await.is_err());
+            all.push(turn);
+        }
+        // Whoever gives up has no turn.
+        drop(all.remove(4));
+        release.send(()).unwrap();
+        for turn in all {
+            turn.await.unwrap();
+        }
+        drop(say);
+        assert_eq!(said.iter().collect::<Vec<_>>(), ["a1", "b1", "c1", "a2", "a3"]);
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_turn_lasts_until_its_work_is_done() {
-        let (cpu, at_work) = (Cpu(Arc::new(Semaphore::new(1))), Arc::new(AtomicUsize::new(0)));
+        let (cpu, at_work) = (Cpu::with_threads(1).unwrap(), Arc::new(AtomicUsize::new(0)));
         let run = || {
             let (cpu, at_work) = (cpu.clone(), Arc::clone(&at_work));
             let work = move || {
@@ -100,9 +247,27 @@ mod tests {
                 at_work.fetch_sub(1, Ordering::SeqCst);
                 most
             };
-            tokio::spawn(async move { cpu.run(work).await })
+            tokio::spawn(async move { cpu.run(LINE, work).await })
         };
         let (one, other) = tokio::join!(run(), run());
         assert_eq!((one.unwrap(), other.unwrap()), (Ok(Some(1)), Ok(Some(1))));
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_its_own_request_and_nothing_else() {
+        let cpu = Cpu::with_threads(1).unwrap();
+        assert_eq!(cpu.run(LINE, || panic!("in work")).await.unwrap_err().code, Code::Internal);
+        assert_eq!(cpu.run(LINE, || 7).await, Ok(7));
+    }
+
+    /// Keeps the one thread at work: says when it has begun, and waits to be released.
+    fn hold(cpu: &Cpu, line: Line) -> (Receiver<()>, Sender<()>) {
+        let ((begin, begun), (release, released)) = (channel(), channel());
+        let work = move || {
+            begin.send(()).unwrap();
+            released.recv().unwrap();
+        };
+        cpu.0.0.add(line, Box::new(work));
+        (begun, release)
     }
 }

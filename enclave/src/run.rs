@@ -4,6 +4,7 @@ use crate::{
     attester::Attester,
     clock::{BootClock, KernelClock, TrustedTime},
     config::Config,
+    cpu::Cpu,
     nsm::{AttestationRequest, Nsm, NsmError},
     server::{self, Listener},
     service::Service,
@@ -72,9 +73,10 @@ impl Enclave {
         time.observe(verifier.verify_historical(&document)?.timestamp_ms(), asked);
 
         let (max_connections, crypto_provider) = (config.max_connections, config.crypto_provider);
-        let attester = Attester::start(nsm, verifier, log_key.clone(), time.clone())
+        let attester = Attester::start(nsm, verifier, log_key.clone(), time.clone(), config.max_batch)
             .map_err(|_| StartError::Internal("the NSM's thread does not start"))?;
-        let service = Arc::new(Service::new(config, &log_key, time, attester));
+        let cpu = Cpu::start().map_err(|_| StartError::Internal("the processor's threads do not start"))?;
+        let service = Arc::new(Service::new(config, &log_key, time, attester, cpu));
         let eraser =
             service.start_eraser().map_err(|_| StartError::Internal("the eraser's thread does not start"))?;
         tracing::info!(instance = %service.instance(), %crypto_provider, "enclave started");

@@ -3,10 +3,10 @@
 //! A stream carries many requests at once, and a bounded number of them: a parent that asks and never reads is
 //! not read from any more. A frame that is not understood ends its stream and nothing else.
 
-use crate::service::Service;
+use crate::{cpu::Line, service::Service};
 use ok2cry_protocol::{
-    frame::{self, FrameError, FrameReader, MAX_REQUEST, MAX_WRITE},
-    rpc::{Call, Request, Response},
+    frame::{FrameError, FrameReader, MAX_REQUEST, MAX_WRITE},
+    rpc::{Answer, Call, Request, Response, Sent},
 };
 use std::{
     future::Future,
@@ -17,16 +17,21 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::UnixListener,
-    sync::{Semaphore, mpsc},
+    sync::{
+        OwnedSemaphorePermit, Semaphore,
+        mpsc::{self, UnboundedReceiver, UnboundedSender},
+    },
     time::timeout,
 };
 use tokio_vsock::VsockListener;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// How much may be under way on one stream, by the size of its responses, in KiB.
 const STREAM_KIB: usize = 16 * 1024;
 /// How much may be under way for all streams, those that have ended included, in KiB.
 const TOTAL_KIB: usize = 64 * 1024;
+/// How many responses are put together at most.
+const AT_ONCE: usize = 64;
 /// How long the rest of a frame that has begun may take.
 const STALL: Duration = Duration::from_secs(10);
 /// How long a write may take: a parent that does not read is let go.
@@ -50,7 +55,7 @@ pub async fn serve(
     let room = Arc::new(Semaphore::new(max_connections));
     let total = Arc::new(Semaphore::new(TOTAL_KIB));
     tokio::pin!(shutdown);
-    loop {
+    for line in (1..).map(Line) {
         let next = async {
             let place = Arc::clone(&room).acquire_owned().await;
             (place, listener.accept().await)
@@ -69,7 +74,7 @@ pub async fn serve(
         };
         let (service, total) = (Arc::clone(&service), Arc::clone(&total));
         tokio::spawn(async move {
-            if let Err(closed) = Box::pin(stream(&service, &total, reader, writer)).await {
+            if let Err(closed) = Box::pin(stream(&service, line, &total, reader, writer)).await {
                 service.streams_closed.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(reason = closed.reason(), "stream closed");
             }
@@ -115,19 +120,22 @@ impl Closed {
     }
 }
 
-type Outbox = mpsc::Sender<Zeroizing<Vec<u8>>>;
+/// A response on its way to the parent, and what it counts for until it is written.
+type Outgoing = (Response, [OwnedSemaphorePermit; 2]);
 
 async fn stream(
     service: &Arc<Service>,
+    line: Line,
     total: &Arc<Semaphore>,
     reader: impl AsyncRead + Unpin,
     writer: impl AsyncWrite + Unpin,
 ) -> Result<(), Closed> {
-    let (responses, outbox) = mpsc::channel(16);
+    // As long as what is under way, which is bounded.
+    let (responses, outbox) = mpsc::unbounded_channel();
     let writing = write_responses(writer, outbox);
     tokio::pin!(writing);
     tokio::select! {
-        read = read_requests(service, total, reader, responses) => read?,
+        read = read_requests(service, line, total, reader, responses) => read?,
         written = &mut writing => return written,
     }
     // The parent has said all that it will; what it asked is still to be answered.
@@ -136,9 +144,10 @@ async fn stream(
 
 async fn read_requests(
     service: &Arc<Service>,
+    line: Line,
     total: &Arc<Semaphore>,
     mut reader: impl AsyncRead + Unpin,
-    responses: Outbox,
+    responses: UnboundedSender<Outgoing>,
 ) -> Result<(), Closed> {
     let own = Arc::new(Semaphore::new(STREAM_KIB));
     let mut frames = FrameReader::new(MAX_REQUEST);
@@ -164,9 +173,8 @@ async fn read_requests(
             // Not tied to the stream: an open that has begun goes on though its caller has gone, and its reply
             // is kept for the retry.
             tokio::spawn(async move {
-                let result = service.call(call).await;
-                drop(responses.send((Response { id, result }).encode()).await);
-                drop((own_share, share));
+                let result = service.call_from(line, call).await;
+                drop(responses.send((Response { id, result }, [own_share, share])));
             });
         }
     }
@@ -185,17 +193,65 @@ fn response_kib(call: &Call) -> u32 {
 
 async fn write_responses(
     mut writer: impl AsyncWrite + Unpin,
-    mut outbox: mpsc::Receiver<Zeroizing<Vec<u8>>>,
+    mut outbox: UnboundedReceiver<Outgoing>,
 ) -> Result<(), Closed> {
-    while let Some(body) = outbox.recv().await {
-        let bytes = Zeroizing::new(frame::encode(&body));
-        for piece in bytes.chunks(MAX_WRITE) {
-            match timeout(WRITE, writer.write_all(piece)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return Ok(()),
-                Err(_) => return Err(Closed::NotRead),
+    let (mut sent, mut frames) = (Sent::default(), Frames::default());
+    let mut outgoing = Vec::with_capacity(AT_ONCE);
+    while outbox.recv_many(&mut outgoing, AT_ONCE).await > 0 {
+        for (response, shares) in outgoing.drain(..) {
+            if !frames.have_room_for(&response) && !frames.write(&mut writer).await? {
+                return Ok(());
             }
+            frames.push(&mut sent, &response, shares);
+        }
+        if !frames.write(&mut writer).await? {
+            return Ok(());
         }
     }
     Ok(())
+}
+
+/// Frames that are written together.
+struct Frames {
+    bytes: Zeroizing<Vec<u8>>,
+    /// Whether a plaintext is among them.
+    secret: bool,
+    shares: Vec<[OwnedSemaphorePermit; 2]>,
+}
+
+impl Default for Frames {
+    fn default() -> Self {
+        Self { bytes: Zeroizing::new(Vec::with_capacity(4 * MAX_WRITE)), secret: false, shares: Vec::new() }
+    }
+}
+
+impl Frames {
+    fn have_room_for(&self, response: &Response) -> bool {
+        self.bytes.is_empty() || self.bytes.capacity() - self.bytes.len() >= response.room()
+    }
+
+    fn push(&mut self, sent: &mut Sent, response: &Response, shares: [OwnedSemaphorePermit; 2]) {
+        self.secret |= matches!(response.result, Ok(Answer::Plaintext(_)));
+        // It grows only while it is empty: a buffer that is outgrown is not overwritten.
+        self.bytes.reserve(response.room());
+        sent.write(response, &mut self.bytes);
+        self.shares.push(shares);
+    }
+
+    /// Writes all there is. `false` if the stream takes no more.
+    async fn write(&mut self, writer: &mut (impl AsyncWrite + Unpin)) -> Result<bool, Closed> {
+        for piece in self.bytes.chunks(MAX_WRITE) {
+            match timeout(WRITE, writer.write_all(piece)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Ok(false),
+                Err(_) => return Err(Closed::NotRead),
+            }
+        }
+        if std::mem::take(&mut self.secret) {
+            self.bytes.as_mut_slice().zeroize();
+        }
+        self.bytes.clear();
+        self.shares.clear();
+        Ok(true)
+    }
 }

@@ -5,8 +5,8 @@ use crate::{
     budget::Budget,
     clock::{ClockError, Now, TrustedTime},
     config::Config,
-    contexts::{Context, Contexts, Sealed, replies_full},
-    cpu::{self, Cpu},
+    contexts::{Contexts, Sealed, replies_full},
+    cpu::{self, Cpu, Line},
     crypto::Provider,
     erase::erase,
     eraser::Alarm,
@@ -52,9 +52,9 @@ pub struct Service {
 
 impl Service {
     /// A service without keys. `log_key` is the boot's log key (SPKI, DER), which names the instance.
-    pub fn new(config: Config, log_key: &[u8], time: TrustedTime, attester: Attester) -> Self {
+    pub fn new(config: Config, log_key: &[u8], time: TrustedTime, attester: Attester, cpu: Cpu) -> Self {
         let instance = InstanceId::of_log_key(log_key);
-        let (cpu, replies) = (Cpu::new(), Budget::new(config.reply_budget_bytes));
+        let replies = Budget::new(config.reply_budget_bytes);
         let crypto = config.crypto_provider.provider();
         let limits = Limits::new(config.capacity, config.max_tombstones);
         Self {
@@ -89,11 +89,16 @@ impl Service {
         self.attester.counters()
     }
 
-    /// Answers one call.
+    /// Answers one call of nobody in particular.
     pub async fn call(self: &Arc<Self>, call: Call) -> Result<Answer, Refusal> {
+        self.call_from(Line::default(), call).await
+    }
+
+    /// Answers one call. It waits for the processor in `line`, and lines take turns.
+    pub async fn call_from(self: &Arc<Self>, line: Line, call: Call) -> Result<Answer, Refusal> {
         match call {
-            Call::Issue(issue) => self.issue(issue).await.map(Answer::Issued),
-            Call::Open(open) => self.open(open).await,
+            Call::Issue(issue) => self.issue(line, issue).await.map(Answer::Issued),
+            Call::Open(open) => self.open(line, open).await,
             Call::Status(id) => self.now().map(|now| Answer::State(self.store.state(id, now))),
             Call::Destroy(id) => self.destroy(id),
             Call::Attest(nonce) => self.attest(nonce).await.map(Answer::Attested),
@@ -127,7 +132,7 @@ impl Service {
         self.alarm.sleep(done, next.map(|wait| wait.saturating_sub(done.saturating_sub(begun))));
     }
 
-    async fn issue(self: &Arc<Self>, issue: Issue) -> Result<Issued, Refusal> {
+    async fn issue(self: &Arc<Self>, line: Line, issue: Issue) -> Result<Issued, Refusal> {
         // The ttl runs from here, whatever the NSM takes.
         let now = self.now()?;
         self.check_rules(&issue)?;
@@ -137,7 +142,7 @@ impl Service {
         let patience = Instant::now() + cpu::PATIENCE;
         for i in 0..count {
             let (service, issue) = (Arc::clone(self), Arc::clone(&issue));
-            let made = self.cpu.run_until(patience, move || {
+            let made = self.cpu.run_until(line, patience, move || {
                 let record = service.make_key(&mut reservation, &issue, i, now)?;
                 Ok::<_, Refusal>((reservation, record))
             });
@@ -153,7 +158,7 @@ impl Service {
         let attestation = attested?;
         reservation.confirm();
         let keys = records.iter().map(|record| record.to_vec()).zip(attestation.inclusions).collect();
-        Ok(Issued { document: attestation.document.to_vec(), keys })
+        Ok(Issued { document: attestation.document, keys })
     }
 
     /// Makes the `i`th key of a request and puts it where it will stay. Answers its descriptor's bytes.
@@ -204,23 +209,23 @@ impl Service {
 
     /// Opens in one turn on the processor: private key and shared secret exist for that turn only, and so does
     /// plaintext unless it is for the caller. A turn that finds no context to reply under leaves nothing but the wish for one.
-    async fn open(self: &Arc<Self>, open: Open) -> Result<Answer, Refusal> {
+    async fn open(self: &Arc<Self>, line: Line, open: Open) -> Result<Answer, Refusal> {
         // Endings are told at once, without a turn.
         if let Some(answer) = self.ended(&open)? {
             return Ok(answer);
         }
         let open = Arc::new(open);
-        let mut context = None;
         for _ in 0..OPEN_TURNS {
             let turn = {
                 let (service, open) = (Arc::clone(self), Arc::clone(&open));
-                self.cpu.run(move || service.open_in_turn(&open, context.as_deref()))
+                self.cpu.run(line, move || service.open_in_turn(&open))
             };
             match turn.await?? {
                 Turn::Answer(answer) => return Ok(answer),
                 // Only a message that opens is worth a context: others must not take the places of those who need one.
+                // It is found by the next turn, and does not wait for that in a queue.
                 Turn::NeedsContext(recipient) => {
-                    context = Some(self.contexts.ready(&recipient, self.now()?).await?);
+                    self.contexts.ready(line, &recipient, self.now()?).await?;
                 }
             }
         }
@@ -238,7 +243,7 @@ impl Service {
         }
     }
 
-    fn open_in_turn(&self, open: &Open, context: Option<&Context>) -> Result<Turn, Refusal> {
+    fn open_in_turn(&self, open: &Open) -> Result<Turn, Refusal> {
         // Everything up to the commit is a proposal. What it is worth is decided there, by the time that it is then.
         let ticket = match self.store.find(open.key_id, self.fresh_now()?)? {
             Found::Live(ticket) => ticket,
@@ -268,8 +273,7 @@ impl Service {
             return Ok(Turn::Answer(Answer::Plaintext(Plaintext(plaintext))));
         };
         let now = self.fresh_now()?;
-        let current = self.contexts.current(&recipient, now);
-        let Some(context) = current.as_deref().or(context) else {
+        let Some(context) = self.contexts.current(&recipient, now) else {
             return Ok(Turn::NeedsContext(recipient));
         };
         let sealed = context.seal(charge, now, &descriptor, &open.aad, &digest, &plaintext)?;
@@ -293,7 +297,7 @@ impl Service {
         let record = Statement { nonce, time: now.wall_ms }.encode();
         let attestation = self.attester.attest(&[&record], now.wall_ms).await?;
         let inclusion = attestation.inclusions.into_iter().next().ok_or(Code::Internal)?;
-        Ok(Attested { record, inclusion, document: attestation.document.to_vec() })
+        Ok(Attested { record, inclusion, document: attestation.document })
     }
 
     fn health(&self) -> Health {

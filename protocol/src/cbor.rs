@@ -28,6 +28,11 @@ impl Writer {
         Self { out: Vec::with_capacity(capacity) }
     }
 
+    /// A writer that goes on where `out` ends.
+    pub fn after(out: Vec<u8>) -> Self {
+        Self { out }
+    }
+
     /// Opens a map of `fields` entries; each must follow through [`Writer::key`] and one value.
     pub fn map(&mut self, fields: u64) -> &mut Self {
         self.head(MAP, fields)
@@ -121,6 +126,11 @@ impl<'a> Reader<'a> {
     pub fn time(&mut self, field: &'static str) -> Result<u64, DecodeError> {
         let time = self.uint(field)?;
         if time > MAX_TIME { Err(self.error(field, Rule::Range)) } else { Ok(time) }
+    }
+
+    /// Whether an unsigned integer comes next.
+    pub fn is_uint(&self) -> bool {
+        self.rest.first().is_some_and(|first| first >> 5 == UINT)
     }
 
     /// An unsigned integer that fits `T`.

@@ -3,6 +3,8 @@
 //! Both ends read with [`FrameReader`] and close the stream at the first [`FrameError`]: after a length that
 //! lies there is no telling where the next frame begins.
 
+use crate::cbor::Writer;
+
 /// The longest request, in bytes.
 pub const MAX_REQUEST: usize = 16 * 1024;
 /// The longest response, in bytes: 100 keys with their paths, and one document.
@@ -46,6 +48,19 @@ impl FrameError {
 pub fn encode(body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
     [&length.to_be_bytes()[..], body].concat()
+}
+
+/// Appends a frame to `out`: whatever `write` writes, after its length.
+pub(crate) fn append(out: &mut Vec<u8>, write: impl FnOnce(&mut Writer)) {
+    let begin = out.len();
+    out.extend_from_slice(&[0; 4]);
+    let mut w = Writer::after(core::mem::take(out));
+    write(&mut w);
+    *out = w.finish();
+    let length = u32::try_from(out.len() - begin - 4).unwrap_or(u32::MAX);
+    if let Some(place) = out.get_mut(begin..begin + 4) {
+        place.copy_from_slice(&length.to_be_bytes());
+    }
 }
 
 /// Cuts a stream into frames. Holds at most one frame beyond what was read at once, and allocates only for bytes

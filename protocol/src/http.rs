@@ -3,6 +3,7 @@
 
 use crate::{
     batch::Inclusion,
+    document::Document,
     rpc::{Answer, Attested, Issued, KeyState, SealedReply},
 };
 use base64ct::{Base64UrlUnpadded, Encoding};
@@ -56,7 +57,7 @@ pub struct RecipientKey {
 #[serde(deny_unknown_fields)]
 pub struct IssueResponse {
     /// The attestation document of the batch that all the keys are in.
-    pub document: Bytes,
+    pub document: Document,
     /// The keys, in the order of their nonces.
     pub keys: Vec<IssuedKey>,
 }
@@ -116,7 +117,7 @@ pub struct AttestedBody {
     /// Its inclusion path, nearest sibling first.
     pub path: Vec<Bytes>,
     /// The attestation document of the batch.
-    pub document: Bytes,
+    pub document: Document,
 }
 
 /// The answer to `GET` and `DELETE /v1/keys/{id}`. Readers ignore fields that they do not know: receipts will come.
@@ -148,14 +149,14 @@ impl From<Issued> for IssueResponse {
             let (index, path) = inclusion_fields(&inclusion);
             IssuedKey { descriptor: Bytes(descriptor), index, path }
         });
-        Self { document: Bytes(issued.document), keys: keys.collect() }
+        Self { document: issued.document, keys: keys.collect() }
     }
 }
 
 impl From<Attested> for AttestedBody {
     fn from(attested: Attested) -> Self {
         let (index, path) = inclusion_fields(&attested.inclusion);
-        Self { record: Bytes(attested.record), index, path, document: Bytes(attested.document) }
+        Self { record: Bytes(attested.record), index, path, document: attested.document }
     }
 }
 
@@ -236,6 +237,18 @@ impl<'de> Deserialize<'de> for Bytes {
         let text = <std::borrow::Cow<'de, str>>::deserialize(d)?;
         let bytes = Base64UrlUnpadded::decode_vec(&text);
         bytes.map(Self).map_err(|_| de::Error::custom("is not base64url without padding"))
+    }
+}
+
+impl Serialize for Document {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(self.text())
+    }
+}
+
+impl<'de> Deserialize<'de> for Document {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        Bytes::deserialize(d).map(|bytes| bytes.0.into())
     }
 }
 

@@ -14,6 +14,7 @@
 //! | [`statement`] | the answer to "is an enclave there?" |
 //! | [`batch`], [`merkle`] | many records under one attestation document |
 //! | [`ids`], [`suite`] | identifiers, nonces, purposes; algorithms, points and `info` strings |
+//! | [`document`] | an attestation document, shared by the answers that need it |
 //! | [`rpc`], [`frame`] | what parent and enclave say to each other, and how it is framed |
 //! | [`http`] | the JSON bodies of the parent's API (feature `http`) |
 //! | [`code`] | the registry of refusals |
@@ -23,6 +24,7 @@ pub mod batch;
 pub mod cbor;
 pub mod code;
 pub mod descriptor;
+pub mod document;
 mod encoded;
 mod error;
 pub mod frame;

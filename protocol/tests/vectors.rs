@@ -406,7 +406,7 @@ mod frames {
                 .retry_after(number(&c["retry_after"])));
             }
             "issued" => Answer::Issued(Issued {
-                document: bytes(&c["document"]),
+                document: bytes(&c["document"]).into(),
                 keys: list(&c["keys"]).iter().map(|k| (bytes(&k["descriptor"]), inclusion(k))).collect(),
             }),
             "sealed" => {
@@ -435,7 +435,7 @@ mod frames {
         Attested {
             record: bytes(&case["record"]),
             inclusion: inclusion(case),
-            document: bytes(&case["document"]),
+            document: bytes(&case["document"]).into(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::{HarnessError, wait::DEADLINE};
 use ok2cry_protocol::{
     frame::{self, FrameReader, MAX_RESPONSE},
-    rpc::{Answer, Call, Health, Refusal, Request, Response},
+    rpc::{Answer, Call, Health, Received, Refusal, Request, Response},
 };
 use std::{
     io::{ErrorKind, Read, Write},
@@ -16,6 +16,7 @@ use std::{
 #[derive(Debug)]
 pub struct EnclaveStream {
     stream: UnixStream,
+    received: Received,
     next_id: u64,
 }
 
@@ -29,7 +30,7 @@ impl EnclaveStream {
         let stream =
             UnixStream::connect(socket).map_err(|e| HarnessError::new(format!("the enclave: {e}")))?;
         stream.set_read_timeout(Some(DEADLINE)).map_err(|e| HarnessError::new(e.to_string()))?;
-        Ok(Self { stream, next_id: 0 })
+        Ok(Self { stream, received: Received::default(), next_id: 0 })
     }
 
     /// Connects to the enclave behind vsock port `port` of the machine whose backend listens at `socket`.
@@ -132,7 +133,10 @@ impl EnclaveStream {
             self.stream.read_exact(&mut byte).map_err(|e| broken(&e))?;
             frames.push(&byte);
             if let Some(body) = frames.next_frame().map_err(|e| broken(&e))? {
-                return Response::decode(body).map_err(|e| broken(&e));
+                if let Some(response) = self.received.read(body).map_err(|e| broken(&e))? {
+                    return Ok(response);
+                }
+                frames = FrameReader::new(MAX_RESPONSE);
             }
         }
     }

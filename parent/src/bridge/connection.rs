@@ -5,7 +5,7 @@ use crate::metrics::Metrics;
 use ok2cry_protocol::{
     code::Code,
     frame::{FrameReader, MAX_RESPONSE},
-    rpc::{Answer, Call, Refusal, Response},
+    rpc::{Answer, Call, Received, Refusal},
 };
 use std::{
     collections::HashMap,
@@ -149,10 +149,10 @@ impl Connection {
     }
 
     async fn read_frames(&self, mut stream: impl AsyncRead + Unpin) -> &'static str {
-        let mut frames = FrameReader::new(MAX_RESPONSE);
+        let (mut frames, mut received) = (FrameReader::new(MAX_RESPONSE), Received::default());
         // Answers in `caller` mode hold plaintext. This buffer and the decoded answer are overwritten; the frame
         // reader's own buffer is overwritten only by later frames, and the kernel's never.
-        let mut buffer = Zeroizing::new(vec![0; 16 * 1024]);
+        let mut buffer = Zeroizing::new(vec![0; 64 * 1024]);
         loop {
             let read = tokio::select! {
                 read = stream.read(&mut buffer) => read,
@@ -167,7 +167,7 @@ impl Connection {
             loop {
                 match frames.next_frame() {
                     Ok(Some(frame)) => {
-                        if let Err(reason) = self.deliver(frame) {
+                        if let Err(reason) = self.deliver(&mut received, frame) {
                             return reason;
                         }
                     }
@@ -178,10 +178,12 @@ impl Connection {
         }
     }
 
-    fn deliver(&self, frame: &[u8]) -> Result<(), &'static str> {
-        let response = Response::decode(frame).map_err(|_| "response_malformed")?;
+    fn deliver(&self, received: &mut Received, frame: &[u8]) -> Result<(), &'static str> {
+        let response = received.read(frame).map_err(|_| "response_malformed")?;
         let mut state = self.lock();
         state.heard += 1;
+        // A document, for answers that come next.
+        let Some(response) = response else { return Ok(()) };
         let Some(waiting) = state.waiting.remove(&response.id) else {
             self.metrics.unmatched_responses.inc();
             return Ok(());

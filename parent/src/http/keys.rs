@@ -36,7 +36,7 @@ pub(super) async fn issue(
     Json(body): Json<IssueRequest>,
 ) -> Result<Response, Problem> {
     match app.bridge.call(Call::Issue(checked_issue(body)?)).await? {
-        Answer::Issued(issued) => Ok(json(&IssueResponse::from(issued), 64 * 1024)),
+        Answer::Issued(issued) => Ok(json(&IssueResponse::from(issued), 16 * 1024)),
         _ => Err(Code::FrameInvalid.into()),
     }
 }
@@ -50,7 +50,8 @@ pub(super) async fn open(
 ) -> Result<Response, Problem> {
     let answer = app.bridge.call(Call::Open(checked_open(key_id, body)?)).await?;
     match OpenResponse::from_answer(answer) {
-        Some(response) => Ok(json(&response, 32 * 1024)),
+        Some(response @ OpenResponse::Plaintext(_)) => Ok(secret_json(&response, 8 * 1024)),
+        Some(response) => Ok(json(&response, 16 * 1024)),
         None => Err(Code::FrameInvalid.into()),
     }
 }
@@ -131,17 +132,29 @@ fn checked_open(key_id: KeyId, body: OpenRequest) -> Result<Open, Problem> {
     Ok(Open { key_id, enc, ciphertext, aad })
 }
 
-/// A body that is overwritten once it was sent, because it may hold a caller's plaintext.
-///
-/// `capacity` bytes are enough for it in the common case; where it must grow, and in `caller` mode it never must,
-/// the outgrown buffer is not overwritten. Nor are hyper's write buffer and the kernel's.
+/// A body of which some `capacity` bytes are expected.
 pub(super) fn json(body: &impl Serialize, capacity: usize) -> Response {
+    let mut bytes = Vec::with_capacity(capacity);
+    if serde_json::to_writer(&mut bytes, body).is_err() {
+        return Problem::from(Code::Internal).into_response();
+    }
+    json_response(bytes.into())
+}
+
+/// A body that is overwritten once it was sent, because it holds a caller's plaintext.
+///
+/// `capacity` bytes must be enough for it: where it must grow, the outgrown buffer is not overwritten. Nor are hyper's
+/// write buffer and the kernel's.
+fn secret_json(body: &impl Serialize, capacity: usize) -> Response {
     let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
     if serde_json::to_writer(&mut *bytes, body).is_err() {
         return Problem::from(Code::Internal).into_response();
     }
-    let body = Body::from(Bytes::from_owner(Overwritten(bytes)));
-    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+    json_response(Bytes::from_owner(Overwritten(bytes)))
+}
+
+fn json_response(body: Bytes) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], Body::from(body)).into_response()
 }
 
 struct Overwritten(Zeroizing<Vec<u8>>);

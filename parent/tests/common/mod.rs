@@ -136,7 +136,7 @@ pub fn fitting(call: &Call) -> Answer {
     match call {
         Call::Issue(issue) => {
             let keys = (0..issue.count).map(|i| (vec![5; 300], inclusion(i.into()))).collect();
-            Answer::Issued(Issued { document: vec![4; 4000], keys })
+            Answer::Issued(Issued { document: vec![4; 4000].into(), keys })
         }
         Call::Open(_) => Answer::Sealed(SealedReply { reply: vec![6; 500], context: attested() }),
         Call::Status(_) => Answer::State(KeyState::Live),
@@ -151,7 +151,7 @@ fn inclusion(index: u64) -> Inclusion {
 }
 
 fn attested() -> Attested {
-    Attested { record: vec![1; 99], inclusion: inclusion(1), document: vec![9; 4000] }
+    Attested { record: vec![1; 99], inclusion: inclusion(1), document: vec![9; 4000].into() }
 }
 
 /// The router, called without a socket.

@@ -7,7 +7,7 @@ use crate::{
 use ok2cry_protocol::{
     frame::{self, FrameReader},
     ids::KeyId,
-    rpc::{Answer, Call, Refusal, Request, Response},
+    rpc::{Answer, Call, Received, Refusal, Request},
 };
 use std::{
     env,
@@ -44,6 +44,7 @@ pub(super) struct Child {
     answers: BufReader<ChildStdout>,
     stream: UnixStream,
     frames: FrameReader,
+    received: Received,
     _dir: tempfile::TempDir,
 }
 
@@ -70,15 +71,25 @@ impl Child {
             line = line.rsplit(' ').next().unwrap_or_default().to_owned();
         }
         let stream = UnixStream::connect(&socket).unwrap();
-        Self { process, commands, answers, stream, frames: FrameReader::new(1 << 20), _dir: dir }
+        Self {
+            process,
+            commands,
+            answers,
+            stream,
+            frames: FrameReader::new(1 << 20),
+            received: Received::default(),
+            _dir: dir,
+        }
     }
 
     pub(super) fn call(&mut self, call: Call) -> Result<Answer, Refusal> {
         self.stream.write_all(&frame::encode(&Request { id: 1, call }.encode())).unwrap();
         let mut buffer = vec![0; 1 << 16];
         loop {
-            if let Some(body) = self.frames.next_frame().unwrap() {
-                return Response::decode(body).unwrap().result;
+            while let Some(body) = self.frames.next_frame().unwrap() {
+                if let Some(response) = self.received.read(body).unwrap() {
+                    return response.result;
+                }
             }
             let n = self.stream.read(&mut buffer).unwrap();
             assert_ne!(n, 0, "the enclave has closed the stream");

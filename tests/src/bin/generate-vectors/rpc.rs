@@ -249,7 +249,7 @@ impl Broken {
 fn responses() -> Result<Vec<std::result::Result<Answer, Refusal>>> {
     let record = Statement { nonce: nonce("statement nonce")?, time: TIME }.encode();
     let inclusion = Inclusion { index: 2, path: vec![[0x11; 48], [0x22; 48]] };
-    let attested = Attested { record, inclusion: inclusion.clone(), document: vec![0xd0; 40] };
+    let attested = Attested { record, inclusion: inclusion.clone(), document: vec![0xd0; 40].into() };
     let descriptor = fixtures::descriptor()?.encode();
     let alone = (descriptor.clone(), Inclusion::default());
     let two =
@@ -265,8 +265,8 @@ fn responses() -> Result<Vec<std::result::Result<Answer, Refusal>>> {
         streams_closed: 7,
     };
     let answers = [
-        Answer::Issued(Issued { document: vec![0xd0; 40], keys: vec![alone] }),
-        Answer::Issued(Issued { document: vec![0xd0; 40], keys: two }),
+        Answer::Issued(Issued { document: vec![0xd0; 40].into(), keys: vec![alone] }),
+        Answer::Issued(Issued { document: vec![0xd0; 40].into(), keys: two }),
         Answer::Sealed(SealedReply { reply: vec![0x5e; 40], context: attested.clone() }),
         Answer::Plaintext(Plaintext(b"1234".to_vec().into())),
         Answer::Plaintext(Plaintext(Vec::new().into())),
@@ -289,7 +289,7 @@ fn response_case((result, id): (std::result::Result<Answer, Refusal>, u64)) -> R
     let content = match response.result {
         Err(r) => AnswerJson::Refused { code: r.code.as_str(), detail: r.detail, retry_after: r.retry_after },
         Ok(Answer::Issued(issued)) => AnswerJson::Issued {
-            document: Hex(issued.document),
+            document: Hex(issued.document.to_vec()),
             keys: issued
                 .keys
                 .into_iter()
@@ -326,7 +326,7 @@ fn attested_json(a: Attested) -> AttestedJson {
         record: Hex(a.record),
         index: a.inclusion.index,
         path: a.inclusion.path.iter().map(hex).collect(),
-        document: Hex(a.document),
+        document: Hex(a.document.to_vec()),
     }
 }
 

@@ -1,0 +1,65 @@
+//! An attestation document on its way: bytes that many answers share.
+
+use core::{fmt, ops::Deref};
+use std::sync::Arc;
+#[cfg(feature = "http")]
+use {
+    base64ct::{Base64UrlUnpadded, Encoding},
+    std::sync::OnceLock,
+};
+
+/// An attestation document, or what is said to be one: nobody has verified it. Clones share the bytes, and their text.
+#[derive(Clone)]
+pub struct Document(Arc<Inner>);
+
+struct Inner {
+    bytes: Box<[u8]>,
+    #[cfg(feature = "http")]
+    text: OnceLock<String>,
+}
+
+impl Document {
+    /// Whether both are clones of one.
+    pub fn is_clone_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The document in base64url without padding, encoded once for all clones.
+    #[cfg(feature = "http")]
+    pub(crate) fn text(&self) -> &str {
+        self.0.text.get_or_init(|| Base64UrlUnpadded::encode_string(&self.0.bytes))
+    }
+}
+
+impl From<Vec<u8>> for Document {
+    fn from(bytes: Vec<u8>) -> Self {
+        let bytes = bytes.into_boxed_slice();
+        Self(Arc::new(Inner {
+            bytes,
+            #[cfg(feature = "http")]
+            text: OnceLock::new(),
+        }))
+    }
+}
+
+impl Deref for Document {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0.bytes
+    }
+}
+
+impl PartialEq for Document {
+    fn eq(&self, other: &Self) -> bool {
+        self[..] == other[..]
+    }
+}
+
+impl Eq for Document {}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Document({})", self.len())
+    }
+}
