@@ -1,12 +1,15 @@
 //! One document for everything that waited: group commit, as a database commits its log.
 //!
 //! The NSM answers one call at a time. While a call runs, whatever else is to be attested gathers; the next call
-//! attests it all under one Merkle root. A lone request is a batch of one and goes at once. Two threads: one makes the
-//! calls and nothing else, because they block for as long as the host likes; the other gathers, and verifies one document
-//! while the next call runs already.
+//! attests it all under one Merkle root. A lone request is a batch of one and goes at once; only while more keys wait for
+//! the processor than it can make does a call wait for some of them, because a document costs the processor too.
+//!
+//! Two threads: one makes the calls and nothing else, because they block for as long as the host likes; the other
+//! gathers, and verifies one document while the next call runs already.
 
 use crate::{
     clock::{TOLERANCE_MS, TrustedTime},
+    cpu::Cpu,
     nsm::{AttestationRequest, Nsm, NsmError},
     store::AtomicUsize,
 };
@@ -30,7 +33,7 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
 
@@ -40,8 +43,12 @@ const QUEUE: usize = 4096;
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How often one is taken while none do.
 const IDLE_HEARTBEAT: Duration = Duration::from_secs(20);
-/// How long one request waits for its document: with the wait for a turn on the processor, less than a parent waits.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long one request waits for its document: less than a parent waits.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a call waits for more while the processor is behind.
+const GATHER: Duration = Duration::from_millis(8);
+/// How often it looks.
+const LOOK: Duration = Duration::from_micros(500);
 /// How far a document's timestamp may be from the times in its records, in milliseconds. Clients allow 60,000.
 const MAX_SKEW_MS: u64 = 30_000;
 
@@ -91,6 +98,7 @@ impl Attester {
         verifier: Verifier,
         log_key: Vec<u8>,
         time: TrustedTime,
+        cpu: Cpu,
         max_batch: usize,
     ) -> io::Result<Self> {
         let (queue, jobs) = sync_channel(QUEUE);
@@ -101,6 +109,7 @@ impl Attester {
             verifier,
             log_key,
             time,
+            cpu,
             max_batch,
             counters: Arc::clone(&counters),
             held_over: None,
@@ -111,18 +120,32 @@ impl Attester {
 
     /// Has `records`, which name the trusted time `time_ms`, attested by one document.
     pub async fn attest(&self, records: &[impl AsRef<[u8]>], time_ms: u64) -> Result<Attestation, Refusal> {
-        let leaves = records.iter().map(|record| leaf_hash(record.as_ref())).collect();
         let (answer, attestation) = oneshot::channel();
-        let count = records.len() as u64;
-        self.queue.try_send(Job { leaves, time_ms, answer }).map_err(|e| match e {
-            TrySendError::Full(_) => Refusal::new(Code::Busy).retry_after(1000),
-            TrySendError::Disconnected(_) => Refusal::new(Code::NsmUnavailable),
-        })?;
-        self.counters.asked.fetch_add(count, Ordering::Relaxed);
+        self.submit(records, time_ms, answer);
         match tokio::time::timeout(PATIENCE, attestation).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_)) | Err(_) => Err(Refusal::new(Code::NsmUnavailable).retry_after(1000)),
+            Ok(Err(_)) | Err(_) => Err(unavailable()),
         }
+    }
+
+    /// The same for somebody who waits elsewhere, with a patience of their own.
+    pub(crate) fn submit(
+        &self,
+        records: &[impl AsRef<[u8]>],
+        time_ms: u64,
+        answer: oneshot::Sender<Result<Attestation, Refusal>>,
+    ) {
+        let leaves = records.iter().map(|record| leaf_hash(record.as_ref())).collect();
+        let (job, refusal) = match self.queue.try_send(Job { leaves, time_ms, answer }) {
+            Ok(()) => {
+                self.counters.asked.fetch_add(records.len() as u64, Ordering::Relaxed);
+                return;
+            }
+            Err(TrySendError::Full(job)) => (job, Refusal::new(Code::Busy).retry_after(1000)),
+            Err(TrySendError::Disconnected(job)) => (job, Code::NsmUnavailable.into()),
+        };
+        // Whoever asked may have gone.
+        drop(job.answer.send(Err(refusal)));
     }
 
     /// What has been attested since boot.
@@ -159,6 +182,7 @@ struct Worker {
     verifier: Verifier,
     log_key: Vec<u8>,
     time: TrustedTime,
+    cpu: Cpu,
     max_batch: usize,
     counters: Arc<Counters>,
     /// What the last batch had no room for.
@@ -181,7 +205,14 @@ impl Worker {
         let mut answered: Option<(Call, Result<Vec<u8>, NsmError>)> = None;
         loop {
             // What the module has answered is looked at while it is at work on the next, if there is a next.
-            let batch = if answered.is_some() { self.waiting(jobs) } else { self.next(jobs) };
+            let batch = if answered.is_some() && !self.cpu.is_behind() {
+                Ok(self.waiting(jobs))
+            } else {
+                if let Some((call, document)) = answered.take() {
+                    self.answer(call, document);
+                }
+                self.next(jobs)
+            };
             let call = match batch {
                 Ok(batch) => batch.and_then(|batch| self.call(batch)),
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -198,9 +229,11 @@ impl Worker {
     }
 
     /// What waits now.
-    fn waiting(&mut self, jobs: &Receiver<Job>) -> Result<Option<Batch>, RecvTimeoutError> {
+    fn waiting(&mut self, jobs: &Receiver<Job>) -> Option<Batch> {
         let first = self.held_over.take().or_else(|| jobs.try_recv().ok());
-        Ok(first.map(|first| self.fill(Batch::of(first), jobs)))
+        let mut batch = Batch::of(first?);
+        self.fill(&mut batch, jobs);
+        Some(batch)
     }
 
     /// The same, as soon as something does, or a heartbeat if nothing comes for long enough.
@@ -209,22 +242,28 @@ impl Worker {
             Some(job) => Ok(job),
             None => jobs.recv_timeout(self.until_heartbeat()),
         };
-        match first {
-            Ok(first) => Ok(Some(self.fill(Batch::of(first), jobs))),
-            Err(RecvTimeoutError::Timeout) => Ok(Some(self.fill(Batch::heartbeat(), jobs))),
-            Err(error) => Err(error),
+        let mut batch = match first {
+            Ok(first) => Batch::of(first),
+            Err(RecvTimeoutError::Timeout) => Batch::heartbeat(),
+            Err(error) => return Err(error),
+        };
+        let latest = Instant::now() + GATHER;
+        while self.fill(&mut batch, jobs) && self.cpu.is_behind() && Instant::now() < latest {
+            thread::sleep(LOOK);
         }
+        Ok(Some(batch))
     }
 
-    fn fill(&mut self, mut batch: Batch, jobs: &Receiver<Job>) -> Batch {
+    /// Adds what waits. Whether there is room for more.
+    fn fill(&mut self, batch: &mut Batch, jobs: &Receiver<Job>) -> bool {
         while let Ok(job) = jobs.try_recv() {
             if batch.leaves.len() + job.leaves.len() > self.max_batch {
                 self.held_over = Some(job);
-                break;
+                return false;
             }
             batch.add(job);
         }
-        batch
+        batch.leaves.len() < self.max_batch
     }
 
     fn until_heartbeat(&self) -> Duration {
@@ -273,7 +312,7 @@ impl Worker {
                 self.counters.failures.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(reason = why, "no attestation document");
                 for (job, _) in jobs {
-                    drop(job.answer.send(Err(Refusal::new(Code::NsmUnavailable).retry_after(1000))));
+                    drop(job.answer.send(Err(unavailable())));
                 }
             }
         }
@@ -301,6 +340,11 @@ impl Worker {
         self.time.observe(timestamp, asked);
         Ok((bytes.into(), timestamp))
     }
+}
+
+/// There is no document, for now.
+pub(crate) fn unavailable() -> Refusal {
+    Refusal::new(Code::NsmUnavailable).retry_after(1000)
 }
 
 /// The tolerance between the enclave's clocks is far below what makes a batch unusable.

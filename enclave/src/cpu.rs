@@ -10,6 +10,7 @@ use ok2cry_protocol::{code::Code, rpc::Refusal};
 use std::{
     collections::VecDeque,
     io,
+    ops::ControlFlow,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -47,10 +48,13 @@ struct Turns {
 struct Waiting {
     /// None of them empty. The first has the next turn.
     lines: VecDeque<(Line, VecDeque<Work>)>,
+    /// How many threads have nothing to do.
+    idle: usize,
     closed: bool,
 }
 
-type Work = Box<dyn FnOnce() + Send>;
+/// What is done in turns, until it breaks.
+type Work = Box<dyn FnMut() -> ControlFlow<()> + Send>;
 
 impl Cpu {
     /// As many turns at once as there are cores.
@@ -95,14 +99,16 @@ impl Cpu {
         let (done, mut result) = oneshot::channel();
         let decided = Arc::new(AtomicBool::new(false));
         let begins = Arc::clone(&decided);
-        self.0.0.add(
-            line,
-            Box::new(move || {
-                if !done.is_closed() && !begins.swap(true, Ordering::AcqRel) {
-                    drop(done.send(on_erased_stack(work)));
-                }
-            }),
-        );
+        let mut once = Some((done, work));
+        self.add(line, move || {
+            if let Some((done, work)) = once.take()
+                && !done.is_closed()
+                && !begins.swap(true, Ordering::AcqRel)
+            {
+                drop(done.send(work()));
+            }
+            ControlFlow::Break(())
+        });
         let result = match timeout_at(latest, &mut result).await {
             Ok(result) => result,
             Err(_) if !decided.swap(true, Ordering::AcqRel) => return Err(busy()),
@@ -111,42 +117,71 @@ impl Cpu {
         };
         result.map_err(|_| Code::Internal.into())
     }
+
+    /// Does `work` turn by turn, until it breaks, and wipes the stack after each.
+    pub(crate) fn add(&self, line: Line, work: impl FnMut() -> ControlFlow<()> + Send + 'static) {
+        self.0.0.add(line, Box::new(work));
+    }
+
+    /// Whether more waits than is being done.
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.0.0.lock().lines.is_empty()
+    }
 }
 
 impl Turns {
     fn add(&self, line: Line, work: Work) {
         let mut waiting = self.lock();
-        match waiting.lines.iter_mut().find(|(other, _)| *other == line) {
-            Some((_, works)) => works.push_back(work),
-            None => waiting.lines.push_back((line, VecDeque::from([work]))),
-        }
+        waiting.add(line, work);
+        let somebody_is_idle = waiting.idle > 0;
         drop(waiting);
-        self.changed.notify_one();
+        // Waking is a system call, also where nobody sleeps.
+        if somebody_is_idle {
+            self.changed.notify_one();
+        }
     }
 
     /// One thread's life.
     fn take(&self) {
-        while let Some(work) = self.next() {
+        let mut next = self.next(None);
+        while let Some((line, mut work)) = next {
             // What it was done for learns of a panic by getting no result.
-            drop(catch_unwind(AssertUnwindSafe(work)));
+            let turn = catch_unwind(AssertUnwindSafe(|| on_erased_stack(&mut work)));
+            next = self.next(matches!(turn, Ok(ControlFlow::Continue(()))).then_some((line, work)));
         }
     }
 
-    fn next(&self) -> Option<Work> {
+    /// Whose turn it is, after `again` has lined up again.
+    fn next(&self, again: Option<(Line, Work)>) -> Option<(Line, Work)> {
+        let mut waiting = self.lock();
+        if let Some((line, work)) = again {
+            waiting.add(line, work);
+        }
+        waiting.idle += 1;
         let mut waiting = self
             .changed
-            .wait_while(self.lock(), |waiting| waiting.lines.is_empty() && !waiting.closed)
+            .wait_while(waiting, |waiting| waiting.lines.is_empty() && !waiting.closed)
             .unwrap_or_else(PoisonError::into_inner);
+        waiting.idle -= 1;
         let (line, mut works) = waiting.lines.pop_front()?;
-        let work = works.pop_front();
+        let work = works.pop_front()?;
         if !works.is_empty() {
             waiting.lines.push_back((line, works));
         }
-        work
+        Some((line, work))
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn add(&mut self, line: Line, work: Work) {
+        match self.lines.iter_mut().find(|(other, _)| *other == line) {
+            Some((_, works)) => works.push_back(work),
+            None => self.lines.push_back((line, VecDeque::from([work]))),
+        }
     }
 }
 
@@ -157,7 +192,8 @@ impl Drop for Threads {
     }
 }
 
-fn busy() -> Refusal {
+/// The turn did not come in time.
+pub(crate) fn busy() -> Refusal {
     Refusal::new(Code::Busy).retry_after(1000)
 }
 
@@ -182,8 +218,8 @@ mod tests {
         }
         assert!(begun.elapsed() < 2 * PATIENCE, "each turn was waited for anew");
         // What was refused is not done later.
-        while let Some(work) = cpu.0.0.lock().lines.pop_front() {
-            work.1.into_iter().for_each(|work| work());
+        while let Some((_, works)) = cpu.0.0.lock().lines.pop_front() {
+            works.into_iter().for_each(|mut work| assert!(work().is_break()));
         }
     }
 
@@ -232,6 +268,28 @@ mod tests {
         assert_eq!(said.iter().collect::<Vec<_>>(), ["a1", "b1", "c1", "a2", "a3"]);
     }
 
+    #[test]
+    fn work_of_many_turns_lets_others_pass() {
+        let cpu = Cpu::with_threads(1).unwrap();
+        let (begun, release) = hold(&cpu, Line(0));
+        begun.recv().unwrap();
+        assert!(!cpu.is_behind());
+        let (say, said) = channel();
+        for (line, turns) in [(1, 3), (2, 2), (1, 1)] {
+            let (say, mut left) = (say.clone(), turns);
+            cpu.add(Line(line), move || {
+                left -= 1;
+                say.send((line, turns, left)).unwrap();
+                if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+        }
+        assert!(cpu.is_behind());
+        drop(say);
+        release.send(()).unwrap();
+        let order: Vec<_> = said.iter().collect();
+        assert_eq!(order, [(1, 3, 2), (2, 2, 1), (1, 1, 0), (2, 2, 0), (1, 3, 1), (1, 3, 0)]);
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn a_turn_lasts_until_its_work_is_done() {
         let (cpu, at_work) = (Cpu::with_threads(1).unwrap(), Arc::new(AtomicUsize::new(0)));
@@ -263,11 +321,11 @@ mod tests {
     /// Keeps the one thread at work: says when it has begun, and waits to be released.
     fn hold(cpu: &Cpu, line: Line) -> (Receiver<()>, Sender<()>) {
         let ((begin, begun), (release, released)) = (channel(), channel());
-        let work = move || {
+        cpu.add(line, move || {
             begin.send(()).unwrap();
             released.recv().unwrap();
-        };
-        cpu.0.0.add(line, Box::new(work));
+            ControlFlow::Break(())
+        });
         (begun, release)
     }
 }

@@ -73,9 +73,10 @@ impl Enclave {
         time.observe(verifier.verify_historical(&document)?.timestamp_ms(), asked);
 
         let (max_connections, crypto_provider) = (config.max_connections, config.crypto_provider);
-        let attester = Attester::start(nsm, verifier, log_key.clone(), time.clone(), config.max_batch)
-            .map_err(|_| StartError::Internal("the NSM's thread does not start"))?;
         let cpu = Cpu::start().map_err(|_| StartError::Internal("the processor's threads do not start"))?;
+        let (own_time, own_cpu) = (time.clone(), cpu.clone());
+        let attester = Attester::start(nsm, verifier, log_key.clone(), own_time, own_cpu, config.max_batch)
+            .map_err(|_| StartError::Internal("the NSM's thread does not start"))?;
         let service = Arc::new(Service::new(config, &log_key, time, attester, cpu));
         let eraser =
             service.start_eraser().map_err(|_| StartError::Internal("the eraser's thread does not start"))?;

@@ -6,11 +6,11 @@ use crate::{
     clock::{ClockError, Now, TrustedTime},
     config::Config,
     contexts::{Contexts, Sealed, replies_full},
-    cpu::{self, Cpu, Line},
+    cpu::{Cpu, Line},
     crypto::Provider,
     erase::erase,
     eraser::Alarm,
-    store::{Found, Limits, NewKey, Reservation, Store},
+    store::{Found, Limits, Store},
 };
 use ok2cry_protocol::{
     Encoded, Hash, Record,
@@ -18,9 +18,9 @@ use ok2cry_protocol::{
     descriptor::{KeyDescriptor, ReleaseTo},
     ids::{InstanceId, KeyId, Nonce},
     reply::request_digest,
-    rpc::{Answer, Attested, Call, Health, Issue, Issued, Open, Plaintext, Refusal},
+    rpc::{Answer, Attested, Call, Health, Open, Plaintext, Refusal},
     statement::Statement,
-    suite::{PublicKey, Suite, seal_info},
+    suite::{PublicKey, seal_info},
 };
 use std::{
     io,
@@ -30,7 +30,7 @@ use std::{
     },
     thread,
 };
-use tokio::{sync::oneshot, time::Instant};
+use tokio::sync::oneshot;
 
 /// How often an open tries again when its context has gone in the meantime.
 const OPEN_TURNS: usize = 3;
@@ -130,81 +130,6 @@ impl Service {
         // What is next counts from the beginning, and erasing took its time.
         let done = self.time.boot_ms();
         self.alarm.sleep(done, next.map(|wait| wait.saturating_sub(done.saturating_sub(begun))));
-    }
-
-    async fn issue(self: &Arc<Self>, line: Line, issue: Issue) -> Result<Issued, Refusal> {
-        // The ttl runs from here, whatever the NSM takes.
-        let now = self.now()?;
-        self.check_rules(&issue)?;
-        let mut reservation = self.store.reserve(issue.count as usize, now)?;
-        let mut records = Vec::with_capacity(issue.count as usize);
-        let (count, issue) = (issue.count, Arc::new(issue));
-        let patience = Instant::now() + cpu::PATIENCE;
-        for i in 0..count {
-            let (service, issue) = (Arc::clone(self), Arc::clone(&issue));
-            let made = self.cpu.run_until(line, patience, move || {
-                let record = service.make_key(&mut reservation, &issue, i, now)?;
-                Ok::<_, Refusal>((reservation, record))
-            });
-            let (back, record) = made.await??;
-            reservation = back;
-            records.push(record);
-        }
-
-        let attested = self.attester.attest(&records, now.wall_ms).await;
-        // The document has told the time too, and may have told that the enclave's own is wrong.
-        let attested = attested.and_then(|a| self.time.check_agreement().map_err(clock_refusal).map(|()| a));
-        // Without a document the keys go with the reservation.
-        let attestation = attested?;
-        reservation.confirm();
-        let keys = records.iter().map(|record| record.to_vec()).zip(attestation.inclusions).collect();
-        Ok(Issued { document: attestation.document, keys })
-    }
-
-    /// Makes the `i`th key of a request and puts it where it will stay. Answers its descriptor's bytes.
-    fn make_key(
-        &self,
-        reservation: &mut Reservation<Sealed>,
-        issue: &Issue,
-        i: u32,
-        accepted: Now,
-    ) -> Result<Arc<[u8]>, Refusal> {
-        let deadline = accepted.plus(issue.ttl);
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|_| Refusal::new(Code::Internal))?;
-        let id = KeyId::new(self.instance, random);
-        let (private, public_key) = self.crypto.generate().ok_or(Code::Internal)?;
-        let descriptor = KeyDescriptor {
-            key_id: id,
-            suite: Suite::P384,
-            public_key,
-            issued_at: accepted.wall_ms,
-            expires_at: deadline.wall_ms,
-            purpose: issue.purpose.clone(),
-            release_to: issue.release_to.clone(),
-            client_nonce: issue.nonce.for_key(i, issue.count),
-        };
-        let descriptor: Arc<[u8]> = descriptor.encode().into();
-        let key = NewKey { id, private, descriptor: Arc::clone(&descriptor), deadline };
-        reservation.insert(key, self.now()?)?;
-        // At once: the other keys of the request may be long in coming.
-        self.alarm.set(deadline.boot_ms);
-        Ok(descriptor)
-    }
-
-    fn check_rules(&self, issue: &Issue) -> Result<(), Refusal> {
-        let Some(rules) = self.config.rules(&issue.purpose) else {
-            let detail = format!("the enclave's configuration has no purpose {:?}", issue.purpose.as_str());
-            return Err(Refusal::with_detail(Code::PurposeUnknown, detail));
-        };
-        if !(1..=rules.max_ttl_ms).contains(&issue.ttl) {
-            let detail = format!("ttl must be 1 to {} milliseconds for this purpose", rules.max_ttl_ms);
-            return Err(Refusal::with_detail(Code::TtlOutOfRange, detail));
-        }
-        if issue.release_to == ReleaseTo::Caller && !rules.caller {
-            return Err(Code::CallerNotAllowed.into());
-        }
-        Ok(())
     }
 
     /// Opens in one turn on the processor: private key and shared secret exist for that turn only, and so does
@@ -348,5 +273,6 @@ fn clock_refusal(error: ClockError) -> Refusal {
     Refusal::with_detail(Code::ClockUnsafe, error.to_string()).retry_after(1000)
 }
 
+mod issue;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use crate::{
     nsm::{Nsm as _, forged::ForgedNsm},
 };
 use ok2cry_attest_verify::{TrustAnchor, Verifier};
-use ok2cry_protocol::ids::Purpose;
+use ok2cry_protocol::{ids::Purpose, rpc::Issue};
 use std::time::Duration;
 
 const TTL: u64 = 60_000;
@@ -62,8 +62,9 @@ fn start() -> (Arc<Service>, ManualClock) {
     let log_key = vec![1; 44];
     let nsm = Box::new(ForgedNsm::new(clock.clone()));
     let verifier = Verifier::new(TrustAnchor::from_der(nsm.root_certificate()).unwrap());
-    let attester = Attester::start(nsm, verifier, log_key.clone(), time.clone(), 4096).unwrap();
-    (Arc::new(Service::new(config, &log_key, time, attester, Cpu::start().unwrap())), clock)
+    let cpu = Cpu::start().unwrap();
+    let attester = Attester::start(nsm, verifier, log_key.clone(), time.clone(), cpu.clone(), 4096).unwrap();
+    (Arc::new(Service::new(config, &log_key, time, attester, cpu)), clock)
 }
 
 async fn issue(service: &Arc<Service>) -> Encoded<KeyDescriptor> {
