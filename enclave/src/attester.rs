@@ -1,8 +1,8 @@
 //! One document for everything that waited: group commit, as a database commits its log.
 //!
 //! The NSM answers one call at a time. While a call runs, whatever else is to be attested gathers; the next call
-//! attests it all under one Merkle root. A lone request is a batch of one and goes at once; only while more keys wait for
-//! the processor than it can make does a call wait for some of them, because a document costs the processor too.
+//! attests it all under one Merkle root. A lone request is a batch of one and goes at once; only while work waits for the
+//! processor does a call wait for more, some milliseconds, because a document costs the processor too.
 //!
 //! Two threads: one makes the calls and nothing else, because they block for as long as the host likes; the other
 //! gathers, and verifies one document while the next call runs already.
@@ -43,7 +43,7 @@ const QUEUE: usize = 4096;
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How often one is taken while none do.
 const IDLE_HEARTBEAT: Duration = Duration::from_secs(20);
-/// How long one request waits for its document: less than a parent waits.
+/// How long a record waits for its document: less than a parent waits.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a call waits for more while the processor is behind.
 const GATHER: Duration = Duration::from_millis(8);

@@ -8,7 +8,7 @@ use crate::{
     attester::Attester,
     budget::{Budget, Charge},
     clock::{Now, TrustedTime},
-    cpu::{Cpu, Line},
+    cpu::{self, Cpu, Line},
     crypto::{Provider, Sender},
 };
 use ok2cry_protocol::{
@@ -26,7 +26,7 @@ use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::Instant};
 
 /// For how long replies are sealed under a context, in milliseconds. What is under way then still has time to
 /// end before the context's own end.
@@ -126,14 +126,9 @@ impl Contexts {
     }
 
     /// The same, made and attested now if there is none.
-    pub(crate) async fn ready(
-        &self,
-        line: Line,
-        recipient: &PublicKey,
-        now: Now,
-    ) -> Result<Arc<Context>, Refusal> {
+    pub(crate) async fn ready(&self, recipient: &PublicKey, now: Now) -> Result<Arc<Context>, Refusal> {
         let outcome = self.slot(recipient, now)?;
-        let result = outcome.get_or_init(|| self.make(line, recipient)).await;
+        let result = outcome.get_or_init(|| self.make(recipient)).await;
         if result.is_err() {
             // The next to come tries anew.
             let mut slots = self.lock();
@@ -176,12 +171,14 @@ impl Contexts {
         Ok(outcome)
     }
 
-    async fn make(&self, line: Line, recipient: &PublicKey) -> Result<Arc<Context>, Refusal> {
+    async fn make(&self, recipient: &PublicKey) -> Result<Arc<Context>, Refusal> {
         let mut id = ContextId([0; 16]);
         getrandom::fill(&mut id.0).map_err(|_| Refusal::new(Code::Internal))?;
         let (crypto, key, info) = (self.crypto, *recipient, reply_info(self.instance, id));
-        let (sender, enc) =
-            self.cpu.run(line, move || crypto.setup_sender(&key, &info)).await?.ok_or(Code::Internal)?;
+        // In a line of its own: all who open for this recipient wait for it, not only who came first.
+        let latest = Instant::now() + cpu::PATIENCE;
+        let made = self.cpu.run(Line::default(), latest, move || crypto.setup_sender(&key, &info));
+        let (sender, enc) = made.await?.ok_or(Code::Internal)?;
         let now = self.time.now().map_err(|e| Refusal::with_detail(Code::ClockUnsafe, e.to_string()))?;
         let erase = now.plus(LIFE_MS);
         let record = ReplyContext {

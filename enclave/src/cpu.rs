@@ -24,7 +24,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// How long to wait for a turn, and for all turns of one request together.
+/// How long to wait for a turn, and for all turns of one request together. A context that an open needs first has a
+/// patience of its own.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Who waits together.
@@ -76,17 +77,9 @@ impl Cpu {
         Ok(cpu)
     }
 
-    /// Does `work` when its turn comes, and wipes the stack that it used.
+    /// Does `work` when its turn comes, if that is before `latest`, and wipes the stack that it used. Who stops waiting before
+    /// the turn has come gives it up.
     pub(crate) async fn run<T: Send + 'static>(
-        &self,
-        line: Line,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Refusal> {
-        self.run_until(line, Instant::now() + PATIENCE, work).await
-    }
-
-    /// The same, if the turn comes before `latest`. Who stops waiting before the turn has come gives it up.
-    pub(crate) async fn run_until<T: Send + 'static>(
         &self,
         line: Line,
         latest: Instant,
@@ -146,7 +139,7 @@ impl Turns {
         let mut next = self.next(None);
         while let Some((line, mut work)) = next {
             // What it was done for learns of a panic by getting no result.
-            let turn = catch_unwind(AssertUnwindSafe(|| on_erased_stack(&mut work)));
+            let turn = on_erased_stack(|| catch_unwind(AssertUnwindSafe(&mut work)));
             next = self.next(matches!(turn, Ok(ControlFlow::Continue(()))).then_some((line, work)));
         }
     }
@@ -207,13 +200,17 @@ mod tests {
 
     const LINE: Line = Line(1);
 
+    fn soon() -> Instant {
+        Instant::now() + PATIENCE
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_turn_that_does_not_come_in_time_is_refused_and_one_request_waits_once() {
         let cpu = Cpu::with_threads(0).unwrap();
         let begun = Instant::now();
         let latest = begun + PATIENCE;
         for _ in 0..3 {
-            let refused = cpu.run_until(LINE, latest, || panic!("done all the same")).await.unwrap_err();
+            let refused = cpu.run(LINE, latest, || panic!("done all the same")).await.unwrap_err();
             assert_eq!((refused.code, refused.retry_after), (Code::Busy, 1000));
         }
         assert!(begun.elapsed() < 2 * PATIENCE, "each turn was waited for anew");
@@ -227,15 +224,15 @@ mod tests {
     async fn work_that_has_begun_is_waited_for() {
         let cpu = Cpu::with_threads(1).unwrap();
         let ((begin, begun), (release, released)) = (channel(), channel::<()>());
-        let (mut turn, soon) = (
-            Box::pin(cpu.run(LINE, move || {
+        let (mut turn, a_while) = (
+            Box::pin(cpu.run(LINE, soon(), move || {
                 begin.send(()).unwrap();
                 released.recv().unwrap();
                 7
             })),
             Duration::from_millis(1),
         );
-        assert!(tokio::time::timeout(soon, &mut turn).await.is_err());
+        assert!(tokio::time::timeout(a_while, &mut turn).await.is_err());
         begun.recv().unwrap();
         assert!(
             tokio::time::timeout(2 * PATIENCE, &mut turn).await.is_err(),
@@ -254,7 +251,7 @@ mod tests {
         let mut all = Vec::new();
         for (line, name) in [(1, "a1"), (1, "a2"), (1, "a3"), (2, "b1"), (2, "b2"), (3, "c1")] {
             let say = say.clone();
-            let mut turn = Box::pin(cpu.run(Line(line), move || say.send(name).unwrap()));
+            let mut turn = Box::pin(cpu.run(Line(line), soon(), move || say.send(name).unwrap()));
             assert!(tokio::time::timeout(Duration::ZERO, &mut turn).await.is_err());
             all.push(turn);
         }
@@ -305,7 +302,7 @@ mod tests {
                 at_work.fetch_sub(1, Ordering::SeqCst);
                 most
             };
-            tokio::spawn(async move { cpu.run(LINE, work).await })
+            tokio::spawn(async move { cpu.run(LINE, soon(), work).await })
         };
         let (one, other) = tokio::join!(run(), run());
         assert_eq!((one.unwrap(), other.unwrap()), (Ok(Some(1)), Ok(Some(1))));
@@ -314,8 +311,8 @@ mod tests {
     #[tokio::test]
     async fn a_panic_ends_its_own_request_and_nothing_else() {
         let cpu = Cpu::with_threads(1).unwrap();
-        assert_eq!(cpu.run(LINE, || panic!("in work")).await.unwrap_err().code, Code::Internal);
-        assert_eq!(cpu.run(LINE, || 7).await, Ok(7));
+        assert_eq!(cpu.run(LINE, soon(), || panic!("in work")).await.unwrap_err().code, Code::Internal);
+        assert_eq!(cpu.run(LINE, soon(), || 7).await, Ok(7));
     }
 
     /// Keeps the one thread at work: says when it has begun, and waits to be released.

@@ -255,3 +255,35 @@ impl Frames {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ok2cry_protocol::rpc::{Health, Plaintext};
+
+    fn shares() -> [OwnedSemaphorePermit; 2] {
+        [(); 2].map(|()| Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_buffer_with_a_plaintext_in_it_does_not_grow_and_is_emptied_by_writing() {
+        let (mut frames, mut sent, mut written) = (Frames::default(), Sent::default(), Vec::new());
+        let plaintext =
+            || Response { id: 1, result: Ok(Answer::Plaintext(Plaintext(Zeroizing::new(vec![0x5a; 4000])))) };
+        let place = frames.bytes.as_ptr();
+        let mut pushed = 0;
+        while frames.have_room_for(&plaintext()) {
+            frames.push(&mut sent, &plaintext(), shares());
+            pushed += 1;
+        }
+        assert!((2..100).contains(&pushed), "{pushed}");
+        assert_eq!(frames.bytes.as_ptr(), place, "it has grown");
+        assert!(frames.secret);
+        assert!(frames.write(&mut written).await.unwrap());
+        assert_eq!(written.iter().filter(|byte| **byte == 0x5a).count(), pushed * 4000);
+        assert!(frames.bytes.is_empty() && frames.shares.is_empty() && !frames.secret);
+        assert_eq!(frames.bytes.as_ptr(), place);
+        frames.push(&mut sent, &Response { id: 2, result: Ok(Answer::Health(Health::default())) }, shares());
+        assert!(!frames.secret);
+    }
+}

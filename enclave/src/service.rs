@@ -6,7 +6,7 @@ use crate::{
     clock::{ClockError, Now, TrustedTime},
     config::Config,
     contexts::{Contexts, Sealed, replies_full},
-    cpu::{Cpu, Line},
+    cpu::{self, Cpu, Line},
     crypto::Provider,
     erase::erase,
     eraser::Alarm,
@@ -30,7 +30,7 @@ use std::{
     },
     thread,
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 /// How often an open tries again when its context has gone in the meantime.
 const OPEN_TURNS: usize = 3;
@@ -140,17 +140,18 @@ impl Service {
             return Ok(answer);
         }
         let open = Arc::new(open);
+        let latest = Instant::now() + cpu::PATIENCE;
         for _ in 0..OPEN_TURNS {
             let turn = {
                 let (service, open) = (Arc::clone(self), Arc::clone(&open));
-                self.cpu.run(line, move || service.open_in_turn(&open))
+                self.cpu.run(line, latest, move || service.open_in_turn(&open))
             };
             match turn.await?? {
                 Turn::Answer(answer) => return Ok(answer),
                 // Only a message that opens is worth a context: others must not take the places of those who need one.
                 // It is found by the next turn, and does not wait for that in a queue.
                 Turn::NeedsContext(recipient) => {
-                    self.contexts.ready(line, &recipient, self.now()?).await?;
+                    self.contexts.ready(&recipient, self.now()?).await?;
                 }
             }
         }

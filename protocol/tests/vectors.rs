@@ -20,8 +20,8 @@ use ok2cry_protocol::{
     merkle::{Tree, leaf_hash},
     reply::{Reply, ReplyContext, ReplySecret, request_digest},
     rpc::{
-        Answer, Attested, Call, Health, Issue, Issued, KeyState, Open, Plaintext, Refusal, Request, Response,
-        SealedReply,
+        Answer, Attested, Call, Health, Issue, Issued, KeyState, Open, Plaintext, Received, Refusal, Request,
+        Response, SealedReply,
     },
     statement::Statement,
     suite::{PublicKey, Suite, reply_info, seal_info},
@@ -336,10 +336,13 @@ mod frames {
         for case in list(&file["responses"]) {
             let response = Response { id: number(&case["id"]), result: answer(case) };
             assert_eq!(hex(&response.encode()), text(&case["encoding"]));
-            assert_eq!(Response::decode(&bytes(&case["encoding"])), Ok(response));
+            assert_eq!(Response::decode(&bytes(&case["encoding"])), Ok(response.clone()));
+            // So does whoever reads a stream, on which documents have places.
+            assert_eq!(Received::default().read(&bytes(&case["encoding"])), Ok(Some(response)));
         }
         for case in list(&file["invalid_responses"]) {
             assert_refused(case, &Response::decode(&bytes(&case["encoding"])));
+            assert!(Received::default().read(&bytes(&case["encoding"])).is_err(), "{case}");
         }
     }
 

@@ -103,7 +103,7 @@ fn a_document_of_the_kernels_own_module_measures_what_was_computed_and_nothing_c
     let statement = deployment.client().attestation(&nonce).unwrap();
     deployment.trust().unwrap().verify_statement(&nonce, &statement, &CheckTime::system()).unwrap();
 
-    let document = ok2cry_attest_verify::decode(&statement.document.0).unwrap();
+    let document = ok2cry_attest_verify::decode(&statement.document).unwrap();
     let json = fs::read_to_string(deployment.measurements()).unwrap();
     let computed: serde_json::Value = serde_json::from_str(&json).unwrap();
     for index in 0..=2 {
@@ -218,7 +218,7 @@ fn one_bit_anywhere_in_an_image_makes_it_another_image() {
         let statement = Client::new(&url).attestation(&nonce).unwrap();
         let refused = trust.verify_statement(&nonce, &statement, &CheckTime::system()).unwrap_err();
         assert_eq!(refused.code(), "pcr_mismatch", "{part}");
-        let document = ok2cry_attest_verify::decode(&statement.document.0).unwrap();
+        let document = ok2cry_attest_verify::decode(&statement.document).unwrap();
         let hex: String = document.pcr(0).unwrap().iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(measured["PCR0"], hex, "{part}: what runs is not what was computed");
     }

@@ -19,8 +19,12 @@ use ok2cry_protocol::{
 use std::{
     ops::ControlFlow,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 use tokio::{sync::oneshot, time::timeout};
+
+/// How long the module may take once the turns have taken theirs.
+const MODULES_PATIENCE: Duration = attester::PATIENCE.saturating_sub(cpu::PATIENCE);
 
 /// Keys on their way: shared by the turns that make them and the task that waits for them.
 struct Making {
@@ -56,12 +60,10 @@ impl Service {
         self.cpu.add(line, move || service.make_next(&making, &issue, now));
         let attested = match timeout(cpu::PATIENCE, &mut attested).await {
             Ok(attested) => attested,
+            // Whoever has the lock is in the middle of a turn, which is short.
             Err(_) if lock(&waiting.0).answer.take().is_some() => return Err(cpu::busy()),
             // All are made, and the module has its time.
-            Err(_) => {
-                let rest = attester::PATIENCE.saturating_sub(cpu::PATIENCE);
-                timeout(rest, attested).await.map_err(|_| attester::unavailable())?
-            }
+            Err(_) => timeout(MODULES_PATIENCE, attested).await.map_err(|_| attester::unavailable())?,
         };
         let attestation = attested.map_err(|_| Refusal::new(Code::Internal))??;
         // The document has told the time too, and may have told that the enclave's own is wrong.

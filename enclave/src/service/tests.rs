@@ -25,7 +25,7 @@ async fn whoever_erases_hears_of_a_new_deadline() {
 async fn nothing_is_sealed_under_a_context_whose_time_has_come() {
     let (service, clock) = start();
     let (_, recipient) = service.crypto.generate().unwrap();
-    let context = service.contexts.ready(Line::default(), &recipient, service.now().unwrap()).await.unwrap();
+    let context = service.contexts.ready(&recipient, service.now().unwrap()).await.unwrap();
     let descriptor = issue(&service).await;
     let seal = || {
         let (charge, now) = (service.contexts.charge(1000).unwrap(), service.now().unwrap());
@@ -42,7 +42,7 @@ async fn contexts_are_erased_each_at_its_own_time() {
     let (service, clock) = start();
     for _ in 0..3 {
         let (_, recipient) = service.crypto.generate().unwrap();
-        service.contexts.ready(Line::default(), &recipient, service.now().unwrap()).await.unwrap();
+        service.contexts.ready(&recipient, service.now().unwrap()).await.unwrap();
         clock.advance(Duration::from_secs(20));
     }
     let next = || service.contexts.run_agenda(service.now().unwrap());

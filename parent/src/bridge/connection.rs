@@ -180,10 +180,10 @@ impl Connection {
 
     fn deliver(&self, received: &mut Received, frame: &[u8]) -> Result<(), &'static str> {
         let response = received.read(frame).map_err(|_| "response_malformed")?;
+        // A document is for answers that come next, and no answer.
+        let Some(response) = response else { return Ok(()) };
         let mut state = self.lock();
         state.heard += 1;
-        // A document, for answers that come next.
-        let Some(response) = response else { return Ok(()) };
         let Some(waiting) = state.waiting.remove(&response.id) else {
             self.metrics.unmatched_responses.inc();
             return Ok(());

@@ -15,7 +15,7 @@ use crate::{
 pub const PLACES: usize = 64;
 
 /// The kind of a frame that is no answer, among the kinds of answers.
-pub(super) const KIND: u64 = 7;
+pub(super) const KIND: u64 = 8;
 
 /// Writes answers to one stream.
 #[derive(Default)]

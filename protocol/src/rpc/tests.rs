@@ -1,4 +1,5 @@
 use super::*;
+use crate::MAX_PLAINTEXT;
 use crate::descriptor::tests::public_key;
 use proptest::prelude::*;
 
@@ -57,6 +58,43 @@ fn what_is_encoded_is_decoded() {
     }
     for response in responses() {
         assert_eq!(Response::decode(&response.encode()), Ok(response));
+    }
+}
+
+/// A buffer that is outgrown keeps a caller's plaintext.
+#[test]
+fn no_response_takes_more_room_than_it_says() {
+    let inclusion = Inclusion { index: 4095, path: vec![[0; 48]; 12] };
+    let document = Document::from(vec![0; MAX_DOCUMENT]);
+    let context = Attested {
+        record: vec![0; MAX_DESCRIPTOR],
+        inclusion: inclusion.clone(),
+        document: document.clone(),
+    };
+    let health = Health {
+        live_keys: u64::MAX,
+        capacity: u64::MAX,
+        tombstones: u64::MAX,
+        documents: u64::MAX,
+        attested: u64::MAX,
+        nsm_failures: u64::MAX,
+        streams_closed: u64::MAX,
+    };
+    let largest = [
+        Err(Refusal { retry_after: u64::MAX, ..Refusal::with_detail(Code::ALL[0], "x".repeat(MAX_DETAIL)) }),
+        Ok(Answer::Issued(Issued { document, keys: vec![(vec![0; MAX_DESCRIPTOR], inclusion); 100] })),
+        Ok(Answer::Sealed(SealedReply { reply: vec![0; MAX_REPLY], context: context.clone() })),
+        Ok(Answer::Plaintext(Plaintext(Zeroizing::new(vec![0; MAX_PLAINTEXT])))),
+        Ok(Answer::Attested(context)),
+        Ok(Answer::Health(health)),
+    ];
+    let refusals = Code::ALL.iter().map(|code| Err(Refusal::new(*code)));
+    let results = largest.into_iter().chain(refusals);
+    for response in results.map(|result| Response { id: u64::MAX, result }).chain(responses()) {
+        let mut written = Vec::new();
+        Sent::default().write(&response, &mut written);
+        assert!(written.len() <= response.room(), "{} of {}", written.len(), response.room());
+        assert!(response.encode().len() <= response.room());
     }
 }
 
