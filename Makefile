@@ -4,7 +4,7 @@ CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 export DEMO_ONCE
 
-.PHONY: help demo test test-loom lint vectors eif eif-container measure qemu test-image bench-image bench-verify \
+.PHONY: help demo test test-loom lint vectors eif eif-container measure qemu test-image bench-image bench bench-verify \
   bench-crypto bench-store fuzz-smoke ci
 
 help: ## what there is
@@ -62,6 +62,12 @@ vectors: rust ## check that the frozen vectors are what the committed program ma
 	$(CARGO) build --locked --workspace --bins
 	$(TARGET)/debug/generate-vectors --check
 	$(TARGET)/debug/generate-attestation-vectors --check
+
+bench: rust ## what load does to all of it, beside what one would build otherwise; BENCH=--short only shows that it runs
+	$(CARGO) build --locked --release --quiet -p ok2cry-mock-nsm --features aws-lc -p ok2cry-parent
+	$(CARGO) build --locked --release --quiet --manifest-path bench/baseline/Cargo.toml --target-dir $(TARGET)/bench
+	@OK2CRY_BENCH_BINARIES=$(abspath $(TARGET))/release $(CARGO) run --locked --release --quiet \
+	  --manifest-path bench/load/Cargo.toml --target-dir $(TARGET)/bench -- $(BENCH)
 
 bench-verify: rust ## documents per second, beside other crates and beside the limit; BENCH=--short only shows that it runs
 	$(CARGO) run --locked --release --quiet --manifest-path bench/Cargo.toml -- $(BENCH)

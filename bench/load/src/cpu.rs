@@ -1,0 +1,139 @@
+//! Processor time and processor cores: this thread's, and those of other processes' threads.
+
+use crate::Outcome;
+use rustix::{
+    process::Pid,
+    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
+    time::{ClockId, clock_gettime},
+};
+use std::{
+    collections::BTreeMap,
+    fs,
+    sync::{
+        Barrier,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+/// This thread's processor time, in nanoseconds.
+pub fn thread_ns() -> f64 {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    now.tv_sec as f64 * 1e9 + now.tv_nsec as f64
+}
+
+/// Nanoseconds of this thread per call, alone on the machine: the best of several rounds.
+pub fn alone_ns<T>(rounds: usize, times: usize, work: impl Fn() -> T + Sync) -> f64 {
+    let rounds = (0..rounds).map(|_| {
+        let begun = thread_ns();
+        for _ in 0..times {
+            std::hint::black_box(work());
+        }
+        (thread_ns() - begun) / times as f64
+    });
+    rounds.fold(f64::MAX, f64::min)
+}
+
+/// Nanoseconds of a thread per call while every core does the same, as under load: cores that share execution units are
+/// slower together than alone. The median of several rounds of the slowest thread.
+pub fn busy_ns<T>(rounds: usize, times: usize, work: impl Fn() -> T + Sync) -> f64 {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let (together, running) = (Barrier::new(cores), AtomicUsize::new(cores));
+    let one = || {
+        together.wait();
+        let mut measured = Vec::new();
+        // Nobody stops before all are done.
+        while measured.len() < rounds || running.load(Ordering::Relaxed) > 0 {
+            let begun = thread_ns();
+            for _ in 0..times {
+                std::hint::black_box(work());
+            }
+            measured.push((thread_ns() - begun) / times as f64);
+            if measured.len() == rounds {
+                running.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        measured.truncate(rounds);
+        measured.sort_by(f64::total_cmp);
+        measured.get(rounds / 2).copied().unwrap_or(f64::NAN)
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(one)).collect();
+        threads.into_iter().filter_map(|thread| thread.join().ok()).fold(0.0, f64::max)
+    })
+}
+
+/// The processor time of a process's threads.
+#[derive(Clone, Default)]
+pub struct Split {
+    /// Name and nanoseconds, by thread id.
+    threads: BTreeMap<i32, (String, f64)>,
+}
+
+/// The thread that stands for the Nitro Secure Module.
+pub const NSM: &str = "nsm";
+
+/// What a process's threads have used so far.
+pub fn split(pid: u32) -> Outcome<Split> {
+    let mut threads = BTreeMap::new();
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let task = task?;
+        let read = |name: &str| fs::read_to_string(task.path().join(name));
+        // A thread may end between two looks.
+        let (Ok(name), Ok(used)) = (read("comm"), read("schedstat")) else { continue };
+        let used = used.split(' ').next().unwrap_or_default().parse()?;
+        threads.insert(task.file_name().to_string_lossy().parse()?, (name.trim().to_owned(), used));
+    }
+    Ok(Split { threads })
+}
+
+impl Split {
+    /// What was used since an earlier look.
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut threads = self.threads.clone();
+        for (id, (_, used)) in &mut threads {
+            *used -= earlier.threads.get(id).map_or(0.0, |(_, used)| *used);
+        }
+        Self { threads }
+    }
+
+    /// Nanoseconds by the threads' names.
+    pub fn by_name(&self) -> BTreeMap<&str, f64> {
+        let mut names = BTreeMap::new();
+        for (name, used) in self.threads.values() {
+            *names.entry(name.as_str()).or_default() += used;
+        }
+        names
+    }
+
+    /// Nanoseconds of all threads but the NSM's.
+    pub fn without_nsm_ns(&self) -> f64 {
+        self.by_name().iter().filter(|(name, _)| **name != NSM).map(|(_, used)| used).sum()
+    }
+}
+
+/// Does `work` on one core. Threads and processes that it starts stay there.
+pub fn on_core<T>(core: Option<usize>, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    let Some(core) = core else { return work() };
+    let before = sched_getaffinity(None)?;
+    sched_setaffinity(None, &only(core))?;
+    let done = work();
+    sched_setaffinity(None, &before)?;
+    done
+}
+
+/// Moves a process's threads of this name to a core.
+pub fn move_threads(pid: u32, name: &str, core: usize) -> Outcome<()> {
+    let mut moved = 0;
+    for (id, _) in split(pid)?.threads.iter().filter(|(_, (found, _))| found == name) {
+        sched_setaffinity(Pid::from_raw(*id), &only(core))?;
+        moved += 1;
+    }
+    if moved == 0 { Err(format!("there is no thread {name}").into()) } else { Ok(()) }
+}
+
+fn only(core: usize) -> CpuSet {
+    let mut set = CpuSet::new();
+    set.set(core);
+    set
+}
