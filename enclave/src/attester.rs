@@ -204,20 +204,18 @@ impl Worker {
     fn run(mut self, jobs: &Receiver<Job>) {
         let mut answered: Option<(Call, Result<Vec<u8>, NsmError>)> = None;
         loop {
-            // What the module has answered is looked at while it is at work on the next, if there is a next.
-            let batch = if answered.is_some() && !self.cpu.is_behind() {
-                Ok(self.waiting(jobs))
-            } else {
-                if let Some((call, document)) = answered.take() {
-                    self.answer(call, document);
+            let batch = match self.waiting(jobs) {
+                Some(batch) if !self.gathers(&batch) => batch,
+                few => {
+                    if let Some((call, document)) = answered.take() {
+                        self.answer(call, document);
+                    }
+                    let Some(batch) = self.gather(few, jobs) else { return };
+                    batch
                 }
-                self.next(jobs)
             };
-            let call = match batch {
-                Ok(batch) => batch.and_then(|batch| self.call(batch)),
-                Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => None,
-            };
+            let call = self.call(batch);
+            // What the module has answered is looked at while it is at work on the next.
             if let Some((call, document)) = answered.take() {
                 self.answer(call, document);
             }
@@ -236,34 +234,47 @@ impl Worker {
         Some(batch)
     }
 
-    /// The same, as soon as something does, or a heartbeat if nothing comes for long enough.
-    fn next(&mut self, jobs: &Receiver<Job>) -> Result<Option<Batch>, RecvTimeoutError> {
-        let first = match self.held_over.take() {
-            Some(job) => Ok(job),
-            None => jobs.recv_timeout(self.until_heartbeat()),
-        };
-        let mut batch = match first {
-            Ok(first) => Batch::of(first),
-            Err(RecvTimeoutError::Timeout) => Batch::heartbeat(),
-            Err(error) => return Err(error),
-        };
-        let latest = Instant::now() + GATHER;
-        while self.fill(&mut batch, jobs) && self.cpu.is_behind() && Instant::now() < latest {
-            thread::sleep(LOOK);
-        }
-        Ok(Some(batch))
+    /// Whether a batch is worth waiting for more.
+    fn gathers(&self, batch: &Batch) -> bool {
+        self.has_room(batch) && self.cpu.is_behind()
     }
 
-    /// Adds what waits. Whether there is room for more.
-    fn fill(&mut self, batch: &mut Batch, jobs: &Receiver<Job>) -> bool {
-        while let Ok(job) = jobs.try_recv() {
+    /// A batch once it has gathered: of the first to come if there is none yet, or a heartbeat if nothing comes for long
+    /// enough. `None` if nobody can ask any more.
+    fn gather(&mut self, few: Option<Batch>, jobs: &Receiver<Job>) -> Option<Batch> {
+        let mut batch = match few {
+            Some(few) => few,
+            None => match jobs.recv_timeout(self.until_heartbeat()) {
+                Ok(first) => Batch::of(first),
+                Err(RecvTimeoutError::Timeout) => Batch::heartbeat(),
+                Err(RecvTimeoutError::Disconnected) => return None,
+            },
+        };
+        let latest = Instant::now() + GATHER;
+        self.fill(&mut batch, jobs);
+        while self.gathers(&batch) && Instant::now() < latest {
+            thread::sleep(LOOK);
+            self.fill(&mut batch, jobs);
+        }
+        Some(batch)
+    }
+
+    /// Adds what waits, as far as there is room.
+    fn fill(&mut self, batch: &mut Batch, jobs: &Receiver<Job>) {
+        while self.has_room(batch)
+            && let Ok(job) = jobs.try_recv()
+        {
             if batch.leaves.len() + job.leaves.len() > self.max_batch {
                 self.held_over = Some(job);
-                return false;
+            } else {
+                batch.add(job);
             }
-            batch.add(job);
         }
-        batch.leaves.len() < self.max_batch
+    }
+
+    /// Whether the next job may be added; one that was too large goes into the next batch.
+    fn has_room(&self, batch: &Batch) -> bool {
+        self.held_over.is_none() && batch.leaves.len() < self.max_batch
     }
 
     fn until_heartbeat(&self) -> Duration {

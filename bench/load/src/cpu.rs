@@ -6,15 +6,7 @@ use rustix::{
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
     time::{ClockId, clock_gettime},
 };
-use std::{
-    collections::BTreeMap,
-    fs,
-    sync::{
-        Barrier,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-};
+use std::{collections::BTreeMap, fs};
 
 /// This thread's processor time, in nanoseconds.
 pub fn thread_ns() -> f64 {
@@ -22,45 +14,11 @@ pub fn thread_ns() -> f64 {
     now.tv_sec as f64 * 1e9 + now.tv_nsec as f64
 }
 
-/// Nanoseconds of this thread per call, alone on the machine: the best of several rounds.
-pub fn alone_ns<T>(rounds: usize, times: usize, work: impl Fn() -> T + Sync) -> f64 {
-    let rounds = (0..rounds).map(|_| {
-        let begun = thread_ns();
-        for _ in 0..times {
-            std::hint::black_box(work());
-        }
-        (thread_ns() - begun) / times as f64
-    });
-    rounds.fold(f64::MAX, f64::min)
-}
-
-/// Nanoseconds of a thread per call while every core does the same, as under load: cores that share execution units are
-/// slower together than alone. The median of several rounds of the slowest thread.
-pub fn busy_ns<T>(rounds: usize, times: usize, work: impl Fn() -> T + Sync) -> f64 {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let (together, running) = (Barrier::new(cores), AtomicUsize::new(cores));
-    let one = || {
-        together.wait();
-        let mut measured = Vec::new();
-        // Nobody stops before all are done.
-        while measured.len() < rounds || running.load(Ordering::Relaxed) > 0 {
-            let begun = thread_ns();
-            for _ in 0..times {
-                std::hint::black_box(work());
-            }
-            measured.push((thread_ns() - begun) / times as f64);
-            if measured.len() == rounds {
-                running.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-        measured.truncate(rounds);
-        measured.sort_by(f64::total_cmp);
-        measured.get(rounds / 2).copied().unwrap_or(f64::NAN)
-    };
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(one)).collect();
-        threads.into_iter().filter_map(|thread| thread.join().ok()).fold(0.0, f64::max)
-    })
+/// This thread's processor time for doing `work` so many times, in nanoseconds.
+pub fn thread_ns_of(times: usize, work: &dyn Fn() -> Outcome<()>) -> Outcome<f64> {
+    let begun = thread_ns();
+    (0..times).try_for_each(|_| work())?;
+    Ok(thread_ns() - begun)
 }
 
 /// The processor time of a process's threads.
