@@ -14,14 +14,15 @@ use ok2cry_protocol::{
     batch::{BatchHeader, Inclusion},
     code::Code,
     descriptor::{KeyDescriptor, ReleaseTo},
-    frame::FrameReader,
+    document::Document,
+    frame::{self, FrameReader},
     hash,
     ids::{ContextId, InstanceId, KeyId, Nonce, Purpose},
     merkle::{Tree, leaf_hash},
     reply::{Reply, ReplyContext, ReplySecret, request_digest},
     rpc::{
         Answer, Attested, Call, Health, Issue, Issued, KeyState, Open, Plaintext, Received, Refusal, Request,
-        Response, SealedReply,
+        Response, SealedReply, Sent,
     },
     statement::Statement,
     suite::{PublicKey, Suite, reply_info, seal_info},
@@ -373,6 +374,63 @@ mod frames {
         }
     }
 
+    #[test]
+    fn documents_are_found_in_their_places_and_cross_once() {
+        let streams = file("documents.json");
+        let mut written = 0;
+        for stream in list(&streams["streams"]) {
+            let (mut received, mut responses, mut read) = (Received::default(), Vec::new(), Vec::new());
+            for frame in list(&stream["frames"]) {
+                let got = received.read(&bytes(&frame["encoding"]));
+                if frame["place"].is_null() {
+                    let response = Response { id: number(&frame["id"]), result: answer(frame) };
+                    assert_eq!(got, Ok(Some(response.clone())), "{}", stream["name"]);
+                    responses.push(response);
+                } else {
+                    assert_eq!(got, Ok(None), "{}", stream["name"]);
+                }
+                read.extend(frame::encode(&bytes(&frame["encoding"])));
+            }
+            if stream["written"] == true {
+                assert_eq!(hex(&write(responses)), hex(&read), "{}", stream["name"]);
+                written += 1;
+            }
+        }
+        assert!(written >= 3, "{written}");
+    }
+
+    /// What an enclave writes, to which equal documents are one.
+    fn write(responses: Vec<Response>) -> Vec<u8> {
+        let (mut sent, mut documents, mut out) = (Sent::default(), Vec::<Document>::new(), Vec::new());
+        for mut response in responses {
+            let document = match &mut response.result {
+                Ok(Answer::Issued(issued)) => Some(&mut issued.document),
+                Ok(Answer::Sealed(sealed)) => Some(&mut sealed.context.document),
+                Ok(Answer::Attested(attested)) => Some(&mut attested.document),
+                _ => None,
+            };
+            if let Some(document) = document {
+                match documents.iter().find(|known| *known == document) {
+                    Some(known) => *document = known.clone(),
+                    None => documents.push(document.clone()),
+                }
+            }
+            sent.write(&response, &mut out);
+        }
+        out
+    }
+
+    #[test]
+    fn a_document_or_a_place_that_breaks_the_rules_closes_the_stream() {
+        for case in list(&file("documents.json")["must_be_refused"]) {
+            let mut received = Received::default();
+            for frame in list(&case["before"]) {
+                received.read(&bytes(frame)).unwrap();
+            }
+            assert_refused(case, &received.read(&bytes(&case["encoding"])));
+        }
+    }
+
     fn call(case: &Value) -> Call {
         let p = &case["parameters"];
         let key_id = || KeyId(bytes(&p["key_id"]).try_into().unwrap());
@@ -451,7 +509,9 @@ mod page {
         let page = format!("{}/../docs/protocol.md", env!("CARGO_MANIFEST_DIR"));
         let page = std::fs::read_to_string(page).unwrap();
         let mut known = Vec::new();
-        for name in ["key-descriptor.json", "batch.json", "reply.json", "ids.json", "rpc.json"] {
+        for name in
+            ["key-descriptor.json", "batch.json", "reply.json", "ids.json", "rpc.json", "documents.json"]
+        {
             collect(&file(name), &mut known);
         }
         let blocks: Vec<_> = page.split("```hex\n").skip(1).filter_map(|b| b.split("```").next()).collect();

@@ -1,20 +1,21 @@
 //! Disposable keys: how they are made, kept, used and erased, by a provider that the configuration names.
 //!
 //! HPKE (RFC 9180) is the `hpke` crate's under every provider, with the one suite that is switched on: its key
-//! schedule, its HKDF, its AES. A provider is a KEM under it, and so decides what a private key *is*: which bytes,
-//! where they lie, who computes with them and what overwrites them. To everybody outside, providers are the same:
+//! schedule, its HKDF, its AES. The KEM under it is ours, over a provider's arithmetic, which decides what a private key
+//! *is*: which bytes, where they lie, who computes with them and what overwrites them. To everybody outside, providers are the same:
 //! what one seals another opens, and what one refuses another refuses. The tests run once per provider, and a
 //! differential test runs all on the same inputs.
 //!
 //! | provider | elliptic curve | a private key is |
 //! |---|---|---|
-//! | `portable` | the `p384` crate | its scalar, overwritten when dropped |
+//! | `portable` | the `p384` crate | its scalar, overwritten when dropped, and its public key |
 //! | `aws-lc` (feature `aws-lc`) | AWS-LC, with s2n-bignum's verified arithmetic | an object of AWS-LC, overwritten when freed |
 //!
 //! `docs/crypto-providers.md` compares them: rate, memory, erasure, and what is not erased.
 
 #[cfg(feature = "aws-lc")]
 mod aws_lc;
+mod kem;
 mod portable;
 mod suite;
 

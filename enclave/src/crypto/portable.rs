@@ -1,22 +1,64 @@
-//! The reference: the `hpke` crate's own DHKEM, on the `p384` crate. It needs no C compiler.
+//! The `p384` crate's P-384. It needs no C compiler.
 //!
-//! A private key is 48 bytes of scalar, which `p384` overwrites when it is dropped. The public key is computed again at
-//! every open.
+//! A private key is 48 bytes of scalar, which `p384` overwrites when it is dropped, and its public key.
 
 use super::{
     Provider,
-    suite::{Hpke, P384Kem},
+    kem::{Curve, Dhkem, Point},
+    suite::Hpke,
 };
-use hpke::{Kem as _, kem::DhP384HkdfSha384};
+use hpke::HpkeError;
+use p384::{SecretKey, ecdh::diffie_hellman};
 use zeroize::Zeroizing;
 
-pub(super) const PROVIDER: &dyn Provider = &Hpke::<DhP384HkdfSha384>::new();
+pub(super) const PROVIDER: &dyn Provider = &Hpke::<Dhkem<Portable>>::new();
 
-impl P384Kem for DhP384HkdfSha384 {
-    /// As [`hpke::Kem::gen_keypair`] does, from the kernel's random generator, but for its panic.
-    fn generate() -> Option<(Self::PrivateKey, Self::PublicKey)> {
-        let mut ikm = Zeroizing::new([0; 48]);
-        getrandom::fill(ikm.as_mut()).ok()?;
-        Some(Self::derive_keypair(ikm.as_ref()))
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Portable;
+
+pub(super) struct Private {
+    scalar: SecretKey,
+    public: Point,
+}
+
+impl Curve for Portable {
+    type Private = Private;
+
+    fn generate() -> Option<Private> {
+        let mut scalar = Zeroizing::new([0; 48]);
+        // Beyond the group's order once in 2^190.
+        (0..=u8::MAX).find_map(|_| {
+            getrandom::fill(scalar.as_mut()).ok()?;
+            Self::of_scalar(&scalar)
+        })
+    }
+
+    fn of_scalar(scalar: &[u8; 48]) -> Option<Private> {
+        let scalar = SecretKey::from_slice(scalar).ok()?;
+        let public = scalar.public_key().to_sec1_bytes().as_ref().try_into().ok()?;
+        Some(Private { scalar, public })
+    }
+
+    fn scalar(private: &Private) -> Option<Zeroizing<[u8; 48]>> {
+        let scalar = Zeroizing::new(private.scalar.to_bytes());
+        scalar.as_slice().try_into().ok().map(Zeroizing::new)
+    }
+
+    fn public(private: &Private) -> Option<Point> {
+        Some(private.public)
+    }
+
+    fn is_point(point: &Point) -> bool {
+        p384::PublicKey::from_sec1_bytes(point).is_ok()
+    }
+
+    fn agree<T>(
+        private: &Private,
+        public: &Point,
+        then: impl FnOnce(&[u8]) -> Result<T, HpkeError>,
+    ) -> Result<T, HpkeError> {
+        let public = p384::PublicKey::from_sec1_bytes(public).map_err(|_| HpkeError::ValidationError)?;
+        let shared = diffie_hellman(private.scalar.to_nonzero_scalar(), public.as_affine());
+        then(shared.raw_secret_bytes())
     }
 }

@@ -1,4 +1,4 @@
-//! HPKE (RFC 9180) with the one suite that is switched on, over whichever KEM a provider brings.
+//! HPKE (RFC 9180) with the one suite that is switched on, over a KEM.
 
 use super::{PrivateKey, Provider, Sender};
 use hpke::{
@@ -13,7 +13,7 @@ use ok2cry_protocol::{
 use std::{marker::PhantomData, sync::Arc};
 use zeroize::Zeroizing;
 
-/// DHKEM(P-384, HKDF-SHA384), by somebody's arithmetic.
+/// DHKEM(P-384, HKDF-SHA384): ours, and in tests `hpke`'s own.
 pub(super) trait P384Kem: Kem<PrivateKey: Send + Sync> + Send + Sync + 'static {
     /// A new key pair. [`Kem::gen_keypair`] cannot fail but by a panic.
     fn generate() -> Option<(Self::PrivateKey, Self::PublicKey)>;

@@ -9,6 +9,7 @@
 //! read the files hold the decoder to it. `hpke.json` is not from here, see `tests/interop/known_answers.py`.
 
 mod batch;
+mod documents;
 mod fixtures;
 mod ids;
 mod key_descriptor;
@@ -72,6 +73,7 @@ fn files() -> Result<Vec<(&'static str, String)>> {
         ("reply.json", pretty(&reply::file()?)?),
         ("ids.json", pretty(&ids::file()?)?),
         ("rpc.json", pretty(&rpc::file()?)?),
+        ("documents.json", pretty(&documents::file()?)?),
     ])
 }
 

@@ -50,7 +50,7 @@ enum CallJson {
 }
 
 #[derive(Serialize)]
-struct ResponseCase {
+pub(crate) struct ResponseCase {
     encoding: Hex,
     id: u64,
     #[serde(flatten)]
@@ -101,7 +101,11 @@ pub(crate) fn file() -> Result<File> {
                 Documents and replies in here are placeholders: this layer hands them on unread.",
         requests: requests()?.into_iter().zip(0..).map(request_case).collect(),
         invalid_requests: invalid_requests()?,
-        responses: responses()?.into_iter().zip(0..).map(response_case).collect(),
+        responses: responses()?
+            .into_iter()
+            .zip(0..)
+            .map(|(result, id)| ResponseCase::of(id, result))
+            .collect(),
         invalid_responses: invalid_responses()?,
         streams: streams()?,
     })
@@ -283,42 +287,55 @@ fn responses() -> Result<Vec<std::result::Result<Answer, Refusal>>> {
         .collect())
 }
 
-fn response_case((result, id): (std::result::Result<Answer, Refusal>, u64)) -> ResponseCase {
-    let response = Response { id, result };
-    let encoding = hex(&*response.encode());
-    let content = match response.result {
-        Err(r) => AnswerJson::Refused { code: r.code.as_str(), detail: r.detail, retry_after: r.retry_after },
-        Ok(Answer::Issued(issued)) => AnswerJson::Issued {
-            document: Hex(issued.document.to_vec()),
-            keys: issued
-                .keys
-                .into_iter()
-                .map(|(descriptor, i)| KeyJson {
-                    descriptor: Hex(descriptor),
-                    index: i.index,
-                    path: i.path.iter().map(hex).collect(),
-                })
-                .collect(),
-        },
-        Ok(Answer::Sealed(s)) => {
-            AnswerJson::Sealed { reply: Hex(s.reply), context: attested_json(s.context) }
-        }
-        Ok(Answer::Plaintext(p)) => AnswerJson::Plaintext { plaintext: hex(&*p.0) },
-        Ok(Answer::State(state)) => AnswerJson::State { state: state.as_str() },
-        Ok(Answer::Attested(a)) => AnswerJson::Attested { attested: attested_json(a) },
-        Ok(Answer::Health(h)) => AnswerJson::Health {
-            health: [
-                h.live_keys,
-                h.capacity,
-                h.tombstones,
-                h.documents,
-                h.attested,
-                h.nsm_failures,
-                h.streams_closed,
-            ],
-        },
-    };
-    ResponseCase { encoding, id, content }
+impl ResponseCase {
+    pub(crate) fn encoding(&self) -> &Hex {
+        &self.encoding
+    }
+
+    /// The same in other words.
+    pub(crate) fn encoded_as(self, encoding: Vec<u8>) -> Self {
+        Self { encoding: Hex(encoding), ..self }
+    }
+
+    pub(crate) fn of(id: u64, result: std::result::Result<Answer, Refusal>) -> Self {
+        let response = Response { id, result };
+        let encoding = hex(&*response.encode());
+        let content = match response.result {
+            Err(r) => {
+                AnswerJson::Refused { code: r.code.as_str(), detail: r.detail, retry_after: r.retry_after }
+            }
+            Ok(Answer::Issued(issued)) => AnswerJson::Issued {
+                document: Hex(issued.document.to_vec()),
+                keys: issued
+                    .keys
+                    .into_iter()
+                    .map(|(descriptor, i)| KeyJson {
+                        descriptor: Hex(descriptor),
+                        index: i.index,
+                        path: i.path.iter().map(hex).collect(),
+                    })
+                    .collect(),
+            },
+            Ok(Answer::Sealed(s)) => {
+                AnswerJson::Sealed { reply: Hex(s.reply), context: attested_json(s.context) }
+            }
+            Ok(Answer::Plaintext(p)) => AnswerJson::Plaintext { plaintext: hex(&*p.0) },
+            Ok(Answer::State(state)) => AnswerJson::State { state: state.as_str() },
+            Ok(Answer::Attested(a)) => AnswerJson::Attested { attested: attested_json(a) },
+            Ok(Answer::Health(h)) => AnswerJson::Health {
+                health: [
+                    h.live_keys,
+                    h.capacity,
+                    h.tombstones,
+                    h.documents,
+                    h.attested,
+                    h.nsm_failures,
+                    h.streams_closed,
+                ],
+            },
+        };
+        Self { encoding, id, content }
+    }
 }
 
 fn attested_json(a: Attested) -> AttestedJson {

@@ -1,0 +1,211 @@
+//! DHKEM(P-384, HKDF-SHA384) (RFC 9180 §4.1) as the `hpke` crate wants it, over somebody's arithmetic.
+//!
+//! `hpke` has this KEM itself, and computes a key's public half again for every message that it opens. Here it is kept.
+//! Some of the trait's items are hidden from `hpke`'s documentation, hence its exact version in `Cargo.toml`. Only what
+//! base mode needs is here: an authenticated sender is refused.
+
+use super::suite::P384Kem;
+use hpke::{
+    Deserializable, HpkeError, Kem, Serializable,
+    hybrid_array::{
+        Array,
+        typenum::{U48, U97},
+    },
+    kdf::{HkdfSha384, Kdf},
+    kem::SharedSecret,
+    rand_core::CryptoRng,
+};
+use std::{
+    alloc::{Layout, handle_alloc_error},
+    fmt::Debug,
+    marker::PhantomData,
+};
+use subtle::{Choice, ConstantTimeEq};
+use zeroize::{Zeroize, Zeroizing};
+
+/// Arithmetic on P-384.
+pub(super) trait Curve: Clone + Debug + Eq + Send + Sync + 'static {
+    /// A private key, overwritten when it is dropped, with its public key beside it.
+    type Private: Send + Sync;
+
+    /// A new key. `None` if the random generator fails or memory is out.
+    fn generate() -> Option<Self::Private>;
+
+    /// The key of a scalar, big-endian, between 1 and the group's order. `None` if it is not.
+    fn of_scalar(scalar: &[u8; 48]) -> Option<Self::Private>;
+
+    /// The scalar. `None` if memory is out.
+    fn scalar(private: &Self::Private) -> Option<Zeroizing<[u8; 48]>>;
+
+    /// The public key. `None` if memory is out.
+    fn public(private: &Self::Private) -> Option<Point>;
+
+    /// Whether it is a point, and not the identity.
+    fn is_point(point: &Point) -> bool;
+
+    /// `DH(private, public)`: the x-coordinate, 48 bytes, lent to `then` and overwritten after it.
+    fn agree<T>(
+        private: &Self::Private,
+        public: &Point,
+        then: impl FnOnce(&[u8]) -> Result<T, HpkeError>,
+    ) -> Result<T, HpkeError>;
+}
+
+/// An uncompressed point (SEC 1 §2.3.3).
+pub(super) type Point = [u8; 97];
+
+/// The KEM.
+pub(super) struct Dhkem<C>(PhantomData<C>);
+
+/// "KEM" and the KEM's number, which separate its HKDF from every other (RFC 9180 §4.1).
+const SUITE_ID: [u8; 5] = *b"KEM\x00\x11";
+
+impl<C: Curve> P384Kem for Dhkem<C> {
+    fn generate() -> Option<(PrivateKey<C>, PublicKey<C>)> {
+        let private = PrivateKey(C::generate()?);
+        let public = private.public()?;
+        Some((private, public))
+    }
+}
+
+impl<C: Curve> Kem for Dhkem<C> {
+    type PublicKey = PublicKey<C>;
+    type PrivateKey = PrivateKey<C>;
+    type EncappedKey = PublicKey<C>;
+    type NSecret = U48;
+
+    const KEM_ID: u16 = 0x0011;
+
+    fn sk_to_pk(sk: &PrivateKey<C>) -> PublicKey<C> {
+        or_abort(sk.public())
+    }
+
+    fn derive_keypair(ikm: &[u8]) -> (PrivateKey<C>, PublicKey<C>) {
+        or_abort(derive_keypair(ikm))
+    }
+
+    fn decap(
+        sk_recip: &PrivateKey<C>,
+        pk_sender_id: Option<&PublicKey<C>>,
+        encapped_key: &PublicKey<C>,
+    ) -> Result<SharedSecret<Self>, HpkeError> {
+        if pk_sender_id.is_some() {
+            return Err(HpkeError::DecapError);
+        }
+        let pk_recip = sk_recip.public().ok_or(HpkeError::DecapError)?;
+        let secret =
+            C::agree(&sk_recip.0, &encapped_key.0, |dh| extract_and_expand(dh, encapped_key, &pk_recip));
+        secret.map_err(|_| HpkeError::DecapError)
+    }
+
+    fn encap_with_rng(
+        pk_recip: &PublicKey<C>,
+        sender_id_keypair: Option<(&PrivateKey<C>, &PublicKey<C>)>,
+        csprng: &mut impl CryptoRng,
+    ) -> Result<(SharedSecret<Self>, PublicKey<C>), HpkeError> {
+        if sender_id_keypair.is_some() {
+            return Err(HpkeError::EncapError);
+        }
+        let (sk_eph, enc) = Self::gen_keypair_with_rng(csprng);
+        let secret = C::agree(&sk_eph.0, &pk_recip.0, |dh| extract_and_expand(dh, &enc, pk_recip));
+        Ok((secret.map_err(|_| HpkeError::EncapError)?, enc))
+    }
+}
+
+/// `ExtractAndExpand(dh, concat(enc, pkRm))` (RFC 9180 §4.1).
+fn extract_and_expand<C: Curve>(
+    dh: &[u8],
+    enc: &PublicKey<C>,
+    pk_recip: &PublicKey<C>,
+) -> Result<SharedSecret<Dhkem<C>>, HpkeError> {
+    let kem_context = [enc.0, pk_recip.0];
+    let mut secret = SharedSecret::default();
+    HkdfSha384::extract_and_expand(dh, &SUITE_ID, kem_context.as_flattened(), &mut secret.0)?;
+    Ok(secret)
+}
+
+/// `DeriveKeyPair(ikm)` (RFC 9180 §7.1.3); P-384's `bitmask` is 0xff. `None` after 256 candidates, which nobody will
+/// see.
+fn derive_keypair<C: Curve>(ikm: &[u8]) -> Option<(PrivateKey<C>, PublicKey<C>)> {
+    (0..=u8::MAX).find_map(|counter| {
+        let mut candidate: Array<u8, U48> = HkdfSha384::derive_nistp_sk_eph_bytes(&SUITE_ID, ikm, counter);
+        let private = PrivateKey::from_bytes(&candidate);
+        candidate.zeroize();
+        let private = private.ok()?;
+        let public = private.public()?;
+        Some((private, public))
+    })
+}
+
+/// A private key of this arithmetic.
+pub(super) struct PrivateKey<C: Curve>(C::Private);
+
+impl<C: Curve> PrivateKey<C> {
+    fn public(&self) -> Option<PublicKey<C>> {
+        C::public(&self.0).map(|point| PublicKey(point, PhantomData))
+    }
+
+    fn scalar(&self) -> Zeroizing<[u8; 48]> {
+        or_abort(C::scalar(&self.0))
+    }
+}
+
+// `hpke` asks for these; nothing here clones, writes or compares private keys.
+
+impl<C: Curve> Clone for PrivateKey<C> {
+    fn clone(&self) -> Self {
+        Self(or_abort(C::of_scalar(&self.scalar())))
+    }
+}
+
+impl<C: Curve> ConstantTimeEq for PrivateKey<C> {
+    fn ct_eq(&self, other: &Self) -> Choice {
+        self.scalar().as_slice().ct_eq(other.scalar().as_slice())
+    }
+}
+
+impl<C: Curve> Serializable for PrivateKey<C> {
+    type OutputSize = U48;
+
+    fn write_exact(&self, buf: &mut [u8]) {
+        buf.copy_from_slice(self.scalar().as_slice());
+    }
+}
+
+impl<C: Curve> Deserializable for PrivateKey<C> {
+    fn from_bytes(encoded: &[u8]) -> Result<Self, HpkeError> {
+        C::of_scalar(of_length(encoded)?).map(Self).ok_or(HpkeError::ValidationError)
+    }
+}
+
+/// An uncompressed point, known to be on the curve and not the identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PublicKey<C>(Point, PhantomData<C>);
+
+impl<C: Curve> Serializable for PublicKey<C> {
+    type OutputSize = U97;
+
+    fn write_exact(&self, buf: &mut [u8]) {
+        buf.copy_from_slice(&self.0);
+    }
+}
+
+impl<C: Curve> Deserializable for PublicKey<C> {
+    /// Libraries take compressed, hybrid and compact points too: the length and the first byte leave uncompressed ones.
+    fn from_bytes(encoded: &[u8]) -> Result<Self, HpkeError> {
+        let point: &Point = of_length(encoded)?;
+        if point.first() != Some(&4) || !C::is_point(point) {
+            return Err(HpkeError::ValidationError);
+        }
+        Ok(Self(*point, PhantomData))
+    }
+}
+
+fn of_length<const N: usize>(encoded: &[u8]) -> Result<&[u8; N], HpkeError> {
+    encoded.try_into().map_err(|_| HpkeError::IncorrectInputLength(N, encoded.len()))
+}
+
+/// For traits that cannot fail, where libraries fail if memory is out and only then: it ends as Rust's own allocations do.
+fn or_abort<T>(made: Option<T>) -> T {
+    made.unwrap_or_else(|| handle_alloc_error(Layout::new::<T>()))
+}
