@@ -5,6 +5,7 @@ use std::sync::Arc;
 #[cfg(feature = "http")]
 use {
     base64ct::{Base64UrlUnpadded, Encoding},
+    serde_json::value::RawValue,
     std::sync::OnceLock,
 };
 
@@ -15,7 +16,7 @@ pub struct Document(Arc<Inner>);
 struct Inner {
     bytes: Box<[u8]>,
     #[cfg(feature = "http")]
-    text: OnceLock<String>,
+    json: OnceLock<Option<Box<RawValue>>>,
 }
 
 impl Document {
@@ -24,10 +25,13 @@ impl Document {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// The document in base64url without padding, encoded once for all clones.
+    /// The document in base64url without padding, as JSON text: encoded, and searched for what would have to be escaped, once for
+    /// all clones. It is always there.
     #[cfg(feature = "http")]
-    pub(crate) fn text(&self) -> &str {
-        self.0.text.get_or_init(|| Base64UrlUnpadded::encode_string(&self.0.bytes))
+    pub(crate) fn json(&self) -> Option<&RawValue> {
+        let json =
+            || RawValue::from_string(format!("\"{}\"", Base64UrlUnpadded::encode_string(&self.0.bytes)));
+        self.0.json.get_or_init(|| json().ok()).as_deref()
     }
 }
 
@@ -37,7 +41,7 @@ impl From<Vec<u8>> for Document {
         Self(Arc::new(Inner {
             bytes,
             #[cfg(feature = "http")]
-            text: OnceLock::new(),
+            json: OnceLock::new(),
         }))
     }
 }

@@ -8,7 +8,7 @@ use crate::{
 };
 use base64ct::{Base64UrlUnpadded, Encoding};
 use core::fmt;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use zeroize::Zeroizing;
 
 /// `POST /v1/keys`.
@@ -240,9 +240,10 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
+/// As JSON only.
 impl Serialize for Document {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(self.text())
+        self.json().ok_or_else(|| ser::Error::custom("is no JSON text"))?.serialize(s)
     }
 }
 
@@ -317,5 +318,18 @@ mod tests {
     fn an_answer_says_which_kind_it_is() {
         let plain = OpenResponse::Plaintext(SecretBytes(Zeroizing::new(b"1234".to_vec())));
         assert_eq!(serde_json::to_string(&plain).unwrap(), r#"{"plaintext":"MTIzNA"}"#);
+    }
+
+    #[test]
+    fn a_document_is_its_base64url_whoever_writes_it() {
+        let document = Document::from((0..=255).collect::<Vec<u8>>());
+        let text = format!("\"{}\"", Base64UrlUnpadded::encode_string(&document));
+        for _ in 0..2 {
+            assert_eq!(serde_json::to_string(&document.clone()).unwrap(), text);
+        }
+        assert_eq!(serde_json::to_value(&document).unwrap().to_string(), text);
+        assert_eq!(serde_json::from_str::<Document>(&text).unwrap(), document);
+        let issued = IssueResponse { document, keys: Vec::new() };
+        assert_eq!(serde_json::to_string(&issued).unwrap(), format!("{{\"document\":{text},\"keys\":[]}}"));
     }
 }

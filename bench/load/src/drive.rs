@@ -74,6 +74,9 @@ impl Phase {
 
 /// The longest latency that is told from longer ones.
 const LONGEST_NS: u64 = 60_000_000_000;
+/// How finely arrivals at random times are told apart, in nanoseconds: a generator that wakes for each takes the processor from what
+/// it measures. Latency counts from when each was due.
+const TICK: u64 = 500_000;
 /// How long answers may be missing after the last request.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -181,7 +184,7 @@ impl<'a> Driver<'a> {
             }
             let mut wake = [self.from, self.until, patience + 1][self.edges.len()];
             if asking && matches!(self.plan.pace, Pace::Open(_)) && !self.ready.is_empty() {
-                wake = wake.min(self.next_due);
+                wake = wake.min(self.next_due.next_multiple_of(TICK));
             }
             self.wait(wake, work, &mut scratch)?;
         }

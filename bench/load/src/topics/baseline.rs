@@ -1,5 +1,6 @@
 //! Beside what a user would build instead: same load, same machine, servers on one core and everything else on the other.
 
+use super::CONNECTIONS;
 use crate::{
     Bench, Outcome,
     client::{Client, Way},
@@ -12,9 +13,6 @@ use crate::{
     work,
 };
 use std::{path::Path, time::Duration};
-
-/// HTTP connections, each with one request under way.
-const CONNECTIONS: usize = 64;
 
 #[derive(Clone, Copy)]
 enum Contender {
