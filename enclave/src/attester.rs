@@ -2,7 +2,7 @@
 //!
 //! The NSM answers one call at a time. While a call runs, whatever else is to be attested gathers; the next call
 //! attests it all under one Merkle root. A lone request is a batch of one and goes at once; only while work waits for the
-//! processor does a call wait for more, some milliseconds, because a document costs the processor too.
+//! processor does a call wait for more, some milliseconds, because to verify a document costs the processor too.
 //!
 //! Two threads: one makes the calls and nothing else, because they block for as long as the host likes; the other
 //! gathers, and verifies one document while the next call runs already.
@@ -45,8 +45,13 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 const IDLE_HEARTBEAT: Duration = Duration::from_secs(20);
 /// How long a record waits for its document: less than a parent waits.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a call waits for more while the processor is behind.
-const GATHER: Duration = Duration::from_millis(8);
+/// How long a call waits for more while the processor is behind: so many times what it takes to verify a document, so that this is
+/// a small part of the processor's work however fast it is.
+const GATHER: u32 = 32;
+/// And never longer.
+const MAX_GATHER: Duration = Duration::from_millis(25);
+/// What it takes to verify a document, before anything is known.
+const USUAL_CHECK: Duration = Duration::from_micros(250);
 /// How often it looks.
 const LOOK: Duration = Duration::from_micros(500);
 /// How far a document's timestamp may be from the times in its records, in milliseconds. Clients allow 60,000.
@@ -113,6 +118,7 @@ impl Attester {
             max_batch,
             counters: Arc::clone(&counters),
             held_over: None,
+            check_takes: USUAL_CHECK,
         };
         thread::Builder::new().name("attester".into()).spawn(move || worker.run(&jobs))?;
         Ok(Self { queue, counters })
@@ -187,6 +193,8 @@ struct Worker {
     counters: Arc<Counters>,
     /// What the last batch had no room for.
     held_over: Option<Job>,
+    /// What it takes to verify a document: the least of late, because a thread that is interrupted takes longer.
+    check_takes: Duration,
 }
 
 /// A batch that the NSM was asked to attest.
@@ -250,7 +258,7 @@ impl Worker {
                 Err(RecvTimeoutError::Disconnected) => return None,
             },
         };
-        let latest = Instant::now() + GATHER;
+        let latest = Instant::now() + (GATHER * self.check_takes).min(MAX_GATHER);
         self.fill(&mut batch, jobs);
         while self.gathers(&batch) && Instant::now() < latest {
             thread::sleep(LOOK);
@@ -298,7 +306,7 @@ impl Worker {
         Some(Call { tree, jobs, size, user_data, asked })
     }
 
-    fn answer(&self, call: Call, document: Result<Vec<u8>, NsmError>) {
+    fn answer(&mut self, call: Call, document: Result<Vec<u8>, NsmError>) {
         let Call { tree, jobs, size, user_data, asked } = call;
         let document = document.map_err(|e| e.reason());
         match document.and_then(|document| self.check(document, &user_data, asked)) {
@@ -331,13 +339,15 @@ impl Worker {
 
     /// A document, verified as clients verify it and the one that was asked for, and its timestamp.
     fn check(
-        &self,
+        &mut self,
         bytes: Vec<u8>,
         user_data: &[u8],
         asked: Duration,
     ) -> Result<(Document, u64), &'static str> {
         // Certificates are remembered, so that this is one signature; and the host has no say in which time it is.
+        let begun = Instant::now();
         let document = self.verifier.verify_historical(&bytes).map_err(|e| e.code())?;
+        self.check_takes = begun.elapsed().min(self.check_takes + self.check_takes / 16);
         if document.user_data() != Some(user_data) {
             return Err("document_for_other_user_data");
         }

@@ -4,7 +4,7 @@
 use crate::HarnessError;
 use std::{
     collections::HashMap,
-    env, fs,
+    env, fs, io,
     path::{Path, PathBuf},
     process::Command,
     sync::{Arc, Mutex, PoisonError},
@@ -95,8 +95,8 @@ impl Parts {
     }
 
     fn build_anew(&self, folder: &Path) -> Result<Image, HarnessError> {
-        let failed = |e: std::io::Error| HarnessError::new(format!("an image cannot be built: {e}"));
-        let image = Image { folder: tempfile::tempdir().map_err(failed)? };
+        let failed = |e: io::Error| HarnessError::new(format!("an image cannot be built: {e}"));
+        let image = Image { folder: folder_of_this_process().map_err(failed)? };
         let config = image.folder.path().join("enclave.toml");
         fs::write(&config, &self.config).map_err(failed)?;
         let tool = folder.join("ok2cry-release");
@@ -112,6 +112,21 @@ impl Parts {
         fs::write(image.measurements(), measurements).map_err(failed)?;
         Ok(image)
     }
+}
+
+/// Images last as long as the process that has built them, which nothing outlives to remove them: the next one does.
+fn folder_of_this_process() -> io::Result<TempDir> {
+    let root = env::temp_dir().join("ok2cry-test-images");
+    fs::create_dir_all(&root)?;
+    for folder in fs::read_dir(&root)?.flatten() {
+        let name = folder.file_name();
+        let process = name.to_str().and_then(|name| name.split_once('-'));
+        if process.is_some_and(|(process, _)| !Path::new("/proc").join(process).exists()) {
+            // Another may remove it at the same time.
+            let _ = fs::remove_dir_all(folder.path());
+        }
+    }
+    tempfile::Builder::new().prefix(&format!("{}-", std::process::id())).tempdir_in(root)
 }
 
 fn run(command: &mut Command) -> Result<Vec<u8>, HarnessError> {
