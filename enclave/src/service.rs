@@ -189,7 +189,9 @@ impl Service {
         };
         let digest = digest(descriptor.hash(), open);
         let info = seal_info(descriptor.hash());
-        let Some(plaintext) = ticket.private().open(&open.enc, &info, &open.aad, &open.ciphertext) else {
+        let Some(plaintext) =
+            ticket.open(&descriptor.public_key, &open.enc, &info, &open.aad, &open.ciphertext)
+        else {
             self.store.count_failed_open(open.key_id, self.now()?);
             return Err(Code::OpenFailed.into());
         };
@@ -253,7 +255,7 @@ impl Service {
     #[cfg(test)]
     pub(crate) fn scalar(&self, id: KeyId) -> [u8; 48] {
         match self.store.find(id, self.now().unwrap()) {
-            Ok(Found::Live(ticket)) => ticket.private().scalar().unwrap(),
+            Ok(Found::Live(ticket)) => ticket.scalar().unwrap(),
             _ => panic!("the key does not live"),
         }
     }

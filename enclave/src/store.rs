@@ -24,11 +24,13 @@ use ok2cry_protocol::{
     code::Code,
     ids::KeyId,
     rpc::{KeyState, Refusal},
+    suite::PublicKey,
 };
 use shard::{Aftermath, Ending, Kept, Known, LiveKey, Moment, Shard};
 use std::{marker::PhantomData, sync::Arc};
 pub use sync::AtomicUsize;
 use sync::{Mutex, Ordering};
+use zeroize::Zeroizing;
 
 /// For how long an ending is remembered, in milliseconds.
 pub const RETAIN_MS: u64 = 600_000;
@@ -105,9 +107,22 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// What opens messages.
-    pub fn private(&self) -> &dyn PrivateKey {
-        &*self.key.private
+    /// Opens a message with the private key ([`PrivateKey::open`]). `public` is its public half, which the descriptor has.
+    pub fn open(
+        &self,
+        public: &PublicKey,
+        enc: &PublicKey,
+        info: &[u8],
+        aad: &[u8],
+        ciphertext: &[u8],
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        Arc::clone(&self.key.private).open(public, enc, info, aad, ciphertext)
+    }
+
+    /// The scalar, for the test that looks for it.
+    #[cfg(test)]
+    pub(crate) fn scalar(&self) -> Option<[u8; 48]> {
+        self.key.private.scalar()
     }
 
     /// The descriptor's bytes.

@@ -10,7 +10,7 @@ use hpke::{
 use ok2cry_enclave::crypto::CryptoProvider;
 use ok2cry_protocol::{reply::Binding, suite::PublicKey};
 use p384::{SecretKey, ecdh::diffie_hellman};
-use std::{error::Error, hint::black_box};
+use std::{error::Error, hint::black_box, sync::Arc};
 
 pub struct Row {
     pub name: String,
@@ -90,13 +90,13 @@ fn provider_rows(provider: CryptoProvider) -> Result<Vec<Row>, Box<dyn Error>> {
         b"aad",
     )?;
     let enc = PublicKey::new(&enc.to_bytes()).map_err(|_| FAILED)?;
-    key.open(&enc, b"info", b"aad", &ciphertext).ok_or(FAILED)?;
+    Arc::clone(&key).open(&public, &enc, b"info", b"aad", &ciphertext).ok_or(FAILED)?;
     let (sender, _) = crypto.setup_sender(&public, b"info").ok_or(FAILED)?;
     let binding = Binding::new(&[1; 48], b"aad", &[2; 48]);
     Ok(vec![
         row(&format!("{provider}: generate"), "portable: generate", || crypto.generate()),
         row(&format!("{provider}: open 16 bytes"), "portable: open 16 bytes", move || {
-            key.open(&enc, b"info", b"aad", &ciphertext)
+            Arc::clone(&key).open(&public, &enc, b"info", b"aad", &ciphertext)
         }),
         row(&format!("{provider}: set up a reply context"), "portable: set up a reply context", move || {
             crypto.setup_sender(&public, b"info").map(|(_, enc)| enc)

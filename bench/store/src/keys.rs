@@ -148,14 +148,28 @@ struct Watched {
 }
 
 impl PrivateKey for Synthetic {
-    fn open(&self, _: &PublicKey, _: &[u8], _: &[u8], _: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    fn open(
+        self: Arc<Self>,
+        _: &PublicKey,
+        _: &PublicKey,
+        _: &[u8],
+        _: &[u8],
+        _: &[u8],
+    ) -> Option<Zeroizing<Vec<u8>>> {
         None
     }
 }
 
 impl PrivateKey for Watched {
-    fn open(&self, enc: &PublicKey, info: &[u8], aad: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        self._private.open(enc, info, aad, sealed)
+    fn open(
+        self: Arc<Self>,
+        public: &PublicKey,
+        enc: &PublicKey,
+        info: &[u8],
+        aad: &[u8],
+        sealed: &[u8],
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        Arc::clone(&self._private).open(public, enc, info, aad, sealed)
     }
 }
 

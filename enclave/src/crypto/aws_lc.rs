@@ -5,7 +5,7 @@
 
 use super::{
     Provider,
-    kem::{Curve, Dhkem, Point},
+    kem::{Curve, Point},
     suite::Hpke,
 };
 use aws_lc_rs::{
@@ -15,7 +15,7 @@ use aws_lc_rs::{
 use hpke::HpkeError;
 use zeroize::Zeroizing;
 
-pub(super) const PROVIDER: &dyn Provider = &Hpke::<Dhkem<AwsLc>>::new();
+pub(super) const PROVIDER: &dyn Provider = &Hpke::<AwsLc>::new();
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct AwsLc;

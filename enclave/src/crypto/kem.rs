@@ -1,10 +1,10 @@
 //! DHKEM(P-384, HKDF-SHA384) (RFC 9180 §4.1) as the `hpke` crate wants it, over somebody's arithmetic.
 //!
-//! `hpke` has this KEM itself, and computes a key's public half again for every message that it opens. Here it is kept.
+//! `hpke` has this KEM itself, and computes a key's public half again for every message that it opens. Here whoever keeps the
+//! private key, and so its descriptor, brings the public one.
 //! Some of the trait's items are hidden from `hpke`'s documentation, hence its exact version in `Cargo.toml`. Only what
 //! base mode needs is here: an authenticated sender is refused.
 
-use super::suite::P384Kem;
 use hpke::{
     Deserializable, HpkeError, Kem, Serializable,
     hybrid_array::{
@@ -19,13 +19,14 @@ use std::{
     alloc::{Layout, handle_alloc_error},
     fmt::Debug,
     marker::PhantomData,
+    sync::Arc,
 };
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::{Zeroize, Zeroizing};
 
 /// Arithmetic on P-384.
 pub(super) trait Curve: Clone + Debug + Eq + Send + Sync + 'static {
-    /// A private key, overwritten when it is dropped, with its public key beside it.
+    /// A private key, overwritten when it is dropped.
     type Private: Send + Sync;
 
     /// A new key. `None` if the random generator fails or memory is out.
@@ -60,14 +61,6 @@ pub(super) struct Dhkem<C>(PhantomData<C>);
 /// "KEM" and the KEM's number, which separate its HKDF from every other (RFC 9180 §4.1).
 const SUITE_ID: [u8; 5] = *b"KEM\x00\x11";
 
-impl<C: Curve> P384Kem for Dhkem<C> {
-    fn generate() -> Option<(PrivateKey<C>, PublicKey<C>)> {
-        let private = PrivateKey(C::generate()?);
-        let public = private.public()?;
-        Some((private, public))
-    }
-}
-
 impl<C: Curve> Kem for Dhkem<C> {
     type PublicKey = PublicKey<C>;
     type PrivateKey = PrivateKey<C>;
@@ -77,7 +70,7 @@ impl<C: Curve> Kem for Dhkem<C> {
     const KEM_ID: u16 = 0x0011;
 
     fn sk_to_pk(sk: &PrivateKey<C>) -> PublicKey<C> {
-        or_abort(sk.public())
+        sk.public.clone()
     }
 
     fn derive_keypair(ikm: &[u8]) -> (PrivateKey<C>, PublicKey<C>) {
@@ -92,9 +85,8 @@ impl<C: Curve> Kem for Dhkem<C> {
         if pk_sender_id.is_some() {
             return Err(HpkeError::DecapError);
         }
-        let pk_recip = sk_recip.public().ok_or(HpkeError::DecapError)?;
-        let secret =
-            C::agree(&sk_recip.0, &encapped_key.0, |dh| extract_and_expand(dh, encapped_key, &pk_recip));
+        let PrivateKey { private, public } = sk_recip;
+        let secret = C::agree(&private.0, &encapped_key.0, |dh| extract_and_expand(dh, encapped_key, public));
         secret.map_err(|_| HpkeError::DecapError)
     }
 
@@ -107,7 +99,7 @@ impl<C: Curve> Kem for Dhkem<C> {
             return Err(HpkeError::EncapError);
         }
         let (sk_eph, enc) = Self::gen_keypair_with_rng(csprng);
-        let secret = C::agree(&sk_eph.0, &pk_recip.0, |dh| extract_and_expand(dh, &enc, pk_recip));
+        let secret = C::agree(&sk_eph.private.0, &pk_recip.0, |dh| extract_and_expand(dh, &enc, pk_recip));
         Ok((secret.map_err(|_| HpkeError::EncapError)?, enc))
     }
 }
@@ -132,21 +124,28 @@ fn derive_keypair<C: Curve>(ikm: &[u8]) -> Option<(PrivateKey<C>, PublicKey<C>)>
         let private = PrivateKey::from_bytes(&candidate);
         candidate.zeroize();
         let private = private.ok()?;
-        let public = private.public()?;
+        let public = private.public.clone();
         Some((private, public))
     })
 }
 
-/// A private key of this arithmetic.
-pub(super) struct PrivateKey<C: Curve>(C::Private);
+/// A private key as it is kept.
+pub(super) struct Key<C: Curve>(pub(super) C::Private);
+
+/// A private key with its public one, as `hpke` uses it. Clones share it.
+pub(super) struct PrivateKey<C: Curve> {
+    private: Arc<Key<C>>,
+    public: PublicKey<C>,
+}
 
 impl<C: Curve> PrivateKey<C> {
-    fn public(&self) -> Option<PublicKey<C>> {
-        C::public(&self.0).map(|point| PublicKey(point, PhantomData))
+    /// A key and what is known to be its public half. A message does not open if it is another's.
+    pub(super) fn new(private: Arc<Key<C>>, public: Point) -> Self {
+        Self { private, public: PublicKey(public, PhantomData) }
     }
 
     fn scalar(&self) -> Zeroizing<[u8; 48]> {
-        or_abort(C::scalar(&self.0))
+        or_abort(C::scalar(&self.private.0))
     }
 }
 
@@ -154,7 +153,7 @@ impl<C: Curve> PrivateKey<C> {
 
 impl<C: Curve> Clone for PrivateKey<C> {
     fn clone(&self) -> Self {
-        Self(or_abort(C::of_scalar(&self.scalar())))
+        Self { private: Arc::clone(&self.private), public: self.public.clone() }
     }
 }
 
@@ -174,7 +173,9 @@ impl<C: Curve> Serializable for PrivateKey<C> {
 
 impl<C: Curve> Deserializable for PrivateKey<C> {
     fn from_bytes(encoded: &[u8]) -> Result<Self, HpkeError> {
-        C::of_scalar(of_length(encoded)?).map(Self).ok_or(HpkeError::ValidationError)
+        let private = C::of_scalar(of_length(encoded)?).ok_or(HpkeError::ValidationError)?;
+        let public = or_abort(C::public(&private));
+        Ok(Self::new(Arc::new(Key(private)), public))
     }
 }
 

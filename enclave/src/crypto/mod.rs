@@ -8,7 +8,7 @@
 //!
 //! | provider | elliptic curve | a private key is |
 //! |---|---|---|
-//! | `portable` | the `p384` crate | its scalar, overwritten when dropped, and its public key |
+//! | `portable` | the `p384` crate | its scalar, overwritten when dropped |
 //! | `aws-lc` (feature `aws-lc`) | AWS-LC, with s2n-bignum's verified arithmetic | an object of AWS-LC, overwritten when freed |
 //!
 //! `docs/crypto-providers.md` compares them: rate, memory, erasure, and what is not erased.
@@ -40,9 +40,16 @@ pub trait Provider: Send + Sync {
 ///
 /// It is made where it stays, and shared by reference: nothing that has one can copy or show it.
 pub trait PrivateKey: Send + Sync {
-    /// Opens a message in base mode (RFC 9180 §6.1). All failures are one.
-    fn open(&self, enc: &PublicKey, info: &[u8], aad: &[u8], ciphertext: &[u8])
-    -> Option<Zeroizing<Vec<u8>>>;
+    /// Opens a message in base mode (RFC 9180 §6.1). All failures are one, and that `public` is not this key's public half is
+    /// one of them.
+    fn open(
+        self: Arc<Self>,
+        public: &PublicKey,
+        enc: &PublicKey,
+        info: &[u8],
+        aad: &[u8],
+        ciphertext: &[u8],
+    ) -> Option<Zeroizing<Vec<u8>>>;
 
     /// The scalar, 48 bytes big-endian: a side door for tests.
     #[cfg(test)]

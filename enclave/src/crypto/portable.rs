@@ -1,30 +1,25 @@
 //! The `p384` crate's P-384. It needs no C compiler.
 //!
-//! A private key is 48 bytes of scalar, which `p384` overwrites when it is dropped, and its public key.
+//! A private key is 48 bytes of scalar, which `p384` overwrites when it is dropped.
 
 use super::{
     Provider,
-    kem::{Curve, Dhkem, Point},
+    kem::{Curve, Point},
     suite::Hpke,
 };
 use hpke::HpkeError;
 use p384::{SecretKey, ecdh::diffie_hellman};
 use zeroize::Zeroizing;
 
-pub(super) const PROVIDER: &dyn Provider = &Hpke::<Dhkem<Portable>>::new();
+pub(super) const PROVIDER: &dyn Provider = &Hpke::<Portable>::new();
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Portable;
 
-pub(super) struct Private {
-    scalar: SecretKey,
-    public: Point,
-}
-
 impl Curve for Portable {
-    type Private = Private;
+    type Private = SecretKey;
 
-    fn generate() -> Option<Private> {
+    fn generate() -> Option<SecretKey> {
         let mut scalar = Zeroizing::new([0; 48]);
         // Beyond the group's order once in 2^190.
         (0..=u8::MAX).find_map(|_| {
@@ -33,19 +28,17 @@ impl Curve for Portable {
         })
     }
 
-    fn of_scalar(scalar: &[u8; 48]) -> Option<Private> {
-        let scalar = SecretKey::from_slice(scalar).ok()?;
-        let public = scalar.public_key().to_sec1_bytes().as_ref().try_into().ok()?;
-        Some(Private { scalar, public })
+    fn of_scalar(scalar: &[u8; 48]) -> Option<SecretKey> {
+        SecretKey::from_slice(scalar).ok()
     }
 
-    fn scalar(private: &Private) -> Option<Zeroizing<[u8; 48]>> {
-        let scalar = Zeroizing::new(private.scalar.to_bytes());
+    fn scalar(private: &SecretKey) -> Option<Zeroizing<[u8; 48]>> {
+        let scalar = Zeroizing::new(private.to_bytes());
         scalar.as_slice().try_into().ok().map(Zeroizing::new)
     }
 
-    fn public(private: &Private) -> Option<Point> {
-        Some(private.public)
+    fn public(private: &SecretKey) -> Option<Point> {
+        private.public_key().to_sec1_bytes().as_ref().try_into().ok()
     }
 
     fn is_point(point: &Point) -> bool {
@@ -53,12 +46,12 @@ impl Curve for Portable {
     }
 
     fn agree<T>(
-        private: &Private,
+        private: &SecretKey,
         public: &Point,
         then: impl FnOnce(&[u8]) -> Result<T, HpkeError>,
     ) -> Result<T, HpkeError> {
         let public = p384::PublicKey::from_sec1_bytes(public).map_err(|_| HpkeError::ValidationError)?;
-        let shared = diffie_hellman(private.scalar.to_nonzero_scalar(), public.as_affine());
+        let shared = diffie_hellman(private.to_nonzero_scalar(), public.as_affine());
         then(shared.raw_secret_bytes())
     }
 }

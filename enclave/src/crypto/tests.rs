@@ -4,17 +4,18 @@ mod differential;
 mod vectors;
 
 use super::{
-    CryptoProvider, PrivateKey as _,
-    suite::{Key, P384Kem},
+    CryptoProvider,
+    kem::{Curve, Dhkem, Key, PrivateKey},
 };
 use hpke::{
-    Deserializable, OpModeS, Serializable,
+    Deserializable, Kem, OpModeR, OpModeS, Serializable,
     aead::{AeadCtxS, AesGcm256},
     kdf::HkdfSha384,
+    kem::DhP384HkdfSha384 as Reference,
     rand_core::{TryCryptoRng, TryRng},
 };
 use ok2cry_protocol::suite::PublicKey;
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 use subtle::ConstantTimeEq as _;
 
 /// Runs tests that are generic over the KEM once per provider.
@@ -43,6 +44,21 @@ for_each_provider! {
     only_uncompressed_points_on_the_curve_are_keys
     every_key_is_another_and_opens_what_is_sealed_to_it
     a_clone_is_the_same_key
+}
+
+/// DHKEM(P-384, HKDF-SHA384): ours, and `hpke`'s own.
+trait P384Kem: Kem<PrivateKey: Send + Sync> + Send + Sync + 'static {
+    fn generate() -> Option<(Self::PrivateKey, Self::PublicKey)>;
+}
+
+impl<C: Curve> P384Kem for Dhkem<C> {
+    fn generate() -> Option<(Self::PrivateKey, Self::PublicKey)> {
+        let private = C::generate()?;
+        let public = C::public(&private)?;
+        let private = PrivateKey::new(Arc::new(Key(private)), public);
+        let public = Self::sk_to_pk(&private);
+        Some((private, public))
+    }
 }
 
 /// The order of P-384's group (SP 800-186 §3.2.1.4).
@@ -108,13 +124,11 @@ fn every_key_is_another_and_opens_what_is_sealed_to_it<K: P384Kem>() {
     assert_eq!(K::sk_to_pk(&first).to_bytes(), first_public.to_bytes());
 
     let (enc, ciphertext) = seal::<K>(&first_public, &[1; 48], b"info", b"aad", b"1234");
-    let (first, second) = (Key::<K>(first), Key::<K>(second));
-    let enc = PublicKey::new(&enc).unwrap();
-    assert_eq!(first.open(&enc, b"info", b"aad", &ciphertext).unwrap().as_slice(), b"1234");
-    assert!(second.open(&enc, b"info", b"aad", &ciphertext).is_none());
-    assert!(first.open(&enc, b"other", b"aad", &ciphertext).is_none());
-    assert!(first.open(&enc, b"info", b"other", &ciphertext).is_none());
-    assert!(first.open(&enc, b"info", b"aad", &ciphertext[..15]).is_none());
+    assert_eq!(open::<K>(&first, &enc, b"info", b"aad", &ciphertext).unwrap(), b"1234");
+    assert!(open::<K>(&second, &enc, b"info", b"aad", &ciphertext).is_none());
+    assert!(open::<K>(&first, &enc, b"other", b"aad", &ciphertext).is_none());
+    assert!(open::<K>(&first, &enc, b"info", b"other", &ciphertext).is_none());
+    assert!(open::<K>(&first, &enc, b"info", b"aad", &ciphertext[..15]).is_none());
 }
 
 fn a_clone_is_the_same_key<K: P384Kem>() {
@@ -138,6 +152,24 @@ fn providers_are_known_by_their_names() {
 }
 
 #[test]
+fn a_key_opens_what_is_sealed_to_it_beside_its_own_public_half_only() {
+    for provider in CryptoProvider::ALL {
+        let generate = || provider.provider().generate().unwrap();
+        let ((key, public), (other, other_public)) = (generate(), generate());
+        let to = <Reference as Kem>::PublicKey::from_bytes(public.as_bytes()).unwrap();
+        let (enc, ciphertext) = seal::<Reference>(&to, &[1; 48], b"info", b"aad", b"1234");
+        let enc = PublicKey::new(&enc).unwrap();
+        let open = |key: &Arc<dyn super::PrivateKey>, public| {
+            Arc::clone(key).open(public, &enc, b"info", b"aad", &ciphertext).map(|opened| opened.to_vec())
+        };
+        assert_eq!(open(&key, &public).as_deref(), Some(&b"1234"[..]), "{provider}");
+        assert_eq!(open(&key, &other_public), None, "{provider}");
+        assert_eq!(open(&other, &public), None, "{provider}");
+        assert_eq!(open(&other, &other_public), None, "{provider}");
+    }
+}
+
+#[test]
 fn what_a_provider_sets_up_goes_to_the_recipient() {
     let recipient = CryptoProvider::default().provider().generate().unwrap().1;
     for provider in CryptoProvider::ALL {
@@ -156,6 +188,17 @@ fn sender<K: P384Kem>(
     let (enc, context) =
         hpke::setup_sender_with_rng::<_, _, K>(&OpModeS::Base, public, info, &mut Fixed(ikm)).unwrap();
     (enc.to_bytes().to_vec(), context)
+}
+
+fn open<K: P384Kem>(
+    key: &K::PrivateKey,
+    enc: &[u8],
+    info: &[u8],
+    aad: &[u8],
+    ciphertext: &[u8],
+) -> Option<Vec<u8>> {
+    let enc = K::EncappedKey::from_bytes(enc).ok()?;
+    hpke::single_shot_open::<AesGcm256, HkdfSha384, K>(&OpModeR::Base, key, &enc, info, ciphertext, aad).ok()
 }
 
 fn seal<K: P384Kem>(

@@ -12,8 +12,7 @@
 
 use super::*;
 use loom::thread;
-use ok2cry_protocol::{ids::InstanceId, suite::PublicKey};
-use zeroize::Zeroizing;
+use ok2cry_protocol::ids::InstanceId;
 
 const T0: Now = Now { boot_ms: 5_000, wall_ms: 1_800_000_000_000 };
 const TTL: u64 = 1000;
@@ -128,7 +127,14 @@ fn key(n: u8) -> NewKey {
 struct NoKey;
 
 impl PrivateKey for NoKey {
-    fn open(&self, _: &PublicKey, _: &[u8], _: &[u8], _: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    fn open(
+        self: Arc<Self>,
+        _: &PublicKey,
+        _: &PublicKey,
+        _: &[u8],
+        _: &[u8],
+        _: &[u8],
+    ) -> Option<Zeroizing<Vec<u8>>> {
         None
     }
 }

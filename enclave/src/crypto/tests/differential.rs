@@ -1,13 +1,8 @@
 //! Our KEM under every provider against the `hpke` crate's own, on the same inputs: same bytes, or both refuse.
 
-use super::{seal, sender};
-use crate::crypto::{
-    PrivateKey as _,
-    suite::{Key, P384Kem},
-};
+use super::{P384Kem, Reference, seal, sender};
 use hpke::{
     Deserializable, HpkeError, Kem, OpModeR, OpModeS, Serializable, aead::AesGcm256, kdf::HkdfSha384,
-    kem::DhP384HkdfSha384 as Reference,
 };
 use ok2cry_protocol::suite::PublicKey;
 use proptest::{array::uniform32, collection::vec, prelude::*};
@@ -67,9 +62,7 @@ fn open<K: P384Kem>(
     aad: &[u8],
     ciphertext: &[u8],
 ) -> Option<Vec<u8>> {
-    let key = Key::<K>(K::PrivateKey::from_bytes(scalar).ok()?);
-    let opened = key.open(&PublicKey::new(enc).ok()?, info, aad, ciphertext)?;
-    Some(opened.to_vec())
+    super::open::<K>(&K::PrivateKey::from_bytes(scalar).ok()?, enc, info, aad, ciphertext)
 }
 
 fn export<K: P384Kem>(scalar: &[u8], enc: &[u8], info: &[u8], context: &[u8]) -> Vec<u8> {

@@ -18,7 +18,14 @@ pub(super) struct Bench {
 struct NoKey;
 
 impl PrivateKey for NoKey {
-    fn open(&self, _: &PublicKey, _: &[u8], _: &[u8], _: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    fn open(
+        self: Arc<Self>,
+        _: &PublicKey,
+        _: &PublicKey,
+        _: &[u8],
+        _: &[u8],
+        _: &[u8],
+    ) -> Option<Zeroizing<Vec<u8>>> {
         None
     }
 }
