@@ -47,7 +47,7 @@ const IDLE_HEARTBEAT: Duration = Duration::from_secs(20);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a call waits for more while the processor is behind: so many times what it takes to verify a document, so that this is
 /// a small part of the processor's work however fast it is.
-const GATHER: u32 = 32;
+const GATHER: u32 = 24;
 /// And never longer.
 const MAX_GATHER: Duration = Duration::from_millis(25);
 /// What it takes to verify a document, before anything is known.
@@ -411,5 +411,94 @@ impl Batch {
             self.leaves.push(leaf);
             self.leaves.len() - 1
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::ManualClock, cpu::Line, nsm::forged::ForgedNsm};
+    use ok2cry_attest_verify::TrustAnchor;
+    use std::ops::ControlFlow;
+
+    /// A module that says how large each batch is, and answers when it is released.
+    struct HeldNsm {
+        inner: ForgedNsm,
+        sizes: Sender<u64>,
+        released: Receiver<()>,
+    }
+
+    impl Nsm for HeldNsm {
+        fn attest(&mut self, request: &AttestationRequest<'_>) -> Result<Vec<u8>, NsmError> {
+            self.sizes.send(header(request.user_data.unwrap()).size).unwrap();
+            self.released.recv().unwrap();
+            self.inner.attest(request)
+        }
+
+        fn root_certificate(&self) -> &[u8] {
+            self.inner.root_certificate()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_batch_has_no_room_for_is_in_the_next() {
+        let (attester, sizes, release) = start(Cpu::start().unwrap());
+        let records = |job: u8, n: u8| (0..n).map(|i| vec![job, i]).collect::<Vec<_>>();
+        let mut jobs = Vec::new();
+        let mut submit = |job: u8, n: u8| {
+            let (answer, attestation) = oneshot::channel();
+            attester.submit(&records(job, n), ok2cry_attest_forge::TIMESTAMP_MS, answer);
+            jobs.push((records(job, n), attestation));
+        };
+        submit(0, 1);
+        let mut called = vec![sizes.recv().unwrap()];
+        // All of these wait while the module is at work.
+        for (job, n) in [(1, 1), (2, 2), (3, 3), (4, 1), (5, 1), (6, 1)] {
+            submit(job, n);
+        }
+        for _ in 0..5 {
+            release.send(()).unwrap();
+            called.push(sizes.recv().unwrap());
+        }
+        release.send(()).unwrap();
+        assert_eq!(called, [1, 1, 2, 3, 2, 1]);
+        for (records, attestation) in jobs {
+            let Attestation { document, inclusions } = attestation.await.unwrap().unwrap();
+            let verified = verifier(&ForgedNsm::new(ManualClock::default())).verify_historical(&document);
+            let header = header(verified.unwrap().user_data().unwrap());
+            assert_eq!(inclusions.len(), records.len());
+            assert!(records.iter().zip(&inclusions).all(|(record, proof)| proof.proves(record, &header)));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_does_not_wait_for_ever_for_a_processor_that_stays_behind() {
+        let cpu = Cpu::with_threads(0).unwrap();
+        cpu.add(Line::default(), || ControlFlow::Continue(()));
+        assert!(cpu.is_behind());
+        let (attester, sizes, release) = start(cpu);
+        release.send(()).unwrap();
+        attester.attest(&[b"record"], ok2cry_attest_forge::TIMESTAMP_MS).await.unwrap();
+        assert_eq!(sizes.recv(), Ok(1));
+    }
+
+    /// Batches of two at most.
+    fn start(cpu: Cpu) -> (Attester, Receiver<u64>, Sender<()>) {
+        let clock = ManualClock::default();
+        let time = TrustedTime::new(Arc::new(clock.clone()));
+        let (sizes, called) = channel();
+        let (release, released) = channel();
+        let inner = ForgedNsm::new(clock);
+        let verifier = verifier(&inner);
+        let nsm = Box::new(HeldNsm { inner, sizes, released });
+        (Attester::start(nsm, verifier, vec![1; 44], time, cpu, 2).unwrap(), called, release)
+    }
+
+    fn verifier(nsm: &ForgedNsm) -> Verifier {
+        Verifier::new(TrustAnchor::from_der(nsm.root_certificate()).unwrap())
+    }
+
+    fn header(user_data: &[u8]) -> BatchHeader {
+        BatchHeader::decode(user_data).unwrap()
     }
 }

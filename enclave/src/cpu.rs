@@ -86,7 +86,7 @@ impl Cpu {
         Self::with_threads(thread::available_parallelism().map_or(1, usize::from))
     }
 
-    fn with_threads(threads: usize) -> io::Result<Self> {
+    pub(crate) fn with_threads(threads: usize) -> io::Result<Self> {
         let turns = Arc::<Turns>::default();
         let cpu = Self(Arc::new(Threads(Arc::clone(&turns))));
         for _ in 0..threads {
@@ -220,9 +220,13 @@ impl Untold {
         self.tells.len() >= TOLD_TOGETHER || self.since.is_some_and(|since| since.elapsed() >= TOLD_WITHIN)
     }
 
+    /// Also with the stack wiped: what came of a turn passes over it.
     fn tell(&mut self) {
-        self.since = None;
-        self.tells.drain(..).for_each(|tell| tell());
+        if self.since.take().is_some() {
+            let tell = || self.tells.drain(..).for_each(|tell| tell());
+            // A panic is that of a result that nobody takes any more. Who is not told then learns that there is none.
+            drop(on_erased_stack(|| catch_unwind(AssertUnwindSafe(tell))));
+        }
     }
 }
 
@@ -379,8 +383,17 @@ mod tests {
         assert!(untold.are_due(), "too many wait");
         untold.tell();
         assert_eq!(said.try_iter().count(), 1 + TOLD_TOGETHER);
-        // Nobody waits for work that never comes.
+        // While work waits they are told when they are due, and not before.
         let turns = Arc::<Turns>::default();
+        let work = || (LINE, Box::new(|| ControlFlow::Break(None)) as Work);
+        untold.add(tell());
+        untold.since = Some(std::time::Instant::now() + PATIENCE);
+        assert!(turns.next(Some(work()), &mut untold).is_some());
+        assert_eq!(said.try_iter().count(), 0, "told alone");
+        (1..TOLD_TOGETHER).for_each(|_| untold.add(tell()));
+        assert!(turns.next(Some(work()), &mut untold).is_some());
+        assert_eq!(said.try_iter().count(), TOLD_TOGETHER, "not told while work waits");
+        // Nobody waits for work that never comes.
         turns.lock().closed = true;
         untold.add(tell());
         assert!(turns.next(None, &mut untold).is_none());

@@ -240,7 +240,7 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
-/// As JSON only.
+/// By `serde_json` only: others do not know what its raw text is.
 impl Serialize for Document {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         self.json().ok_or_else(|| ser::Error::custom("is no JSON text"))?.serialize(s)

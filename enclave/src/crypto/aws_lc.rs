@@ -33,8 +33,11 @@ impl Curve for AwsLc {
     }
 
     fn scalar(private: &PrivateKey) -> Option<Zeroizing<[u8; 48]>> {
-        let scalar: EcPrivateKeyBin<'_> = private.as_be_bytes().ok()?;
-        scalar.as_ref().try_into().ok().map(Zeroizing::new)
+        let bytes: EcPrivateKeyBin<'_> = private.as_be_bytes().ok()?;
+        let mut scalar = Zeroizing::new([0; 48]);
+        // Of this length always: AWS-LC writes it so.
+        scalar.copy_from_slice(bytes.as_ref());
+        Some(scalar)
     }
 
     /// It is there already and only written out.

@@ -21,11 +21,13 @@ impl Curve for Portable {
 
     fn generate() -> Option<SecretKey> {
         let mut scalar = Zeroizing::new([0; 48]);
-        // Beyond the group's order once in 2^190.
-        (0..=u8::MAX).find_map(|_| {
+        // Zero, or beyond the group's order, once in 2^194: then the next.
+        loop {
             getrandom::fill(scalar.as_mut()).ok()?;
-            Self::of_scalar(&scalar)
-        })
+            if let Some(private) = Self::of_scalar(&scalar) {
+                return Some(private);
+            }
+        }
     }
 
     fn of_scalar(scalar: &[u8; 48]) -> Option<SecretKey> {
@@ -33,8 +35,9 @@ impl Curve for Portable {
     }
 
     fn scalar(private: &SecretKey) -> Option<Zeroizing<[u8; 48]>> {
-        let scalar = Zeroizing::new(private.to_bytes());
-        scalar.as_slice().try_into().ok().map(Zeroizing::new)
+        let mut scalar = Zeroizing::new([0; 48]);
+        scalar.copy_from_slice(Zeroizing::new(private.to_bytes()).as_slice());
+        Some(scalar)
     }
 
     fn public(private: &SecretKey) -> Option<Point> {

@@ -28,14 +28,22 @@ const CONTENDERS: [(Contender, f64); 4] = [
     (Contender::Baseline("aws-lc-rs"), 4500.0),
 ];
 
+/// Few connections, where a document is for few keys.
+const FEW: usize = 64;
+
 pub fn topic(bench: &mut Bench) -> Outcome<()> {
     let valkey = valkey()?;
     // Rounds make up for shorter phases.
     let bench = &bench.at_most(Duration::from_secs(3));
+    compare(bench, CONNECTIONS, bench.effort.rounds, &valkey)?;
+    compare(bench, FEW, 1, &valkey)
+}
+
+fn compare(bench: &Bench, connections: usize, rounds: usize, valkey: &Path) -> Outcome<()> {
     let mut found: [Vec<Found>; 4] = Default::default();
-    for _ in 0..bench.effort.rounds {
+    for _ in 0..rounds {
         for ((contender, opens), found) in CONTENDERS.iter().zip(&mut found) {
-            let round = contender.measure(bench, *opens, &valkey)?;
+            let round = contender.measure(bench, connections, *opens, valkey)?;
             eprintln!("{}: {:.0} keys/s, {:.0} opens/s", contender.name(), round.keys, round.opens);
             found.push(round);
         }
@@ -66,7 +74,7 @@ pub fn topic(bench: &mut Bench) -> Outcome<()> {
             table.judged(format!("{name}: {what}"), measured, ours / theirs, Target::AtLeast(target, "x"));
         }
     }
-    table.print(&format!("Beside an unattested service: servers on one core, {CONNECTIONS} connections"));
+    table.print(&format!("Beside an unattested service: servers on one core, {connections} connections"));
     Ok(())
 }
 
@@ -78,17 +86,17 @@ impl Contender {
         }
     }
 
-    fn measure(self, bench: &Bench, opens: f64, valkey: &Path) -> Outcome<Found> {
-        let keep = bench.effort.messages(opens, CONNECTIONS);
+    fn measure(self, bench: &Bench, connections: usize, opens: f64, valkey: &Path) -> Outcome<Found> {
+        let keep = bench.effort.messages(opens, connections);
         match self {
             Self::Ours(provider) => {
                 let ours = Ours::start(&Setup { provider, pinned: true, ..Setup::SERVICE })?;
                 let client = Client::new(&ours, Way::Http)?;
-                phases(bench, &client, &ours.pids(), keep, || ours.connections(CONNECTIONS))
+                phases(bench, &client, &ours.pids(), keep, || ours.connections(connections))
             }
             Self::Baseline(provider) => {
                 let baseline = Baseline::start(provider, valkey)?;
-                phases(bench, &Unattested, &baseline.pids(), keep, || baseline.connections(CONNECTIONS))
+                phases(bench, &Unattested, &baseline.pids(), keep, || baseline.connections(connections))
             }
         }
     }

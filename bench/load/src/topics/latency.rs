@@ -40,7 +40,9 @@ pub fn open_loop(bench: &mut Bench) -> Outcome<()> {
     table.judged("p99", format!("{p99:.2} ms"), p99 / lone, Target::AtMost(10.0, "x the lone one's"));
     table.plain("p99.9", format!("{:.2} ms", phase.latency_ms(0.999)));
     table.split("open loop", &phase);
-    table.print("At 80 % of the peak, requests at random times, from when they were due");
+    table.print(
+        "At 80 % of the peak: requests at random times, sent by ticks of 0.5 ms, and timed from when they were due",
+    );
     Ok(())
 }
 

@@ -48,25 +48,27 @@ pub fn http_peak(bench: &mut Bench) -> Outcome<f64> {
 pub fn slow_nsm(bench: &mut Bench) -> Outcome<()> {
     const USUAL_US: u64 = 1100;
     const LESS: f64 = 20.0;
-    // More than a call of 20 ms needs to be worth its time.
-    const UNDER_WAY: usize = 2 * IN_FLIGHT;
-    let mut table = Table::new();
-    let mut usual = None;
-    for nsm_latency_us in [USUAL_US, 5000, 20_000] {
-        let figure = format!("{} ms a document", nsm_latency_us as f64 / 1000.0);
-        let phase = issue(bench, &Setup { nsm_latency_us, ..Setup::ENCLAVE }, (Way::Socket, UNDER_WAY))?;
-        let per_second = phase.per_second();
-        match usual {
-            None => table.plain(&figure, rate(per_second)),
-            Some(usual) => {
-                let fall = (1.0 - per_second / usual) * 100.0;
-                table.judged(&figure, rate(per_second), fall, Target::AtMost(LESS, " % less"));
+    // A request waits for half a call and for its own, so that 1024 under way are 1024 in 30 ms at most when a call takes 20.
+    for under_way in [2 * IN_FLIGHT, IN_FLIGHT] {
+        let mut table = Table::new();
+        let mut usual = None;
+        for nsm_latency_us in [USUAL_US, 5000, 20_000] {
+            let figure = format!("{} ms a document", nsm_latency_us as f64 / 1000.0);
+            let setup = Setup { nsm_latency_us, ..Setup::ENCLAVE };
+            let phase = issue(bench, &setup, (Way::Socket, under_way))?;
+            let per_second = phase.per_second();
+            match usual {
+                None => table.plain(&figure, rate(per_second)),
+                Some(usual) => {
+                    let fall = (1.0 - per_second / usual) * 100.0;
+                    table.judged(&figure, rate(per_second), fall, Target::AtMost(LESS, " % less"));
+                }
             }
+            usual = usual.or(Some(per_second));
+            table.split(&figure, &phase);
         }
-        usual = usual.or(Some(per_second));
-        table.split(&figure, &phase);
+        table.print(&format!("Keys a second with a slow NSM: at the socket, {under_way} requests in flight"));
     }
-    table.print(&format!("Keys a second with a slow NSM: at the socket, {UNDER_WAY} requests in flight"));
     Ok(())
 }
 
