@@ -32,6 +32,8 @@ pub struct Parts {
     pub program: PathBuf,
     /// The configuration, as it is measured.
     pub config: String,
+    /// Who signs the image: a private key and its certificate, both PEM. Nobody, if there is none.
+    pub signer: Option<(PathBuf, PathBuf)>,
 }
 
 /// An image file and what it measures.
@@ -67,6 +69,7 @@ impl Parts {
             cmdline: path("cmdline"),
             program: path("ok2cry-enclave"),
             config: format!("{config}{DEVELOPMENT}"),
+            signer: None,
         }
     }
 
@@ -106,6 +109,9 @@ impl Parts {
         build.arg("--toolchain").arg(folder.join("toolchain.toml")).arg("--configuration").arg(&config);
         if self.config.contains("[development]") {
             build.arg("--development");
+        }
+        if let Some((key, certificate)) = &self.signer {
+            build.arg("--signing-key").arg(key).arg("--signing-certificate").arg(certificate);
         }
         run(build.arg("--out").arg(image.eif()))?;
         let measurements = run(Command::new(&tool).arg("measure").arg(image.eif()))?;

@@ -29,6 +29,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::PathBuf,
+    process::Command,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -107,7 +108,7 @@ fn a_document_of_the_kernels_own_module_measures_what_was_computed_and_nothing_c
     let json = fs::read_to_string(deployment.measurements()).unwrap();
     let computed: serde_json::Value = serde_json::from_str(&json).unwrap();
     for index in 0..=2 {
-        let hex: String = document.pcr(index).unwrap().iter().map(|b| format!("{b:02x}")).collect();
+        let hex = hex(document.pcr(index).unwrap());
         assert_eq!(computed["Measurements"][format!("PCR{index}")], hex, "PCR{index}");
     }
     // A document holds the registers that are locked.
@@ -219,9 +220,75 @@ fn one_bit_anywhere_in_an_image_makes_it_another_image() {
         let refused = trust.verify_statement(&nonce, &statement, &CheckTime::system()).unwrap_err();
         assert_eq!(refused.code(), "pcr_mismatch", "{part}");
         let document = ok2cry_attest_verify::decode(&statement.document).unwrap();
-        let hex: String = document.pcr(0).unwrap().iter().map(|b| format!("{b:02x}")).collect();
-        assert_eq!(measured["PCR0"], hex, "{part}: what runs is not what was computed");
+        assert_eq!(
+            measured["PCR0"],
+            hex(document.pcr(0).unwrap()),
+            "{part}: what runs is not what was computed"
+        );
     }
+}
+
+/// Who signed an image is measured beside what is in it, by the machine as by us.
+#[test]
+fn a_signed_image_boots_and_its_signer_is_measured() {
+    let Some(folder) = machine() else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    let unsigned = Parts::new(&folder, CONFIG);
+    let signed = |name| Parts { signer: Some(signer(scratch.path(), name)), ..unsigned.clone() };
+    let (ours, others) = (signed("ours"), signed("others"));
+    let [ours_measured, others_measured, unsigned_measured] =
+        [&ours, &others, &unsigned].map(|parts| measured(&folder, parts));
+    for register in ["PCR0", "PCR1", "PCR2"] {
+        assert_eq!(ours_measured[register], unsigned_measured[register]);
+    }
+    assert_ne!(ours_measured["PCR8"], others_measured["PCR8"]);
+    assert_eq!(unsigned_measured.get("PCR8"), None);
+
+    let pki = pki();
+    let machine =
+        Machine::start(&folder, &Boot::new(ours.build(&folder).unwrap().eif(), pki.clone())).unwrap();
+    let (_parent, url) = ok2cry_tests::deployment::start_parent_at(&machine.url(), &[], &[]).unwrap();
+    let nonce = Nonce::new([9; 32]).unwrap();
+    let statement = Client::new(&url).attestation(&nonce).unwrap();
+    let document = ok2cry_attest_verify::decode(&statement.document).unwrap();
+    assert_eq!(hex(document.pcr(8).unwrap()), ours_measured["PCR8"]);
+    let verified = |parts: &Parts| {
+        let json = fs::read_to_string(parts.build(&folder).unwrap().measurements()).unwrap();
+        let anchor = ok2cry_attest_verify::TrustAnchor::from_pem(&pki.root_pem()).unwrap();
+        let trust = Trust::new(anchor, [measurements::from_nitro_cli_json(&json).unwrap()]).unwrap();
+        trust.verify_statement(&nonce, &statement, &CheckTime::system()).map(drop).map_err(|e| e.code())
+    };
+    assert_eq!(verified(&ours), Ok(()));
+    assert_eq!(verified(&others), Err("pcr_mismatch"));
+}
+
+/// A key and a certificate, as AWS's instructions make them.
+fn signer(folder: &std::path::Path, name: &str) -> (PathBuf, PathBuf) {
+    let (key, certificate) = (folder.join(format!("{name}.key")), folder.join(format!("{name}.pem")));
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:secp384r1",
+            "-nodes",
+            "-sha384",
+        ])
+        .args(["-days", "2", "-subj", "/O=a test of ok2cry/CN=signer of images"])
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    (key, certificate)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn measured(folder: &std::path::Path, parts: &Parts) -> BTreeMap<String, String> {
