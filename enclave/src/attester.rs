@@ -45,9 +45,9 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 const IDLE_HEARTBEAT: Duration = Duration::from_secs(20);
 /// How long a record waits for its document: less than a parent waits.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a call waits for more while the processor is behind: so many times what it takes to verify a document, so that this is
-/// a small part of the processor's work however fast it is.
-const GATHER: u32 = 24;
+/// How long after the last call the next is made while the processor is behind: so many times what it takes to verify a document, so
+/// that this is a small part of the processor's work however fast it is.
+const GATHER: u32 = 32;
 /// And never longer.
 const MAX_GATHER: Duration = Duration::from_millis(25);
 /// What it takes to verify a document, before anything is known.
@@ -118,6 +118,7 @@ impl Attester {
             max_batch,
             counters: Arc::clone(&counters),
             held_over: None,
+            called: Instant::now(),
             check_takes: USUAL_CHECK,
         };
         thread::Builder::new().name("attester".into()).spawn(move || worker.run(&jobs))?;
@@ -193,6 +194,8 @@ struct Worker {
     counters: Arc<Counters>,
     /// What the last batch had no room for.
     held_over: Option<Job>,
+    /// When the last call was made.
+    called: Instant,
     /// What it takes to verify a document: the least of late, because a thread that is interrupted takes longer.
     check_takes: Duration,
 }
@@ -258,7 +261,7 @@ impl Worker {
                 Err(RecvTimeoutError::Disconnected) => return None,
             },
         };
-        let latest = Instant::now() + (GATHER * self.check_takes).min(MAX_GATHER);
+        let latest = self.called + (GATHER * self.check_takes).min(MAX_GATHER);
         self.fill(&mut batch, jobs);
         while self.gathers(&batch) && Instant::now() < latest {
             thread::sleep(LOOK);
@@ -294,7 +297,7 @@ impl Worker {
     }
 
     /// Asks the NSM. `None` if there is nothing to ask for: everybody has gone.
-    fn call(&self, batch: Batch) -> Option<Call> {
+    fn call(&mut self, batch: Batch) -> Option<Call> {
         let Batch { leaves, jobs, .. } = batch;
         let size = leaves.len();
         let tree = Tree::new(leaves)?;
@@ -303,6 +306,7 @@ impl Worker {
         let (user_data, asked) = (header.encode(), self.time.since_boot());
         // If its thread is gone, so is the answer, and whoever waits for that notices.
         drop(self.nsm.calls.send(user_data.clone()));
+        self.called = Instant::now();
         Some(Call { tree, jobs, size, user_data, asked })
     }
 
