@@ -39,6 +39,9 @@ pub enum Error {
     Measurements(MeasurementsFault),
     /// The verified document is not what the policy expects.
     Appraisal(AppraisalFault),
+    /// A release, or what was to show it, was refused.
+    #[cfg(feature = "releases")]
+    Release(crate::release::ReleaseFault),
 }
 
 impl Error {
@@ -56,6 +59,8 @@ impl Error {
             Self::Anchor(fault) => fault.code(),
             Self::Measurements(fault) => fault.code(),
             Self::Appraisal(fault) => fault.code(),
+            #[cfg(feature = "releases")]
+            Self::Release(fault) => fault.code(),
         }
     }
 
@@ -72,6 +77,8 @@ impl Error {
             AnchorFault::CODES,
             MeasurementsFault::CODES,
             AppraisalFault::CODES,
+            #[cfg(feature = "releases")]
+            crate::release::ReleaseFault::CODES,
         ]
         .into_iter()
         .flatten()
@@ -94,6 +101,8 @@ impl fmt::Display for Error {
             Self::Anchor(fault) => fault.fmt(f),
             Self::Measurements(fault) => fault.fmt(f),
             Self::Appraisal(fault) => fault.fmt(f),
+            #[cfg(feature = "releases")]
+            Self::Release(fault) => fault.fmt(f),
         }
     }
 }
@@ -193,9 +202,9 @@ macro_rules! reasons {
         }
 
         impl $name {
-            const CODES: &'static [&'static str] = &[$($code),*];
+            pub(crate) const CODES: &'static [&'static str] = &[$($code),*];
 
-            fn code(&self) -> &'static str {
+            pub(crate) fn code(&self) -> &'static str {
                 match self {
                     $(Self::$variant { .. } => $code,)*
                 }
@@ -536,7 +545,7 @@ reasons! {
 }
 
 /// Milliseconds as people say them, in the largest unit that leaves at least two of it.
-struct Span(u64);
+pub(crate) struct Span(pub(crate) u64);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -80,6 +80,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `aws-lc-rs` (default) | `Provider::aws_lc_rs`; needs a C compiler. It does not change what [`Verifier::new`] uses |
+//! | `releases` | [`release`]: measurements from signed, logged releases instead of by hand |
 //! | `cli` (default) | the command `attest-verify`. Libraries that depend on this crate want `default-features = false` |
 //!
 //! # Map
@@ -96,11 +97,16 @@
 //! | `anchor` | [`TrustAnchor`], AWS's root |
 //! | `crypto` | the seam to ECDSA P-384: [`Provider`] |
 //! | `memory` | certificate signatures that were verified before |
+//! | `release` | signed releases (feature `releases`) |
 //! | `error` | every reason with its code |
 //!
 //! The checklist with sources, constants and the test for each rule is `docs/attestation.md`.
 
 #![forbid(unsafe_code)]
+
+// First: the others declare their reasons with its macro.
+#[macro_use]
+mod error;
 
 mod anchor;
 mod cbor;
@@ -109,10 +115,11 @@ mod cose;
 mod crypto;
 mod der;
 mod document;
-mod error;
 mod measurements;
 mod memory;
 mod policy;
+#[cfg(feature = "releases")]
+pub mod release;
 mod time;
 mod verifier;
 mod x509;

@@ -9,6 +9,7 @@
 //! public and the code panics. It is a dependency of tests, vectors and fuzz targets only.
 #![allow(
     clippy::needless_pass_by_value,
+    clippy::semicolon_if_nothing_returned,
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
@@ -20,6 +21,7 @@ pub mod cbor;
 mod certificate;
 pub mod der;
 mod enclave;
+pub mod release;
 
 pub use certificate::{Cert, EC_P256, EC_P384, ECDSA_SHA256, ECDSA_SHA384, Extension, INSTANCE, LEAF, key};
 pub use enclave::Enclave;

@@ -14,6 +14,7 @@ mod fixtures;
 mod ids;
 mod key_descriptor;
 mod raw;
+mod releases;
 mod reply;
 mod rpc;
 mod seal;
@@ -74,6 +75,7 @@ fn files() -> Result<Vec<(&'static str, String)>> {
         ("ids.json", pretty(&ids::file()?)?),
         ("rpc.json", pretty(&rpc::file()?)?),
         ("documents.json", pretty(&documents::file()?)?),
+        ("releases.json", pretty(&releases::file()?)?),
     ])
 }
 

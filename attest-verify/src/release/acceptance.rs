@@ -1,0 +1,383 @@
+//! From a pinned release key to the measurements that are accepted now.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha384};
+
+use super::bundle::{Bundle, Entry};
+use super::checkpoint::Checkpoint;
+use super::envelope::Envelope;
+use super::fault::ReleaseFault;
+use super::json::{self, Hex};
+use super::key::{PublicKey, Role};
+use super::list::{self, List};
+use super::manifest::{self, Manifest};
+use super::root::{self, Root};
+use super::tile::{Tile, TileSource, Tiles};
+use super::tree::{leaf_hash, proves_consistency, proves_inclusion};
+use super::version::Version;
+use crate::anchor::TrustAnchor;
+use crate::error::Error;
+use crate::measurements::Measurements;
+use crate::policy::Policy;
+use crate::time::CheckTime;
+
+/// How old a list may be unless [`ReleaseKey::max_list_age_ms`] says otherwise: seven days, in milliseconds.
+pub const DEFAULT_MAX_LIST_AGE_MS: u64 = 7 * 24 * 3_600_000;
+/// The longest memory that is read, in bytes.
+const MAX_MEMORY_LEN: usize = 1 << 17;
+
+/// What a client holds instead of measurements: the keys that sign a product's root documents, and what it insists on.
+///
+/// The keys may be those of any version of the root document. The client finds the document that they signed and follows
+/// the versions from there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseKey {
+    pinned: Role,
+    max_list_age_ms: u64,
+    minimum_version: Version,
+}
+
+impl ReleaseKey {
+    /// One key, as PEM (`PUBLIC KEY`, ECDSA P-384).
+    ///
+    /// # Errors
+    ///
+    /// [`ReleaseFault::Field`].
+    pub fn from_pem(pem: &str) -> Result<Self, Error> {
+        Ok(Self::from_role(Role::new(1, vec![PublicKey::from_pem(pem)?])?))
+    }
+
+    /// Several keys, of which a number has to have signed.
+    #[must_use]
+    pub fn from_role(pinned: Role) -> Self {
+        Self { pinned, max_list_age_ms: DEFAULT_MAX_LIST_AGE_MS, minimum_version: Version::new(0, 0, 0) }
+    }
+
+    /// Takes lists of at most this age, in milliseconds: how long a host can withhold a revocation. Seven days unless set.
+    #[must_use]
+    pub fn max_list_age_ms(self, max_list_age_ms: u64) -> Self {
+        Self { max_list_age_ms, ..self }
+    }
+
+    /// Takes no release below this, whatever is listed.
+    #[must_use]
+    pub fn minimum_version(self, minimum_version: Version) -> Self {
+        Self { minimum_version, ..self }
+    }
+
+    /// Checks a bundle offline: root documents from the pinned keys on, the list, every listed manifest, and that all of
+    /// them are in the log. `memory` is what this client knew before, and knows better after a success, or when all that is wrong is
+    /// that no release is left ([`ReleaseFault::NoRelease`]); after any other error it is as it was. `anchor` is the root that the enclaves' documents will be verified under.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Release`], and [`Error::Measurements`] for a manifest with registers that nobody should trust.
+    pub fn check(
+        &self,
+        bundle: &Bundle,
+        anchor: &TrustAnchor,
+        memory: &mut Memory,
+        time: &CheckTime,
+    ) -> Result<AcceptedReleases, Error> {
+        self.check_with_tiles(bundle, &|_: &Tile| None, anchor, memory, time)
+    }
+
+    /// Like [`ReleaseKey::check`]; `more` is asked for tiles that the bundle lacks. A client that remembers a checkpoint
+    /// needs some when the log has grown past a full tile since.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReleaseKey::check`].
+    pub fn check_with_tiles(
+        &self,
+        bundle: &Bundle,
+        more: &dyn TileSource,
+        anchor: &TrustAnchor,
+        memory: &mut Memory,
+        time: &CheckTime,
+    ) -> Result<AcceptedReleases, Error> {
+        let walked = self.walk_roots(bundle, memory)?;
+        let root = &walked.root;
+        if let Some(by_ms) = time.past(root.expires_at) {
+            return Err(ReleaseFault::RootExpired { by_ms }.into());
+        }
+        if root.attestation_root.0 != anchor.fingerprint() {
+            return Err(ReleaseFault::Anchor.into());
+        }
+        let checkpoint = Checkpoint::verify(bundle.checkpoint.as_bytes(), &root.log, time)?;
+        let source = |tile: &Tile| bundle.tile(tile).or_else(|| more.tile(tile));
+        let log = Tiles::new(&source, checkpoint.size);
+        memory.check_log(&checkpoint, &log)?;
+        for entry in bundle.roots.iter().skip(walked.first) {
+            is_in_log(root::WHAT, entry, &checkpoint, &log)?;
+        }
+
+        let envelope = Envelope::decode(list::WHAT, bundle.list.envelope.as_bytes())?;
+        let list = List::verify(&envelope, root)?;
+        let digest = Hex(Sha384::digest(envelope.unverified_payload()).into());
+        self.check_age(&list, time)?;
+        memory.check_list(&list, &digest)?;
+        is_in_log(list::WHAT, &bundle.list, &checkpoint, &log)?;
+
+        let releases = self.releases(bundle, root, &list, &checkpoint, &log)?;
+        *memory = Memory {
+            root_version: root.version,
+            list_version: list.version,
+            list_sha384: Some(digest),
+            checkpoint: Some(bundle.checkpoint.clone()),
+        };
+        // Remembered even so: a list that revokes everything is not to be followed by the one before.
+        match releases.is_empty() {
+            true => Err(ReleaseFault::NoRelease.into()),
+            false => Ok(AcceptedReleases { releases, list, root: walked.root }),
+        }
+    }
+
+    /// From the first root document that the pinned keys have signed to the newest.
+    fn walk_roots(&self, bundle: &Bundle, memory: &Memory) -> Result<Walked, Error> {
+        let mut walked: Option<Walked> = None;
+        for (index, entry) in bundle.roots.iter().enumerate() {
+            let envelope = Envelope::decode(root::WHAT, entry.envelope.as_bytes())?;
+            walked = Some(match walked {
+                None => match Root::verify(&envelope, &self.pinned) {
+                    Ok(root) => Walked { first: index, root },
+                    // From before the pinned keys held.
+                    Err(Error::Release(
+                        ReleaseFault::KeyUnknown { .. } | ReleaseFault::BelowThreshold { .. },
+                    )) => continue,
+                    Err(error) => return Err(error),
+                },
+                Some(Walked { first, root: before }) => {
+                    let root = Root::verify(&envelope, &before.root)?;
+                    let expected = before.version.saturating_add(1);
+                    if root.version != expected {
+                        return Err(ReleaseFault::RootSequence { expected, found: root.version }.into());
+                    }
+                    if root.product != before.product {
+                        return Err(ReleaseFault::Subject { found: json::shown(&root.product) }.into());
+                    }
+                    Walked { first, root }
+                }
+            });
+        }
+        let walked = walked.ok_or(ReleaseFault::RootNotPinned)?;
+        match walked.root.version {
+            found if found < memory.root_version => {
+                Err(ReleaseFault::RootRolledBack { found, seen: memory.root_version }.into())
+            }
+            _ => Ok(walked),
+        }
+    }
+
+    fn check_age(&self, list: &List, time: &CheckTime) -> Result<(), Error> {
+        if let Some(by_ms) = time.beyond_leeway(list.issued_at) {
+            return Err(ReleaseFault::ListFromFuture { by_ms }.into());
+        }
+        if let Some(by_ms) = time.past(list.expires_at) {
+            return Err(ReleaseFault::ListExpired { by_ms }.into());
+        }
+        match time.now_ms.saturating_sub(list.issued_at) {
+            age_ms if age_ms > self.max_list_age_ms => {
+                Err(ReleaseFault::ListTooOld { age_ms, max_age_ms: self.max_list_age_ms }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn releases(
+        &self,
+        bundle: &Bundle,
+        root: &Root,
+        list: &List,
+        checkpoint: &Checkpoint,
+        log: &Tiles<'_>,
+    ) -> Result<Vec<AcceptedRelease>, Error> {
+        let mut entries = bundle.manifests.iter();
+        let mut releases = Vec::new();
+        for listed in &list.releases {
+            let missing = || ReleaseFault::ManifestMissing { version: listed.version.to_string() };
+            let entry = entries.next().ok_or_else(missing)?;
+            let envelope = Envelope::decode(manifest::WHAT, entry.envelope.as_bytes())?;
+            if listed.manifest_sha384.0 != <[u8; 48]>::from(Sha384::digest(envelope.unverified_payload())) {
+                return Err(ReleaseFault::ManifestNotListed.into());
+            }
+            let manifest = Manifest::verify(&envelope, root)?;
+            if manifest.predicate.version != listed.version {
+                return Err(ReleaseFault::ManifestVersion {
+                    listed: listed.version.to_string(),
+                    found: manifest.predicate.version.to_string(),
+                }
+                .into());
+            }
+            is_in_log(manifest::WHAT, entry, checkpoint, log)?;
+            if listed.version >= self.minimum_version {
+                let measurements = manifest.measurements()?;
+                releases.push(AcceptedRelease { measurements, manifest });
+            }
+        }
+        if entries.next().is_some() {
+            return Err(ReleaseFault::ManifestNotListed.into());
+        }
+        Ok(releases)
+    }
+}
+
+struct Walked {
+    /// Where in the bundle the pinned keys' document is.
+    first: usize,
+    root: Root,
+}
+
+fn is_in_log(
+    what: &'static str,
+    entry: &Entry,
+    checkpoint: &Checkpoint,
+    log: &Tiles<'_>,
+) -> Result<(), Error> {
+    let absent = || Error::from(ReleaseFault::NotInLog { what });
+    if entry.index >= checkpoint.size {
+        return Err(absent());
+    }
+    let leaf = leaf_hash(entry.envelope.as_bytes());
+    let path = log.inclusion_proof(entry.index)?;
+    match proves_inclusion(&leaf, entry.index, checkpoint.size, &path, &checkpoint.root) {
+        true => Ok(()),
+        false => Err(absent()),
+    }
+}
+
+/// What a client keeps between checks, so that nobody can take it back in time or show it another log. A client that
+/// keeps nothing has the list's age and the pinned key to go by.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Memory {
+    root_version: u64,
+    list_version: u64,
+    list_sha384: Option<Hex<48>>,
+    /// As it came, signatures and all: with another it is the evidence of a fork.
+    checkpoint: Option<String>,
+}
+
+impl Memory {
+    /// Reads what [`Memory::encode`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`ReleaseFault::TooLarge`], [`ReleaseFault::Json`], or what [`Checkpoint::parse`] says.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        let memory: Self = json::read("memory", bytes, MAX_MEMORY_LEN)?;
+        memory.remembered()?;
+        Ok(memory)
+    }
+
+    /// The memory as JSON.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        json::write(self)
+    }
+
+    /// The newest checkpoint that was accepted, with its signatures.
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<&str> {
+        self.checkpoint.as_deref()
+    }
+
+    fn remembered(&self) -> Result<Option<Checkpoint>, Error> {
+        let Some(note) = &self.checkpoint else { return Ok(None) };
+        // Its signatures were verified before it was remembered.
+        Checkpoint::parse(super::Note::parse(note.as_bytes())?.unverified_text()).map(Some)
+    }
+
+    fn check_log(&self, now: &Checkpoint, log: &Tiles<'_>) -> Result<(), Error> {
+        let Some(seen) = self.remembered()? else { return Ok(()) };
+        if seen.origin != now.origin {
+            // Another log: only a root document can have said so.
+            return Ok(());
+        }
+        if now.size < seen.size {
+            return Err(ReleaseFault::LogRolledBack { found: now.size, seen: seen.size }.into());
+        }
+        let proof = log.consistency_proof(seen.size)?;
+        match proves_consistency(seen.size, &seen.root, now.size, &now.root, &proof) {
+            true => Ok(()),
+            false => Err(ReleaseFault::LogForked { found: now.size, seen: seen.size }.into()),
+        }
+    }
+
+    fn check_list(&self, list: &List, digest: &Hex<48>) -> Result<(), Error> {
+        if list.version < self.list_version {
+            return Err(ReleaseFault::ListRolledBack { found: list.version, seen: self.list_version }.into());
+        }
+        match self.list_sha384 {
+            Some(seen) if list.version == self.list_version && seen != *digest => {
+                Err(ReleaseFault::ListForked { version: list.version }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Releases that were checked. There is no other way to make one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptedReleases {
+    releases: Vec<AcceptedRelease>,
+    list: List,
+    root: Root,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptedRelease {
+    measurements: Measurements,
+    manifest: Manifest,
+}
+
+impl AcceptedReleases {
+    /// The releases, in the order in which [`crate::AcceptedDocument::release`] counts them.
+    #[must_use]
+    pub fn releases(&self) -> &[AcceptedRelease] {
+        &self.releases
+    }
+
+    /// The list that they are in.
+    #[must_use]
+    pub fn list(&self) -> &List {
+        &self.list
+    }
+
+    /// The root document that holds.
+    #[must_use]
+    pub fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// Accepts enclaves that run one of them, until the list or the root document ends.
+    ///
+    /// # Errors
+    ///
+    /// None: there is at least one release.
+    pub fn policy(&self) -> Result<Policy, Error> {
+        let policy = Policy::new(self.releases.iter().map(|release| release.measurements.clone()))?;
+        Ok(policy.released_until(self.list.expires_at.min(self.root.expires_at)))
+    }
+}
+
+impl AcceptedRelease {
+    /// Its version.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.manifest.predicate.version
+    }
+
+    /// Its measurements, one set.
+    #[must_use]
+    pub fn measurements(&self) -> &Measurements {
+        &self.measurements
+    }
+
+    /// Its manifest.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+}

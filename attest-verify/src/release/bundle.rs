@@ -1,0 +1,77 @@
+//! All that a client needs of a release log at once.
+
+use std::collections::BTreeMap;
+
+use base64ct::{Base64, Encoding};
+use serde::{Deserialize, Serialize};
+
+use super::fault::ReleaseFault;
+use super::json;
+use super::list::MAX_RELEASES;
+use super::tile::{Tile, TileSource};
+use crate::error::Error;
+
+/// The longest bundle that is read, in bytes.
+pub const MAX_BUNDLE_LEN: usize = 4 << 20;
+pub(super) const WHAT: &str = "bundle";
+/// The most root documents of a bundle: one a month for more than twenty years.
+const MAX_ROOTS: usize = 256;
+
+/// The signed documents that hold now, where each is in the log, the log's checkpoint, and the tiles that show it. What a
+/// parent or any static host serves as `bundle.json`. Nothing in it is believed before [`super::ReleaseKey::check`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bundle {
+    /// Root documents by ascending version, the newest last.
+    pub roots: Vec<Entry>,
+    /// The list.
+    pub list: Entry,
+    /// The manifest of every listed release, and no other, in the list's order.
+    pub manifests: Vec<Entry>,
+    /// A signed checkpoint of the log.
+    pub checkpoint: String,
+    /// Tiles by path, in base64: those that the inclusion proofs of all entries above are made from.
+    #[serde(deserialize_with = "json::unique")]
+    pub tiles: BTreeMap<String, String>,
+}
+
+/// An entry of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Its number in the log, from 0.
+    pub index: u64,
+    /// Its text, byte for byte: an envelope.
+    pub envelope: String,
+}
+
+impl Bundle {
+    /// Reads a bundle of at most [`MAX_BUNDLE_LEN`] bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ReleaseFault::TooLarge`], [`ReleaseFault::Json`] and [`ReleaseFault::Field`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        let bundle: Self = json::read(WHAT, bytes, MAX_BUNDLE_LEN)?;
+        let refused = |field, rule| Err(ReleaseFault::Field { what: WHAT, field, rule }.into());
+        if bundle.roots.len() > MAX_ROOTS {
+            return refused("roots", "at most 256");
+        }
+        if bundle.manifests.len() > MAX_RELEASES {
+            return refused("manifests", "at most 32");
+        }
+        Ok(bundle)
+    }
+
+    /// The bundle as JSON.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        json::write(self)
+    }
+}
+
+impl TileSource for Bundle {
+    fn tile(&self, tile: &Tile) -> Option<Vec<u8>> {
+        Base64::decode_vec(self.tiles.get(&tile.path())?).ok()
+    }
+}

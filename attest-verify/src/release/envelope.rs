@@ -1,0 +1,173 @@
+//! DSSE envelopes: a payload, its type, and signatures over both.
+
+use base64ct::{Base64, Base64Url, Encoding};
+use p384::ecdsa::DerSignature;
+use p384::ecdsa::signature::Verifier;
+use serde::{Deserialize, Serialize};
+
+use super::fault::ReleaseFault;
+use super::json;
+use super::key::Role;
+use crate::error::Error;
+
+/// The longest envelope that is read, in bytes. An entry of the log is its envelope, and its length has 16 bits there.
+pub const MAX_ENVELOPE_LEN: usize = 0xffff;
+/// The most signatures of an envelope.
+const MAX_SIGNATURES: usize = 16;
+
+/// A DSSE envelope ([the specification](https://github.com/secure-systems-lab/dsse/blob/v1.0.0/envelope.md)) whose
+/// signatures nobody has looked at yet: [`Envelope::verify`] hands out the payload.
+///
+/// Fields that the specification does not know are ignored in the envelope, which nobody signs, as it asks. In payloads
+/// they are refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    payload_type: String,
+    payload: Vec<u8>,
+    signatures: Vec<Signature>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Signature {
+    /// A hint. Which key has signed, verification alone decides.
+    keyid: String,
+    der: Vec<u8>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Json {
+    payload_type: String,
+    payload: String,
+    signatures: Vec<JsonSignature>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct JsonSignature {
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    keyid: String,
+    sig: String,
+}
+
+impl Envelope {
+    /// An envelope without signatures.
+    #[must_use]
+    pub fn new(payload_type: &str, payload: Vec<u8>) -> Self {
+        Self { payload_type: payload_type.to_owned(), payload, signatures: Vec::new() }
+    }
+
+    /// Reads an envelope of at most [`MAX_ENVELOPE_LEN`] bytes. `what` is what errors call it.
+    ///
+    /// # Errors
+    ///
+    /// [`ReleaseFault::TooLarge`], [`ReleaseFault::Json`] or [`ReleaseFault::Field`].
+    pub fn decode(what: &'static str, bytes: &[u8]) -> Result<Self, Error> {
+        let json: Json = json::read(what, bytes, MAX_ENVELOPE_LEN)?;
+        let field = |field| ReleaseFault::Field { what, field, rule: "base64, standard or URL-safe, padded" };
+        if json.signatures.len() > MAX_SIGNATURES {
+            return Err(ReleaseFault::Field { what, field: "signatures", rule: "at most 16" }.into());
+        }
+        let signatures = json.signatures.into_iter().map(|signature| {
+            let der = base64(&signature.sig).ok_or_else(|| field("sig"))?;
+            Ok(Signature { keyid: signature.keyid, der })
+        });
+        Ok(Self {
+            payload: base64(&json.payload).ok_or_else(|| field("payload"))?,
+            payload_type: json.payload_type,
+            signatures: signatures.collect::<Result<_, Error>>()?,
+        })
+    }
+
+    /// Adds a signature over [`Envelope::signed_bytes`]: DER, by the key that is called `keyid`.
+    pub fn add_signature(&mut self, keyid: &str, der: Vec<u8>) {
+        self.signatures.push(Signature { keyid: keyid.to_owned(), der });
+    }
+
+    /// The envelope as JSON.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        json::write(&Json {
+            payload_type: self.payload_type.clone(),
+            payload: Base64::encode_string(&self.payload),
+            signatures: self
+                .signatures
+                .iter()
+                .map(|s| JsonSignature { keyid: s.keyid.clone(), sig: Base64::encode_string(&s.der) })
+                .collect(),
+        })
+    }
+
+    /// What a signature covers: DSSE's pre-authentication encoding of type and payload.
+    #[must_use]
+    pub fn signed_bytes(&self) -> Vec<u8> {
+        let (kind, payload) = (&self.payload_type, &self.payload);
+        let mut bytes = format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len()).into_bytes();
+        bytes.extend_from_slice(payload);
+        bytes
+    }
+
+    /// What the payload is said to be. Nobody vouches for it yet.
+    #[must_use]
+    pub fn payload_type(&self) -> &str {
+        &self.payload_type
+    }
+
+    /// The payload, which nobody vouches for yet.
+    #[must_use]
+    pub fn unverified_payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// The payload, if it is of this type and enough distinct keys of `role` have signed it. Signatures by other keys
+    /// are passed over: other roles may have signed too.
+    ///
+    /// # Errors
+    ///
+    /// [`ReleaseFault::PayloadType`], and for signatures [`ReleaseFault::Signature`], [`ReleaseFault::Repeated`],
+    /// [`ReleaseFault::KeyUnknown`] and [`ReleaseFault::BelowThreshold`].
+    pub fn verify(&self, what: &'static str, payload_type: &str, role: &Role) -> Result<&[u8], Error> {
+        if self.payload_type != payload_type {
+            return Err(ReleaseFault::PayloadType { what, found: json::shown(&self.payload_type) }.into());
+        }
+        let message = self.signed_bytes();
+        let mut signed = vec![false; role.keys().len()];
+        for signature in &self.signatures {
+            let Some(by) = signature.signer(what, &message, role)? else { continue };
+            match signed.get_mut(by) {
+                Some(done) if !*done => *done = true,
+                _ => return Err(ReleaseFault::Repeated { what }.into()),
+            }
+        }
+        match (signed.iter().filter(|done| **done).count(), role.threshold()) {
+            (0, _) => Err(ReleaseFault::KeyUnknown { what }.into()),
+            (found, threshold) if found < threshold => {
+                Err(ReleaseFault::BelowThreshold { what, found, threshold }.into())
+            }
+            _ => Ok(&self.payload),
+        }
+    }
+}
+
+impl Signature {
+    /// Which key of the role has made this signature. `None` if it names a key that is not the role's, or names none
+    /// and is nobody's.
+    fn signer(&self, what: &'static str, message: &[u8], role: &Role) -> Result<Option<usize>, Error> {
+        let der = DerSignature::from_bytes(&self.der).ok();
+        let is_by = |key: &super::PublicKey| {
+            der.as_ref().is_some_and(|der| key.verifying().verify(message, der).is_ok())
+        };
+        if self.keyid.is_empty() {
+            return Ok(role.keys().iter().position(is_by));
+        }
+        match role.keys().iter().position(|key| key.id() == self.keyid) {
+            Some(named) if role.keys().get(named).is_some_and(is_by) => Ok(Some(named)),
+            Some(_) => Err(ReleaseFault::Signature { what }.into()),
+            None => Ok(None),
+        }
+    }
+}
+
+/// DSSE: a signer may take either alphabet, a verifier must take both.
+fn base64(text: &str) -> Option<Vec<u8>> {
+    Base64::decode_vec(text).or_else(|_| Base64Url::decode_vec(text)).ok()
+}

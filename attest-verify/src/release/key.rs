@@ -1,0 +1,149 @@
+//! Public keys of those who sign releases, and how many of them it takes.
+
+use std::fmt;
+
+use base64ct::{Base64, Encoding};
+use p384::ecdsa::VerifyingKey;
+use p384::pkcs8::{DecodePublicKey, EncodePublicKey};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
+
+use super::fault::ReleaseFault;
+use super::json::Hex;
+use crate::error::Error;
+
+/// The most keys of a role.
+const MAX_KEYS: usize = 16;
+
+/// An ECDSA P-384 public key. In JSON: base64 of its DER (`SubjectPublicKeyInfo`), which is a PEM without its first and last line.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PublicKey {
+    key: VerifyingKey,
+    der: Vec<u8>,
+}
+
+impl PublicKey {
+    /// Reads the one encoding that such a key has: DER, the named curve, an uncompressed point.
+    ///
+    /// # Errors
+    ///
+    /// [`ReleaseFault::Field`].
+    pub fn from_der(der: &[u8]) -> Result<Self, Error> {
+        let refused = || Error::from(KEY_RULE);
+        let key = VerifyingKey::from_public_key_der(der).map_err(|_| refused())?;
+        let canonical = key.to_public_key_der().map_err(|_| refused())?;
+        match canonical.as_bytes() == der {
+            true => Ok(Self { key, der: der.to_vec() }),
+            false => Err(refused()),
+        }
+    }
+
+    /// Reads PEM (`PUBLIC KEY`).
+    ///
+    /// # Errors
+    ///
+    /// [`ReleaseFault::Field`].
+    pub fn from_pem(pem: &str) -> Result<Self, Error> {
+        let key = VerifyingKey::from_public_key_pem(pem.trim()).map_err(|_| Error::from(KEY_RULE))?;
+        let der = key.to_public_key_der().map_err(|_| Error::from(KEY_RULE))?;
+        Self::from_der(der.as_bytes())
+    }
+
+    /// DER of the `SubjectPublicKeyInfo`.
+    #[must_use]
+    pub fn as_der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// What signatures call it: SHA-256 of its DER, hexadecimal.
+    #[must_use]
+    pub fn id(&self) -> String {
+        Hex::<32>(Sha256::digest(&self.der).into()).to_string()
+    }
+
+    pub(super) fn verifying(&self) -> &VerifyingKey {
+        &self.key
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({})", self.id())
+    }
+}
+
+impl Serialize for PublicKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&Base64::encode_string(&self.der))
+    }
+}
+
+impl<'de> Deserialize<'de> for PublicKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let der = Base64::decode_vec(&text).map_err(|_| D::Error::custom("a key must be base64 of DER"))?;
+        Self::from_der(&der).map_err(D::Error::custom)
+    }
+}
+
+/// Keys, and how many of them must sign.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "JsonRole")]
+pub struct Role {
+    threshold: usize,
+    keys: Vec<PublicKey>,
+}
+
+impl Role {
+    /// `threshold` of `keys`: at least one, of 1 to 16 distinct keys.
+    ///
+    /// # Errors
+    ///
+    /// [`ReleaseFault::Field`].
+    pub fn new(threshold: usize, keys: Vec<PublicKey>) -> Result<Self, Error> {
+        let refused = |field, rule| Err(ReleaseFault::Field { what: "role", field, rule }.into());
+        let distinct =
+            keys.iter().enumerate().all(|(i, key)| keys.iter().skip(i + 1).all(|other| other != key));
+        if keys.is_empty() || keys.len() > MAX_KEYS || !distinct {
+            return refused("keys", "1 to 16 distinct keys");
+        }
+        if threshold == 0 || threshold > keys.len() {
+            return refused("threshold", "1 to the number of keys");
+        }
+        Ok(Self { threshold, keys })
+    }
+
+    /// How many distinct keys must sign.
+    #[must_use]
+    pub fn threshold(&self) -> usize {
+        self.threshold
+    }
+
+    /// The keys that may sign.
+    #[must_use]
+    pub fn keys(&self) -> &[PublicKey] {
+        &self.keys
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JsonRole {
+    threshold: usize,
+    keys: Vec<PublicKey>,
+}
+
+impl TryFrom<JsonRole> for Role {
+    type Error = Error;
+
+    fn try_from(json: JsonRole) -> Result<Self, Error> {
+        Self::new(json.threshold, json.keys)
+    }
+}
+
+const KEY_RULE: ReleaseFault = ReleaseFault::Field {
+    what: "key",
+    field: "key",
+    rule: "an ECDSA P-384 public key with an uncompressed point",
+};

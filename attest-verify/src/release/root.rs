@@ -1,0 +1,110 @@
+//! The root document: which keys sign what, until when. The one thing that is rotated by its own rules.
+
+use serde::{Deserialize, Serialize};
+
+use super::envelope::Envelope;
+use super::fault::ReleaseFault;
+use super::json::{self, Hex};
+use super::key::Role;
+use super::log_key::LogKey;
+use crate::error::Error;
+
+/// The payload type of a root document's envelope.
+pub const ROOT_PAYLOAD_TYPE: &str = "application/vnd.ok2cry.release-root.v1+json";
+pub(super) const WHAT: &str = "root";
+/// The most witnesses that a root document names.
+const MAX_WITNESSES: usize = 16;
+
+/// Who speaks for a product's releases. Signed by its own root keys and, unless it is the first, by those of the version before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Root {
+    /// 1 for the first, and one more each time.
+    pub version: u64,
+    /// What is released: the name of every manifest's subject. 1 to 64 of `[a-z0-9._-]`.
+    pub product: String,
+    /// When the document ends, in Unix milliseconds.
+    pub expires_at: u64,
+    /// SHA-256 of the root certificate (DER) under which these releases attest: AWS's in production.
+    pub attestation_root: Hex<32>,
+    /// Who signs root documents.
+    pub root: Role,
+    /// Who signs manifests.
+    pub manifests: Role,
+    /// Who signs lists.
+    pub lists: Role,
+    /// The log that everything is in.
+    pub log: Log,
+}
+
+/// A release log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// The key that signs its checkpoints. Its name is the log's origin.
+    pub key: LogKey,
+    /// Witnesses that may cosign them.
+    pub witnesses: Vec<LogKey>,
+    /// How many of them must.
+    pub witness_threshold: usize,
+}
+
+impl Root {
+    /// Reads a payload.
+    ///
+    /// # Errors
+    ///
+    /// [`ReleaseFault::Json`] or [`ReleaseFault::Field`].
+    pub fn decode(payload: &[u8]) -> Result<Self, Error> {
+        let root: Self = json::read(WHAT, payload, super::MAX_ENVELOPE_LEN)?;
+        root.check()?;
+        Ok(root)
+    }
+
+    /// The payload.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        json::write(self)
+    }
+
+    /// Reads a root document that `signers`, and the document's own root keys, have signed.
+    pub(super) fn verify(envelope: &Envelope, signers: &Role) -> Result<Self, Error> {
+        let root = Self::decode(envelope.verify(WHAT, ROOT_PAYLOAD_TYPE, signers)?)?;
+        envelope.verify(WHAT, ROOT_PAYLOAD_TYPE, &root.root)?;
+        Ok(root)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let refused = |field, rule| Err(ReleaseFault::Field { what: WHAT, field, rule }.into());
+        if self.version == 0 {
+            return refused("version", "1 or more");
+        }
+        if !is_name(&self.product) {
+            return refused("product", "1 to 64 of a to z, 0 to 9, '.', '_' and '-'");
+        }
+        if !self.log.key.is_log() {
+            return refused("log.key", "a key of type 1 (Ed25519)");
+        }
+        let witnesses = &self.log.witnesses;
+        if witnesses.len() > MAX_WITNESSES || !witnesses.iter().all(LogKey::is_witness) {
+            return refused("log.witnesses", "at most 16 keys of type 4 (cosignature/v1)");
+        }
+        // By key, not by name: a witness under two names is one.
+        let distinct = witnesses
+            .iter()
+            .enumerate()
+            .all(|(i, a)| witnesses.iter().skip(i + 1).all(|b| !a.is_same_key(b)));
+        if !distinct || witnesses.iter().any(|witness| witness.is_same_key(&self.log.key)) {
+            return refused("log.witnesses", "distinct keys, and none the log's own");
+        }
+        if self.log.witness_threshold > witnesses.len() {
+            return refused("log.witness_threshold", "at most the number of witnesses");
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-_".contains(&b))
+}

@@ -1,0 +1,211 @@
+//! Tiles of a log ([c2sp.org/tlog-tiles](https://c2sp.org/tlog-tiles)), and the proofs that are made from them.
+
+use super::fault::ReleaseFault;
+use super::tree::{Hash, node_hash};
+use crate::error::Error;
+
+/// Levels of the tree in a tile.
+const HEIGHT: u32 = 8;
+/// Hashes in a full tile.
+const WIDTH: u64 = 1 << HEIGHT;
+
+/// Where a tile is: its level, its number there, and how many hashes it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tile {
+    level: u32,
+    number: u64,
+    width: u64,
+}
+
+impl Tile {
+    /// The tile of that level and number in a log of `size` entries, if it has one.
+    #[must_use]
+    pub fn of(level: u32, number: u64, size: u64) -> Option<Self> {
+        let hashes = size.checked_shr(HEIGHT.checked_mul(level)?).unwrap_or(0);
+        let width = hashes.checked_sub(number.checked_mul(WIDTH)?)?.min(WIDTH);
+        (width > 0).then_some(Self { level, number, width })
+    }
+
+    /// Every tile of a log of `size` entries, from level 0 on.
+    pub fn all(size: u64) -> impl Iterator<Item = Self> {
+        (0..8).flat_map(move |level| (0..).map_while(move |number| Self::of(level, number, size)))
+    }
+
+    /// How many hashes it has: 256, or fewer at the log's end.
+    #[must_use]
+    pub fn width(&self) -> u64 {
+        self.width
+    }
+
+    /// Its level: 0 holds the hashes of entries.
+    #[must_use]
+    pub fn level(&self) -> u32 {
+        self.level
+    }
+
+    /// Its number in its level.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Its address below the log's: `tile/0/x001/234.p/56`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("tile/{}/{}", self.level, self.place())
+    }
+
+    /// The address of the bundle that holds the entries whose hashes are in this tile of level 0: `tile/entries/x001/234.p/56`.
+    #[must_use]
+    pub fn entries_path(&self) -> String {
+        format!("tile/entries/{}", self.place())
+    }
+
+    fn place(&self) -> String {
+        let mut path = format!("{:03}", self.number % 1000);
+        let mut above = self.number / 1000;
+        while above > 0 {
+            path = format!("x{:03}/{path}", above % 1000);
+            above /= 1000;
+        }
+        if self.width < WIDTH {
+            path += &format!(".p/{}", self.width);
+        }
+        path
+    }
+}
+
+/// Where tiles come from. Nothing that it says is believed: proofs are checked against a signed root.
+pub trait TileSource {
+    /// The bytes of a tile, if they are to be had.
+    fn tile(&self, tile: &Tile) -> Option<Vec<u8>>;
+}
+
+impl<F: Fn(&Tile) -> Option<Vec<u8>>> TileSource for F {
+    fn tile(&self, tile: &Tile) -> Option<Vec<u8>> {
+        self(tile)
+    }
+}
+
+/// A log of some size, read through its tiles.
+pub struct Tiles<'a> {
+    source: &'a dyn TileSource,
+    size: u64,
+}
+
+impl<'a> Tiles<'a> {
+    /// A log of `size` entries.
+    #[must_use]
+    pub fn new(source: &'a dyn TileSource, size: u64) -> Self {
+        Self { source, size }
+    }
+
+    /// The root of the tree (RFC 6962 §2.1), which is the hash of nothing for an empty log.
+    ///
+    /// # Errors
+    ///
+    /// [`ReleaseFault::TileMissing`] and [`ReleaseFault::TileLength`].
+    pub fn root(&self) -> Result<Hash, Error> {
+        self.range(0, self.size)
+    }
+
+    /// The proof that the tree has the entry at `index` (RFC 6962 §2.1.1).
+    ///
+    /// # Errors
+    ///
+    /// As [`Tiles::root`], and [`ReleaseFault::NotInLog`] if there is no such entry.
+    pub fn inclusion_proof(&self, index: u64) -> Result<Vec<Hash>, Error> {
+        if index >= self.size {
+            return Err(ReleaseFault::NotInLog { what: "entry" }.into());
+        }
+        let (mut begin, mut end, mut path) = (0, self.size, Vec::new());
+        // From the root down: what is beside the way.
+        while end - begin > 1 {
+            let middle = begin + split(end - begin);
+            if index < middle {
+                path.push(self.range(middle, end)?);
+                end = middle;
+            } else {
+                path.push(self.range(begin, middle)?);
+                begin = middle;
+            }
+        }
+        path.reverse();
+        Ok(path)
+    }
+
+    /// The proof that the tree begins with the first `old_size` entries (RFC 6962 §2.1.2).
+    ///
+    /// # Errors
+    ///
+    /// As [`Tiles::root`], and [`ReleaseFault::LogRolledBack`] if it is smaller than that.
+    pub fn consistency_proof(&self, old_size: u64) -> Result<Vec<Hash>, Error> {
+        if old_size > self.size {
+            return Err(ReleaseFault::LogRolledBack { found: self.size, seen: old_size }.into());
+        }
+        let mut path = Vec::new();
+        if old_size == 0 || old_size == self.size {
+            return Ok(path);
+        }
+        let (mut begin, mut end) = (0, self.size);
+        // Whether the subtree that is left begins where the old tree does: then the verifier knows its hash.
+        let mut whole = true;
+        while end != old_size {
+            let middle = begin + split(end - begin);
+            if old_size <= middle {
+                path.push(self.range(middle, end)?);
+                end = middle;
+            } else {
+                path.push(self.range(begin, middle)?);
+                begin = middle;
+                whole = false;
+            }
+        }
+        if !whole {
+            path.push(self.range(begin, end)?);
+        }
+        path.reverse();
+        Ok(path)
+    }
+
+    /// The tree hash of the entries from `begin` to `end`, where `begin` is where such a subtree can begin.
+    fn range(&self, begin: u64, end: u64) -> Result<Hash, Error> {
+        let count = end - begin;
+        if count == 0 {
+            use sha2::Digest;
+            return Ok(sha2::Sha256::digest([]).into());
+        }
+        if count.is_power_of_two() {
+            let height = count.trailing_zeros();
+            return self.node(height, begin >> height);
+        }
+        let middle = begin + split(count);
+        Ok(node_hash(&self.range(begin, middle)?, &self.range(middle, end)?))
+    }
+
+    /// The hash of the `number`th whole subtree of `2^height` entries.
+    fn node(&self, height: u32, number: u64) -> Result<Hash, Error> {
+        let (level, above) = (height / HEIGHT, height % HEIGHT);
+        // The first hash of the tile's lowest row that is below the node, and how many there are.
+        let (first, count) = (number << above, 1_u64 << above);
+        let missing = || ReleaseFault::TileMissing { path: format!("tile/{level}, hash {first}") };
+        let tile = Tile::of(level, first / WIDTH, self.size).ok_or_else(missing)?;
+        let bytes = self.source.tile(&tile).ok_or_else(|| ReleaseFault::TileMissing { path: tile.path() })?;
+        let (hashes, rest) = bytes.as_chunks::<32>();
+        if hashes.len() as u64 != tile.width || !rest.is_empty() {
+            let expected = usize::try_from(tile.width * 32).unwrap_or(usize::MAX);
+            return Err(ReleaseFault::TileLength { path: tile.path(), found: bytes.len(), expected }.into());
+        }
+        let row = hashes.iter().skip(usize::try_from(first % WIDTH).unwrap_or(usize::MAX));
+        let mut row: Vec<Hash> = row.take(usize::try_from(count).unwrap_or(0)).copied().collect();
+        while row.len() > 1 {
+            row = row.as_chunks::<2>().0.iter().map(|[left, right]| node_hash(left, right)).collect();
+        }
+        row.first().copied().ok_or_else(|| missing().into())
+    }
+}
+
+/// Where a tree of `count` entries (2 or more) is split: the largest power of two below `count`.
+fn split(count: u64) -> u64 {
+    1 << (63 - (count - 1).leading_zeros())
+}

@@ -1,0 +1,271 @@
+//! What clients are handed about releases, and what they decide.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+#![allow(clippy::indexing_slicing, reason = "test code over documents of its own")]
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use ok2cry_attest_forge::release::{Case, Expected, Log, World, cases, pem};
+use ok2cry_attest_forge::{Enclave, NOW_MS, cbor};
+use ok2cry_attest_verify::release::tree::{proves_consistency, proves_inclusion};
+use ok2cry_attest_verify::release::{
+    AcceptedReleases, Bundle, Hex, Memory, PublicKey, ReleaseFault, ReleaseKey, Role, Tile, Tiles, Version,
+};
+use ok2cry_attest_verify::{CheckTime, Error, Policy, TrustAnchor, Verifier};
+
+static CASES: LazyLock<Vec<Case>> = LazyLock::new(cases);
+
+#[test]
+fn every_case_has_its_verdict() {
+    let mut covered = BTreeSet::new();
+    for case in CASES.iter() {
+        let mut memory = memory(case);
+        let before = memory.clone();
+        let verdict = check(case, &mut memory);
+        match (&case.expected, &verdict) {
+            (Expected::Accepted(versions), Ok(accepted)) => {
+                let found: Vec<_> = accepted.releases().iter().map(|r| r.version().to_string()).collect();
+                assert_eq!(found, *versions, "{}", case.name);
+                assert!(memory.checkpoint().is_some(), "{}", case.name);
+            }
+            (Expected::Refused(code), Err(error)) => {
+                assert_eq!(error.code(), *code, "{}: {error}", case.name);
+                // But for a list that leaves nothing: the one before is not to come back.
+                assert_eq!(memory == before, *code != "no_release_accepted", "{}", case.name);
+                covered.insert(*code);
+            }
+            _ => panic!("{}: {:?}, and the verdict is {verdict:?}", case.name, case.expected),
+        }
+    }
+    assert!(covered.len() > 35, "{covered:?}");
+}
+
+#[test]
+fn what_was_accepted_is_remembered_and_still_accepted() {
+    for case in CASES.iter().filter(|case| matches!(case.expected, Expected::Accepted(_))) {
+        let mut memory = memory(case);
+        check(case, &mut memory).unwrap();
+        let again = Memory::decode(&memory.encode()).unwrap();
+        assert_eq!(again, memory);
+        check(case, &mut memory).unwrap();
+        assert_eq!(again, memory, "{}", case.name);
+    }
+}
+
+/// Whatever byte of a bundle changes, a client accepts the same releases or none.
+#[test]
+fn a_changed_byte_never_changes_what_is_accepted() {
+    let case = &CASES[0];
+    let honest = versions(&check(case, &mut Memory::default()).unwrap());
+    let mut refused = 0;
+    for at in (0..case.bundle.len()).step_by(37) {
+        let mut bytes = case.bundle.clone().into_bytes();
+        bytes[at] ^= 1;
+        let Ok(bundle) = Bundle::decode(&bytes) else {
+            refused += 1;
+            continue;
+        };
+        match check_bundle(case, &bundle, &mut Memory::default()) {
+            Ok(accepted) => assert_eq!(versions(&accepted), honest, "byte {at}"),
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(refused > case.bundle.len() / 37 * 9 / 10);
+}
+
+/// The proofs that are made from tiles are those of RFC 6962, for every entry and every earlier size.
+#[test]
+fn tiles_give_the_proofs_of_the_tree() {
+    for size in [1, 2, 3, 7, 8, 255, 256, 257, 511, 513, 700] {
+        let log = Log((0..size).map(|i| format!("entry {i}").into_bytes()).collect());
+        let tiles: std::collections::HashMap<_, _> = log.tiles().into_iter().collect();
+        let source = |tile: &Tile| tiles.get(&tile.path()).cloned();
+        let size = size as u64;
+        let reader = Tiles::new(&source, size);
+        let root = log.root(log.0.len());
+        assert_eq!(reader.root().unwrap(), root, "{size}");
+
+        let named: BTreeSet<_> = Tile::all(size).map(|tile| tile.path()).collect();
+        assert_eq!(named, tiles.keys().cloned().collect(), "{size}");
+
+        for index in (0..size).step_by(if size > 300 { 17 } else { 1 }) {
+            let leaf =
+                ok2cry_attest_verify::release::tree::leaf_hash(&log.0[usize::try_from(index).unwrap()]);
+            let path = reader.inclusion_proof(index).unwrap();
+            assert!(proves_inclusion(&leaf, index, size, &path, &root), "{index} of {size}");
+            assert!(!proves_inclusion(&leaf, index + 1, size, &path, &root), "{index} + 1 of {size}");
+            let mut longer = path.clone();
+            longer.push([0; 32]);
+            assert!(!proves_inclusion(&leaf, index, size, &longer, &root));
+            if !path.is_empty() {
+                assert!(!proves_inclusion(&leaf, index, size, &path[1..], &root));
+            }
+        }
+        for old_size in (0..=size).step_by(if size > 300 { 13 } else { 1 }) {
+            let old_root = log.root(usize::try_from(old_size).unwrap());
+            let proof = reader.consistency_proof(old_size).unwrap();
+            assert!(proves_consistency(old_size, &old_root, size, &root, &proof), "{old_size} to {size}");
+            if old_size > 0 {
+                assert!(!proves_consistency(old_size, &[7; 32], size, &root, &proof), "{old_size} to {size}");
+                assert!(
+                    !proves_consistency(old_size, &old_root, size, &[7; 32], &proof),
+                    "{old_size} to {size}"
+                );
+            }
+            let mut longer = proof.clone();
+            longer.push([0; 32]);
+            assert!(!proves_consistency(old_size, &old_root, size, &root, &longer), "{old_size} to {size}");
+            if !proof.is_empty() {
+                assert!(!proves_consistency(old_size, &old_root, size, &root, &proof[1..]));
+            }
+        }
+        assert_eq!(reader.consistency_proof(size + 1).unwrap_err().code(), "log_rolled_back");
+        assert_eq!(reader.inclusion_proof(size).unwrap_err().code(), "not_in_log");
+    }
+}
+
+#[test]
+fn tiles_are_where_the_specification_says() {
+    let path = |level, number, size| Tile::of(level, number, size).unwrap().path();
+    assert_eq!(path(0, 1_234_067, 256 * 1_234_068), "tile/0/x001/x234/067");
+    // The specification's own example: a tree of 70,000.
+    assert_eq!(path(0, 273, 70_000), "tile/0/273.p/112");
+    assert_eq!(path(1, 1, 70_000), "tile/1/001.p/17");
+    assert_eq!(path(2, 0, 70_000), "tile/2/000.p/1");
+    assert_eq!(Tile::of(3, 0, 70_000), None);
+    assert_eq!(path(1, 0, 256), "tile/1/000.p/1");
+    assert_eq!(Tile::of(0, 1, 256), None);
+    assert_eq!(Tile::of(0, 0, 0), None);
+    assert_eq!(Tile::of(63, u64::MAX, u64::MAX), None);
+}
+
+/// A client that remembers a short log needs more than the bundle's tiles once the log is long.
+#[test]
+fn tiles_that_the_bundle_lacks_are_fetched() {
+    let short = World::with(|w| w.earlier = 100);
+    let long = World::with(|w| {
+        w.earlier = 100;
+        w.on_log = |log| log.0.extend((0..300).map(|i| format!("later entry {i}").into_bytes()));
+    });
+    let mut bundle = Bundle::decode(long.bundle().to_string().as_bytes()).unwrap();
+    let all = std::mem::take(&mut bundle.tiles);
+    let case = Case {
+        bundle: String::from_utf8(short.bundle().to_string().into_bytes()).unwrap(),
+        ..CASES[0].clone()
+    };
+    let mut memory = Memory::default();
+    check(&case, &mut memory).unwrap();
+    assert_eq!(check_bundle(&case, &bundle, &mut memory.clone()).unwrap_err().code(), "tile_missing");
+
+    let more = Bundle { tiles: all, ..bundle.clone() };
+    key(&case)
+        .check_with_tiles(&bundle, &more, &TrustAnchor::aws_nitro(), &mut memory, &CheckTime::at(case.now_ms))
+        .unwrap();
+}
+
+/// An enclave is accepted if its registers are those of one listed release.
+#[test]
+fn enclaves_are_held_to_whole_listed_releases() {
+    let appraise = |world: &World, pcrs: [[u8; 48]; 3], now_ms: u64| {
+        let case = Case { bundle: world.bundle().to_string(), ..CASES[0].clone() };
+        let accepted = check(&case, &mut Memory::default()).unwrap();
+        let enclave = enclave(pcrs);
+        let verifier = Verifier::new(TrustAnchor::from_der(&enclave.root()).unwrap());
+        let document = enclave.document();
+        let time = CheckTime::at(now_ms);
+        let document = verifier.verify_historical(&document).unwrap();
+        accepted.policy().unwrap().appraise(document, &time).map(|document| document.release().unwrap())
+    };
+    let of = |fill: [u8; 3]| fill.map(|byte| [byte; 48]);
+    let (old, new) = (of([0x60, 0x61, 0x62]), of([0x70, 0x71, 0x72]));
+    let both = World::new();
+    assert_eq!(appraise(&both, old, NOW_MS), Ok(0));
+    assert_eq!(appraise(&both, new, NOW_MS), Ok(1));
+
+    let code = |verdict: Result<usize, Error>| verdict.unwrap_err().code();
+    assert_eq!(code(appraise(&both, of([0x60, 0x71, 0x72]), NOW_MS)), "measurements_mixed");
+    assert_eq!(code(appraise(&both, of([0x01, 0x02, 0x03]), NOW_MS)), "release_not_listed");
+
+    // 1.2.0 is revoked: what it measures is nothing that was ever released.
+    let revoked = World::with(|w| drop(w.manifests.remove(0)));
+    assert_eq!(appraise(&revoked, new, NOW_MS), Ok(0));
+    assert_eq!(code(appraise(&revoked, old, NOW_MS)), "release_not_listed");
+
+    // A client that asks once and runs for ever stops when the list does.
+    let ends = both.list.body["expires_at"].as_u64().unwrap();
+    assert_eq!(appraise(&both, old, ends), Ok(0));
+    assert_eq!(code(appraise(&both, old, ends + 1)), "list_expired");
+}
+
+#[test]
+fn a_policy_comes_from_a_pinned_key_in_one_call() {
+    let bundle = Bundle::decode(World::new().bundle().to_string().as_bytes()).unwrap();
+    let pem = pem(&CASES[0].pinned[..1]);
+    let key = ReleaseKey::from_pem(&pem).unwrap();
+    let time = CheckTime::at(NOW_MS);
+    Policy::from_release_key(&key, &bundle, &TrustAnchor::aws_nitro(), &mut Memory::default(), &time)
+        .unwrap();
+    let stricter = key.minimum_version(Version::new(9, 0, 0));
+    let refused = Policy::from_release_key(
+        &stricter,
+        &bundle,
+        &TrustAnchor::aws_nitro(),
+        &mut Memory::default(),
+        &time,
+    );
+    assert_eq!(refused.unwrap_err(), Error::Release(ReleaseFault::NoRelease));
+    for pem in ["", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"] {
+        assert_eq!(ReleaseKey::from_pem(pem).unwrap_err().code(), "release_field_invalid");
+    }
+}
+
+#[test]
+fn a_damaged_memory_is_no_memory() {
+    for memory in ["", "{}", r#"{"root_version":1,"list_version":1,"list_sha384":null,"checkpoint":"x"}"#] {
+        assert!(Memory::decode(memory.as_bytes()).is_err(), "{memory}");
+    }
+}
+
+/// A document of an enclave with these registers.
+fn enclave(pcrs: [[u8; 48]; 3]) -> Enclave {
+    let mut enclave = Enclave::new();
+    let registers: Vec<_> = pcrs
+        .iter()
+        .enumerate()
+        .map(|(index, value)| (cbor::uint(index as u64), cbor::bytes(value)))
+        .collect();
+    let field = enclave.fields.iter_mut().find(|(key, _)| *key == cbor::text("pcrs")).unwrap();
+    field.1 = cbor::map(&registers);
+    enclave
+}
+
+fn versions(accepted: &AcceptedReleases) -> Vec<(Version, Vec<u8>)> {
+    let of = |release: &ok2cry_attest_verify::release::AcceptedRelease| {
+        (release.version(), release.measurements().iter().flat_map(|(_, value)| *value).collect())
+    };
+    accepted.releases().iter().map(of).collect()
+}
+
+fn memory(case: &Case) -> Memory {
+    case.memory
+        .as_ref()
+        .map_or_else(Memory::default, |memory| Memory::decode(memory.to_string().as_bytes()).unwrap())
+}
+
+fn key(case: &Case) -> ReleaseKey {
+    let keys = case.pinned.iter().map(|key| PublicKey::from_der(&key.der()).unwrap()).collect();
+    ReleaseKey::from_role(Role::new(case.threshold, keys).unwrap())
+        .max_list_age_ms(case.max_list_age_ms)
+        .minimum_version(Version::parse(case.minimum_version).unwrap())
+}
+
+fn check(case: &Case, memory: &mut Memory) -> Result<AcceptedReleases, Error> {
+    check_bundle(case, &Bundle::decode(case.bundle.as_bytes())?, memory)
+}
+
+fn check_bundle(case: &Case, bundle: &Bundle, memory: &mut Memory) -> Result<AcceptedReleases, Error> {
+    let anchors = [TrustAnchor::aws_nitro(), TrustAnchor::from_der(&Enclave::new().root()).unwrap()];
+    let held = |anchor: &&TrustAnchor| Hex(anchor.fingerprint()).to_string() == case.attestation_root;
+    let anchor = anchors.iter().find(held).unwrap();
+    key(case).check(bundle, anchor, memory, &CheckTime::at(case.now_ms))
+}

@@ -1,0 +1,522 @@
+//! What a client is handed, and the one verdict on it.
+
+use base64ct::{Base64, Encoding};
+use serde_json::{Value, json};
+
+use super::world::{
+    AWS_ROOT, BUILDERS, DAY_MS, Key, LIST_KEYS, NEW_ROOT_KEYS, NoteKey, ROOT_KEYS, STRANGER, World, envelope,
+    hex, manifest, root,
+};
+use crate::NOW_MS;
+
+/// A verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// These versions are accepted.
+    Accepted(&'static [&'static str]),
+    /// Refused with this code.
+    Refused(&'static str),
+}
+
+/// One client, once.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// What is the matter.
+    pub name: &'static str,
+    /// The keys that the client pins.
+    pub pinned: Vec<Key>,
+    /// How many of them must have signed.
+    pub threshold: usize,
+    /// The attestation root that it holds (SHA-256): AWS's, or that of [`crate::Enclave::new`].
+    pub attestation_root: String,
+    /// What it remembers.
+    pub memory: Option<Value>,
+    /// What time it is, in Unix milliseconds.
+    pub now_ms: u64,
+    /// The oldest list that it takes, in milliseconds.
+    pub max_list_age_ms: u64,
+    /// The lowest version that it takes.
+    pub minimum_version: &'static str,
+    /// What it is handed.
+    pub bundle: String,
+    /// What it must decide.
+    pub expected: Expected,
+}
+
+impl Case {
+    fn of(name: &'static str, world: &World, expected: Expected) -> Self {
+        Self {
+            name,
+            pinned: ROOT_KEYS.to_vec(),
+            threshold: 2,
+            attestation_root: AWS_ROOT.to_owned(),
+            memory: None,
+            now_ms: NOW_MS,
+            max_list_age_ms: 7 * DAY_MS,
+            minimum_version: "0.0.0",
+            bundle: world.bundle().to_string(),
+            expected,
+        }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+}
+
+/// Every case. The first is what should happen every day.
+#[must_use]
+pub fn cases() -> Vec<Case> {
+    [accepted(), signatures(), roots(), lists(), manifests(), logs(), encodings()].concat()
+}
+
+/// SHA-256 of the root certificate of [`crate::Enclave::new`].
+fn mock_root() -> String {
+    use sha2::Digest as _;
+    hex(&sha2::Sha256::digest(crate::Enclave::new().root()))
+}
+
+const BOTH: Expected = Expected::Accepted(&["1.2.0", "1.3.0"]);
+
+fn good(name: &'static str, change: impl FnOnce(&mut World)) -> Case {
+    Case::of(name, &World::with(change), BOTH)
+}
+
+fn bad(code: &'static str, name: &'static str, change: impl FnOnce(&mut World)) -> Case {
+    Case::of(name, &World::with(change), Expected::Refused(code))
+}
+
+fn rotated(world: &mut World) {
+    let mut second = root(2, &NEW_ROOT_KEYS, &world.log_key);
+    second.by.extend_from_slice(&ROOT_KEYS[..2]);
+    world.roots.push(second);
+}
+
+fn witnessed(world: &mut World) {
+    let witnesses = [1_u8, 2, 3].map(|n| NoteKey::new(&format!("witness.example/w{n}"), 4, 0x80 + n));
+    let log = &mut world.roots[0].body["log"];
+    log["witnesses"] = witnesses.iter().map(NoteKey::vkey).collect();
+    log["witness_threshold"] = 2.into();
+    let seconds = NOW_MS / 1000 - 60;
+    world.cosigners = witnesses.into_iter().take(2).map(|witness| (witness, seconds)).collect();
+}
+
+fn accepted() -> Vec<Case> {
+    let before = World::with(|w| {
+        w.list.body["version"] = 6.into();
+        w.manifests.pop();
+    });
+    vec![
+        good("two releases overlap", |_| {}),
+        good("the same again", |_| {}).with(|c| c.memory = Some(World::new().memory())),
+        good("the log is long", |w| w.earlier = 700),
+        good("the log has grown since", |w| w.earlier = 300).with(|c| {
+            // Its documents are the first entries of the log that has now grown by one list.
+            let mut longer = World::with(|w| w.earlier = 300);
+            longer.on_log = |log| log.0.push(b"something else".to_vec());
+            c.memory = Some(World::with(|w| w.earlier = 300).memory());
+            c.bundle = longer.bundle().to_string();
+        }),
+        good("the older of two releases is revoked", |w| {
+            w.manifests.remove(0);
+        })
+        .with(|c| c.expected = Expected::Accepted(&["1.3.0"])),
+        good("the client insists on a newer version than the list", |_| {}).with(|c| {
+            c.minimum_version = "1.2.1";
+            c.expected = Expected::Accepted(&["1.3.0"]);
+        }),
+        good("the release before is listed again, after a rollback", |w| {
+            w.manifests.pop();
+            w.list.body["version"] = 8.into();
+        })
+        .with(|c| {
+            c.expected = Expected::Accepted(&["1.2.0"]);
+            c.memory = Some(json!({"root_version": 1, "list_version": 7, "list_sha384": before.memory()["list_sha384"], "checkpoint": null}));
+        }),
+        good("the root keys were exchanged, and the client holds the old ones", rotated),
+        good("the root keys were exchanged, and the client holds the new ones", rotated)
+            .with(|c| c.pinned = NEW_ROOT_KEYS.to_vec()),
+        good("one pinned key suffices", |_| {}).with(|c| {
+            c.pinned = vec![ROOT_KEYS[1]];
+            c.threshold = 1;
+        }),
+        good("all builders have signed, and a stranger too", |w| {
+            w.manifests[0].by = [BUILDERS.as_slice(), &[STRANGER]].concat();
+        }),
+        good("two of three witnesses have cosigned", witnessed),
+        good("signatures without a hint of whose they are", |w| {
+            w.on_bundle = |_| {};
+            w.on_log = |log| {
+                let last = log.0.len() - 1;
+                log.0[last] = without_keyid(&log.0[last]);
+            };
+            w.on_bundle = |b| {
+                let envelope = without_keyid(b["list"]["envelope"].as_str().unwrap().as_bytes());
+                b["list"]["envelope"] = String::from_utf8(envelope).unwrap().into();
+            };
+        }),
+        good("mock releases under a mock's root", |w| {
+            w.roots[0].body["attestation_root"] = mock_root().into();
+            for manifest in &mut w.manifests {
+                manifest.body["predicate"]["attestation_root"] = mock_root().into();
+                manifest.body["predicate"]["development"] = "everything".into();
+            }
+        })
+        .with(|c| c.attestation_root = mock_root()),
+    ]
+}
+
+fn without_keyid(envelope: &[u8]) -> Vec<u8> {
+    let mut envelope: Value = serde_json::from_slice(envelope).unwrap();
+    envelope["signatures"][0].as_object_mut().unwrap().remove("keyid");
+    envelope.to_string().into_bytes()
+}
+
+fn signatures() -> Vec<Case> {
+    vec![
+        bad("signature_key_unknown", "the list is signed by a stranger", |w| w.list.by = vec![STRANGER]),
+        bad("signature_key_unknown", "a manifest is signed by strangers", |w| {
+            w.manifests[1].by = vec![STRANGER, Key(0x42)];
+        }),
+        bad("signature_key_unknown", "the list is signed by builders", |w| w.list.by = BUILDERS.to_vec()),
+        bad("signature_key_unknown", "a manifest is signed by nobody", |w| w.manifests[0].by.clear()),
+        bad("signatures_below_threshold", "a manifest is signed by one builder of two", |w| {
+            w.manifests[1].by.truncate(1);
+        }),
+        bad("signature_repeated", "a manifest is signed by one builder twice", |w| {
+            w.manifests[1].by = vec![BUILDERS[0], BUILDERS[0]];
+        }),
+        bad("release_signature_invalid", "a manifest changed after it was signed", |w| {
+            w.on_bundle = |b| {
+                let text = b["manifests"][0]["envelope"].as_str().unwrap();
+                let mut envelope: Value = serde_json::from_str(text).unwrap();
+                let payload = Base64::decode_vec(envelope["payload"].as_str().unwrap()).unwrap();
+                let payload = String::from_utf8(payload).unwrap().replace("1.95.0", "1.96.0");
+                envelope["payload"] = Base64::encode_string(payload.as_bytes()).into();
+                b["manifests"][0]["envelope"] = envelope.to_string().into();
+                relist(b, payload.as_bytes());
+            };
+        }),
+        bad("payload_type_mismatch", "a list in the place of a manifest", |w| {
+            w.manifests[0].payload_type = "application/vnd.ok2cry.release-list.v1+json";
+        }),
+    ]
+}
+
+/// Signs the list again, with this manifest as its first.
+fn relist(bundle: &mut Value, manifest: &[u8]) {
+    use sha2::Digest as _;
+    let text = bundle["list"]["envelope"].as_str().unwrap();
+    let old: Value = serde_json::from_str(text).unwrap();
+    let payload = Base64::decode_vec(old["payload"].as_str().unwrap()).unwrap();
+    let mut list: Value = serde_json::from_slice(&payload).unwrap();
+    list["releases"][0]["manifest_sha384"] = hex(&sha2::Sha384::digest(manifest)).into();
+    let payload_type = old["payloadType"].as_str().unwrap();
+    bundle["list"]["envelope"] =
+        envelope(payload_type, list.to_string().as_bytes(), &LIST_KEYS).to_string().into();
+    relog(bundle);
+}
+
+/// Makes a log of what the bundle holds now, so that nothing but the change is wrong.
+fn relog(bundle: &mut Value) {
+    let entries: Vec<Value> = bundle["roots"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .chain(bundle["manifests"].as_array().unwrap())
+        .chain([&bundle["list"]])
+        .cloned()
+        .collect();
+    let log =
+        super::Log(entries.iter().map(|e| e["envelope"].as_str().unwrap().as_bytes().to_vec()).collect());
+    let key = World::new().log_key;
+    let text = format!("{}\n{}\n{}\n", key.name, log.0.len(), Base64::encode_string(&log.root(log.0.len())));
+    bundle["checkpoint"] = format!("{text}\n{}", key.line(&text, 0)).into();
+    let tiles = log.tiles().into_iter().map(|(path, bytes)| (path, Base64::encode_string(&bytes).into()));
+    bundle["tiles"] = Value::Object(tiles.collect());
+}
+
+fn roots() -> Vec<Case> {
+    vec![
+        bad("root_not_pinned", "other people's root document", |w| w.roots[0].by = vec![STRANGER, Key(0x42)]),
+        bad("root_not_pinned", "one pinned key of two has signed", |w| w.roots[0].by.truncate(1)),
+        bad("root_not_pinned", "no root document", |w| w.roots.clear()),
+        bad("signature_key_unknown", "a root document that its own keys have not signed", |w| {
+            w.roots.push(root(2, &NEW_ROOT_KEYS, &w.log_key));
+            w.roots[1].by = ROOT_KEYS[..2].to_vec();
+        }),
+        bad("signature_key_unknown", "a root document that the keys before have not signed", |w| {
+            w.roots.push(root(2, &NEW_ROOT_KEYS, &w.log_key));
+        }),
+        bad("signatures_below_threshold", "a root document that one of the keys before has signed", |w| {
+            rotated(w);
+            w.roots[1].by.pop();
+        }),
+        bad("root_out_of_sequence", "a version of the root document is left out", |w| {
+            rotated(w);
+            w.roots[1].body["version"] = 3.into();
+        }),
+        bad("root_rolled_back", "a newer root document was seen before", |_| {}).with(|c| {
+            c.memory =
+                Some(json!({"root_version": 2, "list_version": 0, "list_sha384": null, "checkpoint": null}));
+        }),
+        bad("root_expired", "the root document has expired", |w| {
+            w.roots[0].body["expires_at"] = (NOW_MS - 1).into()
+        }),
+        bad("attestation_root_mismatch", "the client holds a mock's root", |_| {})
+            .with(|c| c.attestation_root = mock_root()),
+        bad("manifest_subject_mismatch", "the next root document is another product's", |w| {
+            rotated(w);
+            w.roots[1].body["product"] = "another-enclave".into();
+        }),
+        bad("release_field_invalid", "a witness under two names", |w| {
+            witnessed(w);
+            let twin = NoteKey::new("witness.example/twin", 4, 0x81);
+            w.roots[0].body["log"]["witnesses"].as_array_mut().unwrap().push(twin.vkey().into());
+        }),
+        bad("release_json_invalid", "a threshold of no keys", |w| {
+            w.roots[0].body["lists"]["threshold"] = 0.into()
+        }),
+        bad("release_json_invalid", "a key twice in a role", |w| {
+            let key = w.roots[0].body["lists"]["keys"][0].clone();
+            w.roots[0].body["lists"]["keys"].as_array_mut().unwrap().push(key);
+        }),
+    ]
+}
+
+fn lists() -> Vec<Case> {
+    let seen = |version: u64| json!({"root_version": 1, "list_version": version, "list_sha384": "00".repeat(48), "checkpoint": null});
+    vec![
+        bad("list_expired", "the list has expired", |_| {}).with(|c| c.now_ms = NOW_MS + 6 * DAY_MS + 1),
+        bad("list_too_old", "the list is frozen: valid still, and older than this client takes", |_| {})
+            .with(|c| c.max_list_age_ms = DAY_MS - 1),
+        bad("list_from_future", "the list is from the future", |_| {})
+            .with(|c| c.now_ms = NOW_MS - 2 * DAY_MS),
+        bad("list_rolled_back", "a newer list was seen before", |_| {}).with(|c| c.memory = Some(seen(8))),
+        bad("list_forked", "another list of the same version was seen before", |_| {})
+            .with(|c| c.memory = Some(seen(7))),
+        bad("list_below_minimum", "a release below the list's own minimum", |w| {
+            w.list.body["minimum_version"] = "1.2.1".into();
+        }),
+        bad("no_release_accepted", "every release is below what the client takes", |_| {})
+            .with(|c| c.minimum_version = "2.0.0"),
+        bad("no_release_accepted", "everything is revoked", |w| w.manifests.clear()),
+        bad("manifest_subject_mismatch", "another product's list", |w| {
+            w.list.body["product"] = "another-enclave".into()
+        }),
+        bad("release_field_invalid", "a list that ends before it begins", |w| {
+            w.list.body["expires_at"] = w.list.body["issued_at"].clone();
+        }),
+        bad("release_field_invalid", "a version twice", |w| {
+            let digest = |fill: &str| fill.repeat(48);
+            w.list.body["releases"] = json!([
+                {"version": "1.2.0", "manifest_sha384": digest("01")},
+                {"version": "1.2.0", "manifest_sha384": digest("02")},
+            ]);
+        }),
+    ]
+}
+
+fn manifests() -> Vec<Case> {
+    let predicate =
+        |w: &mut World, field: &str, value: Value| w.manifests[1].body["predicate"][field] = value;
+    vec![
+        bad("manifest_missing", "a listed manifest is not there", |w| {
+            w.on_bundle = |b| drop(b["manifests"].as_array_mut().unwrap().pop());
+        }),
+        bad("manifest_not_listed", "a manifest that nobody has listed", |w| {
+            w.on_bundle = |b| {
+                let extra = b["manifests"][0].clone();
+                b["manifests"].as_array_mut().unwrap().push(extra);
+            };
+        }),
+        bad("manifest_not_listed", "a revoked manifest in the place of a listed one", |w| {
+            w.on_bundle = |b| {
+                let entry = json!({"index": 1, "envelope": manifest("1.2.0", 0x50).envelope()});
+                b["manifests"][0] = entry;
+            };
+        }),
+        bad("manifest_subject_mismatch", "a manifest of another product", |w| {
+            w.manifests[1].body["subject"][0]["name"] = "another-enclave".into();
+        }),
+        bad("manifest_version_mismatch", "a manifest of another version than listed", |w| {
+            use sha2::Digest as _;
+            let listed = w.manifests.iter().map(
+                |m| json!({"version": "1.9.0", "manifest_sha384": hex(&sha2::Sha384::digest(m.payload()))}),
+            );
+            let mut listed: Vec<_> = listed.collect();
+            listed[0]["version"] = "1.2.0".into();
+            w.list.body["releases"] = listed.into();
+        }),
+        bad("measurements_zero", "a manifest of a debug enclave", |w| {
+            w.manifests[1].body["predicate"]["Measurements"]["PCR0"] = "00".repeat(48).into();
+        }),
+        bad("manifest_pcr_missing", "a manifest without PCR0", |w| {
+            w.manifests[1].body["predicate"]["Measurements"].as_object_mut().unwrap().remove("PCR0");
+        }),
+        bad("manifest_pcr_missing", "a manifest without PCR2", |w| {
+            w.manifests[1].body["predicate"]["Measurements"].as_object_mut().unwrap().remove("PCR2");
+        }),
+        bad("release_field_invalid", "a manifest with a register that images do not have", |w| {
+            w.manifests[1].body["predicate"]["Measurements"]["PCR4"] = "01".repeat(48).into();
+        }),
+        bad("release_field_invalid", "a manifest with upper-case digits", |w| {
+            w.manifests[1].body["predicate"]["Measurements"]["PCR0"] = "AB".repeat(48).into();
+        }),
+        bad("release_field_invalid", "a manifest of SHA-256", |w| {
+            w.manifests[1].body["predicate"]["Measurements"]["HashAlgorithm"] = "Sha256 { ... }".into();
+        }),
+        bad("release_field_invalid", "a statement about two images", |w| {
+            let subject = w.manifests[1].body["subject"][0].clone();
+            w.manifests[1].body["subject"].as_array_mut().unwrap().push(subject);
+        }),
+        bad("release_field_invalid", "another predicate", |w| {
+            w.manifests[1].body["predicateType"] = "https://slsa.dev/provenance/v1".into();
+        }),
+        bad("manifest_attestation_root_mismatch", "a mock image under production keys", |w| {
+            predicate(w, "attestation_root", mock_root().into());
+        }),
+        bad("manifest_for_development", "an image that drops checks under production keys", |w| {
+            predicate(w, "development", "clock".into());
+        }),
+        bad("release_json_invalid", "a manifest that says more than is known here", |w| {
+            predicate(w, "only_in", "eu-central-1".into());
+        }),
+    ]
+}
+
+fn logs() -> Vec<Case> {
+    let forked = World::with(|w| w.on_log = |log| log.0[0] = b"another first entry".to_vec());
+    vec![
+        bad("log_forked", "another log of the same size was seen before", |_| {})
+            .with(|c| c.memory = Some(older_list(&forked))),
+        bad("log_forked", "the log has grown, and forgotten an entry", |w| w.earlier = 300)
+            .with(|c| c.memory = Some(older_list(&forked))),
+        bad("log_rolled_back", "a longer log was seen before", |_| {})
+            .with(|c| c.memory = Some(older_list(&World::with(|w| w.earlier = 10)))),
+        bad("not_in_log", "the list is not in the log", |w| {
+            w.on_log = |log| *log.0.last_mut().unwrap() = b"something else".to_vec();
+        }),
+        bad("not_in_log", "a manifest is not in the log", |w| {
+            w.on_log = |log| log.0[1] = b"something else".to_vec()
+        }),
+        bad("not_in_log", "the root document is not in the log", |w| {
+            w.on_log = |log| log.0[0] = b"something".to_vec()
+        }),
+        bad("not_in_log", "an index beyond the log", |w| w.on_bundle = |b| b["list"]["index"] = 4.into()),
+        bad("not_in_log", "the index of another entry", |w| w.on_bundle = |b| b["list"]["index"] = 2.into()),
+        bad("not_in_log", "a tile of another log", |w| {
+            w.on_bundle = |b| b["tiles"]["tile/0/000.p/4"] = Base64::encode_string(&[7; 128]).into();
+        }),
+        bad("tile_missing", "no tiles", |w| w.on_bundle = |b| b["tiles"] = json!({})),
+        bad("tile_length", "a truncated tile", |w| {
+            w.on_bundle = |b| {
+                let tile = Base64::decode_vec(b["tiles"]["tile/0/000.p/4"].as_str().unwrap()).unwrap();
+                b["tiles"]["tile/0/000.p/4"] = Base64::encode_string(&tile[..96]).into();
+            };
+        }),
+        bad("tile_length", "a tile cut within a hash", |w| {
+            w.on_bundle = |b| {
+                let tile = Base64::decode_vec(b["tiles"]["tile/0/000.p/4"].as_str().unwrap()).unwrap();
+                b["tiles"]["tile/0/000.p/4"] = Base64::encode_string(&tile[..127]).into();
+            };
+        }),
+        bad("checkpoint_unsigned", "the checkpoint is signed by a stranger", |w| w.log_key.secret = 0x52),
+        bad("checkpoint_signature_invalid", "the checkpoint changed after it was signed", |w| {
+            w.on_bundle = |b| {
+                let note = b["checkpoint"].as_str().unwrap().replacen("\n4\n", "\n5\n", 1);
+                b["checkpoint"] = note.into();
+            };
+        }),
+        bad("checkpoint_origin_mismatch", "the log's key has signed for another log", |w| {
+            w.on_checkpoint = |text| text.replace("releases.example/log", "releases.example/other");
+        }),
+        bad("checkpoint_invalid", "a size with a leading zero", |w| {
+            w.on_checkpoint = |text| text.replacen("\n4\n", "\n04\n", 1);
+        }),
+        bad("checkpoint_invalid", "a root hash that is too short", |w| {
+            w.on_checkpoint = |_| "releases.example/log\n4\nAAAA\n".into();
+        }),
+        bad("note_invalid", "a checkpoint without signatures", |w| {
+            w.on_bundle = |b| {
+                let note = b["checkpoint"].as_str().unwrap();
+                b["checkpoint"] = note.split_inclusive("\n\n").next().unwrap().into();
+            };
+        }),
+        bad("note_invalid", "a checkpoint that is cut off", |w| {
+            w.on_bundle = |b| b["checkpoint"] = b["checkpoint"].as_str().unwrap().trim_end().into();
+        }),
+        bad("note_invalid", "control characters", |w| {
+            w.on_bundle =
+                |b| b["checkpoint"] = b["checkpoint"].as_str().unwrap().replace('\n', "\r\n").into();
+        }),
+        bad("witnesses_below_threshold", "one witness of two has cosigned", |w| {
+            witnessed(w);
+            w.cosigners.pop();
+        }),
+        bad("witnesses_below_threshold", "one witness has cosigned twice", |w| {
+            witnessed(w);
+            w.cosigners[1] = w.cosigners[0].clone();
+        }),
+        bad("witness_from_future", "a witness has cosigned tomorrow", |w| {
+            witnessed(w);
+            w.cosigners[0].1 += 86_400;
+        }),
+    ]
+}
+
+/// What a client remembers of `world`, had its list been an older one.
+fn older_list(world: &World) -> Value {
+    let mut memory = world.memory();
+    memory["list_version"] = 1.into();
+    memory
+}
+
+fn encodings() -> Vec<Case> {
+    let resigned = |name, code, change: fn(&str) -> String| {
+        let mut case = bad(code, name, |_| {});
+        let mut bundle = World::new().bundle();
+        let list: Value = serde_json::from_str(bundle["list"]["envelope"].as_str().unwrap()).unwrap();
+        let payload = Base64::decode_vec(list["payload"].as_str().unwrap()).unwrap();
+        let payload = change(std::str::from_utf8(&payload).unwrap());
+        let payload_type = list["payloadType"].as_str().unwrap();
+        bundle["list"]["envelope"] =
+            envelope(payload_type, payload.as_bytes(), &LIST_KEYS).to_string().into();
+        relog(&mut bundle);
+        case.bundle = bundle.to_string();
+        case
+    };
+    let good = World::new().bundle().to_string();
+    vec![
+        resigned("a field twice in the list", "release_json_invalid", |list| {
+            list.replacen('{', r#"{"version":9,"#, 1)
+        }),
+        resigned("a field of the list that is not known", "release_json_invalid", |list| {
+            list.replacen('{', r#"{"except":["1.3.0"],"#, 1)
+        }),
+        resigned("bytes after the list", "release_json_invalid", |list| format!("{list}{{}}")),
+        resigned("a version that is not three numbers", "release_json_invalid", |list| {
+            list.replace(r#""1.2.0""#, r#""1.2""#)
+        }),
+        bad("release_field_invalid", "a payload that is no base64", |w| {
+            w.on_bundle = |b| {
+                let text = b["list"]["envelope"].as_str().unwrap();
+                let mut envelope: Value = serde_json::from_str(text).unwrap();
+                envelope["payload"] = "?".into();
+                b["list"]["envelope"] = envelope.to_string().into();
+            };
+        }),
+        bad("release_document_too_large", "a list of 64 KiB", |w| {
+            w.on_bundle = |b| {
+                let text = b["list"]["envelope"].as_str().unwrap();
+                let padded = format!("{text}{}", " ".repeat(0x1_0000 - text.len()));
+                b["list"]["envelope"] = padded.into();
+            };
+        }),
+        bad("release_json_invalid", "a bundle with a tile twice", |_| {})
+            .with(|c| c.bundle = good.replace(r#""tiles":{"#, r#""tiles":{"tile/0/000.p/4":"AAAA","#)),
+        bad("release_json_invalid", "a bundle with bytes after its end", |_| {}).with(|c| c.bundle.push('}')),
+        bad("release_json_invalid", "no bundle at all", |_| {}).with(|c| c.bundle = "<html>".into()),
+    ]
+}

@@ -1,0 +1,12 @@
+//! Releases of a made-up product: signed documents, their log, and what a client is handed; right, and wrong in every way.
+//!
+//! [`World::new`] is a product with two releases out. Change what you like and ask for its [`World::bundle`]; [`cases`] are
+//! the changes that must be refused, and those that must not.
+
+mod cases;
+mod log;
+mod world;
+
+pub use cases::{Case, Expected, cases};
+pub use log::Log;
+pub use world::{Key, NoteKey, World, envelope, pem};

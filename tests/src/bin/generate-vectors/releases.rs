@@ -1,0 +1,58 @@
+//! What clients are handed about releases, and what they must decide.
+
+use crate::Result;
+use base64ct::{Base64, Encoding};
+use ok2cry_attest_forge::release::{Case, Expected, World, cases};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+#[derive(Serialize)]
+pub(crate) struct File {
+    about: &'static str,
+    cases: Vec<Value>,
+    appraisals: Vec<Value>,
+}
+
+pub(crate) fn file() -> Result<File> {
+    Ok(File {
+        about: "A client pins `pinned` (threshold, and keys as base64 of DER), holds the root certificate with the SHA-256 \
+                `attestation_root`, remembers `memory` or nothing, and is handed `bundle`, the text of a bundle.json, at \
+                `now_ms`. It must accept exactly these versions, or refuse with this code. `appraisals`: an enclave with these \
+                PCR0, 1 and 2 meets a client that accepted `cases[case]`, at `now_ms`.",
+        cases: cases().iter().map(case).collect(),
+        appraisals: appraisals(),
+    })
+}
+
+fn case(case: &Case) -> Value {
+    let keys: Vec<_> = case.pinned.iter().map(|key| Base64::encode_string(&key.der())).collect();
+    json!({
+        "name": case.name,
+        "pinned": {"threshold": case.threshold, "keys": keys},
+        "attestation_root": case.attestation_root,
+        "memory": case.memory,
+        "now_ms": case.now_ms,
+        "max_list_age_ms": case.max_list_age_ms,
+        "minimum_version": case.minimum_version,
+        "bundle": case.bundle,
+        "expected": match &case.expected {
+            Expected::Accepted(versions) => json!({"accepted": versions}),
+            Expected::Refused(code) => json!({"refused": code}),
+        },
+    })
+}
+
+/// Of the first case: 1.2.0 measures 60, 61 and 62, 48 times each, and 1.3.0 measures 70, 71 and 72.
+fn appraisals() -> Vec<Value> {
+    let ends = World::new().list.body["expires_at"].as_u64().unwrap_or_default();
+    let of = |pcrs: [&str; 3], now_ms: u64, expected: Value| json!({"case": 0, "pcrs": pcrs.map(|byte| byte.repeat(48)), "now_ms": now_ms, "expected": expected});
+    vec![
+        of(["60", "61", "62"], ends, json!({"accepted": "1.2.0"})),
+        of(["70", "71", "72"], ends, json!({"accepted": "1.3.0"})),
+        of(["60", "71", "72"], ends, json!({"refused": "measurements_mixed"})),
+        of(["60", "61", "72"], ends, json!({"refused": "measurements_mixed"})),
+        of(["60", "61", "63"], ends, json!({"refused": "release_not_listed"})),
+        of(["01", "02", "03"], ends, json!({"refused": "release_not_listed"})),
+        of(["60", "61", "62"], ends + 1, json!({"refused": "list_expired"})),
+    ]
+}
