@@ -48,6 +48,8 @@ pub struct Config {
     pub write_timeout: Duration,
     /// How long requests may take to finish once the service was told to stop.
     pub shutdown_timeout: Duration,
+    /// The folder that releases are published in, served under `/v1/release`.
+    pub release_site: Option<PathBuf>,
     /// Which web origins may call: none, all, or those listed.
     pub cors: Cors,
     /// How log lines look.
@@ -109,6 +111,7 @@ impl Config {
             body_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(20),
             shutdown_timeout: Duration::from_secs(10),
+            release_site: None,
             cors: Cors::SameOrigin,
             log_format: LogFormat::Text,
             log_level: LogLevel::Info,
@@ -208,6 +211,9 @@ settings! {
     /// How long requests may take to finish after SIGTERM [default: 10000]
     #[arg(value_name = "MS")]
     shutdown_timeout_ms: u64,
+    /// The folder that `ok2cry-release publish` writes; served under /v1/release [default: none]
+    #[arg(value_name = "FOLDER")]
+    release_site: PathBuf,
     /// Web origins that may call from a browser, separated by commas; "*" for all of them [default: none]
     #[arg(value_name = "ORIGIN", value_delimiter = ',')]
     cors_allowed_origins: Vec<String>,
@@ -273,6 +279,7 @@ impl Settings {
             body_timeout: duration("body_timeout_ms", self.body_timeout_ms, d.body_timeout)?,
             write_timeout: duration("write_timeout_ms", self.write_timeout_ms, d.write_timeout)?,
             shutdown_timeout: duration("shutdown_timeout_ms", self.shutdown_timeout_ms, d.shutdown_timeout)?,
+            release_site: self.release_site,
             cors: cors(self.cors_allowed_origins.unwrap_or_default())?,
             log_format: self.log_format.unwrap_or(d.log_format),
             log_level: self.log_level.unwrap_or(d.log_level),

@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `keys`, `attestation` | the API, under `/v1` |
+//! | `release` | the published releases, under `/v1/release` |
 //! | `operations` | health, readiness, metrics |
 //! | `docs` | the OpenAPI description and the page made from it |
 //! | `extract` | inputs that are exact, or refused with the field and the rule |
@@ -16,6 +17,7 @@ mod keys;
 mod observe;
 mod operations;
 pub mod problem;
+mod release;
 
 use crate::{Config, bridge::Bridge, config::Cors, metrics::Metrics};
 use axum::{
@@ -26,7 +28,7 @@ use axum::{
 };
 use ok2cry_protocol::code::Code;
 use problem::Problem;
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 /// The whole HTTP service, over a bridge to the enclave. Must be called within a Tokio runtime.
@@ -36,6 +38,7 @@ pub fn router(config: &Config, metrics: Arc<Metrics>) -> Router {
         metrics,
         max_body_bytes: config.max_body_bytes,
         body_timeout: config.body_timeout,
+        release_site: config.release_site.clone(),
     });
     observed(
         routes().into_iter().fold(Router::new(), |r, (path, methods)| r.route(path, methods)),
@@ -50,6 +53,7 @@ struct App {
     metrics: Arc<Metrics>,
     max_body_bytes: usize,
     body_timeout: Duration,
+    release_site: Option<PathBuf>,
 }
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -61,6 +65,8 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/v1/keys/{id}", get(keys::state).delete(keys::destroy)),
         ("/v1/keys/{id}/open", post(keys::open)),
         ("/v1/attestation", get(attestation::attest)),
+        ("/v1/release", get(release::bundle)),
+        ("/v1/release/{*path}", get(release::file)),
         ("/healthz", get(operations::healthz)),
         ("/readyz", get(operations::readyz)),
         ("/metrics", get(operations::metrics)),
@@ -141,7 +147,8 @@ mod tests {
             let allow = response.headers()[header::ALLOW].to_str().unwrap();
             // HEAD comes with GET, by HTTP's own rules.
             let methods = allow.split(',').map(str::to_owned).filter(|method| method != "HEAD");
-            served.insert(path.to_owned(), methods.collect());
+            // OpenAPI has no sign for a path of several parts.
+            served.insert(path.replace("{*", "{"), methods.collect());
         }
         assert_eq!(served, documented());
     }
@@ -181,6 +188,7 @@ mod tests {
             metrics: Arc::default(),
             max_body_bytes: 1,
             body_timeout: Duration::from_secs(1),
+            release_site: None,
         });
         let broken = get(async || -> &'static str { panic!("4929 is the PIN") });
         let router = observed(Router::new().route("/broken", broken), &config, app);
