@@ -3,7 +3,10 @@
 
 use crate::{Error, KeyRequest, SealedMessage, Trust, VerifiedKey};
 use base64ct::{Base64UrlUnpadded, Encoding as _};
-use ok2cry_attest_verify::CheckTime;
+use ok2cry_attest_verify::{
+    CheckTime, TrustAnchor,
+    release::{AcceptedReleases, Bundle, MAX_BUNDLE_LEN, Memory, ReleaseKey, Tile},
+};
 use ok2cry_protocol::{
     http::{AttestedBody, OpenResponse, Problem, StateResponse},
     ids::{KeyId, Nonce},
@@ -15,6 +18,9 @@ use ureq::{Agent, Body, http::Response};
 
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: u64 = 1 << 20;
+
+/// The longest tile of a release log, in bytes.
+const MAX_TILE: u64 = 256 * 32;
 
 /// Talks to one parent.
 #[derive(Clone, Debug)]
@@ -98,6 +104,26 @@ impl Client {
         read(self.agent.get(&format!("{}/v1/attestation?nonce={nonce}", self.base)).call())
     }
 
+    /// Asks which releases are published, and checks what comes for `key`: signatures, age, log, and against what this
+    /// client remembers. [`Trust::from_releases`] then accepts them.
+    pub fn releases(
+        &self,
+        key: &ReleaseKey,
+        anchor: &TrustAnchor,
+        memory: &mut Memory,
+        time: &CheckTime,
+    ) -> Result<AcceptedReleases, CallError> {
+        let bundle = self.fetch("/v1/release", MAX_BUNDLE_LEN as u64)?;
+        let bundle = Bundle::decode(&bundle).map_err(Error::Document)?;
+        // A tile that does not come is one that is missing.
+        let tile = |tile: &Tile| self.fetch(&format!("/v1/release/log/{}", tile.path()), MAX_TILE).ok();
+        Ok(key.check_with_tiles(&bundle, &tile, anchor, memory, time).map_err(Error::Document)?)
+    }
+
+    fn fetch(&self, path: &str, max: u64) -> Result<Vec<u8>, CallError> {
+        bytes(self.agent.get(&format!("{}{path}", self.base)).call(), max)
+    }
+
     fn post<T: DeserializeOwned>(&self, path: &str, json: &str) -> Result<T, CallError> {
         let request =
             self.agent.post(&format!("{}{path}", self.base)).header("content-type", "application/json");
@@ -115,13 +141,18 @@ fn key_state(answer: Result<StateResponse, CallError>) -> Result<KeyState, CallE
 }
 
 fn read<T: DeserializeOwned>(response: Result<Response<Body>, ureq::Error>) -> Result<T, CallError> {
+    let body = zeroize::Zeroizing::new(bytes(response, MAX_ANSWER)?);
+    serde_json::from_slice(&body).map_err(|e| Error::Answer(e.to_string()).into())
+}
+
+/// The body of a success.
+fn bytes(response: Result<Response<Body>, ureq::Error>, max: u64) -> Result<Vec<u8>, CallError> {
     let transport = |e: ureq::Error| CallError::Transport(e.to_string());
     let mut response = response.map_err(transport)?;
     let status = response.status();
-    let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec().map_err(transport)?;
-    let body = zeroize::Zeroizing::new(body);
+    let body = response.body_mut().with_config().limit(max).read_to_vec().map_err(transport)?;
     if status.is_success() {
-        return serde_json::from_slice(&body).map_err(|e| Error::Answer(e.to_string()).into());
+        return Ok(body);
     }
     match serde_json::from_slice(&body) {
         Ok(problem) => Err(CallError::Refused(Box::new(problem))),

@@ -1,5 +1,7 @@
 use crate::Error;
-use ok2cry_attest_verify::{CheckTime, Measurements, Policy, TrustAnchor, Verifier};
+use ok2cry_attest_verify::{
+    CheckTime, Measurements, Policy, TrustAnchor, Verifier, release::AcceptedReleases,
+};
 use ok2cry_protocol::{
     Encoded, Record as _,
     batch::{BatchHeader, Inclusion},
@@ -34,6 +36,16 @@ impl Trust {
     /// [`Error::Document`] without a release.
     pub fn new(anchor: TrustAnchor, releases: impl IntoIterator<Item = Measurements>) -> Result<Self, Error> {
         Ok(Self::with(anchor, Policy::new(releases)?))
+    }
+
+    /// Accepts documents under `anchor` from enclaves that run one of these signed releases, until their list ends. `anchor`
+    /// is the one that they were checked for ([`ReleaseKey::check`](ok2cry_attest_verify::release::ReleaseKey::check)).
+    ///
+    /// # Errors
+    ///
+    /// None: there is at least one release.
+    pub fn from_releases(anchor: TrustAnchor, releases: &AcceptedReleases) -> Result<Self, Error> {
+        Ok(Self::with(anchor, releases.policy()?))
     }
 
     /// Accepts any image that anybody runs in any enclave under `anchor`.

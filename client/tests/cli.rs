@@ -66,12 +66,27 @@ fn unusable_input_is_named_and_ends_with_2() {
     for (args, named) in [
         (&["status", "--url", "http://127.0.0.1:9", "short"][..], "key id"),
         (
-            &["seal", "--url", "x", "--purpose", "p", "--recipient", "A", "--insecure-without-pcrs"],
+            &[
+                "seal",
+                "--url",
+                "http://127.0.0.1:9",
+                "--purpose",
+                "p",
+                "--recipient",
+                "A",
+                "--insecure-without-pcrs",
+            ],
             "--recipient",
         ),
         (&["seal", "--url", "x", "--purpose", "p"], "--recipient"),
         (&["seal", "--ttl", "5", "--url", "x", "--purpose", "p"], "--ttl"),
         (&["open", "--url", "x", "/nonexistent"], "/nonexistent"),
+        (&["attest", "--url", "http://127.0.0.1:9"], "--release-key"),
+        (&["attest", "--url", "http://127.0.0.1:9", "--release-key", "/nonexistent"], "/nonexistent"),
+        (&["releases", "--url", "http://127.0.0.1:9", "--insecure-without-pcrs"], "--release-key"),
+        (&["attest", "--url", "x", "--release-key", "/nonexistent", "--pcr", "0=00"], "must begin with http"),
+        (&["attest", "--url", "http://127.0.0.1:9", "--release-key", "k", "--pcr", "0=00"], "three ways"),
+        (&["attest", "--url", "http://127.0.0.1:9", "--releases", "bundle.json"], "--release-key"),
         (&["frobnicate"], "frobnicate"),
     ] {
         let output = ok2cry(args);

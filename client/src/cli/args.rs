@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Destroy(OfKey),
     /// Check that an accepted enclave answers.
     Attest(Attest),
+    /// Say which releases are accepted now.
+    Releases(Releases),
 }
 
 #[derive(ClapArgs)]
@@ -144,6 +146,14 @@ pub(crate) struct Attest {
 }
 
 #[derive(ClapArgs)]
+pub(crate) struct Releases {
+    #[command(flatten)]
+    pub(crate) service: Service,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
+}
+
+#[derive(ClapArgs)]
 pub(crate) struct Service {
     /// The service, for example `https://keys.example.com`.
     #[arg(long, env = "OK2CRY_URL")]
@@ -156,6 +166,25 @@ pub(crate) struct TrustArgs {
     /// The root certificate (PEM); AWS's own if left out.
     #[arg(long, env = "OK2CRY_ROOT")]
     pub(crate) root: Option<PathBuf>,
+    /// The key that signs the root documents of releases (PEM). May be repeated. The releases come from the service, or from
+    /// --releases.
+    #[arg(long, env = "OK2CRY_RELEASE_KEY", value_delimiter = ',')]
+    pub(crate) release_key: Vec<PathBuf>,
+    /// How many of these keys must have signed.
+    #[arg(long, default_value_t = 1, env = "OK2CRY_RELEASE_THRESHOLD")]
+    pub(crate) release_threshold: usize,
+    /// Take the releases from this file (bundle.json) instead of from the service.
+    #[arg(long, env = "OK2CRY_RELEASES", requires = "release_key")]
+    pub(crate) releases: Option<PathBuf>,
+    /// Remember in this file what was accepted, and refuse anything older and every other log.
+    #[arg(long, env = "OK2CRY_RELEASE_MEMORY", requires = "release_key")]
+    pub(crate) release_memory: Option<PathBuf>,
+    /// The oldest release list to take: 90s, 5m, 48h.
+    #[arg(long, default_value = "168h", env = "OK2CRY_MAX_LIST_AGE", value_parser = parse_duration_ms)]
+    pub(crate) max_list_age: u64,
+    /// The lowest version to take, whatever is listed.
+    #[arg(long, env = "OK2CRY_MINIMUM_VERSION", requires = "release_key")]
+    pub(crate) minimum_version: Option<String>,
     /// A release's measurements, as nitro-cli prints them (JSON). May be repeated: any one must match whole.
     #[arg(long, env = "OK2CRY_MEASUREMENTS", value_delimiter = ',')]
     pub(crate) measurements: Vec<PathBuf>,
@@ -173,9 +202,10 @@ fn parse_duration_ms(text: &str) -> Result<u64, String> {
         Some("ms") => 1,
         Some("s") => 1000,
         Some("m") => 60_000,
-        _ => return Err("a time is a number with ms, s or m behind it".into()),
+        Some("h") => 3_600_000,
+        _ => return Err("a time is a number with ms, s, m or h behind it".into()),
     };
-    let number: u64 = digits.parse().map_err(|_| "a time is a whole number with ms, s or m behind it")?;
+    let number: u64 = digits.parse().map_err(|_| "a time is a whole number with ms, s, m or h behind it")?;
     number.checked_mul(unit).ok_or_else(|| "that is too long".into())
 }
 
@@ -194,7 +224,8 @@ mod tests {
         assert_eq!(parse_duration_ms("500ms"), Ok(500));
         assert_eq!(parse_duration_ms("90s"), Ok(90_000));
         assert_eq!(parse_duration_ms("5m"), Ok(300_000));
-        for bad in ["", "5", "m", "-5s", "5h", "1.5s", "99999999999999999999s", "999999999999999999m"] {
+        assert_eq!(parse_duration_ms("168h"), Ok(604_800_000));
+        for bad in ["", "5", "m", "-5s", "5d", "1.5s", "99999999999999999999s", "999999999999999999m"] {
             assert!(parse_duration_ms(bad).is_err(), "{bad}");
         }
     }

@@ -1,16 +1,12 @@
 use crate::{
     Failure,
-    args::{Attest, OfKey, Open, Read, Reading, Recipient, RecipientCommand, Seal, Service, TrustArgs},
+    args::{Attest, OfKey, Open, Read, Reading, Recipient, RecipientCommand, Releases, Seal, Service},
     message::{MessageFile, read_input, read_text},
+    trust::{self, trust},
 };
 use base64ct::{Base64UrlUnpadded, Encoding as _};
-use ok2cry_attest_verify::{CheckTime, Measurements, TrustAnchor};
-use ok2cry_client::{
-    Expected, KeyRequest, RecipientKey, Seen, SeenSet, Trust,
-    http::Client,
-    measurements::{from_nitro_cli_json, parse_pcr},
-    sealed_reply,
-};
+use ok2cry_attest_verify::CheckTime;
+use ok2cry_client::{Expected, KeyRequest, RecipientKey, Seen, SeenSet, Trust, http::Client, sealed_reply};
 use ok2cry_protocol::{
     Hash,
     http::{OpenResponse, SealedBody},
@@ -42,13 +38,14 @@ pub(crate) fn recipient(command: &Recipient) -> Result<(), Failure> {
 }
 
 pub(crate) fn seal(command: &Seal) -> Result<(), Failure> {
-    let trust = trust(&command.trust)?;
+    let service = client(&command.service)?;
+    let trust = trust(&command.trust, Some(&service))?;
     let request = match &command.recipient {
         Some(key) => KeyRequest::new(&command.purpose, command.ttl, &public_key(key)?)?,
         None => KeyRequest::insecure_release_to_caller(&command.purpose, command.ttl)?,
     };
     let plaintext = read_input(&command.file)?;
-    let keys = client(&command.service)?.issue(request, &trust, &CheckTime::system())?;
+    let keys = service.issue(request, &trust, &CheckTime::system())?;
     let key = keys.into_iter().next().ok_or_else(|| Failure::Unusable("no key came".into()))?;
     let sealed = key.seal(&plaintext, command.aad.as_bytes(), &CheckTime::system())?;
     print_json(&MessageFile::new(&sealed))
@@ -57,9 +54,10 @@ pub(crate) fn seal(command: &Seal) -> Result<(), Failure> {
 pub(crate) fn open(command: &Open) -> Result<(), Failure> {
     let message: MessageFile = parse_json(&command.message, "a sealed message, as `ok2cry seal` prints it")?;
     let message = message.into_message()?;
+    let service = client(&command.service)?;
     // Whatever would stop the reading must be known before the key is used up.
     let reader = match &command.recipient_key {
-        Some(path) => Some(Reader::new(path, &command.reading)?),
+        Some(path) => Some(Reader::new(path, &command.reading, Some(&service))?),
         None if command.reading.is_given() => {
             return Err(Failure::Unusable(
                 "--purpose, --aad and --seen are for reading: add --recipient-key".into(),
@@ -70,7 +68,7 @@ pub(crate) fn open(command: &Open) -> Result<(), Failure> {
     if reader.as_ref().is_some_and(|reader| reader.aad != message.aad) {
         return Err(ok2cry_client::Error::Aad.into());
     }
-    let answer = client(&command.service)?.open(&message)?;
+    let answer = service.open(&message)?;
     match (answer, reader) {
         (answer, Some(reader)) => reader.read(&sealed_reply(answer)?),
         (OpenResponse::Sealed(body), None) => print_json(&body),
@@ -79,7 +77,7 @@ pub(crate) fn open(command: &Open) -> Result<(), Failure> {
 }
 
 pub(crate) fn read(command: &Read) -> Result<(), Failure> {
-    let reader = Reader::new(&command.recipient_key, &command.reading)?;
+    let reader = Reader::new(&command.recipient_key, &command.reading, None)?;
     reader.read(&parse_json(&command.reply, "a reply, as `ok2cry open` prints it")?)
 }
 
@@ -94,14 +92,31 @@ pub(crate) fn destroy(command: &OfKey) -> Result<(), Failure> {
 }
 
 pub(crate) fn attest(command: &Attest) -> Result<(), Failure> {
-    let trust = trust(&command.trust)?;
+    let service = client(&command.service)?;
+    let trust = trust(&command.trust, Some(&service))?;
     let mut nonce = [0; 32];
     getrandom::fill(&mut nonce).map_err(|_| Failure::Unusable("no randomness".into()))?;
     let nonce = Nonce::new(nonce).map_err(ok2cry_client::Error::Record)?;
-    let body = client(&command.service)?.attestation(&nonce)?;
+    let body = service.attestation(&nonce)?;
     let batch = trust.verify_statement(&nonce, &body, &CheckTime::system())?;
     let age = CheckTime::system().now_ms.saturating_sub(batch.timestamp_ms());
     println!("an accepted enclave answers: instance {}, document made {age} ms ago", batch.instance());
+    Ok(())
+}
+
+pub(crate) fn releases(command: &Releases) -> Result<(), Failure> {
+    let service = client(&command.service)?;
+    if command.trust.release_key.is_empty() {
+        return Err(Failure::Unusable("say whose releases: --release-key PEM".into()));
+    }
+    let anchor = trust::anchor(&command.trust)?;
+    let accepted = trust::releases(&command.trust, &anchor, Some(&service))?;
+    for release in accepted.releases() {
+        let source = &release.manifest().predicate.source;
+        println!("accepted {} of {} {}", release.version(), source.repository, source.commit);
+    }
+    let minutes = accepted.list().expires_at.saturating_sub(CheckTime::system().now_ms) / 60_000;
+    println!("by list {}, for another {minutes} minutes", accepted.list().version);
     Ok(())
 }
 
@@ -115,7 +130,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(key: &Path, reading: &'a Reading) -> Result<Self, Failure> {
+    fn new(key: &Path, reading: &'a Reading, service: Option<&Client>) -> Result<Self, Failure> {
         let Some(purpose) = &reading.purpose else {
             return Err(Failure::Unusable("say what the key must have been for: --purpose".into()));
         };
@@ -131,7 +146,7 @@ impl<'a> Reader<'a> {
         };
         Ok(Self {
             key: RecipientKey::from_pem(&read_text(key)?)?,
-            trust: trust(&reading.trust)?,
+            trust: trust(&reading.trust, service)?,
             purpose: Purpose::new(purpose).map_err(|e| Failure::Unusable(e.to_string()))?,
             aad: reading.aad.as_bytes(),
             seen,
@@ -201,45 +216,6 @@ impl Seen for SeenFile<'_> {
             }
         }
     }
-}
-
-fn trust(args: &TrustArgs) -> Result<Trust, Failure> {
-    let anchor = match &args.root {
-        None => TrustAnchor::aws_nitro(),
-        Some(path) => {
-            TrustAnchor::from_pem(&read_text(path)?).map_err(|e| Failure::Unusable(format!("--root: {e}")))?
-        }
-    };
-    let mut releases = Vec::new();
-    for path in &args.measurements {
-        let release = from_nitro_cli_json(&read_text(path)?);
-        releases.push(release.map_err(|e| Failure::Unusable(format!("{}: {e}", path.display())))?);
-    }
-    if !args.pcr.is_empty() {
-        let pcrs = args.pcr.iter().map(|text| parse_pcr_arg(text)).collect::<Result<Vec<_>, _>>()?;
-        releases.push(Measurements::new(pcrs).map_err(|e| Failure::Unusable(format!("--pcr: {e}")))?);
-    }
-    if !args.pcr.is_empty() && !args.measurements.is_empty() {
-        return Err(Failure::Unusable(
-            "--pcr names a release by itself: leave out --measurements (and OK2CRY_MEASUREMENTS)".into(),
-        ));
-    }
-    match (releases.is_empty(), args.insecure_without_pcrs) {
-        (false, false) => Ok(Trust::new(anchor, releases)?),
-        (true, true) => Ok(Trust::insecure_without_pcrs(anchor)),
-        (true, false) => Err(Failure::Unusable(
-            "say which enclaves are accepted: --measurements FILE or --pcr N=HEX (or --insecure-without-pcrs)".into(),
-        )),
-        (false, true) => {
-            Err(Failure::Unusable("--insecure-without-pcrs goes with neither --measurements nor --pcr".into()))
-        }
-    }
-}
-
-fn parse_pcr_arg(text: &str) -> Result<(u8, [u8; 48]), Failure> {
-    text.split_once('=')
-        .and_then(|(n, hex)| Some((n.parse().ok()?, parse_pcr(hex)?)))
-        .ok_or_else(|| Failure::Unusable(format!("--pcr {text:?} is not N=HEX with 96 hex digits")))
 }
 
 fn client(service: &Service) -> Result<Client, Failure> {

@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod message;
+mod trust;
 
 use args::{Args, Command};
 use clap::Parser as _;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         Command::Status(command) => commands::status(&command),
         Command::Destroy(command) => commands::destroy(&command),
         Command::Attest(command) => commands::attest(&command),
+        Command::Releases(command) => commands::releases(&command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

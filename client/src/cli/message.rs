@@ -54,16 +54,20 @@ impl MessageFile {
 
 /// Reads a file, or standard input for `-`; at most a megabyte.
 pub(crate) fn read_input(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    const MAX: u64 = 1 << 20;
+    read_bytes(path, 1 << 20)
+}
+
+/// Reads a file of at most `max` bytes, or standard input for `-`.
+pub(crate) fn read_bytes(path: &Path, max: u64) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let failed = |e: std::io::Error| Failure::Unusable(format!("{}: {e}", path.display()));
     let mut bytes = Zeroizing::new(Vec::new());
     if path.as_os_str() == "-" {
-        std::io::stdin().lock().take(MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+        std::io::stdin().lock().take(max + 1).read_to_end(&mut bytes).map_err(failed)?;
     } else {
-        fs::File::open(path).map_err(failed)?.take(MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+        fs::File::open(path).map_err(failed)?.take(max + 1).read_to_end(&mut bytes).map_err(failed)?;
     }
-    if bytes.len() as u64 > MAX {
-        return Err(Failure::Unusable(format!("{}: longer than {MAX} bytes", path.display())));
+    if bytes.len() as u64 > max {
+        return Err(Failure::Unusable(format!("{}: longer than {max} bytes", path.display())));
     }
     Ok(bytes)
 }
