@@ -4,7 +4,7 @@ CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 export DEMO_ONCE
 
-.PHONY: help demo test test-loom lint vectors eif eif-container measure qemu test-image bench-image bench bench-verify \
+.PHONY: help demo release-tool release-drill test test-loom lint vectors eif eif-container measure qemu test-image bench-image bench bench-verify \
   bench-crypto bench-store fuzz-smoke ci
 
 help: ## what there is
@@ -12,7 +12,16 @@ help: ## what there is
 
 demo: rust ## the whole story on this machine, with a mock NSM; DEMO_ONCE=1 ends after it
 	$(CARGO) build --locked --workspace --bins
+	@$(MAKE) --no-print-directory release-tool
 	@$(TARGET)/debug/ok2cry-demo
+
+release-tool: rust ## what measures, signs and publishes, without what builds images: target/release-light/debug/ok2cry-release
+	$(CARGO) build --locked --manifest-path release/Cargo.toml --target-dir $(TARGET)/release-light --no-default-features --features witness
+
+release-drill: rust ## releases from the first to a lost key, against running enclaves: rollout, rollback, revocation, theft
+	$(CARGO) build --locked --workspace --bins
+	@$(MAKE) --no-print-directory release-tool
+	@$(TARGET)/debug/release-drill
 
 test: rust ## every test that needs Rust only
 	$(CARGO) test --locked --workspace --no-fail-fast
@@ -20,7 +29,7 @@ test: rust ## every test that needs Rust only
 	$(CARGO) build --locked -p ok2cry-mock-nsm --features aws-lc
 	OK2CRY_TEST_CRYPTO=aws-lc $(CARGO) test --locked -p ok2cry-tests --no-fail-fast \
 	  --test the_main_job --test once --test race --test endings --test hostile_parent --test secrets
-	$(CARGO) test --locked --manifest-path release/Cargo.toml --target-dir $(TARGET)/release-light --no-default-features --no-fail-fast
+	$(CARGO) test --locked --manifest-path release/Cargo.toml --target-dir $(TARGET)/release-light --no-default-features --features witness --no-fail-fast
 
 test-loom: rust ## the key store under every interleaving of its locks
 	LOOM_MAX_PREEMPTIONS=3 RUSTFLAGS="--cfg ok2cry_loom" $(CARGO) test --locked -p ok2cry-enclave --lib --target-dir $(TARGET)/loom store::
@@ -56,6 +65,7 @@ bench-image: rust ## what the image weighs, and how long it takes to its first k
 
 qemu: rust ## a developer's real enclave: an image booted in QEMU, and a parent that keeps serving on loopback
 	$(CARGO) build --locked --workspace --bins
+	@$(MAKE) --no-print-directory release-tool
 	machine=$$(image/machine) && OK2CRY_TEST_MACHINE=$$machine $(TARGET)/debug/ok2cry-demo
 
 vectors: rust ## check that the frozen vectors are what the committed program makes

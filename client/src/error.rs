@@ -7,6 +7,9 @@ pub enum Error {
     /// The attestation document is refused.
     #[error("the attestation document is refused: {0}")]
     Document(#[from] ok2cry_attest_verify::Error),
+    /// The published releases are refused.
+    #[error("the releases are refused: {0}")]
+    Releases(ok2cry_attest_verify::Error),
     /// The document carries a nonce; ok2cry's never do.
     #[error("the attestation document carries a nonce of its own")]
     DocumentNonce,
@@ -87,10 +90,10 @@ pub enum Error {
 }
 
 impl Error {
-    /// The stable, machine-readable reason. A refused document's own code is passed through.
+    /// The stable, machine-readable reason. The code of a refused document, or of refused releases, is passed through.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Document(error) => error.code(),
+            Self::Document(error) | Self::Releases(error) => error.code(),
             Self::DocumentNonce => "document_nonce_set",
             Self::UserData(_) => "user_data_invalid",
             Self::LogKey => "log_key_invalid",

@@ -114,10 +114,10 @@ impl Client {
         time: &CheckTime,
     ) -> Result<AcceptedReleases, CallError> {
         let bundle = self.fetch("/v1/release", MAX_BUNDLE_LEN as u64)?;
-        let bundle = Bundle::decode(&bundle).map_err(Error::Document)?;
+        let bundle = Bundle::decode(&bundle).map_err(Error::Releases)?;
         // A tile that does not come is one that is missing.
         let tile = |tile: &Tile| self.fetch(&format!("/v1/release/log/{}", tile.path()), MAX_TILE).ok();
-        Ok(key.check_with_tiles(&bundle, &tile, anchor, memory, time).map_err(Error::Document)?)
+        Ok(key.check_with_tiles(&bundle, &tile, anchor, memory, time).map_err(Error::Releases)?)
     }
 
     fn fetch(&self, path: &str, max: u64) -> Result<Vec<u8>, CallError> {

@@ -44,6 +44,19 @@ impl Certified {
         Self::issue(Rank::Root, common_name, None, now_s)
     }
 
+    /// A root that was made before.
+    pub(crate) fn from_root(key: SigningKey, der: Vec<u8>) -> Result<Self, MockError> {
+        let certificate = Certificate::from_der(&der)?;
+        let body = certificate.tbs_certificate();
+        if body.subject_public_key_info() != &SubjectPublicKeyInfo::from_key(key.verifying_key())? {
+            return Err(MockError::Encoding("the root's key is not that of its certificate".into()));
+        }
+        let seconds = |time: Time| time.to_unix_duration().as_secs();
+        let (not_before, not_after) = (body.validity().not_before, body.validity().not_after);
+        let subject = body.subject().clone();
+        Ok(Self { key, subject, not_before: seconds(not_before), not_after: seconds(not_after), der })
+    }
+
     /// Makes a new key and certifies it with this one's.
     pub(crate) fn certify(&self, rank: Rank, common_name: &str, now_s: u64) -> Result<Self, MockError> {
         Self::issue(rank, common_name, Some(self), now_s)

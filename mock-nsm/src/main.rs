@@ -11,9 +11,9 @@ use ok2cry_enclave::{
 use ok2cry_mock_nsm::{MockConfig, MockNsm, MockPki, Pcrs};
 use std::{
     error::Error,
-    fs,
+    fs::{self, OpenOptions},
     io::Write as _,
-    os::unix::fs::FileTypeExt as _,
+    os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -26,7 +26,7 @@ use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 /// An ok2cry enclave with a mock Nitro Secure Module, for development. It protects nothing.
 ///
-/// Its documents are signed under a root of its own, made at every start; clients accept it only if they are given
+/// Its documents are signed under a root of its own, made at every start unless --root-key keeps it; clients accept it only if they are given
 /// that root and these measurements by name. `RUST_LOG` says what it logs.
 #[derive(Parser)]
 #[command(version)]
@@ -50,6 +50,10 @@ struct Args {
     /// Pretend to be in debug mode (PCR0 to 2 zero): the enclave must refuse to start.
     #[arg(long, env = "OK2CRY_ENCLAVE_DEV_DEBUG_MODE")]
     debug_mode: bool,
+    /// Keep the mock's root (private key and certificate, PEM) here, instead of making one at every start: enclaves with the
+    /// same file have the same root.
+    #[arg(long, value_name = "FILE", env = "OK2CRY_ENCLAVE_DEV_ROOT_KEY")]
+    root_key: Option<PathBuf>,
     /// Write the mock's root certificate (PEM) here.
     #[arg(long, env = "OK2CRY_ENCLAVE_DEV_ROOT_OUT")]
     root_out: Option<PathBuf>,
@@ -91,7 +95,10 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     };
 
     let now_ms = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
-    let pki = MockPki::generate(now_ms)?;
+    let pki = match &args.root_key {
+        None => MockPki::generate(now_ms)?,
+        Some(path) => kept_root(path, now_ms)?,
+    };
     let mut mock = MockConfig::with_image_name(&args.image_name);
     mock.latency = Duration::from_micros(args.nsm_latency_us);
     if args.debug_mode {
@@ -124,6 +131,19 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         enclave.serve(Listener::Unix(listener), shutdown).await;
         Ok(())
     })
+}
+
+/// The root in this file; a new one if there is no file yet.
+fn kept_root(path: &Path, now_ms: u64) -> Result<MockPki, Box<dyn Error>> {
+    let named = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
+    if !path.exists() {
+        let pki = MockPki::generate(now_ms)?;
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|e| named(&e))?;
+        file.write_all(pki.root_key_pem()?.as_bytes()).map_err(|e| named(&e))?;
+    }
+    let pem = fs::read_to_string(path).map_err(|e| named(&e))?;
+    Ok(MockPki::from_root_key_pem(&pem, now_ms).map_err(|e| named(&e))?)
 }
 
 /// A socket that an earlier run left is in the way; anything else there is somebody's.

@@ -3,8 +3,9 @@
 
 use std::{fmt, iter};
 
-use p384::pkcs8::EncodePrivateKey as _;
-use x509_cert::der::pem::{LineEnding, encode_string};
+use p384::ecdsa::SigningKey;
+use p384::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
+use x509_cert::der::pem::{LineEnding, decode_vec, encode_string};
 
 use crate::MockError;
 use crate::certificate::{Certified, Rank};
@@ -28,6 +29,36 @@ impl MockPki {
     /// Makes new keys and certificates, valid at `now_ms` (milliseconds since the Unix epoch).
     pub fn generate(now_ms: u64) -> Result<Self, MockError> {
         Self::generate_for(format!("i-0{}", random_id()?), now_ms)
+    }
+
+    /// A PKI under a root that [`MockPki::root_key_pem`] wrote: other enclaves than those of another process, and the same
+    /// root for clients to hold.
+    ///
+    /// # Errors
+    ///
+    /// If that is not what it is.
+    pub fn from_root_key_pem(pem: &str, now_ms: u64) -> Result<Self, MockError> {
+        let end = "-----END PRIVATE KEY-----";
+        let at = pem.find(end).map_or(0, |at| at + end.len());
+        let (key, certificate) = pem.split_at(at);
+        let key = SigningKey::from_pkcs8_pem(key).map_err(|e| MockError::Encoding(e.to_string()))?;
+        let (label, der) = decode_vec(certificate.trim().as_bytes())
+            .map_err(|e| MockError::from(x509_cert::der::Error::from(e)))?;
+        if label != "CERTIFICATE" {
+            return Err(MockError::Encoding(format!("a {label} is where the root's certificate should be")));
+        }
+        Self::under(Certified::from_root(key, der)?, format!("i-0{}", random_id()?), now_ms)
+    }
+
+    /// The root's private key and its certificate, both PEM: all that [`MockPki::from_root_key_pem`] needs.
+    ///
+    /// # Errors
+    ///
+    /// If the key cannot be encoded.
+    pub fn root_key_pem(&self) -> Result<String, MockError> {
+        let key = self.root.key().to_pkcs8_pem(LineEnding::LF);
+        let key = key.map_err(|e| MockError::Encoding(e.to_string()))?;
+        Ok(format!("{}{}", key.as_str(), self.root_pem))
     }
 
     /// The root certificate as PEM, for a verifier's `--root`.
@@ -64,8 +95,11 @@ impl MockPki {
 
     /// A new PKI for an instance that has its id already.
     pub(crate) fn generate_for(instance_id: String, now_ms: u64) -> Result<Self, MockError> {
+        Self::under(Certified::root("mock.nitro-enclaves", now_ms / 1000)?, instance_id, now_ms)
+    }
+
+    fn under(root: Certified, instance_id: String, now_ms: u64) -> Result<Self, MockError> {
         let now_s = now_ms / 1000;
-        let root = Certified::root("mock.nitro-enclaves", now_s)?;
         let root_pem = encode_string("CERTIFICATE", LineEnding::LF, root.der())
             .map_err(|error| MockError::from(x509_cert::der::Error::from(error)))?;
         let regional = certify_regional(&root, now_s)?;

@@ -27,6 +27,12 @@ pub enum Error {
     /// AWS's library did not build the image.
     #[error("AWS's library did not build the image: {0}")]
     Library(String),
+    /// Something was not signed or not published.
+    #[error(transparent)]
+    Publication(#[from] crate::publication::PublicationFault),
+    /// A client would refuse it.
+    #[error(transparent)]
+    Refused(#[from] ok2cry_attest_verify::Error),
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     Io {
@@ -38,7 +44,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The stable, machine-readable reason, in `snake_case`. `docs/reproduce.md` lists all of them.
+    /// The stable, machine-readable reason, in `snake_case`. `docs/reproduce.md` and `docs/releases.md` list all of them.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -47,6 +53,8 @@ impl Error {
             Self::Input { fault, .. } => fault.code(),
             Self::Disagreement { .. } => "measurements_disagree",
             Self::Library(_) => "library_failed",
+            Self::Publication(fault) => fault.code(),
+            Self::Refused(error) => error.code(),
             Self::Io { .. } => "file_unusable",
         }
     }

@@ -35,6 +35,8 @@ pub struct CheckedInputs {
     pub(crate) toolchain: Toolchain,
     /// The checks that a development image drops, in words.
     pub(crate) dropped_checks: Option<String>,
+    /// The crypto provider that the configuration names.
+    pub(crate) crypto_provider: &'static str,
 }
 
 /// Megabytes are of no use in a message.
@@ -57,14 +59,22 @@ impl Inputs {
         check_kernel_config(&self.kernel_config).map_err(named("the kernel's configuration"))?;
         let cmdline = one_line(&self.cmdline).map_err(named("the command line"))?;
         check_program(&self.init).map_err(named("the enclave program"))?;
-        let dropped_checks = self.check_configuration().map_err(named("the enclave's configuration"))?;
+        let (dropped_checks, crypto_provider) =
+            self.check_configuration().map_err(named("the enclave's configuration"))?;
         let toolchain = Toolchain::from_toml(&self.toolchain).map_err(named("the toolchain"))?;
-        Ok(CheckedInputs { cmdline, kernel_release, toolchain, dropped_checks, inputs: self })
+        Ok(CheckedInputs {
+            cmdline,
+            kernel_release,
+            toolchain,
+            dropped_checks,
+            crypto_provider,
+            inputs: self,
+        })
     }
 
     /// The enclave's own reading of its configuration, so that what is measured is what would be served. Answers which
-    /// checks of its ground it would drop.
-    fn check_configuration(&self) -> Result<Option<String>, InputFault> {
+    /// checks of its ground it would drop, and its crypto provider.
+    fn check_configuration(&self) -> Result<(Option<String>, &'static str), InputFault> {
         let refused = |error: &dyn fmt::Display| InputFault::Configuration(error.to_string());
         let text = std::str::from_utf8(&self.configuration).map_err(|error| refused(&error))?;
         let config = Config::from_toml(text).map_err(|error| refused(&error))?;
@@ -74,7 +84,7 @@ impl Inputs {
         }
         match config.development.dropped() {
             Some(dropped) if !self.development => Err(InputFault::Development(dropped)),
-            dropped => Ok(dropped),
+            dropped => Ok((dropped, config.crypto_provider.name())),
         }
     }
 }

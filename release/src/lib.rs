@@ -1,4 +1,4 @@
-//! Enclave images: built so that strangers can build them again, and measured by a computation of our own.
+//! Enclave images: built so that strangers can build them again, measured by a computation of our own, and released.
 //!
 //! Whoever trusts a measurement needs two things: to get the same image from the same source, and to get the same
 //! measurement from the same image. The first is the builder's, which AWS's library writes the file for; the second
@@ -10,6 +10,7 @@
 //! | [`eif`] | an enclave image file, read strictly |
 //! | [`measure`] | its PCRs, as `nitro-cli` prints them |
 //! | [`signature`] | the certificate that signed it |
+//! | [`publication`] | releases: manifests, lists, their log |
 //! | [`error`] | why something was refused |
 //! | `inputs` | what an image is built from, checked |
 //! | `toolchain` | the versions that its bytes depend on |
@@ -28,6 +29,7 @@ pub mod inputs;
 #[cfg(feature = "build")]
 mod manifest;
 pub mod measure;
+pub mod publication;
 #[cfg(feature = "build")]
 pub mod ramdisk;
 pub mod signature;

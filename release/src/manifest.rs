@@ -13,6 +13,9 @@ pub(crate) struct Manifest<'a> {
     measurements: &'a Measurements,
     kernel_release: &'a str,
     command_line: &'a str,
+    crypto_provider: &'a str,
+    /// The enclave's configuration, as it is in the image.
+    configuration: &'a str,
     /// No release's manifest has this: the checks that an image for development drops.
     #[serde(skip_serializing_if = "Option::is_none")]
     development: Option<&'a str>,
@@ -36,6 +39,9 @@ impl<'a> Manifest<'a> {
             measurements,
             kernel_release: &checked.kernel_release,
             command_line: &checked.cmdline,
+            crypto_provider: checked.crypto_provider,
+            // UTF-8, or its check had refused it.
+            configuration: std::str::from_utf8(&inputs.configuration).unwrap_or_default(),
             development: checked.dropped_checks.as_deref(),
             inputs: InputDigests {
                 kernel: Digests::of(&inputs.kernel),

@@ -4,7 +4,7 @@ use crate::{
     EnclaveStream, HarnessError,
     image::{Image, Parts, machine_folder},
     machine::{Boot, Machine},
-    process::Process,
+    process::{Process, program},
     raw_http::{self, Message},
 };
 use ok2cry_attest_verify::{CheckTime, TrustAnchor};
@@ -30,6 +30,10 @@ pub struct Options {
     pub image_name: String,
     /// How long the mock NSM takes for a document, in microseconds. An emulated one is as fast as it is.
     pub nsm_latency_us: u64,
+    /// Where the mock NSM keeps its root: deployments with the same file have the same. One of its own unless given.
+    pub mock_root: Option<PathBuf>,
+    /// The folder of releases that the parent serves.
+    pub release_site: Option<PathBuf>,
     /// More flags for the parent.
     pub parent_args: Vec<String>,
     /// `RUST_LOG` for both programs; unset unless given. An image has no environment and always logs the same.
@@ -46,6 +50,8 @@ impl Default for Options {
             config: CONFIG.to_owned(),
             image_name: "ok2cry-enclave".to_owned(),
             nsm_latency_us: 1100,
+            mock_root: None,
+            release_site: None,
             parent_args: Vec::new(),
             rust_log: None,
             crypto: env::var("OK2CRY_TEST_CRYPTO").ok(),
@@ -110,10 +116,7 @@ impl Deployment {
                 let boot = Boot::new(image.eif(), pki);
                 let running = Machine::start(&machine, &boot)?;
                 let measurements = image.measurements();
-                (
-                    Enclave::Machine(Box::new(Emulated { running, boot, _image: image, folder: machine })),
-                    measurements,
-                )
+                (Enclave::Machine(Box::new(Emulated { running, boot, image, folder: machine })), measurements)
             }
             None => {
                 let mut enclave_args = vec![
@@ -125,22 +128,16 @@ impl Deployment {
                     format!("--measurements-out={}", measurements.display()),
                 ];
                 enclave_args.extend(options.crypto.map(|provider| format!("--crypto={provider}")));
+                enclave_args.extend(options.mock_root.map(|path| format!("--root-key={}", path.display())));
                 let mut process = Process::start("ok2cry-enclave-dev", &enclave_args, &variables)?;
                 process.listening_on()?;
                 (Enclave::Mock { process, socket }, measurements)
             }
         };
-        let (parent, url) = start_parent_at(&enclave.url(), &options.parent_args, &variables)?;
-        Ok(Self {
-            parent,
-            enclave,
-            url,
-            root_pem,
-            measurements,
-            parent_args: options.parent_args,
-            variables,
-            _folder: folder,
-        })
+        let mut parent_args = options.parent_args;
+        parent_args.extend(options.release_site.map(|site| format!("--release-site={}", site.display())));
+        let (parent, url) = start_parent_at(&enclave.url(), &parent_args, &variables)?;
+        Ok(Self { parent, enclave, url, root_pem, measurements, parent_args, variables, _folder: folder })
     }
 
     /// Where the parent listens: `http://127.0.0.1:PORT`.
@@ -151,6 +148,26 @@ impl Deployment {
     /// A client of the parent.
     pub fn client(&self) -> Client {
         Client::new(&self.url)
+    }
+
+    /// What `ok2cry-release manifest` and `sign` are told of the image that runs here.
+    ///
+    /// # Errors
+    ///
+    /// If the enclave's program is missing.
+    pub fn built(&self) -> Result<Vec<String>, HarnessError> {
+        let (image, flag, file) = match &self.enclave {
+            Enclave::Mock { .. } => {
+                (program("ok2cry-enclave-dev")?, "--mock-measurements", self.measurements.clone())
+            }
+            Enclave::Machine(machine) => {
+                let eif = machine.image.eif();
+                let manifest = eif.with_extension("manifest.json");
+                (eif, "--build", manifest)
+            }
+        };
+        let paths = [("--image", image), (flag, file), ("--attestation-root", self.root_pem.clone())];
+        Ok(paths.into_iter().flat_map(|(flag, path)| [flag.to_owned(), path.display().to_string()]).collect())
     }
 
     /// Accepts this enclave's image under this enclave's root, and nothing else.
@@ -307,7 +324,12 @@ impl Deployment {
         self.output()
     }
 
-    fn anchor(&self) -> Result<TrustAnchor, HarnessError> {
+    /// The root certificate as a trust anchor.
+    ///
+    /// # Errors
+    ///
+    /// If the file that the enclave wrote is not what it should be.
+    pub fn anchor(&self) -> Result<TrustAnchor, HarnessError> {
         TrustAnchor::from_pem(&read(&self.root_pem)?).map_err(|e| HarnessError::new(e.to_string()))
     }
 }
@@ -324,7 +346,7 @@ struct Emulated {
     boot: Boot,
     folder: PathBuf,
     /// Its files are needed for as long as machines boot from them.
-    _image: Arc<Image>,
+    image: Arc<Image>,
 }
 
 impl Enclave {

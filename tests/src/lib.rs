@@ -15,6 +15,7 @@
 //! | [`machine`] | an enclave image in an emulated machine, with the kernel's own NSM driver and vsock |
 //! | [`image`] | images for it, one for each configuration |
 //! | [`process`] | one program: its output, and its end |
+//! | [`publisher`] | release engineers: keys, manifests, the published folder |
 //! | [`raw_http`] | HTTP requests byte for byte, right and wrong ones |
 //! | [`enclave_stream`] | frames straight to the enclave, right and wrong ones |
 //! | [`hostile_parent`] | a man in the middle that reads and rewrites every message |
@@ -28,12 +29,14 @@ pub mod hostile_parent;
 pub mod image;
 pub mod machine;
 pub mod process;
+pub mod publisher;
 pub mod raw_http;
 pub mod wait;
 
 pub use deployment::{Deployment, Options};
 pub use enclave_stream::EnclaveStream;
 pub use hostile_parent::HostileParent;
+pub use publisher::Publisher;
 pub use wait::eventually;
 
 /// What kept a harness from doing its work. Its `Debug` is its text, so that `unwrap` shows what happened.

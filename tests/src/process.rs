@@ -205,9 +205,7 @@ fn collect(from: impl Read + Send + 'static, stream: usize, output: &Arc<Output>
 /// If it is not there, or older than what it was made from.
 pub fn program(name: &str) -> Result<PathBuf, HarnessError> {
     const BUILD: &str = "build them first: cargo build --workspace --bins";
-    let own = env::current_exe().map_err(|e| HarnessError::new(format!("where is this program? {e}")))?;
-    let folder = own.parent().filter(|p| !p.ends_with("deps")).or_else(|| own.parent()?.parent());
-    let path = folder.unwrap_or(Path::new(".")).join(format!("{name}{}", env::consts::EXE_SUFFIX));
+    let path = program_folder()?.join(format!("{name}{}", env::consts::EXE_SUFFIX));
     if !path.is_file() {
         return Err(HarnessError::new(format!("{} is missing; {BUILD}", path.display())));
     }
@@ -218,6 +216,13 @@ pub fn program(name: &str) -> Result<PathBuf, HarnessError> {
         }
         None => Ok(path),
     }
+}
+
+/// Where cargo leaves programs: beside this one, or above it if this is a test.
+pub(crate) fn program_folder() -> Result<PathBuf, HarnessError> {
+    let own = env::current_exe().map_err(|e| HarnessError::new(format!("where is this program? {e}")))?;
+    let folder = own.parent().filter(|p| !p.ends_with("deps")).or_else(|| own.parent()?.parent());
+    Ok(folder.unwrap_or(Path::new(".")).to_owned())
 }
 
 /// A source that has changed since `program` was made from it, by the list that cargo leaves beside the program.

@@ -62,9 +62,9 @@ pub(crate) fn releases(
     let checked = match (&args.releases, service) {
         (Some(path), _) => {
             let bundle = Bundle::decode(&read_bytes(path, MAX_BUNDLE_LEN as u64)?);
-            let bundle = bundle.map_err(ok2cry_client::Error::Document)?;
+            let bundle = bundle.map_err(ok2cry_client::Error::Releases)?;
             key.check(&bundle, anchor, &mut memory, &time)
-                .map_err(|e| ok2cry_client::Error::Document(e).into())
+                .map_err(|e| ok2cry_client::Error::Releases(e).into())
         }
         (None, Some(service)) => service.releases(&key, anchor, &mut memory, &time).map_err(Failure::from),
         (None, None) => {

@@ -1,6 +1,8 @@
-//! `ok2cry-release`: builds the enclave image, and measures any.
+//! `ok2cry-release`: builds the enclave image, measures any, and publishes releases.
 //!
 //! Exit status: 0 done, 1 refused (`refused: <code>: <sentence>` on stderr), 2 usage or unreadable input.
+
+mod releases;
 
 use clap::{Parser, Subcommand};
 use ok2cry_release::{
@@ -15,7 +17,7 @@ use std::{
     process::ExitCode,
 };
 
-/// Builds the enclave image, and measures any EIF.
+/// Builds the enclave image, measures any EIF, and publishes releases.
 #[derive(Parser)]
 #[command(version, max_term_width = 110)]
 struct Arguments {
@@ -33,17 +35,22 @@ enum Command {
     #[cfg(feature = "build")]
     /// Build an image, print its PCRs as `nitro-cli` does, and write a manifest beside it.
     Build(build::Arguments),
+    #[command(flatten)]
+    Releases(releases::Command),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Measure { file } => measure(&file),
+        Command::Measure { file } => measure(&file).map(|measurements| measurements.to_nitro_cli_json()),
         #[cfg(feature = "build")]
-        Command::Build(arguments) => build::run(&arguments),
+        Command::Build(arguments) => {
+            build::run(&arguments).map(|measurements| measurements.to_nitro_cli_json())
+        }
+        Command::Releases(command) => releases::run(&command),
     };
     match done {
-        Ok(measurements) => {
-            println!("{}", measurements.to_nitro_cli_json());
+        Ok(said) => {
+            println!("{said}");
             ExitCode::SUCCESS
         }
         Err(error @ Error::Io { .. }) => {

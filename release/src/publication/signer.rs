@@ -1,0 +1,146 @@
+//! Private keys, which lie in PEM files, and what they sign.
+
+use super::PublicationFault;
+use crate::error::Error;
+use ed25519_dalek::{
+    Signer as _, SigningKey as Ed25519Key,
+    pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, spki::der::pem::LineEnding},
+};
+use ok2cry_attest_verify::release::{Envelope, LogKey, PublicKey};
+use p384::{
+    SecretKey,
+    ecdsa::{DerSignature, SigningKey},
+    pkcs8::EncodePublicKey as _,
+};
+use zeroize::Zeroizing;
+
+/// Signs root documents, manifests and lists: ECDSA P-384 with SHA-384, RFC 6979's nonces.
+pub struct DocumentSigner {
+    key: SigningKey,
+    public: PublicKey,
+}
+
+impl DocumentSigner {
+    /// A new key.
+    ///
+    /// # Errors
+    ///
+    /// [`PublicationFault::Randomness`].
+    pub fn generate() -> Result<Self, Error> {
+        loop {
+            // All but one in 2^190 are below the order.
+            if let Ok(key) = SecretKey::from_slice(random::<48>()?.as_slice()) {
+                return Self::new(&key);
+            }
+        }
+    }
+
+    /// Reads PKCS #8 PEM.
+    ///
+    /// # Errors
+    ///
+    /// [`PublicationFault::Key`].
+    pub fn from_pem(pem: &str) -> Result<Self, Error> {
+        use p384::pkcs8::DecodePrivateKey as _;
+        let key =
+            SecretKey::from_pkcs8_pem(pem.trim()).map_err(|_| PublicationFault::Key("an ECDSA P-384 key"))?;
+        Self::new(&key)
+    }
+
+    /// The private key as PKCS #8 PEM.
+    ///
+    /// # Errors
+    ///
+    /// None that can be met.
+    pub fn to_pem(&self) -> Result<Zeroizing<String>, Error> {
+        use p384::pkcs8::EncodePrivateKey as _;
+        let pem = SecretKey::from(self.key.as_nonzero_scalar()).to_pkcs8_pem(LineEnding::LF);
+        Ok(pem.map_err(|_| PublicationFault::Key("an ECDSA P-384 key"))?)
+    }
+
+    /// The public key as PEM.
+    ///
+    /// # Errors
+    ///
+    /// None that can be met.
+    pub fn public_pem(&self) -> Result<String, Error> {
+        let pem = self.key.verifying_key().to_public_key_pem(LineEnding::LF);
+        Ok(pem.map_err(|_| PublicationFault::Key("an ECDSA P-384 key"))?)
+    }
+
+    /// The public key.
+    #[must_use]
+    pub fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// Adds this key's signature to an envelope.
+    pub fn sign(&self, envelope: &mut Envelope) {
+        let signature: DerSignature = self.key.sign(&envelope.signed_bytes());
+        envelope.add_signature(&self.public.id(), signature.as_bytes().to_vec());
+    }
+
+    fn new(key: &SecretKey) -> Result<Self, Error> {
+        let key = SigningKey::from(key);
+        let der = key.verifying_key().to_public_key_der();
+        let der = der.map_err(|_| PublicationFault::Key("an ECDSA P-384 key"))?;
+        Ok(Self { public: PublicKey::from_der(der.as_bytes())?, key })
+    }
+}
+
+/// Signs the checkpoints of a log: Ed25519.
+pub struct LogSigner {
+    key: Ed25519Key,
+}
+
+impl LogSigner {
+    /// A new key.
+    ///
+    /// # Errors
+    ///
+    /// [`PublicationFault::Randomness`].
+    pub fn generate() -> Result<Self, Error> {
+        Ok(Self { key: Ed25519Key::from_bytes(&*random::<32>()?) })
+    }
+
+    /// Reads PKCS #8 PEM.
+    ///
+    /// # Errors
+    ///
+    /// [`PublicationFault::Key`].
+    pub fn from_pem(pem: &str) -> Result<Self, Error> {
+        let key =
+            Ed25519Key::from_pkcs8_pem(pem.trim()).map_err(|_| PublicationFault::Key("an Ed25519 key"))?;
+        Ok(Self { key })
+    }
+
+    /// The private key as PKCS #8 PEM.
+    ///
+    /// # Errors
+    ///
+    /// None that can be met.
+    pub fn to_pem(&self) -> Result<Zeroizing<String>, Error> {
+        let pem = self.key.to_pkcs8_pem(LineEnding::LF);
+        Ok(pem.map_err(|_| PublicationFault::Key("an Ed25519 key"))?)
+    }
+
+    /// The public key of the log with this origin.
+    #[must_use]
+    pub fn public(&self, origin: &str) -> Option<LogKey> {
+        LogKey::log(origin, self.key.verifying_key().as_bytes())
+    }
+
+    /// A signed note of `text`, in the name of `key`.
+    #[must_use]
+    pub fn note(&self, key: &LogKey, text: &str) -> String {
+        use base64ct::Encoding as _;
+        let signature = [key.id().as_slice(), &self.key.sign(text.as_bytes()).to_bytes()].concat();
+        format!("{text}\n— {} {}\n", key.name(), base64ct::Base64::encode_string(&signature))
+    }
+}
+
+fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, Error> {
+    let mut bytes = Zeroizing::new([0; N]);
+    getrandom::fill(bytes.as_mut_slice()).map_err(|_| PublicationFault::Randomness)?;
+    Ok(bytes)
+}

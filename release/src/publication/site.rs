@@ -1,0 +1,255 @@
+//! The published folder: plain files that any static host can serve.
+//!
+//! | path | is |
+//! |---|---|
+//! | `bundle.json` | all that a client needs, at once |
+//! | `list.json`, `root/N.json`, `manifests/VERSION.json` | the documents by themselves, as they are in the log |
+//! | `log/checkpoint`, `log/tile/…` | the log ([c2sp.org/tlog-tiles](https://c2sp.org/tlog-tiles)), entries included |
+//!
+//! Tiles and documents never change once written; `log/checkpoint`, `list.json` and `bundle.json` are replaced, in this order and last.
+
+use super::PublicationFault;
+use crate::error::Error;
+use ok2cry_attest_verify::release::{
+    Bundle, Checkpoint, Entry, MAX_BUNDLE_LEN, MAX_ENVELOPE_LEN, MAX_NOTE_LEN, Note, Tile, TileSource, Tiles,
+    tree,
+};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, File},
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+/// A published folder, read and checked: every entry of its log is here, and their root is the checkpoint's.
+pub struct Site {
+    folder: PathBuf,
+    bundle: Option<Bundle>,
+    entries: Vec<Vec<u8>>,
+}
+
+impl Site {
+    /// Reads a folder. One that is empty or not there has nothing published yet.
+    ///
+    /// # Errors
+    ///
+    /// [`PublicationFault::Site`] if it is not whole, and what clients say of its bundle and checkpoint.
+    pub fn open(folder: &Path) -> Result<Self, Error> {
+        let mut site = Self { folder: folder.to_owned(), bundle: None, entries: Vec::new() };
+        let Some(note) = site.read("log/checkpoint", MAX_NOTE_LEN)? else {
+            return match site.read("bundle.json", MAX_BUNDLE_LEN)? {
+                None => Ok(site),
+                Some(_) => Err(damaged("there is a bundle and no checkpoint")),
+            };
+        };
+        let checkpoint = Checkpoint::parse(Note::parse(&note)?.unverified_text())?;
+        site.read_entries(checkpoint.size)?;
+        let tiles = tiles_of(&site.entries);
+        if Tiles::new(&tiles, checkpoint.size).root()? != checkpoint.root {
+            return Err(damaged("the log's entries do not have the checkpoint's root"));
+        }
+        let bundle = site.read("bundle.json", MAX_BUNDLE_LEN)?;
+        site.bundle = bundle.map(|bytes| Bundle::decode(&bytes)).transpose()?;
+        Ok(site)
+    }
+
+    /// What clients are handed now.
+    #[must_use]
+    pub fn bundle(&self) -> Option<&Bundle> {
+        self.bundle.as_ref()
+    }
+
+    /// Every entry of the log.
+    #[must_use]
+    pub fn entries(&self) -> &[Vec<u8>] {
+        &self.entries
+    }
+
+    /// The log's checkpoint, which may be ahead of the bundle's if the last attempt to publish did not come to its end.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn checkpoint(&self) -> Result<Option<Vec<u8>>, Error> {
+        self.read("log/checkpoint", MAX_NOTE_LEN)
+    }
+
+    /// Whether the log begins with what this checkpoint, of the same log, says of it.
+    ///
+    /// # Errors
+    ///
+    /// None that can be met.
+    pub fn begins_with(&self, checkpoint: &Checkpoint) -> Result<bool, Error> {
+        let first = usize::try_from(checkpoint.size).ok().and_then(|size| self.entries.get(..size));
+        let Some(first) = first else { return Ok(false) };
+        Ok(Tiles::new(&tiles_of(first), checkpoint.size).root()? == checkpoint.root)
+    }
+
+    /// Adds an entry, unless the log has it. Answers where it is.
+    pub(super) fn append(&mut self, envelope: &str) -> Entry {
+        let bytes = envelope.as_bytes();
+        let index = self.entries.iter().position(|entry| entry == bytes).unwrap_or_else(|| {
+            self.entries.push(bytes.to_vec());
+            self.entries.len() - 1
+        });
+        Entry { index: index as u64, envelope: envelope.to_owned() }
+    }
+
+    /// The log's root.
+    pub(super) fn root(&self) -> Result<tree::Hash, Error> {
+        Ok(Tiles::new(&tiles_of(&self.entries), self.entries.len() as u64).root()?)
+    }
+
+    /// The proof that the log begins with its first `old_size` entries.
+    #[cfg(feature = "witness")]
+    pub(super) fn consistency_proof(&self, old_size: u64) -> Result<Vec<tree::Hash>, Error> {
+        Ok(Tiles::new(&tiles_of(&self.entries), self.entries.len() as u64).consistency_proof(old_size)?)
+    }
+
+    /// The tiles that show these entries, and how the log goes on from `old_size` entries: path and base64.
+    pub(super) fn tiles_for(
+        &self,
+        entries: &[&Entry],
+        old_size: u64,
+    ) -> Result<BTreeMap<String, String>, Error> {
+        use base64ct::Encoding as _;
+        let (tiles, used) = (tiles_of(&self.entries), RefCell::new(BTreeMap::new()));
+        let source = |tile: &Tile| {
+            let bytes = tiles.tile(tile)?;
+            used.borrow_mut().insert(tile.path(), base64ct::Base64::encode_string(&bytes));
+            Some(bytes)
+        };
+        let log = Tiles::new(&source, self.entries.len() as u64);
+        for entry in entries {
+            log.inclusion_proof(entry.index)?;
+        }
+        log.consistency_proof(old_size)?;
+        Ok(used.take())
+    }
+
+    /// Writes the log's tiles and entries. Those of its first `old_size` entries are there already, and must be the same;
+    /// others may be what an attempt left that ended before its checkpoint.
+    pub(super) fn write_log(&self, old_size: u64) -> Result<(), Error> {
+        let (tiles, old) = (tiles_of(&self.entries), Tile::all(old_size).collect::<BTreeSet<_>>());
+        let write = |tile: &Tile, path: &str, bytes: &[u8]| match old.contains(tile) {
+            true => self.write_once(&format!("log/{path}"), bytes),
+            false => self.replace(&format!("log/{path}"), bytes),
+        };
+        for tile in Tile::all(self.entries.len() as u64) {
+            write(&tile, &tile.path(), &tiles.tile(&tile).unwrap_or_default())?;
+            if tile.level() == 0 {
+                write(&tile, &tile.entries_path(), &self.entry_bundle(&tile))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a file that never changes.
+    pub(super) fn write_once(&self, path: &str, bytes: &[u8]) -> Result<(), Error> {
+        match self.read(path, bytes.len())? {
+            None => self.replace(path, bytes),
+            Some(there) if there == bytes => Ok(()),
+            Some(_) => Err(damaged(&format!("{path} is there with other content"))),
+        }
+    }
+
+    /// Writes a file in one step.
+    pub(super) fn replace(&self, path: &str, bytes: &[u8]) -> Result<(), Error> {
+        let target = self.folder.join(path);
+        let partial = self.folder.join(format!("{path}.partial"));
+        let written = target.parent().map_or(Ok(()), fs::create_dir_all);
+        let written =
+            written.and_then(|()| fs::write(&partial, bytes)).and_then(|()| fs::rename(&partial, &target));
+        written.map_err(|source| Error::Io { path: target.display().to_string(), source })
+    }
+
+    fn entry_bundle(&self, tile: &Tile) -> Vec<u8> {
+        let first = usize::try_from(tile.number() * 256).unwrap_or(usize::MAX);
+        let width = usize::try_from(tile.width()).unwrap_or_default();
+        let mut bytes = Vec::new();
+        for entry in self.entries.iter().skip(first).take(width) {
+            // An envelope is shorter than 64 KiB: its decoder has seen to it.
+            bytes.extend_from_slice(&u16::try_from(entry.len()).unwrap_or(u16::MAX).to_be_bytes());
+            bytes.extend_from_slice(entry);
+        }
+        bytes
+    }
+
+    fn read_entries(&mut self, size: u64) -> Result<(), Error> {
+        for tile in Tile::all(size).take_while(|tile| tile.level() == 0) {
+            let path = format!("log/{}", tile.entries_path());
+            let longest = 256 * (2 + MAX_ENVELOPE_LEN);
+            let bytes = self.read(&path, longest)?.ok_or_else(|| damaged(&format!("{path} is missing")))?;
+            let mut rest = bytes.as_slice();
+            for _ in 0..tile.width() {
+                let entry = rest
+                    .split_first_chunk::<2>()
+                    .and_then(|(len, after)| after.split_at_checked(usize::from(u16::from_be_bytes(*len))));
+                let (entry, after) = entry.ok_or_else(|| damaged(&format!("{path} is cut off")))?;
+                self.entries.push(entry.to_vec());
+                rest = after;
+            }
+            if !rest.is_empty() {
+                return Err(damaged(&format!("{path} is too long")));
+            }
+        }
+        Ok(())
+    }
+
+    /// A file of at most `max` bytes; one that is longer comes one byte too long.
+    fn read(&self, path: &str, max: usize) -> Result<Option<Vec<u8>>, Error> {
+        let path = self.folder.join(path);
+        let failed = |source| Error::Io { path: path.display().to_string(), source };
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut bytes = Vec::new();
+        file.take(max as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+        Ok(Some(bytes))
+    }
+}
+
+struct AllTiles(BTreeMap<Tile, Vec<u8>>);
+
+impl TileSource for AllTiles {
+    fn tile(&self, tile: &Tile) -> Option<Vec<u8>> {
+        self.0.get(tile).cloned()
+    }
+}
+
+fn tiles_of(entries: &[Vec<u8>]) -> AllTiles {
+    let size = entries.len() as u64;
+    let mut row: Vec<tree::Hash> = entries.iter().map(|entry| tree::leaf_hash(entry)).collect();
+    let mut tiles = BTreeMap::new();
+    for level in 0.. {
+        if row.is_empty() {
+            break;
+        }
+        for (number, hashes) in (0..).zip(row.chunks(256)) {
+            if let Some(tile) = Tile::of(level, number, size) {
+                tiles.insert(tile, hashes.concat());
+            }
+        }
+        row = row.as_chunks::<256>().0.iter().map(|full| subtree(full)).collect();
+    }
+    AllTiles(tiles)
+}
+
+/// The hash of a whole subtree, from its lowest row.
+fn subtree(row: &[tree::Hash]) -> tree::Hash {
+    match row {
+        [] => [0; 32],
+        [hash] => *hash,
+        _ => {
+            let (left, right) = row.split_at(row.len() / 2);
+            tree::node_hash(&subtree(left), &subtree(right))
+        }
+    }
+}
+
+fn damaged(why: &str) -> Error {
+    PublicationFault::Site(why.to_owned()).into()
+}

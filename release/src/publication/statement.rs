@@ -1,0 +1,171 @@
+//! The manifest of an image.
+
+use super::PublicationFault;
+use crate::{eif::Eif, error::Error, measure::Measurements};
+use ok2cry_attest_verify::{
+    TrustAnchor,
+    release::{
+        Digests, Envelope, Hex, Manifest, PREDICATE_TYPE, Predicate, STATEMENT_PAYLOAD_TYPE, STATEMENT_TYPE,
+        Source, Subject, Version,
+    },
+};
+use serde_json::Value;
+use sha2::{Digest, Sha256, Sha384};
+use std::collections::BTreeMap;
+
+/// An image as this machine has built it.
+pub struct Built {
+    image: Vec<u8>,
+    measurements: BTreeMap<String, String>,
+    build: BTreeMap<String, Value>,
+    development: Option<String>,
+    attestation_root: Hex<32>,
+}
+
+/// What a manifest says beside that.
+pub struct Described {
+    /// The product, as the root document calls it.
+    pub product: String,
+    /// The version.
+    pub version: Version,
+    /// When, in Unix milliseconds.
+    pub created_at: u64,
+    /// The repository's address.
+    pub repository: String,
+    /// The commit.
+    pub commit: Hex<20>,
+    /// SHA-256 of the bill of materials.
+    pub sbom_sha256: Option<Hex<32>>,
+}
+
+impl Built {
+    /// An enclave image: measured here, with the manifest of its build, and the kernel's configuration fragment.
+    ///
+    /// # Errors
+    ///
+    /// What [`Measurements::of`] says, and [`PublicationFault::Build`] for a manifest of another image.
+    pub fn image(
+        image: Vec<u8>,
+        build: &[u8],
+        kernel_fragment: Option<&[u8]>,
+        anchor: &TrustAnchor,
+    ) -> Result<Self, Error> {
+        let measurements = Measurements::of(&Eif::parse(&image)?)?;
+        let measurements = serde_json::to_value(measurements).unwrap_or_default();
+        let mut build: BTreeMap<String, Value> =
+            serde_json::from_slice(build).map_err(|_| PublicationFault::Build("it is no JSON object"))?;
+        if build.remove("measurements").as_ref() != Some(&measurements) {
+            return Err(PublicationFault::Build("its measurements are another image's").into());
+        }
+        build.remove("eif");
+        let development = build.remove("development").and_then(|value| value.as_str().map(str::to_owned));
+        if let Some(fragment) = kernel_fragment {
+            build.insert("kernel_fragment_sha256".into(), sha256(fragment).to_string().into());
+        }
+        let measurements = serde_json::from_value(measurements);
+        let measurements =
+            measurements.map_err(|_| PublicationFault::Build("its measurements are no registers"))?;
+        Ok(Self { image, measurements, build, development, attestation_root: Hex(anchor.fingerprint()) })
+    }
+
+    /// A mock: a program, and what its mock NSM pretends to have measured (as `nitro-cli` prints it). Never under AWS's root.
+    ///
+    /// # Errors
+    ///
+    /// [`PublicationFault::Unmeasured`] and [`PublicationFault::Build`].
+    pub fn mock(program: Vec<u8>, measurements: &[u8], anchor: &TrustAnchor) -> Result<Self, Error> {
+        #[derive(serde::Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Printed {
+            measurements: BTreeMap<String, String>,
+        }
+
+        if *anchor == TrustAnchor::aws_nitro() {
+            return Err(PublicationFault::Unmeasured.into());
+        }
+        let printed: Printed = serde_json::from_slice(measurements)
+            .map_err(|_| PublicationFault::Build("the measurements are not what nitro-cli prints"))?;
+        Ok(Self {
+            image: program,
+            measurements: printed.measurements,
+            build: BTreeMap::new(),
+            development: Some("a mock: nothing measured it".into()),
+            attestation_root: Hex(anchor.fingerprint()),
+        })
+    }
+
+    /// The manifest, in an envelope that nobody has signed.
+    ///
+    /// # Errors
+    ///
+    /// What a client would say of it.
+    pub fn describe(&self, described: Described) -> Result<Envelope, Error> {
+        let manifest = self.manifest(described).encode();
+        Manifest::decode(&manifest)?;
+        Ok(Envelope::new(STATEMENT_PAYLOAD_TYPE, manifest))
+    }
+
+    /// Refuses a manifest that this machine would have written otherwise: how a second builder agrees with the first. What
+    /// no build can know (version, commit, time, bill of materials) is the manifest's own.
+    ///
+    /// # Errors
+    ///
+    /// [`PublicationFault::NotAsBuilt`], which names the first difference.
+    pub fn agrees(&self, manifest: &Manifest) -> Result<(), Error> {
+        let image = manifest.image().ok_or(PublicationFault::NotAsBuilt("the subject"))?;
+        let ours = self.manifest(Described {
+            product: image.name.clone(),
+            version: manifest.predicate.version,
+            created_at: manifest.predicate.created_at,
+            repository: manifest.predicate.source.repository.clone(),
+            commit: manifest.predicate.source.commit,
+            sbom_sha256: manifest.predicate.sbom_sha256,
+        });
+        let (theirs, predicate) = (&manifest.predicate, &ours.predicate);
+        let differs = |what| Err(PublicationFault::NotAsBuilt(what).into());
+        if manifest.subject != ours.subject {
+            return differs("the image");
+        }
+        if theirs.measurements != predicate.measurements {
+            return differs("a register");
+        }
+        if theirs.attestation_root != predicate.attestation_root {
+            return differs("the attestation root");
+        }
+        if theirs.build != predicate.build {
+            return differs("what it was built from");
+        }
+        match *manifest == ours {
+            true => Ok(()),
+            false => differs("what it says of development"),
+        }
+    }
+
+    fn manifest(&self, described: Described) -> Manifest {
+        Manifest {
+            statement_type: STATEMENT_TYPE.into(),
+            subject: vec![Subject {
+                name: described.product,
+                digest: Digests {
+                    sha256: sha256(&self.image),
+                    sha384: Hex(Sha384::digest(&self.image).into()),
+                },
+            }],
+            predicate_type: PREDICATE_TYPE.into(),
+            predicate: Predicate {
+                version: described.version,
+                created_at: described.created_at,
+                source: Source { repository: described.repository, commit: described.commit },
+                measurements: self.measurements.clone(),
+                attestation_root: self.attestation_root,
+                development: self.development.clone(),
+                sbom_sha256: described.sbom_sha256,
+                build: self.build.clone(),
+            },
+        }
+    }
+}
+
+fn sha256(bytes: &[u8]) -> Hex<32> {
+    Hex(Sha256::digest(bytes).into())
+}

@@ -1,0 +1,67 @@
+//! Cosignatures of witnesses ([c2sp.org/tlog-witness](https://c2sp.org/tlog-witness)).
+
+use super::{PublicationFault, Site};
+use crate::error::Error;
+use base64ct::{Base64, Encoding};
+use std::{fmt::Write as _, time::Duration};
+use ureq::Agent;
+
+/// The longest answer that is read, in bytes.
+const MAX_ANSWER: u64 = 1 << 16;
+
+/// Asks the witness at `url` (its submission prefix) to cosign `note`, the checkpoint of all entries of `site`. Answers its
+/// signature lines. `seen` is how many entries it is thought to have seen; it says itself if that is wrong.
+///
+/// # Errors
+///
+/// [`PublicationFault::Witness`].
+pub fn cosign(url: &str, site: &Site, note: &str, seen: u64) -> Result<String, Error> {
+    match ask(url, site, note, seen)? {
+        Answer::Cosigned(lines) => Ok(lines),
+        Answer::Seen(size) => match ask(url, site, note, size)? {
+            Answer::Cosigned(lines) => Ok(lines),
+            Answer::Seen(_) => Err(refused(url, "it changes its mind about the size it has seen".into())),
+        },
+    }
+}
+
+enum Answer {
+    Cosigned(String),
+    /// It has cosigned this size last.
+    Seen(u64),
+}
+
+fn ask(url: &str, site: &Site, note: &str, seen: u64) -> Result<Answer, Error> {
+    let mut body = format!("old {seen}\n");
+    for hash in site.consistency_proof(seen)? {
+        let _ = writeln!(body, "{}", Base64::encode_string(&hash));
+    }
+    let _ = write!(body, "\n{note}");
+
+    let agent: Agent = Agent::config_builder()
+        .timeout_global(Some(Duration::from_secs(30)))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .build()
+        .into();
+    let transport = |error: ureq::Error| refused(url, error.to_string());
+    let address = format!("{}/add-checkpoint", url.trim_end_matches('/'));
+    let mut response = agent.post(&address).send(body).map_err(transport)?;
+    let status = response.status().as_u16();
+    let answer = response.body_mut().with_config().limit(MAX_ANSWER).read_to_string().map_err(transport)?;
+    match status {
+        200 if answer.lines().all(|line| line.starts_with("— ")) && answer.ends_with('\n') => {
+            Ok(Answer::Cosigned(answer))
+        }
+        409 => answer
+            .trim_end()
+            .parse()
+            .map(Answer::Seen)
+            .map_err(|_| refused(url, "its conflict names no size".into())),
+        _ => Err(refused(url, format!("it answered {status}: {}", answer.trim_end()))),
+    }
+}
+
+fn refused(url: &str, why: String) -> Error {
+    PublicationFault::Witness { url: url.to_owned(), why }.into()
+}
