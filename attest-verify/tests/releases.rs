@@ -191,10 +191,15 @@ fn enclaves_are_held_to_whole_listed_releases() {
     assert_eq!(appraise(&revoked, new, NOW_MS), Ok(0));
     assert_eq!(code(appraise(&revoked, old, NOW_MS)), "release_not_listed");
 
-    // A client that asks once and runs for ever stops when the list does.
+    // A client that asks once and runs for ever stops when the list does, or when it is older than this client takes.
     let ends = both.list.body["expires_at"].as_u64().unwrap();
     assert_eq!(appraise(&both, old, ends), Ok(0));
     assert_eq!(code(appraise(&both, old, ends + 1)), "list_expired");
+    let day_ms = 24 * 3_600_000;
+    let case = Case { max_list_age_ms: 2 * day_ms, ..CASES[0].clone() };
+    let accepted = check(&case, &mut Memory::default()).unwrap();
+    assert_eq!(accepted.ends_ms(), accepted.list().issued_at + 2 * day_ms);
+    assert!(accepted.ends_ms() < ends);
 }
 
 #[test]
@@ -221,7 +226,11 @@ fn a_policy_comes_from_a_pinned_key_in_one_call() {
 
 #[test]
 fn a_damaged_memory_is_no_memory() {
-    for memory in ["", "{}", r#"{"root_version":1,"list_version":1,"list_sha384":null,"checkpoint":"x"}"#] {
+    for memory in [
+        "",
+        "{}",
+        r#"{"root_version":1,"root_sha384":null,"list_version":1,"list_sha384":null,"checkpoint":"x"}"#,
+    ] {
         assert!(Memory::decode(memory.as_bytes()).is_err(), "{memory}");
     }
 }

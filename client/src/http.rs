@@ -19,6 +19,8 @@ use ureq::{Agent, Body, http::Response};
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: u64 = 1 << 20;
 
+/// How long a call may take. All tiles together may take twice that.
+const MAX_WAIT: Duration = Duration::from_secs(30);
 /// The longest tile of a release log, in bytes.
 const MAX_TILE: u64 = 256 * 32;
 
@@ -60,7 +62,7 @@ impl Client {
     /// A client for the parent at `base`, for example `https://keys.example.com`.
     pub fn new(base: &str) -> Self {
         let config = Agent::config_builder()
-            .timeout_global(Some(Duration::from_secs(30)))
+            .timeout_global(Some(MAX_WAIT))
             .http_status_as_error(false)
             .max_redirects(0)
             .build();
@@ -115,8 +117,12 @@ impl Client {
     ) -> Result<AcceptedReleases, CallError> {
         let bundle = self.fetch("/v1/release", MAX_BUNDLE_LEN as u64)?;
         let bundle = Bundle::decode(&bundle).map_err(Error::Releases)?;
-        // A tile that does not come is one that is missing.
-        let tile = |tile: &Tile| self.fetch(&format!("/v1/release/log/{}", tile.path()), MAX_TILE).ok();
+        // A tile that does not come, or not in time, is one that is missing.
+        let asked = Instant::now();
+        let tile = |tile: &Tile| {
+            let in_time = asked.elapsed() < MAX_WAIT;
+            in_time.then(|| self.fetch(&format!("/v1/release/log/{}", tile.path()), MAX_TILE).ok()).flatten()
+        };
         Ok(key.check_with_tiles(&bundle, &tile, anchor, memory, time).map_err(Error::Releases)?)
     }
 

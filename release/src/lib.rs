@@ -11,6 +11,7 @@
 //! | [`measure`] | its PCRs, as `nitro-cli` prints them |
 //! | [`signature`] | the certificate that signed it |
 //! | [`publication`] | releases: manifests, lists, their log |
+//! | [`durable`] | files that are there whole, or as they were |
 //! | [`error`] | why something was refused |
 //! | `inputs` | what an image is built from, checked |
 //! | `toolchain` | the versions that its bytes depend on |
@@ -20,6 +21,7 @@
 //!
 //! The last five are there with the feature `build`, which is on unless switched off.
 
+pub mod durable;
 pub mod eif;
 pub mod error;
 #[cfg(feature = "build")]

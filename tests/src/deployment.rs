@@ -14,7 +14,9 @@ use ok2cry_client::{
 use ok2cry_mock_nsm::{MockPki, TimeSource};
 use ok2cry_protocol::rpc::Health;
 use std::{
-    env, fs,
+    env,
+    fmt::Display,
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -106,8 +108,7 @@ impl Deployment {
             options.rust_log.into_iter().map(|filter| ("RUST_LOG".to_owned(), filter)).collect();
         let (enclave, measurements) = match machine_folder() {
             Some(machine) => {
-                let pki = MockPki::generate(TimeSource::System.now_ms());
-                let pki = pki.map_err(|e| HarnessError::new(e.to_string()))?;
+                let pki = pki(options.mock_root.as_deref())?;
                 fs::write(&root_pem, pki.root_pem()).map_err(|e| HarnessError::new(e.to_string()))?;
                 let provider = options.crypto.map(|provider| format!("crypto_provider = {provider:?}\n"));
                 let config =
@@ -386,6 +387,24 @@ pub fn start_parent_at(
     let mut parent = Process::start("ok2cry-parent", &all, variables)?;
     let url = parent.listening_on()?;
     Ok((parent, url))
+}
+
+/// The PKI of an emulated machine, under the root in this file. Makes the file if it is not there.
+fn pki(root: Option<&Path>) -> Result<MockPki, HarnessError> {
+    let (failed, now_ms) = (|e: &dyn Display| HarnessError::new(e.to_string()), TimeSource::System.now_ms());
+    match root {
+        Some(path) if path.exists() => {
+            MockPki::from_root_key_pem(&read(path)?, now_ms).map_err(|e| failed(&e))
+        }
+        _ => {
+            let pki = MockPki::generate(now_ms).map_err(|e| failed(&e))?;
+            if let Some(path) = root {
+                let pem = pki.root_key_pem().map_err(|e| failed(&e))?;
+                fs::write(path, pem).map_err(|e| failed(&e))?;
+            }
+            Ok(pki)
+        }
+    }
 }
 
 fn read(path: &Path) -> Result<String, HarnessError> {

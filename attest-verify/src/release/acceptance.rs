@@ -1,10 +1,13 @@
 //! From a pinned release key to the measurements that are accepted now.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha384};
 
 use super::bundle::{Bundle, Entry};
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, Note};
 use super::envelope::Envelope;
 use super::fault::ReleaseFault;
 use super::json::{self, Hex};
@@ -25,6 +28,9 @@ use crate::time::CheckTime;
 pub const DEFAULT_MAX_LIST_AGE_MS: u64 = 7 * 24 * 3_600_000;
 /// The longest memory that is read, in bytes.
 const MAX_MEMORY_LEN: usize = 1 << 17;
+/// The most tiles that are fetched for one check. A consistency proof needs two for each level of tiles, of which a log of
+/// 2^48 entries has six; a bundle that brings the others needs no more.
+const MAX_FETCHED_TILES: usize = 32;
 
 /// What a client holds instead of measurements: the keys that sign a product's root documents, and what it insists on.
 ///
@@ -38,7 +44,8 @@ pub struct ReleaseKey {
 }
 
 impl ReleaseKey {
-    /// One key, as PEM (`PUBLIC KEY`, ECDSA P-384).
+    /// One key, as PEM (`PUBLIC KEY`, ECDSA P-384). Whoever holds it alone decides, whatever threshold the root document
+    /// sets for its own successors: pin as many as must sign.
     ///
     /// # Errors
     ///
@@ -47,7 +54,8 @@ impl ReleaseKey {
         Ok(Self::from_role(Role::new(1, vec![PublicKey::from_pem(pem)?])?))
     }
 
-    /// Several keys, of which a number has to have signed.
+    /// Several keys, of which a number has to have signed. This number, and not the root document's own, is what protects this
+    /// client.
     #[must_use]
     pub fn from_role(pinned: Role) -> Self {
         Self { pinned, max_list_age_ms: DEFAULT_MAX_LIST_AGE_MS, minimum_version: Version::new(0, 0, 0) }
@@ -97,16 +105,17 @@ impl ReleaseKey {
         time: &CheckTime,
     ) -> Result<AcceptedReleases, Error> {
         let walked = self.walk_roots(bundle, memory)?;
-        let root = &walked.root;
+        let root = &walked.newest;
         if let Some(by_ms) = time.past(root.expires_at) {
             return Err(ReleaseFault::RootExpired { by_ms }.into());
         }
         if root.attestation_root.0 != anchor.fingerprint() {
             return Err(ReleaseFault::Anchor.into());
         }
-        let checkpoint = Checkpoint::verify(bundle.checkpoint.as_bytes(), &root.log, time)?;
-        let source = |tile: &Tile| bundle.tile(tile).or_else(|| more.tile(tile));
-        let log = Tiles::new(&source, checkpoint.size);
+        let note = bundle.checkpoint.as_bytes();
+        let (checkpoint, cosigned) = Checkpoint::verify(note, &root.log, time)?;
+        let tiles = CachedTiles { bundle, more, fetched: RefCell::default() };
+        let log = Tiles::new(&tiles, checkpoint.size);
         memory.check_log(&checkpoint, &log)?;
         for entry in bundle.roots.iter().skip(walked.first) {
             is_in_log(root::WHAT, entry, &checkpoint, &log)?;
@@ -114,56 +123,70 @@ impl ReleaseKey {
 
         let envelope = Envelope::decode(list::WHAT, bundle.list.envelope.as_bytes())?;
         let list = List::verify(&envelope, root)?;
-        let digest = Hex(Sha384::digest(envelope.unverified_payload()).into());
+        let digest = sha384(envelope.unverified_payload());
         self.check_age(&list, time)?;
-        memory.check_list(&list, &digest)?;
+        // Other list keys count anew: what the old ones signed last is not to bind them.
+        if walked.remembered.as_ref().is_none_or(|remembered| remembered.lists == root.lists) {
+            memory.check_list(&list, &digest)?;
+        }
         is_in_log(list::WHAT, &bundle.list, &checkpoint, &log)?;
 
         let releases = self.releases(bundle, root, &list, &checkpoint, &log)?;
+        let threshold = root.log.witness_threshold;
+        if cosigned < threshold {
+            return Err(ReleaseFault::WitnessesBelowThreshold { found: cosigned, threshold }.into());
+        }
         *memory = Memory {
             root_version: root.version,
+            root_sha384: Some(walked.digest),
             list_version: list.version,
             list_sha384: Some(digest),
-            checkpoint: Some(bundle.checkpoint.clone()),
+            checkpoint: Some(Note::parse(note)?.without_strangers(&root.log)),
         };
+        let too_old_ms = list.issued_at.saturating_add(self.max_list_age_ms);
+        let ends_ms = list.expires_at.min(root.expires_at).min(too_old_ms);
         // Remembered even so: a list that revokes everything is not to be followed by the one before.
         match releases.is_empty() {
             true => Err(ReleaseFault::NoRelease.into()),
-            false => Ok(AcceptedReleases { releases, list, root: walked.root }),
+            false => Ok(AcceptedReleases { releases, list, root: walked.newest, ends_ms }),
         }
     }
 
-    /// From the first root document that the pinned keys have signed to the newest.
+    /// From the first root document that the pinned keys have signed, or that is remembered, to the newest. What is
+    /// remembered must be among them: the keys that are pinned may have been stolen since they were replaced.
     fn walk_roots(&self, bundle: &Bundle, memory: &Memory) -> Result<Walked, Error> {
         let mut walked: Option<Walked> = None;
-        for (index, entry) in bundle.roots.iter().enumerate() {
+        for (first, entry) in bundle.roots.iter().enumerate() {
             let envelope = Envelope::decode(root::WHAT, entry.envelope.as_bytes())?;
-            walked = Some(match walked {
+            let digest = sha384(envelope.unverified_payload());
+            let is_remembered = memory.root_sha384 == Some(digest);
+            let mut next = match walked.take() {
+                None if is_remembered => {
+                    // It was verified when it was remembered.
+                    let newest = Root::decode(envelope.unverified_payload())?;
+                    Walked { first, newest, digest, remembered: None }
+                }
                 None => match Root::verify(&envelope, &self.pinned) {
-                    Ok(root) => Walked { first: index, root },
+                    Ok(newest) => Walked { first, newest, digest, remembered: None },
                     // From before the pinned keys held.
                     Err(Error::Release(
                         ReleaseFault::KeyUnknown { .. } | ReleaseFault::BelowThreshold { .. },
                     )) => continue,
                     Err(error) => return Err(error),
                 },
-                Some(Walked { first, root: before }) => {
-                    let root = Root::verify(&envelope, &before.root)?;
-                    let expected = before.version.saturating_add(1);
-                    if root.version != expected {
-                        return Err(ReleaseFault::RootSequence { expected, found: root.version }.into());
-                    }
-                    if root.product != before.product {
-                        return Err(ReleaseFault::Subject { found: json::shown(&root.product) }.into());
-                    }
-                    Walked { first, root }
-                }
-            });
+                Some(before) => before.follow(&envelope, digest)?,
+            };
+            if is_remembered {
+                next.remembered = Some(next.newest.clone());
+            }
+            walked = Some(next);
         }
         let walked = walked.ok_or(ReleaseFault::RootNotPinned)?;
-        match walked.root.version {
-            found if found < memory.root_version => {
-                Err(ReleaseFault::RootRolledBack { found, seen: memory.root_version }.into())
+        let seen = memory.root_version;
+        match walked.newest.version {
+            found if found < seen => Err(ReleaseFault::RootRolledBack { found, seen }.into()),
+            _ if memory.root_sha384.is_some() && walked.remembered.is_none() => {
+                Err(ReleaseFault::RootForked { seen }.into())
             }
             _ => Ok(walked),
         }
@@ -198,7 +221,7 @@ impl ReleaseKey {
             let missing = || ReleaseFault::ManifestMissing { version: listed.version.to_string() };
             let entry = entries.next().ok_or_else(missing)?;
             let envelope = Envelope::decode(manifest::WHAT, entry.envelope.as_bytes())?;
-            if listed.manifest_sha384.0 != <[u8; 48]>::from(Sha384::digest(envelope.unverified_payload())) {
+            if listed.manifest_sha384 != sha384(envelope.unverified_payload()) {
                 return Err(ReleaseFault::ManifestNotListed.into());
             }
             let manifest = Manifest::verify(&envelope, root)?;
@@ -223,9 +246,52 @@ impl ReleaseKey {
 }
 
 struct Walked {
-    /// Where in the bundle the pinned keys' document is.
+    /// Where in the bundle it begins.
     first: usize,
-    root: Root,
+    newest: Root,
+    /// Of the newest's payload.
+    digest: Hex<48>,
+    /// The document that the client remembers, once it was met.
+    remembered: Option<Root>,
+}
+
+impl Walked {
+    /// One version further.
+    fn follow(self, envelope: &Envelope, digest: Hex<48>) -> Result<Self, Error> {
+        let root = Root::verify(envelope, &self.newest.root)?;
+        let expected = self.newest.version.saturating_add(1);
+        if root.version != expected {
+            return Err(ReleaseFault::RootSequence { expected, found: root.version }.into());
+        }
+        if root.product != self.newest.product {
+            return Err(ReleaseFault::Subject { found: json::shown(&root.product) }.into());
+        }
+        Ok(Self { newest: root, digest, ..self })
+    }
+}
+
+/// The bundle's tiles, and others: each asked for once, and not without end.
+struct CachedTiles<'a> {
+    bundle: &'a Bundle,
+    more: &'a dyn TileSource,
+    fetched: RefCell<BTreeMap<Tile, Option<Vec<u8>>>>,
+}
+
+impl TileSource for CachedTiles<'_> {
+    fn tile(&self, tile: &Tile) -> Option<Vec<u8>> {
+        if let Some(bytes) = self.bundle.tile(tile) {
+            return Some(bytes);
+        }
+        let mut fetched = self.fetched.borrow_mut();
+        if fetched.len() >= MAX_FETCHED_TILES && !fetched.contains_key(tile) {
+            return None;
+        }
+        fetched.entry(*tile).or_insert_with(|| self.more.tile(tile)).clone()
+    }
+}
+
+fn sha384(bytes: &[u8]) -> Hex<48> {
+    Hex(Sha384::digest(bytes).into())
 }
 
 fn is_in_log(
@@ -252,9 +318,11 @@ fn is_in_log(
 #[serde(deny_unknown_fields)]
 pub struct Memory {
     root_version: u64,
+    /// Of its payload.
+    root_sha384: Option<Hex<48>>,
     list_version: u64,
     list_sha384: Option<Hex<48>>,
-    /// As it came, signatures and all: with another it is the evidence of a fork.
+    /// With the signatures of the log and its witnesses: beside another it is the evidence of a fork.
     checkpoint: Option<String>,
 }
 
@@ -285,7 +353,7 @@ impl Memory {
     fn remembered(&self) -> Result<Option<Checkpoint>, Error> {
         let Some(note) = &self.checkpoint else { return Ok(None) };
         // Its signatures were verified before it was remembered.
-        Checkpoint::parse(super::Note::parse(note.as_bytes())?.unverified_text()).map(Some)
+        Checkpoint::parse(Note::parse(note.as_bytes())?.unverified_text()).map(Some)
     }
 
     fn check_log(&self, now: &Checkpoint, log: &Tiles<'_>) -> Result<(), Error> {
@@ -323,6 +391,7 @@ pub struct AcceptedReleases {
     releases: Vec<AcceptedRelease>,
     list: List,
     root: Root,
+    ends_ms: u64,
 }
 
 /// One of them.
@@ -351,14 +420,21 @@ impl AcceptedReleases {
         &self.root
     }
 
-    /// Accepts enclaves that run one of them, until the list or the root document ends.
+    /// When they end, in Unix milliseconds: with the list, with the root document, or when the list is older than the client
+    /// takes.
+    #[must_use]
+    pub fn ends_ms(&self) -> u64 {
+        self.ends_ms
+    }
+
+    /// Accepts enclaves that run one of them, until they end.
     ///
     /// # Errors
     ///
     /// None: there is at least one release.
     pub fn policy(&self) -> Result<Policy, Error> {
         let policy = Policy::new(self.releases.iter().map(|release| release.measurements.clone()))?;
-        Ok(policy.released_until(self.list.expires_at.min(self.root.expires_at)))
+        Ok(policy.released_until(self.ends_ms))
     }
 }
 

@@ -64,6 +64,19 @@ impl<'a> Note<'a> {
         self.text
     }
 
+    /// The note with the signatures of the keys of `log` alone.
+    pub(super) fn without_strangers(&self, log: &Log) -> String {
+        let known = |s: &&NoteSignature<'_>| {
+            let keys = std::iter::once(&log.key).chain(&log.witnesses);
+            keys.into_iter().any(|key| key.name() == s.name && key.id() == s.id)
+        };
+        let lines = self.signatures.iter().filter(known).map(|signature| {
+            let bytes = [signature.id.as_slice(), &signature.signature].concat();
+            format!("— {} {}\n", signature.name, Base64::encode_string(&bytes))
+        });
+        format!("{}\n{}", self.text, lines.collect::<String>())
+    }
+
     /// Whether `key`, a log's, has signed. A signature that names the key and is not the key's refuses the whole note.
     fn is_signed_by(&self, key: &LogKey) -> Result<bool, Error> {
         let mut signed = false;
@@ -159,14 +172,13 @@ impl Checkpoint {
         format!("{}\n{}\n{}\n", self.origin, self.size, Base64::encode_string(&self.root))
     }
 
-    /// Reads a checkpoint that the log has signed, and enough of its witnesses too.
+    /// Reads a checkpoint that the log has signed. Answers also how many of the log's witnesses have cosigned it.
     ///
     /// # Errors
     ///
     /// [`ReleaseFault::Note`], [`ReleaseFault::Checkpoint`], [`ReleaseFault::Origin`],
-    /// [`ReleaseFault::CheckpointUnsigned`], [`ReleaseFault::CheckpointSignature`],
-    /// [`ReleaseFault::WitnessFromFuture`] and [`ReleaseFault::WitnessesBelowThreshold`].
-    pub fn verify(note: &[u8], log: &Log, time: &CheckTime) -> Result<Self, Error> {
+    /// [`ReleaseFault::CheckpointUnsigned`], [`ReleaseFault::CheckpointSignature`] and [`ReleaseFault::WitnessFromFuture`].
+    pub fn verify(note: &[u8], log: &Log, time: &CheckTime) -> Result<(Self, usize), Error> {
         let note = Note::parse(note)?;
         // The text of a note that nobody known has signed is not to be looked at.
         if !note.is_signed_by(&log.key)? {
@@ -184,11 +196,6 @@ impl Checkpoint {
             }
             found += 1;
         }
-        match log.witness_threshold {
-            threshold if found < threshold => {
-                Err(ReleaseFault::WitnessesBelowThreshold { found, threshold }.into())
-            }
-            _ => Ok(checkpoint),
-        }
+        Ok((checkpoint, found))
     }
 }

@@ -29,7 +29,7 @@ pub struct Envelope {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Signature {
-    /// A hint. Which key has signed, verification alone decides.
+    /// Which key is to be tried. Whether it has signed, verification alone decides.
     keyid: String,
     der: Vec<u8>,
 }
@@ -118,8 +118,8 @@ impl Envelope {
         &self.payload
     }
 
-    /// The payload, if it is of this type and enough distinct keys of `role` have signed it. Signatures by other keys
-    /// are passed over: other roles may have signed too.
+    /// The payload, if it is of this type and enough distinct keys of `role` have signed it. Signatures that name other
+    /// keys, or none, are passed over: other roles may have signed too.
     ///
     /// # Errors
     ///
@@ -149,20 +149,16 @@ impl Envelope {
 }
 
 impl Signature {
-    /// Which key of the role has made this signature. `None` if it names a key that is not the role's, or names none
-    /// and is nobody's.
+    /// Which key of the role has made this signature; `None` if it does not name one. A name leads to one verification at
+    /// most, so nobody can have many made, and is evidence of nothing.
     fn signer(&self, what: &'static str, message: &[u8], role: &Role) -> Result<Option<usize>, Error> {
+        let Some(named) = role.keys().iter().position(|key| key.id() == self.keyid) else { return Ok(None) };
         let der = DerSignature::from_bytes(&self.der).ok();
-        let is_by = |key: &super::PublicKey| {
-            der.as_ref().is_some_and(|der| key.verifying().verify(message, der).is_ok())
-        };
-        if self.keyid.is_empty() {
-            return Ok(role.keys().iter().position(is_by));
-        }
-        match role.keys().iter().position(|key| key.id() == self.keyid) {
-            Some(named) if role.keys().get(named).is_some_and(is_by) => Ok(Some(named)),
-            Some(_) => Err(ReleaseFault::Signature { what }.into()),
-            None => Ok(None),
+        let verified =
+            role.keys().get(named).zip(der).map(|(key, der)| key.verifying().verify(message, &der));
+        match verified {
+            Some(Ok(())) => Ok(Some(named)),
+            _ => Err(ReleaseFault::Signature { what }.into()),
         }
     }
 }

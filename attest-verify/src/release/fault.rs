@@ -80,6 +80,11 @@ reasons! {
             /// What this client has seen.
             seen: u64,
         } => "root_rolled_back", "root: version {found}, and version {seen} was seen before";
+        /// The root document that this client has seen is not among those that lead to the newest.
+        RootForked {
+            /// The version that was seen.
+            seen: u64,
+        } => "root_forked", "root: the document of version {seen} that was seen before is not among these";
         /// Its time is over.
         RootExpired {
             /// How long ago, in milliseconds.

@@ -170,9 +170,9 @@ pub(crate) struct TrustArgs {
     /// --releases.
     #[arg(long, env = "OK2CRY_RELEASE_KEY", value_delimiter = ',')]
     pub(crate) release_key: Vec<PathBuf>,
-    /// How many of these keys must have signed.
-    #[arg(long, default_value_t = 1, env = "OK2CRY_RELEASE_THRESHOLD")]
-    pub(crate) release_threshold: usize,
+    /// How many of these keys must have signed; all of them if left out.
+    #[arg(long, env = "OK2CRY_RELEASE_THRESHOLD", requires = "release_key")]
+    pub(crate) release_threshold: Option<usize>,
     /// Take the releases from this file (bundle.json) instead of from the service.
     #[arg(long, env = "OK2CRY_RELEASES", requires = "release_key")]
     pub(crate) releases: Option<PathBuf>,

@@ -14,7 +14,11 @@ use ok2cry_client::{
     http::Client,
     measurements::{from_nitro_cli_json, parse_pcr},
 };
-use std::{fs, path::Path};
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    path::Path,
+};
 
 /// What the arguments accept. `service` is asked for its releases, if they are to come from there.
 pub(crate) fn trust(args: &TrustArgs, service: Option<&Client>) -> Result<Trust, Failure> {
@@ -48,7 +52,8 @@ pub(crate) fn releases(
     let keys = args.release_key.iter().map(|path| {
         PublicKey::from_pem(&read_text(path)?).map_err(|e| unusable(&format!("{}: {e}", path.display())))
     });
-    let role = Role::new(args.release_threshold, keys.collect::<Result<_, _>>()?);
+    let threshold = args.release_threshold.unwrap_or(args.release_key.len());
+    let role = Role::new(threshold, keys.collect::<Result<_, _>>()?);
     let mut key = ReleaseKey::from_role(role.map_err(|e| unusable(&format!("--release-key: {e}")))?)
         .max_list_age_ms(args.max_list_age);
     if let Some(version) = &args.minimum_version {
@@ -56,6 +61,8 @@ pub(crate) fn releases(
             .ok_or_else(|| unusable("--minimum-version must be three numbers, as in 1.20.3"))?;
         key = key.minimum_version(version);
     }
+    // Two at a time would each remember what the other does not know.
+    let _alone = args.release_memory.as_deref().map(lock).transpose()?;
     let before = args.release_memory.as_deref().map(remembered).transpose()?.unwrap_or_default();
     let mut memory = before.clone();
     let time = CheckTime::system();
@@ -110,6 +117,14 @@ fn pcr(text: &str) -> Result<(u8, [u8; 48]), Failure> {
         .ok_or_else(|| unusable(&format!("--pcr {text:?} is not N=HEX with 96 hex digits")))
 }
 
+/// Waits until no other process uses the memory.
+fn lock(memory: &Path) -> Result<File, Failure> {
+    let mut path = memory.as_os_str().to_owned();
+    path.push(".lock");
+    let file = File::create(&path).and_then(|file| file.lock().map(|()| file));
+    file.map_err(|e| unusable(&format!("{}: {e}", Path::new(&path).display())))
+}
+
 fn remembered(path: &Path) -> Result<Memory, Failure> {
     if !path.exists() {
         return Ok(Memory::default());
@@ -121,9 +136,12 @@ fn remembered(path: &Path) -> Result<Memory, Failure> {
 fn remember(path: &Path, memory: &Memory) -> Result<(), Failure> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
-    fs::write(&partial, memory.encode())
-        .and_then(|()| fs::rename(&partial, path))
-        .map_err(|e| unusable(&format!("{}: {e}", path.display())))
+    let written = File::create(&partial).and_then(|mut file| {
+        file.write_all(&memory.encode())?;
+        file.sync_all()?;
+        fs::rename(&partial, path)
+    });
+    written.map_err(|e| unusable(&format!("{}: {e}", path.display())))
 }
 
 fn unusable(why: &str) -> Failure {

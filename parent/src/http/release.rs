@@ -102,9 +102,10 @@ fn kind(path: &str) -> &'static str {
     }
 }
 
-/// Tiles and root documents never change; whatever is signed anew is to be asked for each time.
+/// Full tiles and root documents never change. Partial tiles do not either once a checkpoint names them, but one may be
+/// there before.
 fn caching(path: &str) -> &'static str {
-    match path.starts_with("log/tile/") || path.starts_with("root/") {
+    match path.starts_with("root/") || path.starts_with("log/tile/") && !path.contains(".p/") {
         true => "public, max-age=31536000, immutable",
         false => "no-cache",
     }

@@ -36,7 +36,7 @@ enum Command {
     /// Build an image, print its PCRs as `nitro-cli` does, and write a manifest beside it.
     Build(build::Arguments),
     #[command(flatten)]
-    Releases(releases::Command),
+    Releases(Box<releases::Command>),
 }
 
 fn main() -> ExitCode {
@@ -84,13 +84,11 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
 mod build {
     use super::{Error, Measurements, read};
     use ok2cry_release::{
+        durable::replace,
         image::{Image, Signer},
         inputs::Inputs,
     };
-    use std::{
-        fs,
-        path::{Path, PathBuf},
-    };
+    use std::path::PathBuf;
 
     #[derive(clap::Args)]
     pub(super) struct Arguments {
@@ -139,17 +137,8 @@ mod build {
         let signer = arguments.signing_key.clone().zip(arguments.signing_certificate.clone());
         let signer = signer.map(|(key, certificate)| Signer { key, certificate });
         let image = Image::build(&inputs.check()?, signer.as_ref())?;
-        write(&arguments.out.with_extension("manifest.json"), image.manifest.as_bytes())?;
-        write(&arguments.out, &image.eif)?;
+        replace(&arguments.out.with_extension("manifest.json"), image.manifest.as_bytes())?;
+        replace(&arguments.out, &image.eif)?;
         Ok(image.measurements)
-    }
-
-    /// All of a file or none of it: a build that ends half-way leaves nothing that looks like an image.
-    fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(".partial");
-        fs::write(&partial, bytes)
-            .and_then(|()| fs::rename(&partial, path))
-            .map_err(|source| Error::Io { path: path.display().to_string(), source })
     }
 }

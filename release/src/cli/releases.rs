@@ -7,11 +7,12 @@ use ok2cry_attest_verify::{
     release::{
         AcceptedReleases, Bundle, Checkpoint, DEFAULT_MAX_LIST_AGE_MS, Envelope, Hex, LIST_PAYLOAD_TYPE,
         List, Log, LogKey, MAX_BUNDLE_LEN, Manifest, Memory, Note, PublicKey, ROOT_PAYLOAD_TYPE, ReleaseKey,
-        Role, Root, STATEMENT_PAYLOAD_TYPE, Version,
+        Role, Root, STATEMENT_PAYLOAD_TYPE, Tile, TileSource as _, Version,
     },
 };
-use ok2cry_release::publication::{
-    Built, Change, Described, DocumentSigner, LogSigner, PublicationFault, Site, publish,
+use ok2cry_release::{
+    durable::replace,
+    publication::{Built, Change, Described, DocumentSigner, LogSigner, PublicationFault, Site, publish},
 };
 use sha2::{Digest, Sha256};
 use std::{
@@ -119,7 +120,7 @@ pub(crate) struct NewManifest {
     /// The commit, 40 digits.
     #[arg(long, value_parser = commit)]
     commit: Hex<20>,
-    /// The bill of materials (CycloneDX, JSON).
+    /// The bill of materials (`CycloneDX`, JSON).
     #[arg(long, value_name = "FILE")]
     sbom: Option<PathBuf>,
     /// Where to write it.
@@ -230,9 +231,9 @@ pub(crate) struct Verify {
     /// A key that signs root documents: what clients pin (PEM).
     #[arg(long, required = true, value_name = "PEM")]
     key: Vec<PathBuf>,
-    /// How many of the keys must have signed.
-    #[arg(long, default_value_t = 1)]
-    threshold: usize,
+    /// How many of the keys must have signed; all of them if left out.
+    #[arg(long)]
+    threshold: Option<usize>,
     /// The oldest list to take, in hours.
     #[arg(long, default_value_t = DEFAULT_MAX_LIST_AGE_MS / 3_600_000)]
     max_list_age: u64,
@@ -308,7 +309,7 @@ fn root(command: &NewRoot) -> Result<String, Error> {
     };
     // What a client would refuse is not written.
     Root::decode(&root.encode())?;
-    write(&command.out, &Envelope::new(ROOT_PAYLOAD_TYPE, root.encode()).encode())?;
+    replace(&command.out, &Envelope::new(ROOT_PAYLOAD_TYPE, root.encode()).encode())?;
     Ok(format!("{}: root document {}, to be signed", command.out.display(), root.version))
 }
 
@@ -329,7 +330,7 @@ fn manifest(command: &NewManifest) -> Result<String, Error> {
         commit: command.commit,
         sbom_sha256: sbom.map(|bytes| Hex(Sha256::digest(bytes).into())),
     })?;
-    write(&command.out, &envelope.encode())?;
+    replace(&command.out, &envelope.encode())?;
     Ok(format!("{}: manifest of {}, to be signed", command.out.display(), command.version))
 }
 
@@ -350,7 +351,13 @@ fn sign(command: &Sign) -> Result<String, Error> {
             let (build, fragment) = (command.build.as_deref(), command.kernel_fragment.as_deref());
             let built = built(image, build, fragment, command.mock_measurements.as_deref(), &command.anchor)?;
             built.agrees(&manifest)?;
-            (STATEMENT_PAYLOAD_TYPE, format!("manifest of {}", manifest.predicate.version))
+            // What is signed is bytes: there is to be no second way to write the same.
+            if manifest.encode() != payload {
+                return Err(PublicationFault::NotAsBuilt("the way it is written").into());
+            }
+            let source = &manifest.predicate.source;
+            let what = format!("manifest of {} of commit {}", manifest.predicate.version, source.commit);
+            (STATEMENT_PAYLOAD_TYPE, what)
         }
         other => return Err(PublicationFault::Kind(other.chars().take(100).collect()).into()),
     };
@@ -359,7 +366,7 @@ fn sign(command: &Sign) -> Result<String, Error> {
         return Err(PublicationFault::SignedAlready.into());
     }
     signer.sign(&mut envelope);
-    write(&command.file, &envelope.encode())?;
+    replace(&command.file, &envelope.encode())?;
     Ok(format!("{}: {what}, signed by {}", command.file.display(), signer.public().id()))
 }
 
@@ -370,7 +377,7 @@ impl Publishing {
             minimum_version: self.minimum_version,
             ..change
         };
-        let mut site = Site::open(&self.site)?;
+        let mut site = Site::open_to_publish(&self.site)?;
         let signers =
             self.list_key.iter().map(|path| document_signer(path)).collect::<Result<Vec<_>, _>>()?;
         let log_signer = LogSigner::from_pem(&text(&self.log_key)?)?;
@@ -388,18 +395,18 @@ impl Publishing {
         ))
     }
 
+    /// Whoever does not cosign is named, and left out.
     #[cfg(feature = "witness")]
-    fn cosign(&self, site: &Site, note: &str, seen: u64) -> Result<String, Error> {
-        self.witness_url
-            .iter()
-            .map(|url| ok2cry_release::publication::cosign(url, site, note, seen))
-            .collect()
+    fn cosign(&self, site: &Site, note: &str, seen: u64) -> Vec<String> {
+        let ask = |url: &String| ok2cry_release::publication::cosign(url, site, note, seen);
+        let said = |error: &Error| eprintln!("warning: {}: {error}", error.code());
+        self.witness_url.iter().filter_map(|url| ask(url).inspect_err(said).ok()).collect()
     }
 
     #[cfg(not(feature = "witness"))]
-    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "the feature's shape")]
-    fn cosign(&self, _: &Site, _: &str, _: u64) -> Result<String, Error> {
-        Ok(String::new())
+    #[allow(clippy::unused_self, reason = "the feature's shape")]
+    fn cosign(&self, _: &Site, _: &str, _: u64) -> Vec<String> {
+        Vec::new()
     }
 }
 
@@ -413,13 +420,16 @@ fn verify(command: &Verify) -> Result<String, Error> {
         Some(path) if path.exists() => Memory::decode(&read(path, MAX_SMALL)?)?,
         _ => Memory::default(),
     };
-    let key = ReleaseKey::from_role(Role::new(command.threshold, public_keys(&command.key)?)?)
+    let threshold = command.threshold.unwrap_or(command.key.len());
+    let key = ReleaseKey::from_role(Role::new(threshold, public_keys(&command.key)?)?)
         .max_list_age_ms(command.max_list_age.saturating_mul(3_600_000))
         .minimum_version(command.minimum_version);
     let before = memory.clone();
-    let checked = key.check(&bundle, &command.anchor.read()?, &mut memory, &CheckTime::system());
+    let tiles = |tile: &Tile| site.as_ref().and_then(|site| site.tile(tile));
+    let anchor = command.anchor.read()?;
+    let checked = key.check_with_tiles(&bundle, &tiles, &anchor, &mut memory, &CheckTime::system());
     if let Some(path) = command.memory.as_ref().filter(|_| memory != before) {
-        write(path, &memory.encode())?;
+        replace(path, &memory.encode())?;
     }
     let accepted = checked?;
     let mut said = describe(&accepted);
@@ -457,9 +467,8 @@ fn describe(accepted: &AcceptedReleases) -> String {
 
 /// The whole log, as an auditor looks at it: every entry, and that bundle and checkpoint are of one log.
 fn check_log(site: &Site, bundle: &Bundle, accepted: &AcceptedReleases) -> Result<String, Error> {
-    let log = Log { witnesses: Vec::new(), witness_threshold: 0, ..accepted.root().log.clone() };
     let note = site.checkpoint()?.unwrap_or_default();
-    Checkpoint::verify(&note, &log, &CheckTime::system())?;
+    Checkpoint::verify(&note, &accepted.root().log, &CheckTime::system())?;
     let shown = Checkpoint::parse(Note::parse(bundle.checkpoint.as_bytes())?.unverified_text())?;
     match site.begins_with(&shown)? {
         true => Ok(format!("the log {} holds {} entries, all there", shown.origin, site.entries().len())),
@@ -540,13 +549,6 @@ fn read(path: &Path, max: u64) -> Result<Vec<u8>, Error> {
         true => Err(in_file(path)(std::io::ErrorKind::FileTooLarge.into())),
         false => Ok(bytes),
     }
-}
-
-/// All of a file or none of it.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    fs::write(&partial, bytes).and_then(|()| fs::rename(&partial, path)).map_err(in_file(path))
 }
 
 fn in_file(path: &Path) -> impl FnOnce(std::io::Error) -> Error {

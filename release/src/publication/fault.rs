@@ -37,12 +37,18 @@ pub enum PublicationFault {
     /// The published folder does not hold what its checkpoint says.
     #[error("the published folder is damaged: {0}")]
     Site(String),
+    /// Somebody else is publishing there.
+    #[error("somebody else is publishing in this folder")]
+    Busy,
     /// There is no root document to begin with.
     #[error("there is no root document: publish one with the first list")]
     NoRoot,
     /// A key that the root document does not name.
     #[error("the root document does not name this {0} key")]
     KeyNotNamed(&'static str),
+    /// A list key has signed the last version that there is.
+    #[error("the list's version cannot be raised any more: exchange the list keys")]
+    NoVersionLeft,
     /// A list without end.
     #[error("a list must end before its root document does")]
     Outlives,
@@ -75,8 +81,10 @@ impl PublicationFault {
             Self::VersionTaken(_) => "release_version_taken",
             Self::NotListed(_) => "release_not_there",
             Self::Site(_) => "site_damaged",
+            Self::Busy => "site_busy",
             Self::NoRoot => "root_missing",
             Self::KeyNotNamed(_) => "key_not_in_root",
+            Self::NoVersionLeft => "list_version_exhausted",
             Self::Outlives => "list_outlives_root",
             Self::NoSuchImage => "image_not_released",
             Self::Witness { .. } => "witness_refused",

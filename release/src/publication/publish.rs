@@ -5,11 +5,12 @@ use crate::error::Error;
 use ok2cry_attest_verify::{
     CheckTime, Error as Refusal, TrustAnchor,
     release::{
-        Bundle, Checkpoint, Entry, Envelope, Hex, LIST_PAYLOAD_TYPE, List, ListedRelease, Manifest, Memory,
-        ReleaseFault, ReleaseKey, Root, STATEMENT_PAYLOAD_TYPE, Version,
+        Bundle, Checkpoint, Entry, Envelope, Hex, LIST_PAYLOAD_TYPE, List, ListedRelease, Log, Manifest,
+        Memory, Note, ReleaseFault, ReleaseKey, Root, STATEMENT_PAYLOAD_TYPE, Version,
     },
 };
 use sha2::{Digest, Sha384};
+use std::time::Instant;
 
 /// What is to be different from now on. Without anything in it, the same releases are listed for another while.
 #[derive(Default)]
@@ -26,8 +27,9 @@ pub struct Change {
     pub valid_ms: u64,
 }
 
-/// Gets a checkpoint cosigned: the site, the note, the size of the log before; answers more signature lines.
-pub(crate) type Cosign<'a> = &'a dyn Fn(&Site, &str, u64) -> Result<String, Error>;
+/// Gets a checkpoint cosigned: the site, the note, the size of the log before. Answers signature lines of as many witnesses
+/// as did; whether that is enough, the root document says.
+pub(crate) type Cosign<'a> = &'a dyn Fn(&Site, &str, u64) -> Vec<String>;
 
 /// Publishes a change: signs the next list, puts everything into the log, signs its checkpoint, and writes the folder, after
 /// a client of before has accepted it all. On an error nothing that clients read has changed; if it was a witness's, the log
@@ -45,12 +47,24 @@ pub fn publish(
     now_ms: u64,
     cosign: Cosign<'_>,
 ) -> Result<List, Error> {
+    let started = Instant::now();
+    let now = || {
+        CheckTime::at(now_ms.saturating_add(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)))
+    };
+    if !site.is_locked() {
+        return Err(PublicationFault::Busy.into());
+    }
     let before = site.bundle().cloned();
     let old_size = site.entries().len() as u64;
     let mut roots = before.as_ref().map_or_else(Vec::new, |bundle| bundle.roots.clone());
     roots.extend(change.roots.iter().map(|root| site.append(root)));
     let newest = roots.last().ok_or(PublicationFault::NoRoot)?;
     let root = Root::decode(payload("root", &newest.envelope)?.unverified_payload())?;
+    // Nothing is added to a log that its own key has not signed so far.
+    if let Some(note) = site.checkpoint()? {
+        let published = before.as_ref().map(root_of).transpose()?;
+        Checkpoint::verify(&note, &published.as_ref().unwrap_or(&root).log, &now())?;
+    }
 
     let mut listed = releases(before.as_ref())?;
     for version in &change.remove {
@@ -78,7 +92,7 @@ pub fn publish(
     let last = before.as_ref().map(list_of).transpose()?;
     let minimum = last.as_ref().map_or(Version::new(0, 0, 0), |last| last.minimum_version);
     let list = List {
-        version: last_version(site) + 1,
+        version: last_version(site, &root).checked_add(1).ok_or(PublicationFault::NoVersionLeft)?,
         product: root.product.clone(),
         issued_at: now_ms,
         expires_at: now_ms.saturating_add(change.valid_ms),
@@ -100,42 +114,67 @@ pub fn publish(
     };
     let note = log_signer.note(&log_key, &checkpoint.to_text());
     let shown: Vec<&Entry> = roots.iter().chain(&manifests).chain([&entry]).collect();
-    let tiles = site.tiles_for(&shown, old_size)?;
+    let published = before.as_ref().map(size_of).transpose()?.unwrap_or(0);
+    let tiles = site.tiles_for(&shown, &[published, old_size])?;
     let mut bundle = Bundle { list: entry, manifests, checkpoint: note, tiles, roots };
-    match as_clients_do(before.as_ref(), &bundle, anchor, now_ms) {
+    match as_clients_do(site, before.as_ref(), &bundle, anchor, &now()) {
+        // All is well but for the cosignatures, which are to come.
         Err(Error::Refused(Refusal::Release(ReleaseFault::WitnessesBelowThreshold { .. }))) => {}
         checked => checked?,
     }
     // What a witness is shown is there, and stays, whatever becomes of the rest.
     site.write_log(old_size)?;
     site.replace("log/checkpoint", bundle.checkpoint.as_bytes())?;
-    let cosignatures = cosign(site, &bundle.checkpoint, old_size)?;
-    bundle.checkpoint += &cosignatures;
-    as_clients_do(before.as_ref(), &bundle, anchor, now_ms)?;
+    for lines in cosign(site, &bundle.checkpoint, old_size) {
+        add_cosignatures(&mut bundle.checkpoint, &lines, &root.log, &now());
+    }
+    as_clients_do(site, before.as_ref(), &bundle, anchor, &now())?;
     write(site, &bundle, &list)?;
     Ok(list)
 }
 
+/// Adds those lines that are cosignatures of known witnesses. Others would only be in the way of clients.
+fn add_cosignatures(note: &mut String, lines: &str, log: &Log, time: &CheckTime) {
+    let cosigned =
+        |note: &str| Checkpoint::verify(note.as_bytes(), log, time).map_or(0, |(_, cosigned)| cosigned);
+    for line in lines.split_inclusive('\n') {
+        let with = format!("{note}{line}");
+        if cosigned(&with) > cosigned(note) {
+            *note = with;
+        }
+    }
+}
+
 /// What a client decides that has followed from the first root document on.
 fn as_clients_do(
+    site: &Site,
     before: Option<&Bundle>,
     bundle: &Bundle,
     anchor: &TrustAnchor,
-    now_ms: u64,
+    now: &CheckTime,
 ) -> Result<(), Error> {
+    // As they read it, with all limits.
+    let bundle = Bundle::decode(&bundle.encode())?;
     let mut memory = Memory::default();
     if let Some(before) = before {
-        let issued = list_of(before)?.issued_at;
-        accept(before, anchor, &mut memory, issued)?;
+        // Whoever has followed accepted it while it held.
+        let then = CheckTime::at(now.now_ms.min(list_of(before)?.expires_at));
+        accept(site, before, anchor, &mut memory, &then)?;
     }
-    accept(bundle, anchor, &mut memory, now_ms)
+    accept(site, &bundle, anchor, &mut memory, now)
 }
 
-fn accept(bundle: &Bundle, anchor: &TrustAnchor, memory: &mut Memory, now_ms: u64) -> Result<(), Error> {
+fn accept(
+    site: &Site,
+    bundle: &Bundle,
+    anchor: &TrustAnchor,
+    memory: &mut Memory,
+    time: &CheckTime,
+) -> Result<(), Error> {
     let first = bundle.roots.first().ok_or(PublicationFault::NoRoot)?;
     let first = Root::decode(payload("root", &first.envelope)?.unverified_payload())?;
     let key = ReleaseKey::from_role(first.root).max_list_age_ms(u64::MAX);
-    match key.check(bundle, anchor, memory, &CheckTime::at(now_ms)) {
+    match key.check_with_tiles(bundle, site, anchor, memory, time) {
         // A list of nothing is a list: everything is revoked.
         Ok(_) | Err(Refusal::Release(ReleaseFault::NoRelease)) => Ok(()),
         Err(error) => Err(error.into()),
@@ -172,6 +211,15 @@ fn releases(bundle: Option<&Bundle>) -> Result<Vec<(ListedRelease, Entry)>, Erro
     Ok(list_of(bundle)?.releases.into_iter().zip(bundle.manifests.iter().cloned()).collect())
 }
 
+fn size_of(bundle: &Bundle) -> Result<u64, Error> {
+    Ok(Checkpoint::parse(Note::parse(bundle.checkpoint.as_bytes())?.unverified_text())?.size)
+}
+
+fn root_of(bundle: &Bundle) -> Result<Root, Error> {
+    let newest = bundle.roots.last().ok_or(PublicationFault::NoRoot)?;
+    Ok(Root::decode(payload("root", &newest.envelope)?.unverified_payload())?)
+}
+
 fn list_of(bundle: &Bundle) -> Result<List, Error> {
     Ok(List::decode(payload("list", &bundle.list.envelope)?.unverified_payload())?)
 }
@@ -188,12 +236,12 @@ fn other_manifest(site: &Site, version: Version, payload: &[u8]) -> bool {
     })
 }
 
-/// The version of the last list in the log, whether it was published or not: no two have the same.
-fn last_version(site: &Site) -> u64 {
+/// The version of the last list in the log that the present list keys have signed, whether it was published or not: no two
+/// have the same. What keys that were replaced have signed does not count.
+fn last_version(site: &Site, root: &Root) -> u64 {
     let lists = site.entries().iter().filter_map(|entry| {
-        let envelope =
-            Envelope::decode("list", entry).ok().filter(|e| e.payload_type() == LIST_PAYLOAD_TYPE)?;
-        List::decode(envelope.unverified_payload()).ok()
+        let envelope = Envelope::decode("list", entry).ok()?;
+        List::decode(envelope.verify("list", LIST_PAYLOAD_TYPE, &root.lists).ok()?).ok()
     });
     lists.map(|list| list.version).max().unwrap_or(0)
 }

@@ -6,10 +6,11 @@
 //! | `list.json`, `root/N.json`, `manifests/VERSION.json` | the documents by themselves, as they are in the log |
 //! | `log/checkpoint`, `log/tile/…` | the log ([c2sp.org/tlog-tiles](https://c2sp.org/tlog-tiles)), entries included |
 //!
-//! Tiles and documents never change once written; `log/checkpoint`, `list.json` and `bundle.json` are replaced, in this order and last.
+//! Full tiles and root documents never change. `log/checkpoint`, `list.json` and `bundle.json` are replaced, in this order and last;
+//! a manifest is when it is signed again.
 
 use super::PublicationFault;
-use crate::error::Error;
+use crate::{durable, error::Error};
 use ok2cry_attest_verify::release::{
     Bundle, Checkpoint, Entry, MAX_BUNDLE_LEN, MAX_ENVELOPE_LEN, MAX_NOTE_LEN, Note, Tile, TileSource, Tiles,
     tree,
@@ -27,16 +28,31 @@ pub struct Site {
     folder: PathBuf,
     bundle: Option<Bundle>,
     entries: Vec<Vec<u8>>,
+    /// Held by whoever publishes: two at a time would sign two logs.
+    lock: Option<File>,
 }
 
 impl Site {
+    /// Reads a folder to publish in it. Nobody else can meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`Site::open`], and [`PublicationFault::Busy`].
+    pub fn open_to_publish(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join(".lock");
+        let failed = |source| Error::Io { path: path.display().to_string(), source };
+        let lock = fs::create_dir_all(folder).and_then(|()| File::create(&path)).map_err(failed)?;
+        lock.try_lock().map_err(|_| PublicationFault::Busy)?;
+        Ok(Self { lock: Some(lock), ..Self::open(folder)? })
+    }
+
     /// Reads a folder. One that is empty or not there has nothing published yet.
     ///
     /// # Errors
     ///
     /// [`PublicationFault::Site`] if it is not whole, and what clients say of its bundle and checkpoint.
     pub fn open(folder: &Path) -> Result<Self, Error> {
-        let mut site = Self { folder: folder.to_owned(), bundle: None, entries: Vec::new() };
+        let mut site = Self { folder: folder.to_owned(), bundle: None, entries: Vec::new(), lock: None };
         let Some(note) = site.read("log/checkpoint", MAX_NOTE_LEN)? else {
             return match site.read("bundle.json", MAX_BUNDLE_LEN)? {
                 None => Ok(site),
@@ -86,6 +102,11 @@ impl Site {
         Ok(Tiles::new(&tiles_of(first), checkpoint.size).root()? == checkpoint.root)
     }
 
+    /// Whether this was opened to publish.
+    pub(super) fn is_locked(&self) -> bool {
+        self.lock.is_some()
+    }
+
     /// Adds an entry, unless the log has it. Answers where it is.
     pub(super) fn append(&mut self, envelope: &str) -> Entry {
         let bytes = envelope.as_bytes();
@@ -107,11 +128,11 @@ impl Site {
         Ok(Tiles::new(&tiles_of(&self.entries), self.entries.len() as u64).consistency_proof(old_size)?)
     }
 
-    /// The tiles that show these entries, and how the log goes on from `old_size` entries: path and base64.
+    /// The tiles that show these entries, and how the log goes on from these sizes: path and base64.
     pub(super) fn tiles_for(
         &self,
         entries: &[&Entry],
-        old_size: u64,
+        sizes: &[u64],
     ) -> Result<BTreeMap<String, String>, Error> {
         use base64ct::Encoding as _;
         let (tiles, used) = (tiles_of(&self.entries), RefCell::new(BTreeMap::new()));
@@ -124,7 +145,9 @@ impl Site {
         for entry in entries {
             log.inclusion_proof(entry.index)?;
         }
-        log.consistency_proof(old_size)?;
+        for size in sizes {
+            log.consistency_proof(*size)?;
+        }
         Ok(used.take())
     }
 
@@ -156,12 +179,7 @@ impl Site {
 
     /// Writes a file in one step.
     pub(super) fn replace(&self, path: &str, bytes: &[u8]) -> Result<(), Error> {
-        let target = self.folder.join(path);
-        let partial = self.folder.join(format!("{path}.partial"));
-        let written = target.parent().map_or(Ok(()), fs::create_dir_all);
-        let written =
-            written.and_then(|()| fs::write(&partial, bytes)).and_then(|()| fs::rename(&partial, &target));
-        written.map_err(|source| Error::Io { path: target.display().to_string(), source })
+        durable::replace(&self.folder.join(path), bytes)
     }
 
     fn entry_bundle(&self, tile: &Tile) -> Vec<u8> {
@@ -209,6 +227,13 @@ impl Site {
         let mut bytes = Vec::new();
         file.take(max as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
         Ok(Some(bytes))
+    }
+}
+
+/// Every tile: whoever has the folder needs no others.
+impl TileSource for Site {
+    fn tile(&self, tile: &Tile) -> Option<Vec<u8>> {
+        tiles_of(&self.entries).tile(tile)
     }
 }
 

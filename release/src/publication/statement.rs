@@ -58,7 +58,11 @@ impl Built {
             return Err(PublicationFault::Build("its measurements are another image's").into());
         }
         build.remove("eif");
-        let development = build.remove("development").and_then(|value| value.as_str().map(str::to_owned));
+        let development = match build.remove("development") {
+            None => None,
+            Some(Value::String(dropped)) => Some(dropped),
+            Some(_) => return Err(PublicationFault::Build("development is no text").into()),
+        };
         if let Some(fragment) = kernel_fragment {
             build.insert("kernel_fragment_sha256".into(), sha256(fragment).to_string().into());
         }

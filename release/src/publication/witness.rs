@@ -58,7 +58,11 @@ fn ask(url: &str, site: &Site, note: &str, seen: u64) -> Result<Answer, Error> {
             .parse()
             .map(Answer::Seen)
             .map_err(|_| refused(url, "its conflict names no size".into())),
-        _ => Err(refused(url, format!("it answered {status}: {}", answer.trim_end()))),
+        _ => {
+            // Somebody else's text, on its way to a terminal.
+            let said: String = answer.trim_end().chars().take(200).filter(|c| !c.is_control()).collect();
+            Err(refused(url, format!("it answered {status}: {said}")))
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `make demo`: the card-PIN story on one machine, with real processes and a mock NSM, and what each step proves.
 
-use ok2cry_attest_verify::{CheckTime, TrustAnchor};
+use ok2cry_attest_verify::{CheckTime, TrustAnchor, release::Memory};
 use ok2cry_client::{
     Expected, KeyRequest, RecipientKey, SeenSet, Trust, VerifiedKey,
     http::{CallError, Client},
@@ -8,7 +8,9 @@ use ok2cry_client::{
     sealed_reply,
 };
 use ok2cry_protocol::{http::SealedBody, ids::Purpose, rpc::KeyState};
-use ok2cry_tests::{Deployment, Options, any_hpke, eventually, image::machine_folder};
+use ok2cry_tests::{
+    Deployment, Options, Publisher, any_hpke, eventually, image::machine_folder, publisher::BUILDERS,
+};
 use std::{error::Error, fs, io::Read as _, process::ExitCode};
 
 const PIN: &[u8] = b"4931";
@@ -30,8 +32,12 @@ fn main() -> ExitCode {
 
 fn run(once: bool) -> Outcome {
     println!("ok2cry: a card PIN from a browser to its issuer, through companies that cannot read it");
-    let deployment = Deployment::start(Options::default())?;
-    let trust = deployment.trust()?;
+    let publisher = Publisher::new()?;
+    let deployment = Deployment::start(Options {
+        mock_root: Some(publisher.folder().join("mock-root.pem")),
+        release_site: Some(publisher.site()),
+        ..Options::default()
+    })?;
     let client = deployment.client();
 
     step(match machine_folder() {
@@ -42,6 +48,7 @@ fn run(once: bool) -> Outcome {
     fact("release", &first_pcr(&deployment)?);
     let recipient = RecipientKey::generate()?;
     note("The card issuer made a key pair. Its public half is all that anybody else has.");
+    let trust = follow_the_releases(&client, &publisher, &deployment)?;
 
     let key = issue_and_verify(&client, &trust, &recipient)?;
     let spare = key.descriptor().clone();
@@ -51,13 +58,35 @@ fn run(once: bool) -> Outcome {
     same_request_gets_the_same_reply(&client, &trust, &recipient, &message, &reply)?;
     wrong_order_is_refused(&client, &trust, &recipient)?;
     expired_key_never_opens(&client, &trust, &recipient)?;
-    impostor_is_refused(&trust, &deployment, &recipient)?;
+    impostor_is_refused(&trust, &publisher, &deployment, &recipient)?;
 
     println!("\nAll of it held.");
     if once {
         return Ok(());
     }
-    keep_serving(&deployment)
+    keep_serving(&publisher, &deployment)
+}
+
+fn follow_the_releases(client: &Client, publisher: &Publisher, deployment: &Deployment) -> Outcome<Trust> {
+    step(
+        "Two builders sign what the enclave measures, and it is listed and logged. Clients hold a release key.",
+    );
+    let root = publisher.root(1, deployment.root_pem(), &BUILDERS)?;
+    let manifest = publisher.manifest("1.0.0", deployment, &BUILDERS)?;
+    fact(
+        "published",
+        &publisher.publish(deployment.root_pem(), &["--root", &root, "--manifest", &manifest])?,
+    );
+    let (anchor, mut memory) = (deployment.anchor()?, Memory::default());
+    let releases = client.releases(&publisher.release_key()?, &anchor, &mut memory, &CheckTime::system())?;
+    for release in releases.releases() {
+        fact("accepted", &format!("{} {}", releases.list().product, release.version()));
+    }
+    proves(
+        "two root keys, two builders, a list that is not old, and a log that holds all of it: what is accepted can change \
+         without a change to clients, and not without a trace",
+    );
+    Ok(Trust::from_releases(anchor, &releases)?)
 }
 
 fn issue_and_verify(client: &Client, trust: &Trust, recipient: &RecipientKey) -> Outcome<VerifiedKey> {
@@ -170,35 +199,40 @@ fn expired_key_never_opens(client: &Client, trust: &Trust, recipient: &Recipient
     Ok(())
 }
 
-fn impostor_is_refused(trust: &Trust, genuine: &Deployment, recipient: &RecipientKey) -> Outcome {
+fn impostor_is_refused(
+    trust: &Trust,
+    publisher: &Publisher,
+    genuine: &Deployment,
+    recipient: &RecipientKey,
+) -> Outcome {
     step("The host starts another image and answers with its keys.");
     let impostor = Deployment::start(Options {
         image_name: "ok2cry-enclave-with-a-backdoor".into(),
+        mock_root: Some(publisher.folder().join("mock-root.pem")),
         ..Options::default()
     })?;
     let ask = |trust: &Trust| {
         let request = KeyRequest::new(PURPOSE, 60_000, recipient.public_key())?;
         impostor.client().issue(request, trust, &CheckTime::system()).map(drop)
     };
-    // Even a client that is told the impostor's own root sees that this is no release it accepts.
-    refused("pcr_mismatch", ask(&impostor.trust_in_image_of(genuine)?))?;
-    note("Under another root than the one this client holds:");
-    refused("root_not_trusted", ask(trust))?;
-    note("And what a client says that holds AWS's root, as all do in production:");
+    refused("release_not_listed", ask(trust))?;
+    note("What a client says that holds AWS's root, as all do in production:");
     let release = from_nitro_cli_json(&fs::read_to_string(genuine.measurements())?)?;
     refused("root_not_trusted", ask(&Trust::new(TrustAnchor::aws_nitro(), [release])?))?;
-    proves("another image, another root, or a mock where AWS is expected: nothing is sealed to any of them");
+    proves("another image, or a mock where AWS is expected: nothing is sealed to either");
     Ok(())
 }
 
-fn keep_serving(deployment: &Deployment) -> Outcome {
+fn keep_serving(publisher: &Publisher, deployment: &Deployment) -> Outcome {
     let program = std::env::current_exe()?;
     let bin = program.parent().unwrap_or(&program).join("ok2cry");
     println!("\nStill serving. In another terminal:\n");
     println!("  export OK2CRY_URL={}", deployment.url());
     println!("  export OK2CRY_ROOT={}", deployment.root_pem().display());
-    println!("  export OK2CRY_MEASUREMENTS={}", deployment.measurements().display());
+    let keys = ["root-1.pub", "root-2.pub"].map(|name| publisher.folder().join(name).display().to_string());
+    println!("  export OK2CRY_RELEASE_KEY={}", keys.join(","));
     println!("  alias ok2cry={}\n", bin.display());
+    println!("  ok2cry releases                                # what this key stands for now");
     println!("  ok2cry attest                                  # an accepted enclave answers");
     println!("  ok2cry recipient new issuer.pem > issuer.pub");
     println!(

@@ -132,7 +132,7 @@ fn accepted() -> Vec<Case> {
         })
         .with(|c| {
             c.expected = Expected::Accepted(&["1.2.0"]);
-            c.memory = Some(json!({"root_version": 1, "list_version": 7, "list_sha384": before.memory()["list_sha384"], "checkpoint": null}));
+            c.memory = Some(json!({"root_version": 1, "root_sha384": null, "list_version": 7, "list_sha384": before.memory()["list_sha384"], "checkpoint": null}));
         }),
         good("the root keys were exchanged, and the client holds the old ones", rotated),
         good("the root keys were exchanged, and the client holds the new ones", rotated)
@@ -145,7 +145,7 @@ fn accepted() -> Vec<Case> {
             w.manifests[0].by = [BUILDERS.as_slice(), &[STRANGER]].concat();
         }),
         good("two of three witnesses have cosigned", witnessed),
-        good("signatures without a hint of whose they are", |w| {
+        good("a signature that does not say whose it is", |w| {
             w.on_bundle = |_| {};
             w.on_log = |log| {
                 let last = log.0.len() - 1;
@@ -155,6 +155,21 @@ fn accepted() -> Vec<Case> {
                 let envelope = without_keyid(b["list"]["envelope"].as_str().unwrap().as_bytes());
                 b["list"]["envelope"] = String::from_utf8(envelope).unwrap().into();
             };
+        })
+        .with(|c| c.expected = Expected::Refused("signature_key_unknown")),
+        good("the root keys were exchanged since", rotated).with(|c| c.memory = Some(without_log(World::new().memory()))),
+        good("the list keys were exchanged, and the old ones had signed the last version there is", |w| {
+            rotated(w);
+            let old = w.roots[0].body["lists"].clone();
+            w.roots[1].body["lists"] = w.roots[1].body["manifests"].clone();
+            w.list.by = BUILDERS.to_vec();
+            w.list.body["version"] = 1.into();
+            assert_ne!(old, w.roots[1].body["lists"]);
+        })
+        .with(|c| {
+            let mut memory = without_log(World::new().memory());
+            memory["list_version"] = u64::MAX.into();
+            c.memory = Some(memory);
         }),
         good("mock releases under a mock's root", |w| {
             w.roots[0].body["attestation_root"] = mock_root().into();
@@ -165,6 +180,12 @@ fn accepted() -> Vec<Case> {
         })
         .with(|c| c.attestation_root = mock_root()),
     ]
+}
+
+/// The forge puts documents into its log in another order than they came in, so a later world's log is another log.
+fn without_log(mut memory: Value) -> Value {
+    memory["checkpoint"] = Value::Null;
+    memory
 }
 
 fn without_keyid(envelope: &[u8]) -> Vec<u8> {
@@ -259,8 +280,21 @@ fn roots() -> Vec<Case> {
         }),
         bad("root_rolled_back", "a newer root document was seen before", |_| {}).with(|c| {
             c.memory =
-                Some(json!({"root_version": 2, "list_version": 0, "list_sha384": null, "checkpoint": null}));
+                Some(json!({"root_version": 2, "root_sha384": null, "list_version": 0, "list_sha384": null, "checkpoint": null}));
         }),
+        bad("root_forked", "stolen pinned keys sign a root document of a much later version", |w| {
+            w.roots[0].body["version"] = 1000.into();
+        })
+        .with(|c| c.memory = Some(World::with(rotated).memory())),
+        bad("root_forked", "another root document of the version that was seen", |w| {
+            w.roots[0].body["expires_at"] = (NOW_MS + DAY_MS).into();
+        })
+        .with(|c| c.memory = Some(World::new().memory())),
+        bad("root_out_of_sequence", "a much later version behind the one that was seen", |w| {
+            rotated(w);
+            w.roots[1].body["version"] = 1000.into();
+        })
+        .with(|c| c.memory = Some(World::new().memory())),
         bad("root_expired", "the root document has expired", |w| {
             w.roots[0].body["expires_at"] = (NOW_MS - 1).into()
         }),
@@ -286,7 +320,7 @@ fn roots() -> Vec<Case> {
 }
 
 fn lists() -> Vec<Case> {
-    let seen = |version: u64| json!({"root_version": 1, "list_version": version, "list_sha384": "00".repeat(48), "checkpoint": null});
+    let seen = |version: u64| json!({"root_version": 1, "root_sha384": null, "list_version": version, "list_sha384": "00".repeat(48), "checkpoint": null});
     vec![
         bad("list_expired", "the list has expired", |_| {}).with(|c| c.now_ms = NOW_MS + 6 * DAY_MS + 1),
         bad("list_too_old", "the list is frozen: valid still, and older than this client takes", |_| {})

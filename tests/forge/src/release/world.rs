@@ -259,6 +259,7 @@ impl World {
     pub fn memory(&self) -> Value {
         json!({
             "root_version": self.roots.len(),
+            "root_sha384": self.roots.last().map(|root| hex(&Sha384::digest(root.payload()))),
             "list_version": self.list.body["version"],
             "list_sha384": hex(&Sha384::digest(self.signed_list().payload())),
             "checkpoint": self.checkpoint(),
