@@ -4,7 +4,7 @@ CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 export DEMO_ONCE
 
-.PHONY: help demo release-tool release-drill test test-loom lint vectors eif eif-container measure qemu test-image bench-image bench bench-verify \
+.PHONY: help demo release-tool release-drill test test-loom lint vectors sbom eif eif-container measure qemu test-image bench-image bench bench-verify \
   bench-crypto bench-store fuzz-smoke ci
 
 help: ## what there is
@@ -40,6 +40,9 @@ lint: rust ## formatting, clippy and documentation, warnings denied
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --all-features --quiet
+
+sbom: rust ## the enclave program's bill of materials (CycloneDX): target/ok2cry-enclave.cdx.json
+	image/sbom
 
 eif: rust ## the enclave image, by this machine's tools: target/ok2cry.eif and its measurements
 	image/eif $(EIF)

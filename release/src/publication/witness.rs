@@ -20,7 +20,7 @@ pub fn cosign(url: &str, site: &Site, note: &str, seen: u64) -> Result<String, E
         Answer::Cosigned(lines) => Ok(lines),
         Answer::Seen(size) => match ask(url, site, note, size)? {
             Answer::Cosigned(lines) => Ok(lines),
-            Answer::Seen(_) => Err(refused(url, "it changes its mind about the size it has seen".into())),
+            Answer::Seen(_) => Err(refused(url, format!("it has seen another log of {size} entries"))),
         },
     }
 }
@@ -33,7 +33,8 @@ enum Answer {
 
 fn ask(url: &str, site: &Site, note: &str, seen: u64) -> Result<Answer, Error> {
     let mut body = format!("old {seen}\n");
-    for hash in site.consistency_proof(seen)? {
+    let ahead = |_| refused(url, format!("it has seen {seen} entries, which this log does not have"));
+    for hash in site.consistency_proof(seen).map_err(ahead)? {
         let _ = writeln!(body, "{}", Base64::encode_string(&hash));
     }
     let _ = write!(body, "\n{note}");

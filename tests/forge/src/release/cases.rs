@@ -225,6 +225,18 @@ fn signatures() -> Vec<Case> {
     ]
 }
 
+/// The bundle of `world` with any payload as its list, which is signed and in the log.
+#[must_use]
+pub fn bundle_with_list(world: &World, payload: &[u8]) -> String {
+    let mut bundle = world.bundle();
+    let text = bundle["list"]["envelope"].as_str().unwrap();
+    let list: Value = serde_json::from_str(text).unwrap();
+    let payload_type = list["payloadType"].as_str().unwrap();
+    bundle["list"]["envelope"] = envelope(payload_type, payload, &LIST_KEYS).to_string().into();
+    relog(&mut bundle);
+    bundle.to_string()
+}
+
 /// Signs the list again, with this manifest as its first.
 fn relist(bundle: &mut Value, manifest: &[u8]) {
     use sha2::Digest as _;
@@ -510,15 +522,11 @@ fn older_list(world: &World) -> Value {
 fn encodings() -> Vec<Case> {
     let resigned = |name, code, change: fn(&str) -> String| {
         let mut case = bad(code, name, |_| {});
-        let mut bundle = World::new().bundle();
+        let bundle = World::new().bundle();
         let list: Value = serde_json::from_str(bundle["list"]["envelope"].as_str().unwrap()).unwrap();
         let payload = Base64::decode_vec(list["payload"].as_str().unwrap()).unwrap();
         let payload = change(std::str::from_utf8(&payload).unwrap());
-        let payload_type = list["payloadType"].as_str().unwrap();
-        bundle["list"]["envelope"] =
-            envelope(payload_type, payload.as_bytes(), &LIST_KEYS).to_string().into();
-        relog(&mut bundle);
-        case.bundle = bundle.to_string();
+        case.bundle = bundle_with_list(&World::new(), payload.as_bytes());
         case
     };
     let good = World::new().bundle().to_string();

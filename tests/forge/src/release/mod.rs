@@ -7,6 +7,6 @@ mod cases;
 mod log;
 mod world;
 
-pub use cases::{Case, Expected, cases};
+pub use cases::{Case, Expected, bundle_with_list, cases};
 pub use log::Log;
 pub use world::{Key, NoteKey, World, envelope, pem};

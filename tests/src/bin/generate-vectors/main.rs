@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run -p ok2cry-tests --bin generate-vectors             # write the files
 //! cargo run -p ok2cry-tests --bin generate-vectors -- --check  # exit 1 if they are not what would be written
+//! cargo run -p ok2cry-tests --bin generate-vectors -- --seeds DIR  # documents of releases, to begin fuzzing with
 //! ```
 //!
 //! What must be refused is stated by hand, with its field and rule, and not asked of the decoder: the tests that
@@ -28,8 +29,9 @@ fn main() -> ExitCode {
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] => write(),
         ["--check"] => check(),
+        ["--seeds", folder] => releases::seeds(Path::new(folder)),
         _ => {
-            eprintln!("usage: generate-vectors [--check]");
+            eprintln!("usage: generate-vectors [--check | --seeds DIR]");
             return ExitCode::from(2);
         }
     };

@@ -2,9 +2,10 @@
 
 use crate::Result;
 use base64ct::{Base64, Encoding};
-use ok2cry_attest_forge::release::{Case, Expected, World, cases};
+use ok2cry_attest_forge::release::{Case, Expected, World, cases, envelope};
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::{fs, path::Path};
 
 #[derive(Serialize)]
 pub(crate) struct File {
@@ -55,4 +56,37 @@ fn appraisals() -> Vec<Value> {
         of(["01", "02", "03"], ends, json!({"refused": "release_not_listed"})),
         of(["60", "61", "62"], ends + 1, json!({"refused": "list_expired"})),
     ]
+}
+
+/// What the fuzz target `releases` begins with: the first byte says what the others are.
+pub(crate) fn seeds(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    let put =
+        |name: String, choice: u8, bytes: &[u8]| fs::write(folder.join(name), [&[choice], bytes].concat());
+    for (number, case) in cases().iter().enumerate().filter(|(_, case)| case.bundle.len() < 8000) {
+        put(format!("case-{number}"), 0, case.bundle.as_bytes())?;
+        put(
+            format!("memory-{number}"),
+            8,
+            case.memory.as_ref().unwrap_or(&Value::Null).to_string().as_bytes(),
+        )?;
+    }
+    let world = World::new();
+    for (choice, document) in [(2, world.manifests.first()), (3, Some(&world.list)), (4, world.roots.first())]
+    {
+        let Some(document) = document else { continue };
+        put(format!("payload-{choice}"), choice, document.body.to_string().as_bytes())?;
+        let envelope = envelope(document.payload_type, document.body.to_string().as_bytes(), &document.by);
+        put(format!("envelope-{choice}"), 1, envelope.to_string().as_bytes())?;
+    }
+    put("list-9".into(), 9, world.list.body.to_string().as_bytes())?;
+    let checkpoint = world.checkpoint();
+    put("note".into(), 5, checkpoint.as_bytes())?;
+    put(
+        "checkpoint".into(),
+        6,
+        checkpoint.split_inclusive("\n\n").next().unwrap_or_default().trim_end().as_bytes(),
+    )?;
+    put("key".into(), 7, world.log_key.vkey().as_bytes())?;
+    Ok(())
 }

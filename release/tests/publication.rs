@@ -1,0 +1,355 @@
+//! Releases as their engineers make them: with the program, in folders.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
+
+use base64ct::{Base64, Encoding};
+use ok2cry_attest_forge::{Enclave, release::Log};
+use ok2cry_attest_verify::release::{LogKey, Tile};
+use ok2cry_release::publication::LogSigner;
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+use tempfile::TempDir;
+
+const ORIGIN: &str = "releases.example/test";
+
+/// Two root keys, two builders, a list key, a log; and an image of a mock.
+struct Engineers {
+    folder: TempDir,
+    vkey: String,
+}
+
+impl Engineers {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let engineers = Self { folder, vkey: String::new() };
+        for name in ["root-1", "root-2", "builder-1", "builder-2", "list", "other"] {
+            let public = engineers.done(&["keygen", &format!("{name}.pem")]);
+            fs::write(engineers.path(&format!("{name}.pub")), public).unwrap();
+        }
+        let vkey = engineers.done(&["keygen", "--log", ORIGIN, "log.pem"]).trim().to_owned();
+        let der = Base64::encode_string(&Enclave::new().root());
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines(&der));
+        fs::write(engineers.path("attestation-root.pem"), pem).unwrap();
+        fs::write(engineers.path("image"), "an image").unwrap();
+        fs::write(engineers.path("measured.json"), measured('a')).unwrap();
+        Self { vkey, ..engineers }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Exit status, stdout, stderr.
+    fn run(&self, args: &[&str]) -> (Option<i32>, String, String) {
+        let program = env!("CARGO_BIN_EXE_ok2cry-release");
+        let output =
+            Command::new(program).args(args).current_dir(self.folder.path()).env_clear().output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    }
+
+    fn done(&self, args: &[&str]) -> String {
+        let (status, stdout, stderr) = self.run(args);
+        assert_eq!(status, Some(0), "{args:?}: {stderr}");
+        stdout
+    }
+
+    #[track_caller]
+    fn refused(&self, code: &str, args: &[&str]) {
+        let (status, _, stderr) = self.run(args);
+        assert_eq!(status, Some(1), "{args:?}: {stderr}");
+        assert!(stderr.starts_with(&format!("refused: {code}: ")), "{args:?}: {stderr}");
+    }
+
+    fn root(&self) {
+        self.root_of_version("1");
+    }
+
+    fn root_of_version(&self, version: &str) {
+        let mut args = vec![
+            "root",
+            "--product",
+            "test",
+            "--version",
+            version,
+            "--attestation-root",
+            "attestation-root.pem",
+        ];
+        args.extend(["--root-key", "root-1.pub", "--root-key", "root-2.pub", "--root-threshold", "2"]);
+        args.extend(["--manifest-key", "builder-1.pub", "--manifest-key", "builder-2.pub"]);
+        args.extend(["--manifest-threshold", "2", "--list-key", "list.pub", "--log-key", &self.vkey]);
+        args.extend(["--out", "root.json"]);
+        self.done(&args);
+        self.done(&["sign", "--key", "root-1.pem", "root.json"]);
+        self.done(&["sign", "--key", "root-2.pem", "root.json"]);
+    }
+
+    fn manifest(&self, version: &str) -> String {
+        let file = format!("{version}.json");
+        let mut args = vec!["manifest", "--product", "test", "--version", version, "--out", &file];
+        args.extend([
+            "--repository",
+            "https://git.example",
+            "--commit",
+            "0000000000000000000000000000000000000000",
+        ]);
+        args.extend(BUILT);
+        self.done(&args);
+        file
+    }
+
+    fn signed_manifest(&self, version: &str) -> String {
+        let file = self.manifest(version);
+        for key in ["builder-1.pem", "builder-2.pem"] {
+            self.done(&[&["sign", "--key", key], BUILT, &[&file]].concat());
+        }
+        file
+    }
+}
+
+const BUILT: &[&str] = &[
+    "--image",
+    "image",
+    "--mock-measurements",
+    "measured.json",
+    "--attestation-root",
+    "attestation-root.pem",
+];
+const PUBLISH: &[&str] = &[
+    "publish",
+    "--site",
+    "site",
+    "--list-key",
+    "list.pem",
+    "--log-key",
+    "log.pem",
+    "--attestation-root",
+    "attestation-root.pem",
+];
+const VERIFY: &[&str] = &[
+    "verify",
+    "--key",
+    "root-1.pub",
+    "--key",
+    "root-2.pub",
+    "--attestation-root",
+    "attestation-root.pem",
+    "--memory",
+    "memory.json",
+    "site",
+];
+
+fn measured(digit: char) -> String {
+    let register = |index: u8| format!(r#""PCR{index}": "{}{index}""#, String::from(digit).repeat(95));
+    let registers = [0, 1, 2].map(register).join(", ");
+    format!(r#"{{"Measurements": {{"HashAlgorithm": "Sha384 {{ ... }}", {registers}}}}}"#)
+}
+
+fn lines(base64: &str) -> String {
+    let lines = base64.as_bytes().chunks(64).map(|line| String::from_utf8(line.to_vec()).unwrap());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_release_is_signed_published_renewed_and_revoked() {
+    let us = Engineers::new();
+    us.refused("root_missing", PUBLISH);
+    us.root();
+    us.refused("signed_already", &["sign", "--key", "root-1.pem", "root.json"]);
+    let manifest = us.signed_manifest("1.0.0");
+    let first = [PUBLISH, &["--root", "root.json", "--manifest", &manifest]].concat();
+    us.refused("key_not_in_root", &[&first[..3], &["--list-key", "other.pem"], &first[5..]].concat());
+    us.done(&first);
+    assert!(us.done(VERIFY).contains("accepted 1.0.0"));
+
+    us.refused("release_listed_already", &[PUBLISH, &["--manifest", &manifest]].concat());
+    us.refused("release_not_there", &[PUBLISH, &["--revoke", "1.2.3"]].concat());
+    us.refused("list_outlives_root", &[PUBLISH, &["--hours", "99999"]].concat());
+    us.refused("list_below_minimum", &[PUBLISH, &["--minimum-version", "2.0.0"]].concat());
+    us.done(PUBLISH);
+    assert!(us.done(VERIFY).contains("holds 4 entries"));
+
+    us.done(&[PUBLISH, &["--revoke", "1.0.0"]].concat());
+    us.refused("no_release_accepted", VERIFY);
+
+    fs::write(us.path("image"), "another image").unwrap();
+    let other = us.signed_manifest("1.0.0");
+    us.refused("release_version_taken", &[PUBLISH, &["--manifest", &other]].concat());
+}
+
+#[test]
+fn a_builder_signs_nothing_but_its_own_build() {
+    let us = Engineers::new();
+    let manifest = us.manifest("1.0.0");
+    let sign = [&["sign", "--key", "builder-1.pem"], BUILT, &[&manifest]].concat();
+    us.refused("manifest_not_as_built", &["sign", "--key", "builder-1.pem", &manifest]);
+    for (name, content, differs) in
+        [("image", "another image".to_owned(), "the image"), ("measured.json", measured('b'), "a register")]
+    {
+        let before = fs::read(us.path(name)).unwrap();
+        fs::write(us.path(name), content).unwrap();
+        let (status, _, stderr) = us.run(&sign);
+        assert_eq!(status, Some(1));
+        assert!(stderr.contains(differs), "{stderr}");
+        fs::write(us.path(name), before).unwrap();
+    }
+    // The same said in another way is other bytes, and they would be what is signed.
+    let envelope = fs::read_to_string(us.path(&manifest)).unwrap();
+    let mut json: serde_json::Value = serde_json::from_str(&envelope).unwrap();
+    let payload = Base64::decode_vec(json["payload"].as_str().unwrap()).unwrap();
+    let spaced = String::from_utf8(payload).unwrap().replacen('{', "{ ", 1);
+    json["payload"] = Base64::encode_string(spaced.as_bytes()).into();
+    fs::write(us.path(&manifest), json.to_string()).unwrap();
+    let (_, _, stderr) = us.run(&sign);
+    assert!(stderr.contains("the way it is written"), "{stderr}");
+    fs::write(us.path(&manifest), envelope).unwrap();
+    us.done(&sign);
+
+    // What nobody measured is never for production.
+    us.refused("measurements_not_computed", &[&sign[..2], &sign[2..7], &[&manifest]].concat());
+    us.refused("release_json_invalid", &["sign", "--key", "builder-1.pem", "measured.json"]);
+    us.refused("key_invalid", &["sign", "--key", "log.pem", &manifest]);
+}
+
+#[test]
+fn private_keys_are_for_their_owner_and_never_overwritten() {
+    let us = Engineers::new();
+    let before = fs::read(us.path("log.pem")).unwrap();
+    let (status, ..) = us.run(&["keygen", "log.pem"]);
+    assert_eq!(status, Some(2));
+    assert_eq!(fs::read(us.path("log.pem")).unwrap(), before);
+    for name in ["log.pem", "root-1.pem"] {
+        assert_eq!(fs::metadata(us.path(name)).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn a_damaged_folder_is_not_added_to() {
+    let us = Engineers::new();
+    us.root();
+    let manifest = us.signed_manifest("1.0.0");
+    us.done(&[PUBLISH, &["--root", "root.json", "--manifest", &manifest]].concat());
+    let damage = |name: &str, change: &dyn Fn(&mut Vec<u8>), code: &str| {
+        let path = us.path("site").join(name);
+        let good = fs::read(&path).unwrap();
+        let mut bad = good.clone();
+        change(&mut bad);
+        fs::write(&path, bad).unwrap();
+        us.refused(code, PUBLISH);
+        fs::write(&path, good).unwrap();
+    };
+    damage("log/tile/entries/000.p/3", &|b| b[100] ^= 1, "site_damaged");
+    damage("log/tile/entries/000.p/3", &|b| b.truncate(100), "site_damaged");
+    damage("log/tile/entries/000.p/3", &|b| b.push(0), "site_damaged");
+    damage("bundle.json", &|b| b.truncate(100), "release_json_invalid");
+    damage("log/checkpoint", &|b| b.truncate(20), "note_invalid");
+    // Whoever has the folder, and not the log's key, makes it another log.
+    let forged = LogSigner::generate().unwrap();
+    let key = LogKey::parse(&us.vkey).unwrap();
+    let text = fs::read_to_string(us.path("site/log/checkpoint")).unwrap();
+    let text = format!("{}\n", text.split_once("\n\n").unwrap().0);
+    damage("log/checkpoint", &|b| *b = forged.note(&key, &text).into_bytes(), "checkpoint_signature_invalid");
+    us.done(PUBLISH);
+}
+
+#[test]
+fn one_at_a_time_publishes() {
+    let us = Engineers::new();
+    us.root();
+    let manifest = us.signed_manifest("1.0.0");
+    us.done(&[PUBLISH, &["--root", "root.json", "--manifest", &manifest]].concat());
+    let lock = fs::File::create(us.path("site/.lock")).unwrap();
+    lock.lock().unwrap();
+    us.refused("site_busy", PUBLISH);
+    drop(lock);
+    us.done(PUBLISH);
+}
+
+/// Whatever an attempt leaves that ends early, the next one goes on from there: also where the log's tiles are full between
+/// what clients have seen and where it is.
+#[test]
+fn an_attempt_that_ended_early_is_gone_on_from() {
+    let us = Engineers::new();
+    us.root();
+    let manifest = us.signed_manifest("1.0.0");
+    begin_with(&us, 252);
+    us.done(&[PUBLISH, &["--root", "root.json", "--manifest", &manifest]].concat());
+    us.done(VERIFY);
+    let published =
+        ["bundle.json", "list.json"].map(|name| (name, fs::read(us.path("site").join(name)).unwrap()));
+    for _ in 0..4 {
+        us.done(PUBLISH);
+    }
+    // As if none of these four had come past their checkpoint.
+    for (name, content) in published {
+        fs::write(us.path("site").join(name), content).unwrap();
+    }
+    // And as if another had ended before it.
+    fs::write(us.path("site/log/tile/0/001.p/4"), "half a tile").unwrap();
+    us.done(PUBLISH);
+    assert!(us.done(VERIFY).contains("list 6 "));
+}
+
+/// A log key that is exchanged by an attempt that ended after its checkpoint.
+#[test]
+fn the_log_key_is_exchanged_whatever_happens_meanwhile() {
+    let us = Engineers::new();
+    us.root();
+    let manifest = us.signed_manifest("1.0.0");
+    us.done(&[PUBLISH, &["--root", "root.json", "--manifest", &manifest]].concat());
+    let bundle = fs::read(us.path("site/bundle.json")).unwrap();
+
+    let vkey = us.done(&["keygen", "--log", ORIGIN, "log-2.pem"]).trim().to_owned();
+    fs::rename(us.path("root.json"), us.path("root-first.json")).unwrap();
+    let us = Engineers { vkey, ..us };
+    us.root_of_version("2");
+    let exchange: Vec<_> =
+        PUBLISH.iter().map(|arg| if *arg == "log.pem" { "log-2.pem" } else { arg }).collect();
+    us.refused("key_not_in_root", &[PUBLISH, &["--root", "root.json"]].concat());
+    us.done(&[exchange.as_slice(), &["--root", "root.json"]].concat());
+    fs::write(us.path("site/bundle.json"), bundle).unwrap();
+    us.refused("checkpoint_unsigned", PUBLISH);
+    us.done(&[exchange.as_slice(), &["--root", "root.json"]].concat());
+    assert!(us.done(VERIFY).contains("root document 2"));
+    us.done(&exchange);
+}
+
+/// Puts a log of other entries where nothing is published yet.
+fn begin_with(us: &Engineers, size: usize) {
+    let log = Log((0..size).map(|i| format!("entry {i}").into_bytes()).collect());
+    let put = |path: &str, content: &[u8]| {
+        let path = us.path("site/log").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    };
+    let bundle: Vec<u8> = log
+        .0
+        .iter()
+        .flat_map(|e| [&u16::try_from(e.len()).unwrap().to_be_bytes(), e.as_slice()].concat())
+        .collect();
+    put(&Tile::of(0, 0, size as u64).unwrap().entries_path(), &bundle);
+    for (path, content) in log.tiles() {
+        put(&path, &content);
+    }
+    let signer = LogSigner::from_pem(&fs::read_to_string(us.path("log.pem")).unwrap()).unwrap();
+    let text = format!("{ORIGIN}\n{size}\n{}\n", Base64::encode_string(&log.root(size)));
+    put("checkpoint", signer.note(&LogKey::parse(&us.vkey).unwrap(), &text).as_bytes());
+}
+
+#[test]
+fn every_code_has_its_row_in_the_guide_and_every_row_its_code() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let guide = fs::read_to_string(root.join("docs/release-guide.md")).unwrap();
+    let source = fs::read_to_string(root.join("release/src/publication/fault.rs")).unwrap();
+    let rows: Vec<_> = guide.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let codes = source.lines().filter_map(|line| line.split_once("=> \"")?.1.strip_suffix("\","));
+    let codes: Vec<_> = codes.collect();
+    assert!(codes.len() > 15);
+    for code in &codes {
+        assert!(rows.contains(code), "docs/release-guide.md lacks {code}");
+    }
+    assert_eq!(rows.len(), codes.len(), "docs/release-guide.md has rows that are no codes");
+}
