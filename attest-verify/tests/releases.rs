@@ -229,7 +229,7 @@ fn a_damaged_memory_is_no_memory() {
     for memory in [
         "",
         "{}",
-        r#"{"root_version":1,"root_sha384":null,"list_version":1,"list_sha384":null,"checkpoint":"x"}"#,
+        r#"{"pinned_sha384":null,"root_version":1,"root_sha384":null,"list_version":1,"list_sha384":null,"checkpoint":"x"}"#,
     ] {
         assert!(Memory::decode(memory.as_bytes()).is_err(), "{memory}");
     }

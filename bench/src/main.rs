@@ -7,6 +7,7 @@
 mod contenders;
 mod document;
 mod limit;
+mod releases;
 
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         }
     }
     print(&document, &contenders, &rates.iter_mut().map(|rates| median(rates)).collect::<Vec<_>>());
+    releases::print(if short { 1 } else { 25 });
     ExitCode::SUCCESS
 }
 

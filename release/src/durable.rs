@@ -7,6 +7,18 @@ use std::{
     path::Path,
 };
 
+/// Waits until nobody else uses the file at `path`, and keeps others waiting until the answer is dropped.
+///
+/// # Errors
+///
+/// [`Error::Io`].
+pub fn lock(path: &Path) -> Result<File, Error> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".lock");
+    let file = File::create(&beside).and_then(|file| file.lock().map(|()| file));
+    file.map_err(|source| Error::Io { path: path.display().to_string(), source })
+}
+
 /// Writes a file in one step, and returns once it is on disk.
 ///
 /// # Errors

@@ -104,7 +104,11 @@ impl ReleaseKey {
         memory: &mut Memory,
         time: &CheckTime,
     ) -> Result<AcceptedReleases, Error> {
-        let walked = self.walk_roots(bundle, memory)?;
+        let pinned = self.pinned.digest();
+        // What was followed from other keys, or fewer of them, says nothing about these.
+        let remembered = Some(&*memory).filter(|memory| memory.pinned_sha384 == Some(pinned)).cloned();
+        let remembered = remembered.unwrap_or_default();
+        let walked = self.walk_roots(bundle, &remembered)?;
         let root = &walked.newest;
         if let Some(by_ms) = time.past(root.expires_at) {
             return Err(ReleaseFault::RootExpired { by_ms }.into());
@@ -116,18 +120,22 @@ impl ReleaseKey {
         let (checkpoint, cosigned) = Checkpoint::verify(note, &root.log, time)?;
         let tiles = CachedTiles { bundle, more, fetched: RefCell::default() };
         let log = Tiles::new(&tiles, checkpoint.size);
-        memory.check_log(&checkpoint, &log)?;
+        remembered.check_log(&checkpoint, &log)?;
         for entry in bundle.roots.iter().skip(walked.first) {
             is_in_log(root::WHAT, entry, &checkpoint, &log)?;
         }
 
+        // So a list of before does not come back under a root document that would let it.
+        if bundle.roots.last().is_some_and(|newest| bundle.list.index <= newest.index) {
+            return Err(ReleaseFault::ListBeforeRoot.into());
+        }
         let envelope = Envelope::decode(list::WHAT, bundle.list.envelope.as_bytes())?;
         let list = List::verify(&envelope, root)?;
         let digest = sha384(envelope.unverified_payload());
         self.check_age(&list, time)?;
         // Other list keys count anew: what the old ones signed last is not to bind them.
         if walked.remembered.as_ref().is_none_or(|remembered| remembered.lists == root.lists) {
-            memory.check_list(&list, &digest)?;
+            remembered.check_list(&list, &digest)?;
         }
         is_in_log(list::WHAT, &bundle.list, &checkpoint, &log)?;
 
@@ -137,6 +145,7 @@ impl ReleaseKey {
             return Err(ReleaseFault::WitnessesBelowThreshold { found: cosigned, threshold }.into());
         }
         *memory = Memory {
+            pinned_sha384: Some(pinned),
             root_version: root.version,
             root_sha384: Some(walked.digest),
             list_version: list.version,
@@ -152,8 +161,8 @@ impl ReleaseKey {
         }
     }
 
-    /// From the first root document that the pinned keys have signed, or that is remembered, to the newest. What is
-    /// remembered must be among them: the keys that are pinned may have been stolen since they were replaced.
+    /// From the first root document that the pinned keys have signed to the newest. What is remembered must be among them:
+    /// the keys that are pinned may have been stolen since they were replaced.
     fn walk_roots(&self, bundle: &Bundle, memory: &Memory) -> Result<Walked, Error> {
         let mut walked: Option<Walked> = None;
         for (first, entry) in bundle.roots.iter().enumerate() {
@@ -161,11 +170,6 @@ impl ReleaseKey {
             let digest = sha384(envelope.unverified_payload());
             let is_remembered = memory.root_sha384 == Some(digest);
             let mut next = match walked.take() {
-                None if is_remembered => {
-                    // It was verified when it was remembered.
-                    let newest = Root::decode(envelope.unverified_payload())?;
-                    Walked { first, newest, digest, remembered: None }
-                }
                 None => match Root::verify(&envelope, &self.pinned) {
                     Ok(newest) => Walked { first, newest, digest, remembered: None },
                     // From before the pinned keys held.
@@ -317,6 +321,8 @@ fn is_in_log(
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Memory {
+    /// Of the keys that all this was followed from, and how many must sign. With others a client begins anew.
+    pinned_sha384: Option<Hex<48>>,
     root_version: u64,
     /// Of its payload.
     root_sha384: Option<Hex<48>>,

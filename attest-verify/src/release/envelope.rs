@@ -97,6 +97,11 @@ impl Envelope {
         })
     }
 
+    /// The keys that signatures name. Whether they have signed, [`Envelope::verify`] decides.
+    pub fn key_ids(&self) -> impl Iterator<Item = &str> {
+        self.signatures.iter().map(|signature| signature.keyid.as_str())
+    }
+
     /// What a signature covers: DSSE's pre-authentication encoding of type and payload.
     #[must_use]
     pub fn signed_bytes(&self) -> Vec<u8> {

@@ -124,6 +124,8 @@ reasons! {
             /// The version.
             version: u64,
         } => "list_forked", "list: there are two different lists of version {version}";
+        /// A list from before the newest root document, which may have changed who signs lists.
+        ListBeforeRoot => "list_before_root", "list: it is in the log before the newest root document";
         /// A release below the minimum that the same list sets.
         ListBelowMinimum {
             /// The release.

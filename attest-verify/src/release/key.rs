@@ -7,7 +7,7 @@ use p384::ecdsa::VerifyingKey;
 use p384::pkcs8::{DecodePublicKey, EncodePublicKey};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha384};
 
 use super::fault::ReleaseFault;
 use super::json::Hex;
@@ -118,6 +118,14 @@ impl Role {
     #[must_use]
     pub fn threshold(&self) -> usize {
         self.threshold
+    }
+
+    /// SHA-384 of the threshold and of the keys, in whichever order they are given.
+    pub(super) fn digest(&self) -> Hex<48> {
+        let mut keys: Vec<_> = self.keys.iter().map(PublicKey::as_der).collect();
+        keys.sort_unstable();
+        let digest = Sha384::new().chain_update(self.threshold.to_string());
+        Hex(keys.into_iter().fold(digest, |digest, key| digest.chain_update(key)).finalize().into())
     }
 
     /// The keys that may sign.

@@ -6,12 +6,12 @@ use ok2cry_attest_verify::{
     CheckTime, TrustAnchor,
     release::{
         AcceptedReleases, Bundle, Checkpoint, DEFAULT_MAX_LIST_AGE_MS, Envelope, Hex, LIST_PAYLOAD_TYPE,
-        List, Log, LogKey, MAX_BUNDLE_LEN, Manifest, Memory, Note, PublicKey, ROOT_PAYLOAD_TYPE, ReleaseKey,
-        Role, Root, STATEMENT_PAYLOAD_TYPE, Tile, TileSource as _, Version,
+        List, Log, LogKey, MAX_BUNDLE_LEN, Manifest, Memory, Note, Predicate, PublicKey, ROOT_PAYLOAD_TYPE,
+        ReleaseKey, Role, Root, STATEMENT_PAYLOAD_TYPE, Tile, TileSource as _, Version,
     },
 };
 use ok2cry_release::{
-    durable::replace,
+    durable::{lock, replace},
     publication::{Built, Change, Described, DocumentSigner, LogSigner, PublicationFault, Site, publish},
 };
 use sha2::{Digest, Sha256};
@@ -37,6 +37,11 @@ pub(crate) enum Command {
     Manifest(NewManifest),
     /// Add a signature to a root document, a manifest or a list. A manifest is held to your own build first.
     Sign(Sign),
+    /// Print what a document says, and which keys its signatures name: look before you sign.
+    Show {
+        /// A root document, manifest or list.
+        file: PathBuf,
+    },
     /// Publish new manifests or root documents, or the same list for another while.
     Publish(Publish),
     /// Take releases off the list, and publish that.
@@ -258,6 +263,7 @@ pub(crate) fn run(command: &Command) -> Result<String, Error> {
         Command::Root(command) => root(command),
         Command::Manifest(command) => manifest(command),
         Command::Sign(command) => sign(command),
+        Command::Show { file } => show(file),
         Command::Publish(command) => {
             let change = Change {
                 roots: texts(&command.root)?,
@@ -370,6 +376,18 @@ fn sign(command: &Sign) -> Result<String, Error> {
     Ok(format!("{}: {what}, signed by {}", command.file.display(), signer.public().id()))
 }
 
+fn show(file: &Path) -> Result<String, Error> {
+    let envelope = Envelope::decode("document", &read(file, MAX_SMALL)?)?;
+    let payload: serde_json::Value = serde_json::from_slice(envelope.unverified_payload())
+        .map_err(|_| PublicationFault::Kind(envelope.payload_type().chars().take(100).collect()))?;
+    // JSON that was written escapes what a terminal would act on.
+    let mut said = serde_json::to_string_pretty(&payload).unwrap_or_default();
+    for key in envelope.key_ids() {
+        said += &format!("\na signature names {}", key.escape_default());
+    }
+    Ok(said)
+}
+
 impl Publishing {
     fn publish(&self, change: Change) -> Result<String, Error> {
         let change = Change {
@@ -416,6 +434,7 @@ fn verify(command: &Verify) -> Result<String, Error> {
         Some(site) => site.bundle().cloned().ok_or(PublicationFault::NoRoot)?,
         None => Bundle::decode(&read(&command.site, MAX_BUNDLE_LEN as u64)?)?,
     };
+    let _alone = command.memory.as_deref().map(lock).transpose()?;
     let mut memory = match &command.memory {
         Some(path) if path.exists() => Memory::decode(&read(path, MAX_SMALL)?)?,
         _ => Memory::default(),
@@ -424,6 +443,12 @@ fn verify(command: &Verify) -> Result<String, Error> {
     let key = ReleaseKey::from_role(Role::new(threshold, public_keys(&command.key)?)?)
         .max_list_age_ms(command.max_list_age.saturating_mul(3_600_000))
         .minimum_version(command.minimum_version);
+    if let Some(site) = &site {
+        // Whatever the verdict.
+        for line in entries(site, &bundle)? {
+            let _ = writeln!(std::io::stdout(), "{line}");
+        }
+    }
     let before = memory.clone();
     let tiles = |tile: &Tile| site.as_ref().and_then(|site| site.tile(tile));
     let anchor = command.anchor.read()?;
@@ -449,7 +474,7 @@ fn describe(accepted: &AcceptedReleases) -> String {
         list.product,
         list.version,
         accepted.root().version,
-        list.expires_at.saturating_sub(now_ms()) / 60_000
+        accepted.ends_ms().saturating_sub(now_ms()) / 60_000
     )];
     for release in accepted.releases() {
         let predicate = &release.manifest().predicate;
@@ -463,6 +488,39 @@ fn describe(accepted: &AcceptedReleases) -> String {
         );
     }
     lines.join("\n")
+}
+
+/// Every document in the log, listed or not, and whether it is signed as the newest root document asks.
+fn entries(site: &Site, bundle: &Bundle) -> Result<Vec<String>, Error> {
+    let newest = bundle.roots.last().ok_or(PublicationFault::NoRoot)?;
+    let newest = Envelope::decode("root", newest.envelope.as_bytes())?;
+    let root = Root::decode(newest.unverified_payload())?;
+    let by = |envelope: &Envelope, role| match envelope.verify("entry", envelope.payload_type(), role) {
+        Ok(_) => "signed by those who may sign now",
+        Err(_) => "not signed by enough of those who may sign now",
+    };
+    let about = |entry: &Vec<u8>| -> Option<String> {
+        let envelope = Envelope::decode("entry", entry).ok()?;
+        let payload = envelope.unverified_payload();
+        Some(match envelope.payload_type() {
+            ROOT_PAYLOAD_TYPE => format!("root document {}", Root::decode(payload).ok()?.version),
+            LIST_PAYLOAD_TYPE => {
+                let list = List::decode(payload).ok()?;
+                let versions: Vec<_> =
+                    list.releases.iter().map(|release| release.version.to_string()).collect();
+                format!("list {} of {}, {}", list.version, versions.join(", "), by(&envelope, &root.lists))
+            }
+            STATEMENT_PAYLOAD_TYPE => {
+                let Predicate { version, source, .. } = Manifest::decode(payload).ok()?.predicate;
+                format!("manifest of {version}, commit {}, {}", source.commit, by(&envelope, &root.manifests))
+            }
+            _ => return None,
+        })
+    };
+    let lines = site.entries().iter().enumerate();
+    Ok(lines
+        .map(|(n, entry)| format!("entry {n}: {}", about(entry).unwrap_or_else(|| "something else".into())))
+        .collect())
 }
 
 /// The whole log, as an auditor looks at it: every entry, and that bundle and checkpoint are of one log.

@@ -163,7 +163,9 @@ fn as_clients_do(
     let mut memory = Memory::default();
     if let Some(before) = before {
         // Whoever has followed accepted it while it held.
-        let then = CheckTime::at(now.now_ms.min(list_of(before)?.expires_at));
+        let list = list_of(before)?;
+        // Also if the clock was ahead then, or is behind now.
+        let then = CheckTime::at(now.now_ms.max(list.issued_at).min(list.expires_at));
         accept(site, before, anchor, &mut memory, &then)?;
     }
     accept(site, &bundle, anchor, &mut memory, now)

@@ -54,9 +54,11 @@ impl Site {
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let mut site = Self { folder: folder.to_owned(), bundle: None, entries: Vec::new(), lock: None };
         let Some(note) = site.read("log/checkpoint", MAX_NOTE_LEN)? else {
-            return match site.read("bundle.json", MAX_BUNDLE_LEN)? {
+            let published = ["bundle.json", "list.json", "root/1.json", "log/tile"];
+            return match published.into_iter().find(|path| folder.join(path).exists()) {
                 None => Ok(site),
-                Some(_) => Err(damaged("there is a bundle and no checkpoint")),
+                // A log is never begun anew where there was one.
+                Some(path) => Err(damaged(&format!("there is {path} and no checkpoint"))),
             };
         };
         let checkpoint = Checkpoint::parse(Note::parse(&note)?.unverified_text())?;

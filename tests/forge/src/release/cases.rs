@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::world::{
     AWS_ROOT, BUILDERS, DAY_MS, Key, LIST_KEYS, NEW_ROOT_KEYS, NoteKey, ROOT_KEYS, STRANGER, World, envelope,
-    hex, manifest, root,
+    hex, manifest, pinned_digest, root,
 };
 use crate::NOW_MS;
 
@@ -132,7 +132,7 @@ fn accepted() -> Vec<Case> {
         })
         .with(|c| {
             c.expected = Expected::Accepted(&["1.2.0"]);
-            c.memory = Some(json!({"root_version": 1, "root_sha384": null, "list_version": 7, "list_sha384": before.memory()["list_sha384"], "checkpoint": null}));
+            c.memory = Some(json!({"pinned_sha384": pinned_digest(2, &ROOT_KEYS), "root_version": 1, "root_sha384": null, "list_version": 7, "list_sha384": before.memory()["list_sha384"], "checkpoint": null}));
         }),
         good("the root keys were exchanged, and the client holds the old ones", rotated),
         good("the root keys were exchanged, and the client holds the new ones", rotated)
@@ -157,6 +157,13 @@ fn accepted() -> Vec<Case> {
             };
         })
         .with(|c| c.expected = Expected::Refused("signature_key_unknown")),
+        good("what is remembered was followed from other keys", rotated).with(|c| {
+            let mut memory = World::with(rotated).memory();
+            memory["pinned_sha384"] = pinned_digest(2, &NEW_ROOT_KEYS).into();
+            memory["root_sha384"] = "00".repeat(48).into();
+            memory["root_version"] = 1000.into();
+            c.memory = Some(memory);
+        }),
         good("the root keys were exchanged since", rotated).with(|c| c.memory = Some(without_log(World::new().memory()))),
         good("the list keys were exchanged, and the old ones had signed the last version there is", |w| {
             rotated(w);
@@ -261,6 +268,11 @@ fn relog(bundle: &mut Value) {
         .chain([&bundle["list"]])
         .cloned()
         .collect();
+    log_of(bundle, &entries);
+}
+
+/// Makes a log of these documents.
+fn log_of(bundle: &mut Value, entries: &[Value]) {
     let log =
         super::Log(entries.iter().map(|e| e["envelope"].as_str().unwrap().as_bytes().to_vec()).collect());
     let key = World::new().log_key;
@@ -292,7 +304,7 @@ fn roots() -> Vec<Case> {
         }),
         bad("root_rolled_back", "a newer root document was seen before", |_| {}).with(|c| {
             c.memory =
-                Some(json!({"root_version": 2, "root_sha384": null, "list_version": 0, "list_sha384": null, "checkpoint": null}));
+                Some(json!({"pinned_sha384": pinned_digest(2, &ROOT_KEYS), "root_version": 2, "root_sha384": null, "list_version": 0, "list_sha384": null, "checkpoint": null}));
         }),
         bad("root_forked", "stolen pinned keys sign a root document of a much later version", |w| {
             w.roots[0].body["version"] = 1000.into();
@@ -332,11 +344,29 @@ fn roots() -> Vec<Case> {
 }
 
 fn lists() -> Vec<Case> {
-    let seen = |version: u64| json!({"root_version": 1, "root_sha384": null, "list_version": version, "list_sha384": "00".repeat(48), "checkpoint": null});
+    let seen = |version: u64| json!({"pinned_sha384": pinned_digest(2, &ROOT_KEYS), "root_version": 1, "root_sha384": null, "list_version": version, "list_sha384": "00".repeat(48), "checkpoint": null});
     vec![
         bad("list_expired", "the list has expired", |_| {}).with(|c| c.now_ms = NOW_MS + 6 * DAY_MS + 1),
         bad("list_too_old", "the list is frozen: valid still, and older than this client takes", |_| {})
             .with(|c| c.max_list_age_ms = DAY_MS - 1),
+        bad("list_before_root", "a list from before a root document that exchanges the list keys", |w| {
+            rotated(w);
+            // The old list key may sign still, with others.
+            let mut keys = w.roots[1].body["manifests"]["keys"].clone();
+            keys.as_array_mut().unwrap().push(w.roots[0].body["lists"]["keys"][0].clone());
+            w.roots[1].body["lists"]["keys"] = keys;
+            w.on_bundle = |b| {
+                // The same documents, and the root document came last.
+                let mut entries: Vec<_> = b["manifests"].as_array().unwrap().clone();
+                entries.insert(0, b["roots"][0].clone());
+                entries.extend([b["list"].clone(), b["roots"][1].clone()]);
+                log_of(b, &entries);
+                b["roots"][1]["index"] = 4.into();
+                b["list"]["index"] = 3.into();
+                b["manifests"][0]["index"] = 1.into();
+                b["manifests"][1]["index"] = 2.into();
+            };
+        }),
         bad("list_from_future", "the list is from the future", |_| {})
             .with(|c| c.now_ms = NOW_MS - 2 * DAY_MS),
         bad("list_rolled_back", "a newer list was seen before", |_| {}).with(|c| c.memory = Some(seen(8))),

@@ -258,6 +258,7 @@ impl World {
     #[must_use]
     pub fn memory(&self) -> Value {
         json!({
+            "pinned_sha384": pinned_digest(2, &ROOT_KEYS),
             "root_version": self.roots.len(),
             "root_sha384": self.roots.last().map(|root| hex(&Sha384::digest(root.payload()))),
             "list_version": self.list.body["version"],
@@ -336,6 +337,13 @@ pub(super) fn manifest(version: &str, pcr: u8) -> Unsigned {
         }),
         by: BUILDERS[..2].to_vec(),
     }
+}
+
+/// What a client calls the keys that it pins: SHA-384 of the threshold and of the keys' DER, sorted.
+pub(super) fn pinned_digest(threshold: usize, keys: &[Key]) -> String {
+    let mut keys: Vec<_> = keys.iter().map(|key| key.der()).collect();
+    keys.sort_unstable();
+    hex(&Sha384::digest([threshold.to_string().into_bytes(), keys.concat()].concat()))
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
