@@ -2,6 +2,7 @@
 //!
 //! Exit status: 0 done, 1 refused (`refused: <code>: <sentence>` on stderr), 2 usage or unreadable input.
 
+mod arguments;
 mod releases;
 
 use clap::{Parser, Subcommand};
@@ -36,7 +37,7 @@ enum Command {
     /// Build an image, print its PCRs as `nitro-cli` does, and write a manifest beside it.
     Build(build::Arguments),
     #[command(flatten)]
-    Releases(Box<releases::Command>),
+    Releases(Box<arguments::Command>),
 }
 
 fn main() -> ExitCode {

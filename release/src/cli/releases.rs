@@ -1,13 +1,15 @@
 //! The commands around releases: keys, root documents, manifests, lists, and what clients make of them.
 
-use crate::Error;
-use clap::{Args, Subcommand};
+use crate::{
+    Error,
+    arguments::{Anchor, Command, Keygen, NewManifest, NewRoot, Publishing, Sign, Verify},
+};
 use ok2cry_attest_verify::{
     CheckTime, TrustAnchor,
     release::{
-        AcceptedReleases, Bundle, Checkpoint, DEFAULT_MAX_LIST_AGE_MS, Envelope, Hex, LIST_PAYLOAD_TYPE,
-        List, Log, LogKey, MAX_BUNDLE_LEN, Manifest, Memory, Note, Predicate, PublicKey, ROOT_PAYLOAD_TYPE,
-        ReleaseKey, Role, Root, STATEMENT_PAYLOAD_TYPE, Tile, TileSource as _, Version,
+        AcceptedReleases, Bundle, Checkpoint, Envelope, Hex, LIST_PAYLOAD_TYPE, List, Log, MAX_BUNDLE_LEN,
+        Manifest, Memory, Note, Predicate, PublicKey, ROOT_PAYLOAD_TYPE, ReleaseKey, Role, Root,
+        STATEMENT_PAYLOAD_TYPE, Tile, TileSource as _,
     },
 };
 use ok2cry_release::{
@@ -26,236 +28,6 @@ use std::{
 const MAX_SMALL: u64 = 1 << 20;
 /// The longest image or bill of materials.
 const MAX_LARGE: u64 = ok2cry_release::eif::MAX_EIF_LEN;
-
-#[derive(Subcommand)]
-pub(crate) enum Command {
-    /// Make a key and print its public half: PEM, or a log's verifier key.
-    Keygen(Keygen),
-    /// Write a root document for `sign`: which keys sign what, and which log it is all in.
-    Root(NewRoot),
-    /// Write the manifest of an image for `sign`.
-    Manifest(NewManifest),
-    /// Add a signature to a root document, a manifest or a list. A manifest is held to your own build first.
-    Sign(Sign),
-    /// Print what a document says, and which keys its signatures name: look before you sign.
-    Show {
-        /// A root document, manifest or list.
-        file: PathBuf,
-    },
-    /// Publish new manifests or root documents, or the same list for another while.
-    Publish(Publish),
-    /// Take releases off the list, and publish that.
-    Revoke(Revoke),
-    /// Decide as a client does, and say what is accepted.
-    Verify(Verify),
-    /// Print one line about the log's checkpoint, to be anchored elsewhere: its hash, origin and size.
-    CheckpointHash {
-        /// The published folder, or a checkpoint.
-        site: PathBuf,
-    },
-}
-
-#[derive(Args)]
-pub(crate) struct Keygen {
-    /// Make the key of a log with this origin (Ed25519) instead of one that signs documents (ECDSA P-384).
-    #[arg(long, value_name = "ORIGIN")]
-    log: Option<String>,
-    /// Where to write the private key (PKCS #8 PEM, for its owner only). Nothing is overwritten.
-    file: PathBuf,
-}
-
-#[derive(Args)]
-pub(crate) struct NewRoot {
-    /// What is released.
-    #[arg(long)]
-    product: String,
-    /// 1 for the first, and one more each time.
-    #[arg(long)]
-    version: u64,
-    /// For how long it holds, in days.
-    #[arg(long, default_value_t = 365)]
-    days: u64,
-    #[command(flatten)]
-    anchor: Anchor,
-    /// Who signs root documents: public keys (PEM).
-    #[arg(long, required = true, value_name = "PEM")]
-    root_key: Vec<PathBuf>,
-    /// How many of them must.
-    #[arg(long, default_value_t = 1)]
-    root_threshold: usize,
-    /// Who signs manifests: the builders' public keys (PEM).
-    #[arg(long, required = true, value_name = "PEM")]
-    manifest_key: Vec<PathBuf>,
-    /// How many of them must.
-    #[arg(long, default_value_t = 1)]
-    manifest_threshold: usize,
-    /// Who signs lists: public keys (PEM).
-    #[arg(long, required = true, value_name = "PEM")]
-    list_key: Vec<PathBuf>,
-    /// How many of them must.
-    #[arg(long, default_value_t = 1)]
-    list_threshold: usize,
-    /// The log's verifier key, as `keygen --log` prints it.
-    #[arg(long, value_name = "VKEY", value_parser = log_key)]
-    log_key: LogKey,
-    /// Verifier keys of witnesses.
-    #[arg(long, value_name = "VKEY", value_parser = log_key)]
-    witness: Vec<LogKey>,
-    /// How many of them must cosign.
-    #[arg(long, default_value_t = 0)]
-    witness_threshold: usize,
-    /// Where to write it.
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
-}
-
-#[derive(Args)]
-pub(crate) struct NewManifest {
-    #[command(flatten)]
-    build: Build,
-    /// What is released, as the root document calls it.
-    #[arg(long)]
-    product: String,
-    /// The release's version.
-    #[arg(long, value_parser = version)]
-    version: Version,
-    /// The repository's address.
-    #[arg(long)]
-    repository: String,
-    /// The commit, 40 digits.
-    #[arg(long, value_parser = commit)]
-    commit: Hex<20>,
-    /// The bill of materials (`CycloneDX`, JSON).
-    #[arg(long, value_name = "FILE")]
-    sbom: Option<PathBuf>,
-    /// Where to write it.
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
-}
-
-/// An image as this machine has built it.
-#[derive(Args)]
-pub(crate) struct Build {
-    /// The image; for a mock, its program.
-    #[arg(long, value_name = "FILE")]
-    image: PathBuf,
-    /// The manifest that the build wrote beside it.
-    #[arg(long, value_name = "FILE", required_unless_present = "mock_measurements")]
-    build: Option<PathBuf>,
-    /// The kernel's configuration fragment (image/kernel/fragment).
-    #[arg(long, value_name = "FILE", requires = "build")]
-    kernel_fragment: Option<PathBuf>,
-    /// What a mock NSM pretends to have measured, instead of a measurement. Never under AWS's root.
-    #[arg(long, value_name = "FILE", conflicts_with = "build")]
-    mock_measurements: Option<PathBuf>,
-    #[command(flatten)]
-    anchor: Anchor,
-}
-
-#[derive(Args)]
-pub(crate) struct Anchor {
-    /// The certificate (PEM) under which enclaves attest; AWS's if left out.
-    #[arg(long, value_name = "PEM")]
-    attestation_root: Option<PathBuf>,
-}
-
-#[derive(Args)]
-pub(crate) struct Sign {
-    /// The private key.
-    #[arg(long, value_name = "PEM")]
-    key: PathBuf,
-    /// For a manifest: your own image of the same commit. It must be the one that the manifest describes.
-    #[arg(long, value_name = "FILE")]
-    image: Option<PathBuf>,
-    /// The manifest that your build wrote beside it.
-    #[arg(long, value_name = "FILE", requires = "image")]
-    build: Option<PathBuf>,
-    /// The kernel's configuration fragment.
-    #[arg(long, value_name = "FILE", requires = "build")]
-    kernel_fragment: Option<PathBuf>,
-    /// For a mock: what its NSM pretends to have measured.
-    #[arg(long, value_name = "FILE", requires = "image", conflicts_with = "build")]
-    mock_measurements: Option<PathBuf>,
-    #[command(flatten)]
-    anchor: Anchor,
-    /// What to sign. The signature is added to the file.
-    file: PathBuf,
-}
-
-#[derive(Args)]
-pub(crate) struct Publish {
-    #[command(flatten)]
-    publishing: Publishing,
-    /// A signed manifest to list.
-    #[arg(long, value_name = "FILE")]
-    manifest: Vec<PathBuf>,
-    /// A signed root document.
-    #[arg(long, value_name = "FILE")]
-    root: Vec<PathBuf>,
-    /// A release to take off the list at the same time.
-    #[arg(long, value_name = "VERSION", value_parser = version)]
-    revoke: Vec<Version>,
-}
-
-#[derive(Args)]
-pub(crate) struct Revoke {
-    #[command(flatten)]
-    publishing: Publishing,
-    /// The releases.
-    #[arg(required = true, value_parser = version)]
-    version: Vec<Version>,
-}
-
-#[derive(Args)]
-struct Publishing {
-    /// The folder to publish in.
-    #[arg(long)]
-    site: PathBuf,
-    /// A private key that signs lists.
-    #[arg(long, required = true, value_name = "PEM")]
-    list_key: Vec<PathBuf>,
-    /// The log's private key.
-    #[arg(long, value_name = "PEM")]
-    log_key: PathBuf,
-    /// For how long the list holds, in hours.
-    #[arg(long, default_value_t = 24 * 7)]
-    hours: u64,
-    /// The lowest version that may be listed; what it was if left out.
-    #[arg(long, value_parser = version)]
-    minimum_version: Option<Version>,
-    #[command(flatten)]
-    anchor: Anchor,
-    /// A witness to ask for a cosignature: its address up to `/add-checkpoint`.
-    #[cfg(feature = "witness")]
-    #[arg(long, value_name = "URL")]
-    witness_url: Vec<String>,
-}
-
-#[derive(Args)]
-pub(crate) struct Verify {
-    /// A key that signs root documents: what clients pin (PEM).
-    #[arg(long, required = true, value_name = "PEM")]
-    key: Vec<PathBuf>,
-    /// How many of the keys must have signed; all of them if left out.
-    #[arg(long)]
-    threshold: Option<usize>,
-    /// The oldest list to take, in hours.
-    #[arg(long, default_value_t = DEFAULT_MAX_LIST_AGE_MS / 3_600_000)]
-    max_list_age: u64,
-    /// The lowest version to take.
-    #[arg(long, default_value = "0.0.0", value_parser = version)]
-    minimum_version: Version,
-    /// Remember here what was accepted, and take nothing older.
-    #[arg(long, value_name = "FILE")]
-    memory: Option<PathBuf>,
-    /// Say also whether this image is one of the releases.
-    #[arg(long, value_name = "FILE")]
-    image: Option<PathBuf>,
-    #[command(flatten)]
-    anchor: Anchor,
-    /// The published folder, or a bundle. Of a folder, every entry of the log is checked too.
-    site: PathBuf,
-}
 
 pub(crate) fn run(command: &Command) -> Result<String, Error> {
     match command {
@@ -612,18 +384,6 @@ fn read(path: &Path, max: u64) -> Result<Vec<u8>, Error> {
 fn in_file(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     let path = path.display().to_string();
     |source| Error::Io { path, source }
-}
-
-fn version(text: &str) -> Result<Version, String> {
-    Version::parse(text).ok_or_else(|| "a version is three numbers, as in 1.20.3".into())
-}
-
-fn commit(text: &str) -> Result<Hex<20>, String> {
-    Hex::parse(text).ok_or_else(|| "a commit is 40 lower-case hexadecimal digits".into())
-}
-
-fn log_key(text: &str) -> Result<LogKey, String> {
-    LogKey::parse(text).ok_or_else(|| "a verifier key is NAME+ID+BASE64 (Ed25519)".into())
 }
 
 fn now_ms() -> u64 {

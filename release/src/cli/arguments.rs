@@ -1,0 +1,247 @@
+//! What the commands around releases take.
+
+use clap::{Args, Subcommand};
+use ok2cry_attest_verify::release::{DEFAULT_MAX_LIST_AGE_MS, Hex, LogKey, Version};
+use std::path::PathBuf;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make a key and print its public half: PEM, or a log's verifier key.
+    Keygen(Keygen),
+    /// Write a root document for `sign`: which keys sign what, and which log it is all in.
+    Root(NewRoot),
+    /// Write the manifest of an image for `sign`.
+    Manifest(NewManifest),
+    /// Add a signature to a root document, a manifest or a list. A manifest is held to your own build first.
+    Sign(Sign),
+    /// Print what a document says, and which keys its signatures name: look before you sign.
+    Show {
+        /// A root document, manifest or list.
+        file: PathBuf,
+    },
+    /// Publish new manifests or root documents, or the same list for another while.
+    Publish(Publish),
+    /// Take releases off the list, and publish that.
+    Revoke(Revoke),
+    /// Decide as a client does, and say what is accepted.
+    Verify(Verify),
+    /// Print one line about the log's checkpoint, to be anchored elsewhere: its hash, origin and size.
+    CheckpointHash {
+        /// The published folder, or a checkpoint.
+        site: PathBuf,
+    },
+}
+
+#[derive(Args)]
+pub(super) struct Keygen {
+    /// Make the key of a log with this origin (Ed25519) instead of one that signs documents (ECDSA P-384).
+    #[arg(long, value_name = "ORIGIN")]
+    pub(super) log: Option<String>,
+    /// Where to write the private key (PKCS #8 PEM, for its owner only). Nothing is overwritten.
+    pub(super) file: PathBuf,
+}
+
+#[derive(Args)]
+pub(super) struct NewRoot {
+    /// What is released.
+    #[arg(long)]
+    pub(super) product: String,
+    /// 1 for the first, and one more each time.
+    #[arg(long)]
+    pub(super) version: u64,
+    /// For how long it holds, in days.
+    #[arg(long, default_value_t = 365)]
+    pub(super) days: u64,
+    #[command(flatten)]
+    pub(super) anchor: Anchor,
+    /// Who signs root documents: public keys (PEM).
+    #[arg(long, required = true, value_name = "PEM")]
+    pub(super) root_key: Vec<PathBuf>,
+    /// How many of them must.
+    #[arg(long, default_value_t = 1)]
+    pub(super) root_threshold: usize,
+    /// Who signs manifests: the builders' public keys (PEM).
+    #[arg(long, required = true, value_name = "PEM")]
+    pub(super) manifest_key: Vec<PathBuf>,
+    /// How many of them must.
+    #[arg(long, default_value_t = 1)]
+    pub(super) manifest_threshold: usize,
+    /// Who signs lists: public keys (PEM).
+    #[arg(long, required = true, value_name = "PEM")]
+    pub(super) list_key: Vec<PathBuf>,
+    /// How many of them must.
+    #[arg(long, default_value_t = 1)]
+    pub(super) list_threshold: usize,
+    /// The log's verifier key, as `keygen --log` prints it.
+    #[arg(long, value_name = "VKEY", value_parser = log_key)]
+    pub(super) log_key: LogKey,
+    /// Verifier keys of witnesses.
+    #[arg(long, value_name = "VKEY", value_parser = log_key)]
+    pub(super) witness: Vec<LogKey>,
+    /// How many of them must cosign.
+    #[arg(long, default_value_t = 0)]
+    pub(super) witness_threshold: usize,
+    /// Where to write it.
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: PathBuf,
+}
+
+#[derive(Args)]
+pub(super) struct NewManifest {
+    #[command(flatten)]
+    pub(super) build: Build,
+    /// What is released, as the root document calls it.
+    #[arg(long)]
+    pub(super) product: String,
+    /// The release's version.
+    #[arg(long, value_parser = version)]
+    pub(super) version: Version,
+    /// The repository's address.
+    #[arg(long)]
+    pub(super) repository: String,
+    /// The commit, 40 digits.
+    #[arg(long, value_parser = commit)]
+    pub(super) commit: Hex<20>,
+    /// The bill of materials (`CycloneDX`, JSON).
+    #[arg(long, value_name = "FILE")]
+    pub(super) sbom: Option<PathBuf>,
+    /// Where to write it.
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: PathBuf,
+}
+
+/// An image as this machine has built it.
+#[derive(Args)]
+pub(super) struct Build {
+    /// The image; for a mock, its program.
+    #[arg(long, value_name = "FILE")]
+    pub(super) image: PathBuf,
+    /// The manifest that the build wrote beside it.
+    #[arg(long, value_name = "FILE", required_unless_present = "mock_measurements")]
+    pub(super) build: Option<PathBuf>,
+    /// The kernel's configuration fragment (image/kernel/fragment).
+    #[arg(long, value_name = "FILE", requires = "build")]
+    pub(super) kernel_fragment: Option<PathBuf>,
+    /// What a mock NSM pretends to have measured, instead of a measurement. Never under AWS's root.
+    #[arg(long, value_name = "FILE", conflicts_with = "build")]
+    pub(super) mock_measurements: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) anchor: Anchor,
+}
+
+#[derive(Args)]
+pub(super) struct Anchor {
+    /// The certificate (PEM) under which enclaves attest; AWS's if left out.
+    #[arg(long, value_name = "PEM")]
+    pub(super) attestation_root: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(super) struct Sign {
+    /// The private key.
+    #[arg(long, value_name = "PEM")]
+    pub(super) key: PathBuf,
+    /// For a manifest: your own image of the same commit. It must be the one that the manifest describes.
+    #[arg(long, value_name = "FILE")]
+    pub(super) image: Option<PathBuf>,
+    /// The manifest that your build wrote beside it.
+    #[arg(long, value_name = "FILE", requires = "image")]
+    pub(super) build: Option<PathBuf>,
+    /// The kernel's configuration fragment.
+    #[arg(long, value_name = "FILE", requires = "build")]
+    pub(super) kernel_fragment: Option<PathBuf>,
+    /// For a mock: what its NSM pretends to have measured.
+    #[arg(long, value_name = "FILE", requires = "image", conflicts_with = "build")]
+    pub(super) mock_measurements: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) anchor: Anchor,
+    /// What to sign. The signature is added to the file.
+    pub(super) file: PathBuf,
+}
+
+#[derive(Args)]
+pub(super) struct Publish {
+    #[command(flatten)]
+    pub(super) publishing: Publishing,
+    /// A signed manifest to list.
+    #[arg(long, value_name = "FILE")]
+    pub(super) manifest: Vec<PathBuf>,
+    /// A signed root document.
+    #[arg(long, value_name = "FILE")]
+    pub(super) root: Vec<PathBuf>,
+    /// A release to take off the list at the same time.
+    #[arg(long, value_name = "VERSION", value_parser = version)]
+    pub(super) revoke: Vec<Version>,
+}
+
+#[derive(Args)]
+pub(super) struct Revoke {
+    #[command(flatten)]
+    pub(super) publishing: Publishing,
+    /// The releases.
+    #[arg(required = true, value_parser = version)]
+    pub(super) version: Vec<Version>,
+}
+
+#[derive(Args)]
+pub(super) struct Publishing {
+    /// The folder to publish in.
+    #[arg(long)]
+    pub(super) site: PathBuf,
+    /// A private key that signs lists.
+    #[arg(long, required = true, value_name = "PEM")]
+    pub(super) list_key: Vec<PathBuf>,
+    /// The log's private key.
+    #[arg(long, value_name = "PEM")]
+    pub(super) log_key: PathBuf,
+    /// For how long the list holds, in hours.
+    #[arg(long, default_value_t = 24 * 7)]
+    pub(super) hours: u64,
+    /// The lowest version that may be listed; what it was if left out.
+    #[arg(long, value_parser = version)]
+    pub(super) minimum_version: Option<Version>,
+    #[command(flatten)]
+    pub(super) anchor: Anchor,
+    /// A witness to ask for a cosignature: its address up to `/add-checkpoint`.
+    #[cfg(feature = "witness")]
+    #[arg(long, value_name = "URL")]
+    pub(super) witness_url: Vec<String>,
+}
+
+#[derive(Args)]
+pub(super) struct Verify {
+    /// A key that signs root documents: what clients pin (PEM).
+    #[arg(long, required = true, value_name = "PEM")]
+    pub(super) key: Vec<PathBuf>,
+    /// How many of the keys must have signed; all of them if left out.
+    #[arg(long)]
+    pub(super) threshold: Option<usize>,
+    /// The oldest list to take, in hours.
+    #[arg(long, default_value_t = DEFAULT_MAX_LIST_AGE_MS / 3_600_000)]
+    pub(super) max_list_age: u64,
+    /// The lowest version to take.
+    #[arg(long, default_value = "0.0.0", value_parser = version)]
+    pub(super) minimum_version: Version,
+    /// Remember here what was accepted, and take nothing older.
+    #[arg(long, value_name = "FILE")]
+    pub(super) memory: Option<PathBuf>,
+    /// Say also whether this image is one of the releases.
+    #[arg(long, value_name = "FILE")]
+    pub(super) image: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) anchor: Anchor,
+    /// The published folder, or a bundle. Of a folder, every entry of the log is checked too.
+    pub(super) site: PathBuf,
+}
+
+fn version(text: &str) -> Result<Version, String> {
+    Version::parse(text).ok_or_else(|| "a version is three numbers, as in 1.20.3".into())
+}
+
+fn commit(text: &str) -> Result<Hex<20>, String> {
+    Hex::parse(text).ok_or_else(|| "a commit is 40 lower-case hexadecimal digits".into())
+}
+
+fn log_key(text: &str) -> Result<LogKey, String> {
+    LogKey::parse(text).ok_or_else(|| "a verifier key is NAME+ID+BASE64 (Ed25519)".into())
+}
