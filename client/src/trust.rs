@@ -1,6 +1,7 @@
 use crate::Error;
 use ok2cry_attest_verify::{
-    CheckTime, Measurements, Policy, TrustAnchor, Verifier, release::AcceptedReleases,
+    CheckTime, Measurements, Policy, TrustAnchor, Verifier,
+    release::{AcceptedReleases, ReleaseFault},
 };
 use ok2cry_protocol::{
     Encoded, Record as _,
@@ -43,8 +44,11 @@ impl Trust {
     ///
     /// # Errors
     ///
-    /// None: there is at least one release.
+    /// [`Error::Releases`] for another root than theirs.
     pub fn from_releases(anchor: TrustAnchor, releases: &AcceptedReleases) -> Result<Self, Error> {
+        if releases.root().attestation_root.0 != anchor.fingerprint() {
+            return Err(Error::Releases(ReleaseFault::Anchor.into()));
+        }
         Ok(Self::with(anchor, releases.policy()?))
     }
 

@@ -6,14 +6,14 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use ok2cry_attest_forge::NOW_MS;
-use ok2cry_attest_forge::release::{World, bundle_with_list, cases};
+use ok2cry_attest_forge::release::{World, bundle_with_list, pinned_keys};
 use ok2cry_attest_verify::release::{
     Bundle, Checkpoint, Envelope, List, LogKey, Manifest, Memory, Note, PublicKey, ReleaseKey, Role, Root,
 };
 use ok2cry_attest_verify::{CheckTime, Error, TrustAnchor};
 
 static KEY: LazyLock<ReleaseKey> = LazyLock::new(|| {
-    let keys = cases()[0].pinned.iter().map(|key| PublicKey::from_der(&key.der()).expect("a key")).collect();
+    let keys = pinned_keys().iter().map(|key| PublicKey::from_der(&key.der()).expect("a key")).collect();
     ReleaseKey::from_role(Role::new(2, keys).expect("a role"))
 });
 static ANCHOR: LazyLock<TrustAnchor> = LazyLock::new(TrustAnchor::aws_nitro);

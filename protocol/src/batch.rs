@@ -28,7 +28,7 @@ pub struct BatchHeader {
     pub root: Hash,
     /// Number of records, 1 to 4,096.
     pub size: u64,
-    /// Number of entries in the boot's audit log.
+    /// Number of entries in the boot's audit log, at most 2⁵³ − 1.
     pub log_size: u64,
     /// Root of the audit log (SHA-256).
     pub log_root: [u8; 32],
@@ -55,7 +55,7 @@ impl Record for BatchHeader {
             return Err(r.error("size", Rule::Range));
         }
         m.key(r, "log_size")?;
-        let log_size = r.uint("log_size")?;
+        let log_size = r.safe_uint("log_size")?;
         m.key(r, "log_root")?;
         let log_root = r.array_of("log_root")?;
         m.end(r)?;

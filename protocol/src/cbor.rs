@@ -124,8 +124,13 @@ impl<'a> Reader<'a> {
 
     /// A time in Unix milliseconds, at most [`MAX_TIME`].
     pub fn time(&mut self, field: &'static str) -> Result<u64, DecodeError> {
-        let time = self.uint(field)?;
-        if time > MAX_TIME { Err(self.error(field, Rule::Range)) } else { Ok(time) }
+        self.safe_uint(field)
+    }
+
+    /// An unsigned integer of at most 2⁵³ − 1, which every language's numbers hold.
+    pub fn safe_uint(&mut self, field: &'static str) -> Result<u64, DecodeError> {
+        let value = self.uint(field)?;
+        if value > MAX_TIME { Err(self.error(field, Rule::Range)) } else { Ok(value) }
     }
 
     /// Whether an unsigned integer comes next.

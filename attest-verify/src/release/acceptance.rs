@@ -74,8 +74,9 @@ impl ReleaseKey {
     }
 
     /// Checks a bundle offline: root documents from the pinned keys on, the list, every listed manifest, and that all of
-    /// them are in the log. `memory` is what this client knew before, and knows better after a success, or when all that is wrong is
-    /// that no release is left ([`ReleaseFault::NoRelease`]); after any other error it is as it was. `anchor` is the root that the enclaves' documents will be verified under.
+    /// them are in the log. `anchor` is the root that the enclaves' documents will be verified under. `memory` is what this
+    /// client knew before, and knows better after a success, or when all that is wrong is that no release is left
+    /// ([`ReleaseFault::NoRelease`]); after any other error it is as it was.
     ///
     /// # Errors
     ///

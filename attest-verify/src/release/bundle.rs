@@ -31,7 +31,6 @@ pub struct Bundle {
     /// A signed checkpoint of the log.
     pub checkpoint: String,
     /// Tiles by path, in base64: those that the inclusion proofs of all entries above are made from.
-    #[serde(deserialize_with = "json::unique")]
     pub tiles: BTreeMap<String, String>,
 }
 

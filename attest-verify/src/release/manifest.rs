@@ -73,7 +73,7 @@ pub struct Predicate {
     /// What it was built from.
     pub source: Source,
     /// The registers exactly as `nitro-cli` prints them.
-    #[serde(rename = "Measurements", deserialize_with = "json::unique")]
+    #[serde(rename = "Measurements")]
     pub measurements: BTreeMap<String, String>,
     /// SHA-256 of the root certificate (DER) under which the image attests.
     pub attestation_root: Hex<32>,
@@ -85,7 +85,7 @@ pub struct Predicate {
     pub sbom_sha256: Option<Hex<32>>,
     /// How it was built: toolchain, inputs and their digests, configuration, crypto provider. For people and for those who
     /// build again; nothing here depends on it.
-    #[serde(default, deserialize_with = "json::unique")]
+    #[serde(default)]
     pub build: BTreeMap<String, serde_json::Value>,
 }
 

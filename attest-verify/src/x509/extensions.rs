@@ -7,6 +7,10 @@ use crate::error::CertificateFault;
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
 /// 2.5.29.15
 const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
+const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+const NAME_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x1e];
+const CRL_DISTRIBUTION_POINTS: &[u8] = &[0x55, 0x1d, 0x1f];
+const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
 
 /// Nitro's certificates have at most five. A bound keeps the search for duplicates cheap.
 const MAX_EXTENSIONS: usize = 16;
@@ -51,6 +55,14 @@ impl Extensions {
                 BASIC_CONSTRAINTS => (this.is_ca, this.path_len) = basic_constraints(value)?,
                 KEY_USAGE => this.key_usage = KeyUsage::read(value)?,
                 _ if critical => return Err(CertificateFault::CriticalExtension),
+                // Must be critical (RFC 5280 §4.2.1.10): whoever wrote it otherwise did not mean it to hold.
+                NAME_CONSTRAINTS => return Err(list.malformed()),
+                // `webpki` reads their outer form wherever they stand, so it belongs to the form of a certificate.
+                SUBJECT_ALT_NAME | CRL_DISTRIBUTION_POINTS | EXTENDED_KEY_USAGE => {
+                    let mut value = Reader::new(value, part);
+                    value.expect(der::SEQUENCE)?;
+                    value.finish()?;
+                }
                 _ => {}
             }
         }

@@ -123,6 +123,17 @@ pub const CERTIFICATES: &[Case] = &[
     ("seventeen extensions", "der_malformed", |e| {
         e.certs[LEAF].extensions.extend((0..15).map(|i| Extension::new(&[0x2a, 3, i], false, vec![5, 0])));
     }),
+    ("name constraints that are not critical", "der_malformed", |e| {
+        let value = der::seq(&[&der::tlv(0xa0, &der::seq(&[&der::tlv(0x82, b"example.com")]))]);
+        e.certs[INSTANCE].extensions.push(Extension::new(&[0x55, 0x1d, 30], false, value));
+    }),
+    ("an extended key usage that is no SEQUENCE", "der_malformed", |e| {
+        e.certs[LEAF].extensions.push(Extension::new(&[0x55, 0x1d, 37], false, der::tlv(4, &[1, 2, 3])));
+    }),
+    ("an alternative name with a byte after it", "der_trailing_bytes", |e| {
+        let name = der::seq(&[&der::tlv(0x82, b"example.com")]);
+        e.certs[LEAF].extensions.push(Extension::new(&[0x55, 0x1d, 17], false, [&name[..], &[0]].concat()));
+    }),
     ("an extended key usage for servers", "path_invalid", |e| {
         let server_auth = der::tlv(6, &[0x2b, 6, 1, 5, 5, 7, 3, 1]);
         e.certs[LEAF].extensions.push(Extension::new(&[0x55, 0x1d, 37], false, der::seq(&[&server_auth])));

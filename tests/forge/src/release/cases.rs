@@ -59,6 +59,26 @@ impl Case {
         }
     }
 
+    /// The case as `tests/vectors/v1/releases.json` has it.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let keys: Vec<_> = self.pinned.iter().map(|key| Base64::encode_string(&key.der())).collect();
+        json!({
+            "name": self.name,
+            "pinned": {"threshold": self.threshold, "keys": keys},
+            "attestation_root": self.attestation_root,
+            "memory": self.memory,
+            "now_ms": self.now_ms,
+            "max_list_age_ms": self.max_list_age_ms,
+            "minimum_version": self.minimum_version,
+            "bundle": self.bundle,
+            "expected": match &self.expected {
+                Expected::Accepted(versions) => json!({"accepted": versions}),
+                Expected::Refused(code) => json!({"refused": code}),
+            },
+        })
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
         self
@@ -68,7 +88,7 @@ impl Case {
 /// Every case. The first is what should happen every day.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    [accepted(), signatures(), roots(), lists(), manifests(), logs(), encodings()].concat()
+    [accepted(), signatures(), roots(), lists(), manifests(), logs(), encodings(), json_rule()].concat()
 }
 
 /// SHA-256 of the root certificate of [`crate::Enclave::new`].
@@ -76,6 +96,9 @@ fn mock_root() -> String {
     use sha2::Digest as _;
     hex(&sha2::Sha256::digest(crate::Enclave::new().root()))
 }
+
+/// The largest number that every language reads as it is.
+const MAX_NUMBER: u64 = (1 << 53) - 1;
 
 const BOTH: Expected = Expected::Accepted(&["1.2.0", "1.3.0"]);
 
@@ -175,7 +198,7 @@ fn accepted() -> Vec<Case> {
         })
         .with(|c| {
             let mut memory = without_log(World::new().memory());
-            memory["list_version"] = u64::MAX.into();
+            memory["list_version"] = MAX_NUMBER.into();
             c.memory = Some(memory);
         }),
         good("mock releases under a mock's root", |w| {
@@ -549,16 +572,21 @@ fn older_list(world: &World) -> Value {
     memory
 }
 
+/// A list whose payload is changed as text, and signed again.
+fn resigned(name: &'static str, code: &'static str, change: impl FnOnce(&str) -> String) -> Case {
+    let mut case = bad(code, name, |_| {});
+    let bundle = World::new().bundle();
+    let payload = payload_of(bundle["list"]["envelope"].as_str().unwrap());
+    case.bundle = bundle_with_list(&World::new(), change(&payload).as_bytes());
+    case
+}
+
+fn payload_of(envelope: &str) -> String {
+    let envelope: Value = serde_json::from_str(envelope).unwrap();
+    String::from_utf8(Base64::decode_vec(envelope["payload"].as_str().unwrap()).unwrap()).unwrap()
+}
+
 fn encodings() -> Vec<Case> {
-    let resigned = |name, code, change: fn(&str) -> String| {
-        let mut case = bad(code, name, |_| {});
-        let bundle = World::new().bundle();
-        let list: Value = serde_json::from_str(bundle["list"]["envelope"].as_str().unwrap()).unwrap();
-        let payload = Base64::decode_vec(list["payload"].as_str().unwrap()).unwrap();
-        let payload = change(std::str::from_utf8(&payload).unwrap());
-        case.bundle = bundle_with_list(&World::new(), payload.as_bytes());
-        case
-    };
     let good = World::new().bundle().to_string();
     vec![
         resigned("a field twice in the list", "release_json_invalid", |list| {
@@ -591,4 +619,117 @@ fn encodings() -> Vec<Case> {
         bad("release_json_invalid", "a bundle with bytes after its end", |_| {}).with(|c| c.bundle.push('}')),
         bad("release_json_invalid", "no bundle at all", |_| {}).with(|c| c.bundle = "<html>".into()),
     ]
+}
+
+/// The rule for JSON holds in whatever is read, also where nothing looks.
+fn json_rule() -> Vec<Case> {
+    const CODE: &str = "release_json_invalid";
+    let bundle = |name, from: &str, to: &str| {
+        let good = World::new().bundle().to_string();
+        assert!(good.contains(from), "{from}");
+        bad(CODE, name, |_| {}).with(|c| c.bundle = good.replacen(from, to, 1))
+    };
+    // The list's envelope with a field that nobody knows, which DSSE lets pass.
+    let unknown = |name, value: &str| bad(CODE, name, |_| {}).with(|c| c.bundle = bundle_with_unknown(value));
+    let build = |name, value: &str| bad(CODE, name, |_| {}).with(|c| c.bundle = bundle_with_build(value));
+    let is_good = |c: &mut Case| c.expected = BOTH;
+    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    vec![
+        unknown(
+            "numbers, texts and names at the ends of what the rule allows",
+            r#"[9007199254740991,-9007199254740991,0,null,true,"\ud83d\ude00\u0000",{"":{"":1},"__proto__":{"":2}}]"#,
+        )
+        .with(is_good),
+        unknown("an envelope with 127 levels", &nested(126)).with(is_good),
+        unknown("an envelope with 128 levels", &nested(127)),
+        build("what the build says may be named like anything", r#"{"__proto__":{"payload":1},"toString":[]}"#)
+            .with(is_good),
+        resigned("the name of a field is escaped", CODE, |list| {
+            list.replacen(r#""version""#, r#""\u0076ersion""#, 1)
+        })
+        .with(is_good),
+        good("a field that may be left out is null", |w| {
+            let predicate = &mut w.manifests[1].body["predicate"];
+            predicate["development"] = Value::Null;
+            predicate["sbom_sha256"] = Value::Null;
+        }),
+        bad(CODE, "what the build says is null", |w| {
+            w.manifests[1].body["predicate"]["build"] = Value::Null;
+        }),
+        bad(CODE, "a signature whose name is null", |w| {
+            w.on_bundle = |b| {
+                let text = b["list"]["envelope"].as_str().unwrap();
+                let mut envelope: Value = serde_json::from_str(text).unwrap();
+                envelope["signatures"][0]["keyid"] = Value::Null;
+                b["list"]["envelope"] = envelope.to_string().into();
+                relog(b);
+            };
+        }),
+        bundle("a place with a fraction", r#""index":3}"#, r#""index":3.0}"#),
+        bundle("a place with an exponent", r#""index":3}"#, r#""index":3e0}"#),
+        bundle("a place of minus zero", r#""index":0}"#, r#""index":-0}"#),
+        bundle("a negative place", r#""index":0}"#, r#""index":-1}"#),
+        bundle("a place that is text", r#""index":3}"#, r#""index":"3"}"#),
+        bundle("a byte order mark before the bundle", "{", "\u{feff}{"),
+        bundle("a byte order mark before an envelope", r#""envelope":"{"#, "\"envelope\":\"\u{feff}{"),
+        bundle("half of a surrogate pair in the bundle", r#""checkpoint":""#, r#""checkpoint":"\ud800"#),
+        bundle("a tile twice, spelt in two ways", r#""tiles":{"#, r#""tiles":{"\u0074ile/0/000.p/4":"AAAA","#),
+        resigned("a number that not every language can hold", CODE, |list| {
+            list.replacen(r#""version":7"#, r#""version":9007199254740992"#, 1)
+        }),
+        unknown("a large number where nothing looks", "9007199254740992"),
+        unknown("a large negative number where nothing looks", "[-9007199254740992]"),
+        unknown("a fraction where nothing looks", r#"{"a":0.5}"#),
+        unknown("an exponent where nothing looks", "[1E3]"),
+        unknown("minus zero where nothing looks", "-0"),
+        unknown("a field twice where nothing looks", r#"[{"a":1,"b":{"a":2},"a":3}]"#),
+        unknown("a field twice where nothing looks, spelt in two ways", r#"{"a":1,"\u0061":2}"#),
+        unknown("the first half of a surrogate pair where nothing looks", r#""\ud83d.""#),
+        unknown("the second half of a surrogate pair where nothing looks", r#"{"\ude00":1}"#),
+        unknown("the halves of a surrogate pair in the wrong order", r#""\ude00\ud83d""#),
+        build("a fraction in what the build says", r#"{"seconds":1.5}"#),
+        build("a field twice in what the build says", r#"{"toolchain":{"rustc":"1","rustc":"2"}}"#),
+        build("half of a surrogate pair in what the build says", r#"{"host":"\udfff"}"#),
+        bad(CODE, "an entry that is a list of its fields", |w| {
+            w.on_bundle = |b| b["list"] = json!([b["list"]["index"], b["list"]["envelope"]]);
+        }),
+        bad(CODE, "an envelope that is a list of its fields", |w| {
+            w.on_bundle = |b| {
+                let text = b["list"]["envelope"].as_str().unwrap();
+                let envelope: Value = serde_json::from_str(text).unwrap();
+                let fields = json!([envelope["payloadType"], envelope["payload"], envelope["signatures"]]);
+                b["list"]["envelope"] = fields.to_string().into();
+                relog(b);
+            };
+        }),
+        bad(CODE, "a role that is a list of its fields", |w| {
+            let lists = &mut w.roots[0].body["lists"];
+            *lists = json!([lists["threshold"], lists["keys"]]);
+        }),
+        resigned("a list that is a list of its fields", CODE, |list| {
+            let list: Value = serde_json::from_str(list).unwrap();
+            let of = |field: &str| list[field].clone();
+            let fields = ["version", "product", "issued_at", "expires_at", "minimum_version", "releases"];
+            json!(fields.map(of)).to_string()
+        }),
+    ]
+}
+
+fn bundle_with_unknown(value: &str) -> String {
+    let mut bundle = World::new().bundle();
+    let envelope = bundle["list"]["envelope"].as_str().unwrap();
+    bundle["list"]["envelope"] = envelope.replacen('{', &format!(r#"{{"unknown":{value},"#), 1).into();
+    relog(&mut bundle);
+    bundle.to_string()
+}
+
+fn bundle_with_build(value: &str) -> String {
+    let mut bundle = World::new().bundle();
+    let payload = payload_of(bundle["manifests"][0]["envelope"].as_str().unwrap());
+    let payload = payload.replacen(r#"{"toolchain":{"rustc":"1.95.0"}}"#, value, 1);
+    assert!(payload.contains(value), "{payload}");
+    let signed = envelope("application/vnd.in-toto+json", payload.as_bytes(), &BUILDERS[..2]);
+    bundle["manifests"][0]["envelope"] = signed.to_string().into();
+    relist(&mut bundle, payload.as_bytes());
+    bundle.to_string()
 }

@@ -9,4 +9,4 @@ mod world;
 
 pub use cases::{Case, Expected, bundle_with_list, cases};
 pub use log::Log;
-pub use world::{Key, NoteKey, World, envelope, pem};
+pub use world::{Key, NoteKey, World, envelope, pem, pinned_keys};

@@ -280,6 +280,12 @@ impl World {
     }
 }
 
+/// The keys that the clients of [`World::new`] pin. Two of them must have signed.
+#[must_use]
+pub fn pinned_keys() -> Vec<Key> {
+    ROOT_KEYS.to_vec()
+}
+
 impl Default for World {
     fn default() -> Self {
         Self::new()

@@ -200,6 +200,7 @@ fn invalid_headers() -> Result<Vec<Refused>> {
         map.bad("negative log size", "log_size", vec![0x20], &Rule::WrongType),
         map.bad("log root of SHA-384", "log_root", bytes(&[1; 48]), &exactly(32)),
         map.bad("log root of 31 bytes", "log_root", bytes(&[1; 31]), &exactly(32)),
+        map.bad("log size 2^53", "log_size", uint(1 << 53), &Rule::Range),
     ]);
     Ok(all)
 }

@@ -2,7 +2,8 @@
 
 use crate::Result;
 use base64ct::{Base64, Encoding};
-use ok2cry_attest_forge::release::{Case, Expected, World, cases, envelope};
+use ok2cry_attest_forge::Enclave;
+use ok2cry_attest_forge::release::{Case, World, cases, envelope};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::{fs, path::Path};
@@ -10,6 +11,7 @@ use std::{fs, path::Path};
 #[derive(Serialize)]
 pub(crate) struct File {
     about: &'static str,
+    enclave_root: String,
     cases: Vec<Value>,
     appraisals: Vec<Value>,
 }
@@ -19,42 +21,31 @@ pub(crate) fn file() -> Result<File> {
         about: "A client pins `pinned` (threshold, and keys as base64 of DER), holds the root certificate with the SHA-256 \
                 `attestation_root`, remembers `memory` or nothing, and is handed `bundle`, the text of a bundle.json, at \
                 `now_ms`. It must accept exactly these versions, or refuse with this code. `appraisals`: an enclave with these \
-                PCR0, 1 and 2 meets a client that accepted `cases[case]`, at `now_ms`.",
-        cases: cases().iter().map(case).collect(),
+                PCR0, 1 and 2 meets a client that accepted `cases[case]`, at `now_ms`. Its attestation document is `document`, in base64, \
+                as of its own time; `enclave_root` is the root certificate (DER, base64) that it verifies under.",
+        enclave_root: Base64::encode_string(&Enclave::new().root()),
+        cases: cases().iter().map(Case::to_json).collect(),
         appraisals: appraisals(),
-    })
-}
-
-fn case(case: &Case) -> Value {
-    let keys: Vec<_> = case.pinned.iter().map(|key| Base64::encode_string(&key.der())).collect();
-    json!({
-        "name": case.name,
-        "pinned": {"threshold": case.threshold, "keys": keys},
-        "attestation_root": case.attestation_root,
-        "memory": case.memory,
-        "now_ms": case.now_ms,
-        "max_list_age_ms": case.max_list_age_ms,
-        "minimum_version": case.minimum_version,
-        "bundle": case.bundle,
-        "expected": match &case.expected {
-            Expected::Accepted(versions) => json!({"accepted": versions}),
-            Expected::Refused(code) => json!({"refused": code}),
-        },
     })
 }
 
 /// Of the first case: 1.2.0 measures 60, 61 and 62, 48 times each, and 1.3.0 measures 70, 71 and 72.
 fn appraisals() -> Vec<Value> {
     let ends = World::new().list.body.get("expires_at").and_then(Value::as_u64).unwrap_or_default();
-    let of = |pcrs: [&str; 3], now_ms: u64, expected: Value| json!({"case": 0, "pcrs": pcrs.map(|byte| byte.repeat(48)), "now_ms": now_ms, "expected": expected});
+    let of = |pcrs: [u8; 3], now_ms: u64, expected: Value| {
+        let registers = (0..).zip(pcrs.map(|byte| vec![byte; 48]));
+        let document = Enclave::with(|enclave| enclave.set_pcrs(registers)).document();
+        let pcrs = pcrs.map(|byte| format!("{byte:02x}").repeat(48));
+        json!({"case": 0, "pcrs": pcrs, "document": Base64::encode_string(&document), "now_ms": now_ms, "expected": expected})
+    };
     vec![
-        of(["60", "61", "62"], ends, json!({"accepted": "1.2.0"})),
-        of(["70", "71", "72"], ends, json!({"accepted": "1.3.0"})),
-        of(["60", "71", "72"], ends, json!({"refused": "measurements_mixed"})),
-        of(["60", "61", "72"], ends, json!({"refused": "measurements_mixed"})),
-        of(["60", "61", "63"], ends, json!({"refused": "release_not_listed"})),
-        of(["01", "02", "03"], ends, json!({"refused": "release_not_listed"})),
-        of(["60", "61", "62"], ends + 1, json!({"refused": "list_expired"})),
+        of([0x60, 0x61, 0x62], ends, json!({"accepted": "1.2.0"})),
+        of([0x70, 0x71, 0x72], ends, json!({"accepted": "1.3.0"})),
+        of([0x60, 0x71, 0x72], ends, json!({"refused": "measurements_mixed"})),
+        of([0x60, 0x61, 0x72], ends, json!({"refused": "measurements_mixed"})),
+        of([0x60, 0x61, 0x63], ends, json!({"refused": "release_not_listed"})),
+        of([0x01, 0x02, 0x03], ends, json!({"refused": "release_not_listed"})),
+        of([0x60, 0x61, 0x62], ends + 1, json!({"refused": "list_expired"})),
     ]
 }
 
