@@ -1,0 +1,183 @@
+// The COSE envelope and the payload of an attestation document: fields, their types and their limits, before anything is verified.
+
+import { type Bytes, bigEndian, concat, copy, equal, isBytes, utf8 } from "../bytes.js";
+import { refuse } from "../error.js";
+import { SIGNATURE_LENGTH } from "../webcrypto.js";
+import { CborReader } from "./cbor.js";
+
+/** The longest document that is looked at, in bytes. */
+export const MAX_DOCUMENT_LENGTH = 32 * 1024;
+/** Length of a PCR value in bytes: SHA-384. */
+export const PCR_LENGTH = 48;
+/** How many PCRs there can be: indices 0 to 31. */
+export const PCR_COUNT = 32;
+
+const MAX_PAYLOAD_LENGTH = 16 * 1024;
+/** The longest certificate, in bytes. */
+export const MAX_CERTIFICATE_LENGTH = 1024;
+/** The longest cabundle. Nitro's has four entries: root, regional, zonal and instance CA. */
+const MAX_CABUNDLE_LENGTH = 6;
+/** The longest `public_key`, `user_data` and `nonce`. AWS's prose says 512 for two of them; its CDDL and the module say 1,024. */
+const MAX_OPTIONAL_LENGTH = 1024;
+/** `{1: -35}`: ES384. */
+const PROTECTED_ES384 = Uint8Array.of(0xa1, 0x01, 0x38, 0x22);
+
+/** What a document claims, by field. Byte strings are views into one copy of the document. */
+export interface Claims {
+  readonly moduleId: string;
+  readonly timestampMs: number;
+  readonly pcrs: ReadonlyMap<number, Uint8Array>;
+  readonly certificate: Uint8Array;
+  readonly cabundle: readonly Uint8Array[];
+  readonly publicKey: Uint8Array | undefined;
+  readonly userData: Uint8Array | undefined;
+  readonly nonce: Uint8Array | undefined;
+}
+
+/** A document that was decoded and **not verified**: anybody may have made it. */
+export interface Decoded {
+  readonly claims: Claims;
+  /** What the signature covers (RFC 9052 §4.4). */
+  readonly signedBytes: Bytes;
+  readonly signature: Uint8Array;
+}
+
+/** Decodes a document, and verifies nothing. */
+export function decode(document: Uint8Array): Decoded {
+  if (!isBytes(document)) throw new TypeError("a document must be a Uint8Array");
+  if (document.length > MAX_DOCUMENT_LENGTH) {
+    refuse("document_too_large", `the document has ${document.length} bytes, which is more than ${MAX_DOCUMENT_LENGTH}`);
+  }
+  const what = "COSE_Sign1";
+  const reader = new CborReader(copy(document));
+  const tag = reader.optionalTag(what);
+  if (tag !== undefined && (tag !== 18 || reader.optionalTag(what) !== undefined)) {
+    refuse("cose_tag", `${what}: only tag 18, once, or no tag is allowed`);
+  }
+  const count = reader.array(what);
+  if (count !== 4) refuse("cose_element_count", `${what}: the array has ${count} elements instead of 4`);
+  if (!equal(reader.bytes("protected header"), PROTECTED_ES384)) {
+    refuse("protected_header_not_es384", "protected header: this must be exactly {1: -35} (ES384)");
+  }
+  // The signature does not cover this map: whatever stood in it would be the sender's free choice.
+  if (reader.map("unprotected header") !== 0) {
+    refuse("unprotected_header_not_empty", "unprotected header: this must be an empty map");
+  }
+  const payload = reader.bytes("payload");
+  if (payload.length === 0 || payload.length > MAX_PAYLOAD_LENGTH) {
+    refuse("payload_length", `payload: ${payload.length} bytes, where 1 to ${MAX_PAYLOAD_LENGTH} are allowed`);
+  }
+  const signature = reader.bytes("signature");
+  if (signature.length !== SIGNATURE_LENGTH) {
+    refuse("signature_length", `signature: ${signature.length} bytes instead of ${SIGNATURE_LENGTH}`);
+  }
+  reader.finish(what);
+  return { claims: claimsOf(payload), signedBytes: signedBytes(payload), signature };
+}
+
+/** `["Signature1", protected, h'', payload]` in CBOR. */
+function signedBytes(payload: Uint8Array): Bytes {
+  const { length } = payload;
+  const head = length < 24 ? [0x40 | length] : length < 256 ? [0x58, length] : [0x59, ...bigEndian(length, 2)];
+  return concat(
+    Uint8Array.of(0x84, 0x6a),
+    utf8("Signature1"),
+    Uint8Array.of(0x44),
+    PROTECTED_ES384,
+    Uint8Array.of(0x40, ...head),
+    payload,
+  );
+}
+
+function claimsOf(payload: Uint8Array): Claims {
+  const reader = new CborReader(payload);
+  const found = new Map<string, unknown>();
+  // Modules have sent this one map with a definite length until spring 2025 and an indefinite one since.
+  for (const _ of reader.anyMap("payload")) {
+    const key = reader.text("payload");
+    if (key === "nitrotpm_pcrs") {
+      refuse("nitrotpm_document", "payload: nitrotpm_pcrs makes this a NitroTPM document, not an enclave's");
+    }
+    const read = Object.hasOwn(FIELDS, key) ? FIELDS[key] : undefined;
+    if (read === undefined) refuse("unknown_key", `payload: unknown key ${JSON.stringify([...key].slice(0, 32).join(""))}`);
+    if (found.has(key)) refuse("duplicate_key", `payload: ${key} appears twice`);
+    found.set(key, read(reader, key));
+  }
+  reader.finish("payload");
+  for (const key of ["digest", "module_id", "timestamp", "pcrs", "certificate", "cabundle"]) {
+    if (!found.has(key)) refuse("missing_field", `payload: ${key} is missing`);
+  }
+  return {
+    moduleId: found.get("module_id") as string,
+    timestampMs: found.get("timestamp") as number,
+    pcrs: found.get("pcrs") as Claims["pcrs"],
+    certificate: found.get("certificate") as Uint8Array,
+    cabundle: found.get("cabundle") as Uint8Array[],
+    publicKey: found.get("public_key") as Claims["publicKey"],
+    userData: found.get("user_data") as Claims["userData"],
+    nonce: found.get("nonce") as Claims["nonce"],
+  };
+}
+
+/** How each field is read. */
+const FIELDS: Readonly<Record<string, (reader: CborReader, field: string) => unknown>> = {
+  module_id: (reader, field) => reader.text(field) || refuse("module_id_empty", "module_id: this must not be empty"),
+  digest: (reader, field) => reader.text(field) === "SHA384" || refuse("digest_not_sha384", 'digest: this must be "SHA384"'),
+  timestamp: (reader, field) => reader.uint(field) || refuse("timestamp_zero", "timestamp: this must be greater than 0"),
+  pcrs: pcrsOf,
+  certificate: (reader, field) => certificateOf(reader, field, field, "certificate_length"),
+  cabundle: (reader, field) => {
+    const count = reader.array(field);
+    if (count < 1 || count > MAX_CABUNDLE_LENGTH) {
+      refuse("cabundle_count", `cabundle: ${count} entries, where 1 to ${MAX_CABUNDLE_LENGTH} are allowed`);
+    }
+    return Array.from({ length: count }, (_, index) =>
+      certificateOf(reader, field, `cabundle[${index}]`, "cabundle_entry_length"),
+    );
+  },
+  // No key has zero bytes, and documents with an empty one exist: it counts as unset.
+  public_key: (reader, field) => {
+    const key = optionalOf(reader, field);
+    return key?.length === 0 ? undefined : key;
+  },
+  user_data: optionalOf,
+  nonce: optionalOf,
+};
+
+function pcrsOf(reader: CborReader, field: string): Map<number, Uint8Array> {
+  const count = reader.map(field);
+  if (count < 1 || count > PCR_COUNT) {
+    refuse("pcr_count", `pcrs: ${count} entries, where 1 to ${PCR_COUNT} are allowed`);
+  }
+  const pcrs = new Map<number, Uint8Array>();
+  for (let left = count; left > 0; left--) {
+    const index = reader.uint(field);
+    if (index >= PCR_COUNT) refuse("pcr_index", `pcrs: index ${index} is above 31`);
+    const value = reader.bytes(field);
+    if (value.length !== PCR_LENGTH) {
+      refuse("pcr_length", `pcrs: PCR${index} has ${value.length} bytes instead of ${PCR_LENGTH}`);
+    }
+    if (pcrs.has(index)) refuse("pcr_duplicate", `pcrs: PCR${index} appears twice`);
+    pcrs.set(index, value);
+  }
+  // Without these three a document says nothing about the code that runs.
+  const missing = [0, 1, 2].find((index) => !pcrs.has(index));
+  if (missing !== undefined) refuse("pcr_missing", `pcrs: PCR${missing} is missing`);
+  return pcrs;
+}
+
+function certificateOf(reader: CborReader, field: string, at: string, code: string): Uint8Array {
+  const der = reader.bytes(field);
+  if (der.length < 1 || der.length > MAX_CERTIFICATE_LENGTH) {
+    refuse(code, `${at}: ${der.length} bytes, where 1 to ${MAX_CERTIFICATE_LENGTH} are allowed`);
+  }
+  return der;
+}
+
+function optionalOf(reader: CborReader, field: string): Uint8Array | undefined {
+  const value = reader.optionalBytes(field);
+  if (value !== undefined && value.length > MAX_OPTIONAL_LENGTH) {
+    refuse(`${field}_length`, `${field}: ${value.length} bytes, where at most ${MAX_OPTIONAL_LENGTH} are allowed`);
+  }
+  return value;
+}

@@ -1,0 +1,87 @@
+// Reference values: what a release measures, as one set.
+
+import { copy, equal, fromHex, isBytes } from "../bytes.js";
+import { refuse } from "../error.js";
+import { PCR_COUNT, PCR_LENGTH } from "./document.js";
+
+/**
+ * The PCRs of one release, as one whole set: PCR0 at least; best PCR0, 1 and 2, and PCR8 of a signed image. A document matches
+ * all of a set or does not match it.
+ */
+export class Measurements {
+  readonly #pcrs = new Map<number, Uint8Array>();
+
+  /**
+   * @param pcrs Index and value, 48 bytes.
+   * @throws {Ok2cryError} `measurements_empty`, `measurements_without_pcr0`, `measurements_zero`, `measurements_index`,
+   *   `measurements_duplicate`, `measurements_invalid` for a value of another length.
+   */
+  constructor(pcrs: Iterable<readonly [index: number, value: Uint8Array]>) {
+    for (const [index, value] of pcrs) {
+      if (!Number.isInteger(index) || index < 0 || index >= PCR_COUNT) {
+        refuse("measurements_index", `measurements: index ${index} is above 31`);
+      }
+      if (!isBytes(value) || value.length !== PCR_LENGTH) {
+        refuse("measurements_invalid", `measurements: PCR${index} must be ${PCR_LENGTH} bytes`);
+      }
+      if (index <= 2 && isZero(value)) {
+        refuse("measurements_zero", `measurements: PCR${index} is zero, which is what debug mode shows`);
+      }
+      if (this.#pcrs.has(index)) refuse("measurements_duplicate", `measurements: PCR${index} appears twice`);
+      this.#pcrs.set(index, copy(value));
+    }
+    if (this.#pcrs.size === 0) refuse("measurements_empty", "measurements: at least PCR0 is needed");
+    if (!this.#pcrs.has(0)) refuse("measurements_without_pcr0", "measurements: PCR0, the image, is missing");
+  }
+
+  /**
+   * Reads what `nitro-cli build-enclave` and `describe-eif` print: `{"Measurements": {"HashAlgorithm": "Sha384 …", "PCR0": …}}`,
+   * or the inner object alone.
+   *
+   * @throws {Ok2cryError} `measurements_invalid`, or what the constructor says.
+   */
+  static fromNitroCliJson(text: string): Measurements {
+    const invalid = (why: string): never => refuse("measurements_invalid", `the measurements are not understood: ${why}`);
+    let json: unknown;
+    try {
+      json = JSON.parse(text);
+    } catch {
+      return invalid("not JSON");
+    }
+    if (isObject(json) && isObject(json["Measurements"])) json = json["Measurements"];
+    if (!isObject(json)) return invalid("not an object");
+    const pcrs: [number, Uint8Array][] = [];
+    for (const [name, value] of Object.entries(json)) {
+      if (typeof value !== "string") return invalid(`${name} is no text`);
+      if (name === "HashAlgorithm") {
+        if (!value.startsWith("Sha384")) return invalid(`HashAlgorithm is not Sha384`);
+        continue;
+      }
+      const index = /^PCR(\d{1,2})$/.exec(name)?.[1];
+      const bytes = fromHex(value.toLowerCase());
+      if (index === undefined) return invalid(`${JSON.stringify(name)} is no PCR`);
+      if (bytes?.length !== PCR_LENGTH) return invalid(`${name} is not 96 hex digits`);
+      pcrs.push([Number(index), bytes]);
+    }
+    return new Measurements(pcrs);
+  }
+
+  /** Index and value, by ascending index. The values are copies. */
+  *[Symbol.iterator](): Generator<readonly [index: number, value: Uint8Array]> {
+    for (const [index, value] of [...this.#pcrs].sort(([a], [b]) => a - b)) yield [index, copy(value)];
+  }
+
+  /** The indices at which a document's PCRs are not these. An absent PCR differs. */
+  differing(pcrs: ReadonlyMap<number, Uint8Array>): number[] {
+    return [...this].filter(([index, value]) => !equal(pcrs.get(index) ?? new Uint8Array(), value)).map(([index]) => index);
+  }
+}
+
+/** Whether a register holds nothing, as in debug mode. */
+export function isZero(value: Uint8Array): boolean {
+  return value.every((byte) => byte === 0);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

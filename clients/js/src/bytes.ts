@@ -1,0 +1,128 @@
+// Byte strings and the texts that stand for them. Strict: one spelling for each value.
+
+import { Ok2cryError } from "./error.js";
+
+/** Bytes that WebCrypto takes: never in memory that other threads share. */
+export type Bytes = Uint8Array<ArrayBuffer>;
+
+const encoder = new TextEncoder();
+const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** UTF-8 of a text. */
+export function utf8(text: string): Bytes {
+  return encoder.encode(text);
+}
+
+/** The text of UTF-8, or nothing if it is not UTF-8. A byte order mark is kept as the character that it is. */
+export function fromUtf8(bytes: Uint8Array): string | undefined {
+  try {
+    return strictDecoder.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The parts, one after the other. */
+export function concat(...parts: readonly Uint8Array[]): Bytes {
+  const all = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+/** Whether both are the same bytes. For public values: it takes longer the more they have in common. */
+export function equal(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+}
+
+/**
+ * A copy that nobody else can change while it is looked at. Everything that comes from a caller is copied before the first `await`:
+ * a Node `Buffer`'s own `slice` is a view, and so is a `Uint8Array` made of an `ArrayBuffer`.
+ *
+ * @throws {TypeError} if it is no `Uint8Array`. A text would be taken for an array of digits.
+ */
+export function copy(bytes: Uint8Array, what = "this"): Bytes {
+  if (!isBytes(bytes)) throw new TypeError(`${what} must be a Uint8Array`);
+  return new Uint8Array(bytes);
+}
+
+/** Whether a value is a `Uint8Array`, also one of another window. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return ArrayBuffer.isView(value) && value[Symbol.toStringTag as never] === "Uint8Array";
+}
+
+/** A number as `length` bytes, big-endian. */
+export function bigEndian(value: number, length: number): Bytes {
+  const bytes = new Uint8Array(length);
+  for (let at = length - 1, rest = value; at >= 0; at--, rest = Math.floor(rest / 256)) bytes[at] = rest % 256;
+  return bytes;
+}
+
+/** Lower-case hexadecimal. */
+export function toHex(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += byte.toString(16).padStart(2, "0");
+  return text;
+}
+
+/** Bytes of hexadecimal in lower case, or nothing if it is not that. */
+export function fromHex(text: string): Bytes | undefined {
+  if (!/^(?:[0-9a-f]{2})*$/.test(text)) return undefined;
+  return Uint8Array.from({ length: text.length / 2 }, (_, at) => Number.parseInt(text.slice(2 * at, 2 * at + 2), 16));
+}
+
+/** Base64 (RFC 4648 §4), padded. */
+export function toBase64(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return btoa(text);
+}
+
+/** Bytes of base64 (RFC 4648 §4), padded, in its one spelling; or nothing if it is not that. */
+export function fromBase64(text: string): Bytes | undefined {
+  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(text) || text.length % 4 !== 0) return undefined;
+  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  // The last character's unused bits must be zero.
+  return toBase64(bytes) === text ? bytes : undefined;
+}
+
+/** Base64url (RFC 4648 §5) without padding. */
+export function toBase64Url(bytes: Uint8Array): string {
+  return toBase64(copy(bytes)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+}
+
+/**
+ * Bytes of base64url (RFC 4648 §5) without padding, in its one spelling.
+ *
+ * @throws {Ok2cryError} `base64url_invalid` if it is not that; white space is not.
+ */
+export function fromBase64Url(text: string): Bytes {
+  const bytes = parseBase64Url(text);
+  if (bytes === undefined) throw new Ok2cryError("base64url_invalid", "this is not base64url without padding");
+  return bytes;
+}
+
+/** As {@link fromBase64Url}; nothing instead of an error. */
+export function parseBase64Url(text: string): Bytes | undefined {
+  if (!/^[A-Za-z0-9_-]*$/.test(text) || text.length % 4 === 1) return undefined;
+  const padded = text.replace(/-/g, "+").replace(/_/g, "/") + "=".repeat((4 - (text.length % 4)) % 4);
+  return fromBase64(padded);
+}
+
+/**
+ * The DER inside the only PEM block of this label (RFC 7468), or nothing. White space around it does not matter.
+ */
+export function fromPem(label: string, pem: string): Bytes | undefined {
+  const match = /^-----BEGIN ([A-Z0-9 ]+)-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END ([A-Z0-9 ]+)-----$/.exec(pem.trim());
+  if (match?.[1] !== label || match[3] !== label) return undefined;
+  return fromBase64((match[2] ?? "").replace(/[\r\n]/g, ""));
+}
+
+/** PEM of DER, in lines of 64 characters. */
+export function toPem(label: string, der: Uint8Array): string {
+  const lines = toBase64(der).match(/.{1,64}/g) ?? [];
+  return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ""].join("\n");
+}

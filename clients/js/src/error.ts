@@ -1,0 +1,21 @@
+/**
+ * Something was refused. {@link Ok2cryError.code} is stable and meant for machines: the same codes as every other client of
+ * ok2cry has (`docs/attestation.md`, `docs/releases.md`, `docs/errors.md`). The message is a sentence that names the field and
+ * the rule, for people; it holds no secret.
+ */
+export class Ok2cryError extends Error {
+  override readonly name = "Ok2cryError";
+  /** The stable reason, in `snake_case`. */
+  readonly code: string;
+
+  /** @internal */
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** Throws: the one way in which this package refuses. */
+export function refuse(code: string, message: string): never {
+  throw new Ok2cryError(code, message);
+}

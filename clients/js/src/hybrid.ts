@@ -1,0 +1,38 @@
+// HPKE (RFC 9180) in the one suite that there is, by the library `hpke`, which is a thin layer over WebCrypto.
+
+import { AEAD_AES_256_GCM, CipherSuite, KDF_HKDF_SHA384, KEM_DHKEM_P384_HKDF_SHA384 } from "hpke";
+import { type Bytes, concat } from "./bytes.js";
+
+/** A message's encapsulated key and ciphertext. */
+export interface Sealed {
+  /** 97 bytes. */
+  readonly enc: Uint8Array;
+  /** Of the plaintext's length and 16 bytes. */
+  readonly ciphertext: Uint8Array;
+}
+
+/** Seals one message to a point, in base mode. */
+export async function sealTo(point: Uint8Array, info: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Promise<Sealed> {
+  const hpke = suite();
+  const key = await hpke.DeserializePublicKey(point);
+  const { encapsulatedSecret, ciphertext } = await hpke.Seal(key, plaintext, { info, aad });
+  return { enc: encapsulatedSecret, ciphertext };
+}
+
+/** A secret of a receiver's context (RFC 9180 §5.3), `length` bytes. */
+export async function receiveExport(
+  keys: CryptoKeyPair,
+  enc: Uint8Array,
+  info: Uint8Array,
+  exporterContext: Uint8Array,
+  length: number,
+): Promise<Bytes> {
+  const secret = await suite().ReceiveExport(keys, enc, exporterContext, length, { info });
+  const own = concat(secret);
+  secret.fill(0);
+  return own;
+}
+
+function suite(): CipherSuite<CryptoKey> {
+  return new CipherSuite(KEM_DHKEM_P384_HKDF_SHA384, KDF_HKDF_SHA384, AEAD_AES_256_GCM);
+}

@@ -1,0 +1,52 @@
+/**
+ * Fetch a disposable key, verify that it lives in an AWS Nitro Enclave that you accept, seal one message to it; and, at the other
+ * end, open what the enclave replied. Browsers and Node, over WebCrypto.
+ *
+ * A key that was not verified cannot be sealed to: {@link VerifiedKey} comes from {@link fetchKey} or {@link KeyRequest.verify}
+ * and from nowhere else, and seals one message. Nothing here trusts the service that carries the messages.
+ *
+ * @example
+ * ```ts
+ * const anchor = TrustAnchor.awsNitro();
+ * const memory = ReleaseMemory.keptIn(() => localStorage);
+ * const releases = await fetchReleases(url, await ReleaseKey.fromPems(2, RELEASE_KEYS), anchor, memory);
+ * const trust = Trust.fromReleases(anchor, releases);
+ *
+ * const key = await fetchKey(url, trust, { purpose: "card-pin", ttlMs: 60_000, recipient: ISSUER });
+ * const message = await key.seal(pad(pin), new TextEncoder().encode("order 17"));
+ * // Hand JSON.stringify(message) to whoever has it opened.
+ * ```
+ *
+ * @module
+ */
+export * from "./attestation/index.js";
+export { fromBase64Url, toBase64Url } from "./bytes.js";
+export { KeyRequest, type KeyWish, MAX_COUNT, SealedMessage, VerifiedKey } from "./key.js";
+export { pad, unpad } from "./padding.js";
+export type { Inclusion } from "./protocol/batch.js";
+export { type KeyDescriptor, publicKeyFromPem, readDescriptor } from "./protocol/descriptor.js";
+export { MAX_AAD, MAX_PLAINTEXT } from "./protocol/reply.js";
+export {
+  type Expected,
+  type OpenedReply,
+  parseAttested,
+  parseSealedReply,
+  RecipientKey,
+  type SealedReply,
+  type Seen,
+  SeenSet,
+} from "./recipient.js";
+export * from "./release/index.js";
+export {
+  type CallOptions,
+  destroyKey,
+  fetchKey,
+  fetchKeys,
+  fetchReleases,
+  fetchStatement,
+  type KeyState,
+  keyState,
+  openMessage,
+  ServiceError,
+} from "./service.js";
+export { type Attested, AttestedBatch, DEFAULT_MAX_REPLY_AGE_MS, Trust, type TrustOptions } from "./trust.js";

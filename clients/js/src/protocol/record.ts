@@ -1,0 +1,131 @@
+// Records of ok2cry: CBOR in deterministic encoding (RFC 8949 §4.2.1) with integer keys, one encoding of each.
+
+import { CborReader } from "../attestation/cbor.js";
+import { copy } from "../bytes.js";
+import { Ok2cryError, refuse } from "../error.js";
+import { importP384, POINT_LENGTH } from "../webcrypto.js";
+
+/** IANA numbers of KEM, KDF and AEAD: DHKEM(P-384, HKDF-SHA384), HKDF-SHA384, AES-256-GCM. */
+export const SUITE: readonly [kem: number, kdf: number, aead: number] = [0x0011, 0x0002, 0x0002];
+
+/**
+ * Reads one record strictly. Whatever breaks a rule is `record_invalid`, and the message names record, field and rule.
+ *
+ * @param what The record's name, for errors.
+ * @param type The text in field 0.
+ * @param fields How many fields there are, the type among them.
+ */
+export async function readRecord<T>(
+  what: string,
+  bytes: Uint8Array,
+  type: string,
+  fields: number,
+  read: (record: RecordReader) => T | Promise<T>,
+): Promise<T> {
+  try {
+    const record = new RecordReader(bytes, fields);
+    if (record.text("type", 0, 64) !== type) invalid("type: names another type or version of record");
+    const value = await read(record);
+    record.end();
+    return value;
+  } catch (error) {
+    if (error instanceof Ok2cryError) refuse("record_invalid", `${what}: ${error.message}`);
+    throw error;
+  }
+}
+
+/** Fields by their number: each method reads the next one. */
+export class RecordReader {
+  readonly #cbor: CborReader;
+  #next = 0;
+
+  constructor(bytes: Uint8Array, fields: number) {
+    this.#cbor = new CborReader(copy(bytes));
+    if (this.#cbor.map("map") !== fields) invalid("map: has another number of fields");
+  }
+
+  /** An unsigned integer of at most `max`. */
+  uint(field: string, max: number): number {
+    this.#key(field);
+    return this.#uint(field, max);
+  }
+
+  /** A byte string. */
+  bytes(field: string, min: number, max = min): Uint8Array {
+    this.#key(field);
+    return this.#bytes(field, min, max);
+  }
+
+  /** A text, measured in bytes of UTF-8. */
+  text(field: string, min: number, max: number): string {
+    this.#key(field);
+    const text = this.#cbor.text(field);
+    checkLength(field, new TextEncoder().encode(text).length, min, max);
+    return text;
+  }
+
+  /** An uncompressed point on P-384. */
+  async point(field: string): Promise<Uint8Array> {
+    this.#key(field);
+    return this.#point(field);
+  }
+
+  suite(): void {
+    this.#key("suite");
+    this.#suite("suite");
+  }
+
+  /** Whoever reads what a key opens: `[0]` the caller, `[1, suite, point]` a recipient. */
+  async releaseTo(field: string): Promise<Uint8Array | undefined> {
+    this.#key(field);
+    const items = this.#cbor.array(field);
+    const kind = this.#uint(field, 1);
+    checkLength(field, items, kind === 0 ? 1 : 3);
+    if (kind === 0) return undefined;
+    this.#suite(field);
+    return this.#point(field);
+  }
+
+  end(): void {
+    this.#cbor.finish("end");
+  }
+
+  #key(field: string): void {
+    if (this.#cbor.uint(field) !== this.#next) invalid(`${field}: is missing, there twice or out of order`);
+    this.#next++;
+  }
+
+  #uint(field: string, max: number): number {
+    const value = this.#cbor.uint(field);
+    return value <= max ? value : invalid(`${field}: is out of range`);
+  }
+
+  #bytes(field: string, min: number, max = min): Uint8Array {
+    const value = this.#cbor.bytes(field);
+    checkLength(field, value.length, min, max);
+    return value;
+  }
+
+  #suite(field: string): void {
+    checkLength(field, this.#cbor.array(field), SUITE.length);
+    if (!SUITE.every((number) => this.#cbor.uint(field) === number)) {
+      invalid(`${field}: is not a suite that is switched on`);
+    }
+  }
+
+  async #point(field: string): Promise<Uint8Array> {
+    const point = this.#bytes(field, POINT_LENGTH);
+    return (await importP384(point)) ? point : invalid(`${field}: is not an uncompressed point on P-384`);
+  }
+}
+
+/** Refuses the record that is being read. */
+export function invalid(message: string): never {
+  refuse("record_invalid", message);
+}
+
+function checkLength(field: string, length: number, min: number, max = min): void {
+  if (length < min || length > max) {
+    invalid(`${field}: must have ${min === max ? `length ${min}` : `a length from ${min} to ${max}`}`);
+  }
+}

@@ -1,0 +1,94 @@
+// Reply contexts and reply records, and what binds a reply to its request.
+
+import { type Bytes, bigEndian, concat, fromHex, utf8 } from "../bytes.js";
+import { sha384 } from "../webcrypto.js";
+import { type KeyDescriptor, MAX_TIME, readDescriptor } from "./descriptor.js";
+import { invalid, readRecord } from "./record.js";
+
+/** The longest plaintext that a key opens, in bytes. */
+export const MAX_PLAINTEXT = 4096;
+/** The longest `aad`, in bytes. */
+export const MAX_AAD = 1024;
+const MAX_DESCRIPTOR = 512;
+const TAG = 16;
+
+/** What the enclave's replies to one recipient are sealed under, for a minute. */
+export interface ReplyContext {
+  readonly contextId: Uint8Array;
+  /** Whose replies these are: a point, 97 bytes. */
+  readonly recipient: Uint8Array;
+  /** HPKE's encapsulated key, 97 bytes. */
+  readonly enc: Uint8Array;
+  readonly createdAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+/** What was opened, sealed to the recipient. */
+export interface Reply {
+  readonly contextId: Uint8Array;
+  readonly descriptor: KeyDescriptor;
+  /** What the message was sealed with. */
+  readonly aad: Uint8Array;
+  readonly requestDigest: Uint8Array;
+  readonly ciphertext: Uint8Array;
+}
+
+/**
+ * Reads a reply context.
+ *
+ * @throws {Ok2cryError} `record_invalid`.
+ */
+export function readReplyContext(bytes: Uint8Array): Promise<ReplyContext> {
+  return readRecord("reply context", bytes, "ok2cry/reply-context/v1", 7, async (record) => {
+    const contextId = record.bytes("context_id", 16);
+    record.suite();
+    const recipient = await record.point("recipient");
+    const enc = await record.point("enc");
+    const createdAtMs = record.uint("created_at", MAX_TIME);
+    const expiresAtMs = record.uint("expires_at", MAX_TIME);
+    if (expiresAtMs <= createdAtMs) invalid("expires_at: is out of range");
+    return { contextId, recipient, enc, createdAtMs, expiresAtMs };
+  });
+}
+
+/**
+ * Reads a reply.
+ *
+ * @throws {Ok2cryError} `record_invalid`.
+ */
+export function readReply(bytes: Uint8Array): Promise<Reply> {
+  return readRecord("reply", bytes, "ok2cry/reply/v1", 6, async (record) => {
+    const contextId = record.bytes("context_id", 16);
+    const descriptor = await readDescriptor(record.bytes("descriptor", 1, MAX_DESCRIPTOR));
+    const aad = record.bytes("aad", 0, MAX_AAD);
+    const requestDigest = record.bytes("request_digest", 48);
+    const ciphertext = record.bytes("ciphertext", TAG, MAX_PLAINTEXT + TAG);
+    return { contextId, descriptor, aad, requestDigest, ciphertext };
+  });
+}
+
+/** What a reply is bound to: H(descriptor) ‖ H(aad) ‖ request_digest. */
+export async function bindingOf({ descriptor, aad, requestDigest }: Reply): Promise<Bytes> {
+  return concat(descriptor.hash, await sha384(aad), requestDigest);
+}
+
+/** The exporter context (RFC 9180 §5.3) of a reply's secret. */
+export function exporterContext(binding: Uint8Array): Bytes {
+  return concat(utf8("ok2cry v1 reply"), binding);
+}
+
+/** The `info` of a reply context. */
+export function replyInfo(instance: string, contextId: Uint8Array): Bytes {
+  return concat(utf8("ok2cry v1 reply"), fromHex(instance) ?? new Uint8Array(), contextId);
+}
+
+/** What names one request to open: the same for a retry, another for another message. 48 bytes. */
+export function requestDigest(
+  descriptorHash: Uint8Array,
+  enc: Uint8Array,
+  aad: Uint8Array,
+  ciphertext: Uint8Array,
+): Promise<Bytes> {
+  const parts = [enc, aad, ciphertext].flatMap((part) => [bigEndian(part.length, 4), part]);
+  return sha384(utf8("ok2cry v1 request"), descriptorHash, ...parts);
+}

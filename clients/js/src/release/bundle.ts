@@ -1,0 +1,73 @@
+// All that a client needs of a release log at once.
+
+import { type Bytes, fromBase64 } from "../bytes.js";
+import { refuseField } from "./fault.js";
+import { read, text, texts, whole } from "./json.js";
+import { MAX_RELEASES } from "./list.js";
+
+/** The longest bundle that is read, in bytes: 4 MiB. */
+export const MAX_BUNDLE_LENGTH = 4 << 20;
+const BUNDLE = "bundle";
+/** The most root documents of a bundle: one a month for more than twenty years. */
+const MAX_ROOTS = 256;
+
+const ENTRY = { index: whole, envelope: text } as const;
+const SHAPE = { roots: [ENTRY], list: ENTRY, manifests: [ENTRY], checkpoint: text, tiles: texts } as const;
+
+/** An entry of the log. */
+export interface Entry {
+  /** Its number in the log, from 0. */
+  readonly index: number;
+  /** Its text, character for character: an envelope. */
+  readonly envelope: string;
+}
+
+interface Content {
+  readonly roots: readonly Entry[];
+  readonly list: Entry;
+  readonly manifests: readonly Entry[];
+  readonly checkpoint: string;
+  readonly tiles: { readonly [path: string]: string };
+}
+
+/**
+ * The signed documents that hold now, where each is in the log, the log's checkpoint, and the tiles that show it: what a parent
+ * or any static host serves as `bundle.json`. Nothing in it is believed before `ReleaseKey.check`.
+ */
+export class Bundle {
+  /** Root documents by ascending version, the newest last. */
+  readonly roots: readonly Entry[];
+  /** The list. */
+  readonly list: Entry;
+  /** The manifest of every listed release, and no other, in the list's order. */
+  readonly manifests: readonly Entry[];
+  /** A signed checkpoint of the log. */
+  readonly checkpoint: string;
+  readonly #tiles: Content["tiles"];
+
+  private constructor(content: Content) {
+    this.roots = content.roots;
+    this.list = content.list;
+    this.manifests = content.manifests;
+    this.checkpoint = content.checkpoint;
+    this.#tiles = content.tiles;
+  }
+
+  /**
+   * Reads `bundle.json`.
+   *
+   * @param source Its bytes or its text: at most 4 MiB of UTF-8.
+   * @throws {Ok2cryError} `release_document_too_large`, `release_json_invalid`, `release_field_invalid`.
+   */
+  static decode(source: Uint8Array | string): Bundle {
+    const content = read(BUNDLE, source, MAX_BUNDLE_LENGTH, SHAPE) as Content;
+    if (content.roots.length > MAX_ROOTS) refuseField(BUNDLE, "roots", "at most 256");
+    if (content.manifests.length > MAX_RELEASES) refuseField(BUNDLE, "manifests", "at most 32");
+    return new Bundle(content);
+  }
+
+  /** The bytes of a tile: one of those that the inclusion proofs of all entries are made from. */
+  tile(path: string): Bytes | undefined {
+    return Object.hasOwn(this.#tiles, path) ? fromBase64(this.#tiles[path] ?? "") : undefined;
+  }
+}

@@ -1,0 +1,179 @@
+// Signed notes (c2sp.org/signed-note) and the checkpoints that they carry (c2sp.org/tlog-checkpoint).
+
+import { type Bytes, equal, fromBase64, toHex, utf8 } from "../bytes.js";
+import { refuse } from "../error.js";
+import { beyondLeeway, type CheckTime } from "../time.js";
+import { quoted, shown } from "./fault.js";
+import { isKeyName, type LogKey } from "./log-key.js";
+
+/** The longest note that is read, in bytes. */
+const MAX_NOTE_LENGTH = 1 << 16;
+/** The most signatures of a note. The specification asks for at least 16. */
+const MAX_SIGNATURES = 64;
+/** The largest tree that is read about. It keeps all arithmetic far from its ends. */
+const MAX_SIZE = 2 ** 48;
+
+/** Who signs a log's checkpoints. */
+export interface LogKeys {
+  /** The log's own key. Its name is the log's origin. */
+  readonly key: LogKey;
+  /** Witnesses that may cosign. */
+  readonly witnesses: readonly LogKey[];
+}
+
+/** The head of a log. */
+export interface Checkpoint {
+  /** Which log. */
+  readonly origin: string;
+  /** How many entries it has, at most 2^48. */
+  readonly size: number;
+  /** The Merkle tree hash of all of them (RFC 6962 §2.1). */
+  readonly root: Bytes;
+}
+
+interface NoteSignature {
+  /** The line, with its newline. */
+  readonly line: string;
+  readonly name: string;
+  /** 4 bytes. */
+  readonly id: Bytes;
+  readonly signature: Bytes;
+}
+
+/** A note whose signatures nobody has looked at yet. */
+export class Note {
+  /** The text, with its final newline. Nobody vouches for it yet. */
+  readonly unverifiedText: string;
+  readonly #signatures: readonly NoteSignature[];
+
+  private constructor(text: string, signatures: readonly NoteSignature[]) {
+    this.unverifiedText = text;
+    this.#signatures = signatures;
+  }
+
+  /**
+   * Reads a note of at most 65,536 bytes.
+   *
+   * @throws {Ok2cryError} `note_invalid`.
+   */
+  static parse(note: string): Note {
+    const refused = (rule: string): never => refuse("note_invalid", `signed note: ${rule}`);
+    if (utf8(note).length > MAX_NOTE_LENGTH) refused("it has more than 65536 bytes");
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: any but the newline are what is refused.
+    if (/[\0-\x09\x0b-\x1f\x7f]/.test(note)) refused("it holds control characters");
+    const end = note.lastIndexOf("\n\n");
+    if (end < 0) refused("no empty line is before its signatures");
+    const lines = note.slice(end + 2);
+    if (!lines.endsWith("\n")) refused("it must end with a signature line");
+    const signatures = lines.slice(0, -1).split("\n").map(parseSignature);
+    if (!signatures.every((signature) => signature !== undefined)) {
+      return refused("a signature line is not '— NAME BASE64'");
+    }
+    if (signatures.length > MAX_SIGNATURES) refused("it has more than 64 signatures");
+    return new Note(note.slice(0, end + 1), signatures);
+  }
+
+  /** The note with the signatures of these keys alone. */
+  withoutStrangers({ key, witnesses }: LogKeys): string {
+    const known = this.#signatures.filter((signature) => [key, ...witnesses].some((by) => isNamed(signature, by)));
+    return `${this.unverifiedText}\n${known.map(({ line }) => line).join("")}`;
+  }
+
+  /**
+   * Whether `key`, a log's, has signed. A signature that names the key and is not the key's refuses the whole note.
+   *
+   * @throws {Ok2cryError} `checkpoint_signature_invalid`.
+   */
+  async isSignedBy(key: LogKey): Promise<boolean> {
+    let isSigned = false;
+    for (const { signature } of this.#signatures.filter((signature) => isNamed(signature, key))) {
+      if (!(await key.verify(this.unverifiedText, signature))) refuseSignature(key);
+      isSigned = true;
+    }
+    return isSigned;
+  }
+
+  /**
+   * When `key`, a witness's, has cosigned (c2sp.org/tlog-cosignature), in Unix seconds: the latest time, if there are several.
+   *
+   * @throws {Ok2cryError} `checkpoint_signature_invalid`.
+   */
+  async cosignedAt(key: LogKey): Promise<bigint | undefined> {
+    let latest: bigint | undefined;
+    for (const { signature } of this.#signatures.filter((signature) => isNamed(signature, key))) {
+      if (signature.length !== 72) refuseSignature(key);
+      const time = BigInt(`0x${toHex(signature.subarray(0, 8))}`);
+      const message = `cosignature/v1\ntime ${time}\n${this.unverifiedText}`;
+      if (!(await key.verify(message, signature.subarray(8)))) refuseSignature(key);
+      if (latest === undefined || time > latest) latest = time;
+    }
+    return latest;
+  }
+}
+
+function parseSignature(line: string): NoteSignature | undefined {
+  const [, name = "", encoded = ""] = /^— ([^ ]*) (.*)$/su.exec(line) ?? [];
+  const bytes = fromBase64(encoded);
+  if (!isKeyName(name) || bytes === undefined || bytes.length < 5) return undefined;
+  return { line: `${line}\n`, name, id: bytes.subarray(0, 4), signature: bytes.subarray(4) };
+}
+
+function isNamed(signature: NoteSignature, key: LogKey): boolean {
+  return signature.name === key.name && equal(signature.id, key.id);
+}
+
+function refuseSignature(key: LogKey): never {
+  return refuse("checkpoint_signature_invalid", `checkpoint: the signature of ${shown(key.name)} does not verify`);
+}
+
+/**
+ * Reads the text of a note. Extension lines are passed over, as the specification asks.
+ *
+ * @throws {Ok2cryError} `checkpoint_invalid`.
+ */
+export function parseCheckpoint(text: string): Checkpoint {
+  const refused = (rule: string): never => refuse("checkpoint_invalid", `checkpoint: ${rule}`);
+  if (!text.endsWith("\n")) refused("its text must end with a newline");
+  const [origin, size, root, ...extensions] = text.slice(0, -1).split("\n");
+  if (!origin) return refused("it has no origin");
+  if (!size) return refused("it has no size");
+  if (!root) return refused("it has no root hash");
+  if (extensions.includes("")) refused("an extension line is empty");
+  if (!/^(?:0|[1-9]\d*)$/.test(size) || Number(size) > MAX_SIZE) {
+    refused("its size is no plain decimal number up to 2^48");
+  }
+  const hash = fromBase64(root);
+  if (hash?.length !== 32) return refused("its root hash is not base64 of 32 bytes");
+  return { origin, size: Number(size), root: hash };
+}
+
+/**
+ * Reads a checkpoint that the log has signed. Answers also how many of the log's witnesses have cosigned it.
+ *
+ * @throws {Ok2cryError} `checkpoint_invalid`, `checkpoint_origin_mismatch`, `checkpoint_unsigned`, `checkpoint_signature_invalid`,
+ *   `witness_from_future`.
+ */
+export async function verifyCheckpoint(
+  note: Note,
+  { key, witnesses }: LogKeys,
+  time: CheckTime,
+): Promise<[checkpoint: Checkpoint, cosigned: number]> {
+  // The text of a note that nobody known has signed is not to be looked at.
+  if (!(await note.isSignedBy(key))) refuse("checkpoint_unsigned", "checkpoint: the log's key has not signed it");
+  const checkpoint = parseCheckpoint(note.unverifiedText);
+  if (checkpoint.origin !== key.name) {
+    refuse("checkpoint_origin_mismatch", `checkpoint: its origin is ${quoted(checkpoint.origin)}, which is another log`);
+  }
+  let cosigned = 0;
+  for (const witness of witnesses) {
+    const seconds = await note.cosignedAt(witness);
+    if (seconds === undefined) continue;
+    // Rounded where it is above 2^53 milliseconds, which is far from now.
+    if (beyondLeeway(time, Number(seconds * 1000n)) !== undefined) {
+      const name = shown(witness.name);
+      refuse("witness_from_future", `checkpoint: the cosignature of ${name} is from the future; is the clock behind?`);
+    }
+    cosigned++;
+  }
+  return [checkpoint, cosigned];
+}

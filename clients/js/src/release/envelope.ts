@@ -1,0 +1,116 @@
+// DSSE envelopes: a payload, its type, and signatures over both.
+
+import { CertificateFault, signatureValue } from "../attestation/der.js";
+import { type Bytes, concat, fromBase64, utf8 } from "../bytes.js";
+import { refuse } from "../error.js";
+import { verifyP384 } from "../webcrypto.js";
+import { quoted, refuseField } from "./fault.js";
+import { optional, read, text } from "./json.js";
+import type { PublicKey, Role } from "./key.js";
+
+/** The longest envelope that is read, in bytes. An entry of the log is its envelope, and its length has 16 bits there. */
+export const MAX_ENVELOPE_LENGTH = 0xffff;
+/** The most signatures of an envelope. */
+const MAX_SIGNATURES = 16;
+
+const SHAPE = { payloadType: text, payload: text, signatures: [{ keyid: optional(text), sig: text }] } as const;
+
+interface Signature {
+  /** Which key is to be tried. Whether it has signed, verification alone decides. */
+  readonly keyid: string;
+  readonly der: Bytes;
+}
+
+/**
+ * A DSSE envelope (github.com/secure-systems-lab/dsse, v1.0.0) whose signatures nobody has looked at yet: {@link Envelope.verify}
+ * hands out the payload.
+ *
+ * Fields that the specification does not know are ignored in the envelope, which nobody signs, as it asks. In payloads they are
+ * refused.
+ */
+export class Envelope {
+  /** What the payload is said to be. Nobody vouches for it yet. */
+  readonly payloadType: string;
+  /** The payload, which nobody vouches for yet. */
+  readonly unverifiedPayload: Bytes;
+  readonly #signatures: readonly Signature[];
+
+  private constructor(payloadType: string, payload: Bytes, signatures: readonly Signature[]) {
+    this.payloadType = payloadType;
+    this.unverifiedPayload = payload;
+    this.#signatures = signatures;
+  }
+
+  /**
+   * Reads an envelope of at most {@link MAX_ENVELOPE_LENGTH} bytes.
+   *
+   * @param what What errors call it.
+   * @throws {Ok2cryError} `release_document_too_large`, `release_json_invalid`, `release_field_invalid`.
+   */
+  static decode(what: string, source: string): Envelope {
+    const json = read(what, source, MAX_ENVELOPE_LENGTH, SHAPE, true) as {
+      payloadType: string;
+      payload: string;
+      signatures: { keyid?: string; sig: string }[];
+    };
+    if (json.signatures.length > MAX_SIGNATURES) refuseField(what, "signatures", "at most 16");
+    const bytes = (field: "payload" | "sig", encoded: string) =>
+      base64(encoded) ?? refuseField(what, field, "base64, standard or URL-safe, padded");
+    const payload = bytes("payload", json.payload);
+    const signatures = json.signatures.map(({ keyid = "", sig }) => ({ keyid, der: bytes("sig", sig) }));
+    return new Envelope(json.payloadType, payload, signatures);
+  }
+
+  /**
+   * The payload, if it is of this type and enough distinct keys of `role` have signed it. Signatures that name other keys, or none,
+   * are passed over: other roles may have signed too.
+   *
+   * @throws {Ok2cryError} `payload_type_mismatch`, `release_signature_invalid`, `signature_repeated`, `signature_key_unknown`,
+   *   `signatures_below_threshold`.
+   */
+  async verify(what: string, payloadType: string, role: Role): Promise<Bytes> {
+    if (this.payloadType !== payloadType) {
+      refuse("payload_type_mismatch", `${what}: the envelope's payloadType is ${quoted(this.payloadType)}`);
+    }
+    // DSSE's pre-authentication encoding of type and payload.
+    const payload = this.unverifiedPayload;
+    const header = `DSSEv1 ${utf8(payloadType).length} ${payloadType} ${payload.length} `;
+    const message = concat(utf8(header), payload);
+    const signed = new Set<PublicKey>();
+    for (const { keyid, der } of this.#signatures) {
+      const key = role.keys.find(({ id }) => id === keyid);
+      if (!key) continue;
+      // A name leads to one verification at most, so nobody can have many made, and is evidence of nothing.
+      if (!(await isSignedBy(key, message, der))) {
+        refuse("release_signature_invalid", `${what}: a signature does not verify under the key that it names`);
+      }
+      if (signed.has(key)) refuse("signature_repeated", `${what}: one key has signed twice`);
+      signed.add(key);
+    }
+    const [found, threshold] = [signed.size, role.threshold];
+    if (found === 0) {
+      refuse("signature_key_unknown", `${what}: none of the keys that may sign this has signed it`);
+    }
+    if (found < threshold) {
+      refuse("signatures_below_threshold", `${what}: signed by ${found} of the keys that may, where ${threshold} must`);
+    }
+    return payload;
+  }
+}
+
+async function isSignedBy({ key }: PublicKey, message: Uint8Array, der: Uint8Array): Promise<boolean> {
+  let signature: Bytes;
+  try {
+    signature = signatureValue(der);
+  } catch (error) {
+    if (error instanceof CertificateFault) return false;
+    throw error;
+  }
+  return verifyP384(key, message, signature);
+}
+
+/** DSSE: a signer may take either alphabet, a verifier must take both. */
+function base64(encoded: string): Bytes | undefined {
+  const isUrlSafe = /^[^+/]*$/.test(encoded);
+  return fromBase64(isUrlSafe ? encoded.replace(/-/g, "+").replace(/_/g, "/") : encoded);
+}

@@ -1,0 +1,76 @@
+// Public keys of those who sign releases, and how many of them it takes.
+
+import { type Bytes, fromBase64, fromPem, toBase64, toHex, utf8 } from "../bytes.js";
+import { importP384, pointOfSpki, sha256, sha384 } from "../webcrypto.js";
+import { refuseField } from "./fault.js";
+
+/** The most keys of a role. */
+const MAX_KEYS = 16;
+
+/** An ECDSA P-384 public key, which has one encoding: DER (`SubjectPublicKeyInfo`), the named curve, an uncompressed point. */
+export interface PublicKey {
+  readonly der: Bytes;
+  /** What signatures call it: SHA-256 of its DER, hexadecimal. */
+  readonly id: string;
+  readonly key: CryptoKey;
+}
+
+/**
+ * Reads PEM (`PUBLIC KEY`).
+ *
+ * @throws {Ok2cryError} `release_field_invalid`.
+ */
+export function keyFromPem(pem: string): Promise<PublicKey> {
+  return keyFromDer(fromPem("PUBLIC KEY", pem));
+}
+
+/**
+ * Reads base64 of DER, which is a PEM without its first and last line.
+ *
+ * @throws {Ok2cryError} `release_field_invalid`.
+ */
+export function keyFromBase64(text: string): Promise<PublicKey> {
+  return keyFromDer(fromBase64(text));
+}
+
+async function keyFromDer(der: Bytes | undefined): Promise<PublicKey> {
+  const point = der && pointOfSpki(der);
+  const key = point && (await importP384(point));
+  if (!key) refuseField("key", "key", "an ECDSA P-384 public key with an uncompressed point");
+  return { der, id: toHex(await sha256(der)), key };
+}
+
+/** Keys, and how many of them must sign. */
+export class Role {
+  readonly threshold: number;
+  readonly keys: readonly PublicKey[];
+
+  /**
+   * `threshold` of `keys`: at least one, of 1 to 16 distinct keys.
+   *
+   * @throws {Ok2cryError} `release_field_invalid`.
+   */
+  constructor(threshold: number, keys: readonly PublicKey[]) {
+    // Keys have one encoding, so those with one name are one key.
+    if (keys.length === 0 || keys.length > MAX_KEYS || new Set(keys.map((key) => key.id)).size < keys.length) {
+      refuseField("role", "keys", "1 to 16 distinct keys");
+    }
+    if (!Number.isInteger(threshold) || threshold < 1 || threshold > keys.length) {
+      refuseField("role", "threshold", "1 to the number of keys");
+    }
+    this.threshold = threshold;
+    this.keys = [...keys];
+  }
+
+  /** SHA-384 of the threshold and of the keys, in whichever order they are given; hexadecimal. */
+  async digest(): Promise<string> {
+    const keys = [...this.keys].sort((a, b) => (toHex(a.der) < toHex(b.der) ? -1 : 1));
+    return toHex(await sha384(utf8(String(this.threshold)), ...keys.map((key) => key.der)));
+  }
+
+  /** Whether both are the same keys in the same order, and as many of them must sign. */
+  equals(other: Role): boolean {
+    const text = (role: Role) => [role.threshold, ...role.keys.map((key) => toBase64(key.der))].join();
+    return text(this) === text(other);
+  }
+}

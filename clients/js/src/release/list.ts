@@ -1,0 +1,74 @@
+// The release list: every release that is accepted now. A release that is not in it is revoked.
+
+import { refuse } from "../error.js";
+import { type Envelope, MAX_ENVELOPE_LENGTH } from "./envelope.js";
+import { quoted, refuseField } from "./fault.js";
+import { hex, read, text, version, whole } from "./json.js";
+import type { RootKeys } from "./root.js";
+import { isBelow } from "./version.js";
+
+const PAYLOAD_TYPE = "application/vnd.ok2cry.release-list.v1+json";
+/** What errors call it. */
+export const LIST = "list";
+/** The most releases of a list. */
+export const MAX_RELEASES = 32;
+
+const SHAPE = {
+  version: whole,
+  product: text,
+  issued_at: whole,
+  expires_at: whole,
+  minimum_version: version,
+  releases: [{ version, manifest_sha384: hex(48) }],
+} as const;
+
+/** Every release that is accepted, for a short time. */
+export interface List {
+  /** One more with each list, whatever it says. */
+  readonly version: number;
+  /** The product, as the root document calls it. */
+  readonly product: string;
+  /** When it was signed, in Unix milliseconds. */
+  readonly issued_at: number;
+  /** When it ends, in Unix milliseconds. */
+  readonly expires_at: number;
+  /** No release below this is in the list. */
+  readonly minimum_version: string;
+  /** The releases: 0 to 32, each version and each manifest once. */
+  readonly releases: readonly {
+    /** Its version, three numbers. */
+    readonly version: string;
+    /** SHA-384 of the manifest, which is the payload of its envelope; hexadecimal. */
+    readonly manifest_sha384: string;
+  }[];
+}
+
+/**
+ * Reads a list that the list keys of `root` have signed, and that `root` is for.
+ *
+ * @throws {Ok2cryError} As {@link Envelope.verify}, and `release_json_invalid`, `release_field_invalid`, `list_below_minimum`,
+ *   `manifest_subject_mismatch`.
+ */
+export async function verifyList(envelope: Envelope, root: RootKeys): Promise<List> {
+  const list = decode(await envelope.verify(LIST, PAYLOAD_TYPE, root.lists));
+  if (list.product !== root.document.product) refuseProduct(list.product);
+  return list;
+}
+
+/** Refuses a document of another product. */
+export function refuseProduct(found: string): never {
+  return refuse("manifest_subject_mismatch", `manifest: it is about ${quoted(found)}, which is another product`);
+}
+
+function decode(payload: Uint8Array): List {
+  const list = read(LIST, payload, MAX_ENVELOPE_LENGTH, SHAPE) as List;
+  const { releases, minimum_version: minimum } = list;
+  if (list.version === 0) refuseField(LIST, "version", "1 or more");
+  if (list.expires_at <= list.issued_at) refuseField(LIST, "expires_at", "after issued_at");
+  if (releases.length > MAX_RELEASES) refuseField(LIST, "releases", "at most 32");
+  const distinct = new Set(releases.flatMap((release) => [release.version, release.manifest_sha384]));
+  if (distinct.size < 2 * releases.length) refuseField(LIST, "releases", "distinct versions and manifests");
+  const below = releases.find((release) => isBelow(release.version, minimum));
+  if (below) refuse("list_below_minimum", `list: release ${below.version} is below its own minimum ${minimum}`);
+  return list;
+}

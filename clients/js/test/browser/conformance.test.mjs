@@ -1,0 +1,82 @@
+// Chromium gives the verdicts that Node gives: every vector and every real document, under a payment page's policy.
+
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { after, before, test } from "node:test";
+import { build } from "esbuild";
+import { attestationFiles, realDocumentEntries, vectors } from "../support/files.mjs";
+import { startBrowser } from "./demo.mjs";
+
+const POLICY = "default-src 'none'; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'";
+let server;
+let browser;
+let page;
+
+before(async () => {
+  const result = await build({
+    stdin: {
+      contents: `
+        import { attestationVectors, realDocuments } from "./test/conformance/attestation.mjs";
+        import * as modules from "./test/conformance/modules.mjs";
+        import { protocolVectors } from "./test/conformance/protocol.mjs";
+        import { run as releaseVectors } from "./test/conformance/releases.mjs";
+        import * as lib from "./dist/index.js";
+        globalThis.judge = {
+          attestation: (file) => attestationVectors(lib, file),
+          protocol: (files) => protocolVectors(modules, files),
+          real: (entries) => realDocuments(lib, entries),
+          releases: (file) => releaseVectors(file, lib),
+        };
+      `,
+      resolveDir: new URL("../..", import.meta.url).pathname,
+    },
+    bundle: true,
+    format: "esm",
+    target: "es2022",
+    write: false,
+  });
+  const script = result.outputFiles[0].contents;
+  const html = '<!doctype html><html lang="en"><title>conformance</title><script type="module" src="/judge.js"></script>';
+  server = createServer((request, response) => {
+    const isScript = request.url === "/judge.js";
+    response.setHeader("content-type", isScript ? "text/javascript" : "text/html");
+    response.setHeader("content-security-policy", POLICY);
+    response.end(isScript ? script : html);
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  browser = await startBrowser();
+  page = await browser.newPage();
+  await page.goto(`http://127.0.0.1:${server.address().port}/`);
+  await page.waitForFunction(() => globalThis.judge !== undefined);
+});
+after(async () => {
+  await browser?.close();
+  server?.close();
+});
+
+async function agrees(kind, input, atLeast) {
+  const outcomes = await page.evaluate(([kind, input]) => globalThis.judge[kind](input), [kind, input]);
+  for (const { name, expected, found } of outcomes) assert.deepEqual(found, expected, name);
+  assert.ok(outcomes.length >= atLeast, `${outcomes.length}`);
+}
+
+for (const [name, file] of attestationFiles()) {
+  test(`${name} gets its verdicts in Chromium`, () => agrees("attestation", file, 4 * file.cases.length));
+}
+
+test("tests/vectors/v1 gets its verdicts in Chromium", async () => {
+  const names = ["key-descriptor", "batch", "ids", "seal", "reply", "hpke"];
+  await agrees("protocol", Object.fromEntries(names.map((name) => [name, vectors(`v1/${name}.json`)])), 400);
+});
+
+test("releases get their verdicts in Chromium", async () => {
+  const file = vectors("v1/releases.json");
+  await agrees("releases", file, file.cases.length + file.appraisals.length);
+});
+
+test("real documents get their verdicts in Chromium", async (t) => {
+  const entries = realDocumentEntries();
+  if (entries === undefined) return t.skip();
+  await agrees("real", entries, 4 * entries.length);
+  console.log(`real documents: ${entries.length} run in Chromium`);
+});

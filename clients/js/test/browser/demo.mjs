@@ -1,0 +1,138 @@
+// The demo and a browser before it: what the tests of the page stand on.
+
+import { spawn } from "node:child_process";
+import { mkdir } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+
+const root = new URL("../../../../", import.meta.url);
+const artifacts = new URL("../../artifacts/", import.meta.url);
+/** How long anything may take before a test fails: long enough for a machine that is busy with other things. */
+export const PATIENCE_MS = 30_000;
+
+/** Starts the demo at any port, and answers where its page is. `stop` ends it. */
+export async function startDemo() {
+  const target = process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL("target", root));
+  const demo = spawn(`${target}/debug/ok2cry-demo`, { env: { ...process.env, DEMO_PORT: "0" }, stdio: ["pipe", "pipe", "pipe"] });
+  let said = "";
+  const url = await new Promise((resolve, reject) => {
+    const hear = (data) => {
+      said += data;
+      const address = /^ {4}(http:\/\/127\.0\.0\.1:\d+)\/$/m.exec(said);
+      if (address) resolve(address[1]);
+    };
+    demo.stdout.on("data", hear);
+    demo.stderr.on("data", hear);
+    demo.on("error", reject);
+    demo.on("exit", (code) => reject(new Error(`the demo ended with ${code}:\n${said}`)));
+  });
+  return { url, stop: () => new Promise((resolve) => demo.on("exit", resolve) && demo.stdin.end("\n")) };
+}
+
+/** Starts the browser: Debian's, unless CHROMIUM names another. */
+export function startBrowser() {
+  const isRoot = process.getuid?.() === 0;
+  return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: isRoot ? ["--no-sandbox"] : [] });
+}
+
+/** A visitor: a browser context of their own, and a record of all that the page does that others could see. */
+export class Visitor {
+  /** @type {string[]} Console messages, exceptions and broken policies. */
+  complaints = [];
+  /** @type {{ method: string, url: string, body: Buffer }[]} */
+  requests = [];
+
+  constructor(context, page) {
+    this.context = context;
+    this.page = page;
+  }
+
+  static async at(url, browser, options = {}) {
+    const context = await browser.newContext({ reducedMotion: "reduce", ...options });
+    context.setDefaultTimeout(PATIENCE_MS);
+    const page = await context.newPage();
+    const visitor = new Visitor(context, page);
+    page.on("console", (message) => visitor.complaints.push(`${message.type()}: ${message.text()}`));
+    page.on("pageerror", (error) => visitor.complaints.push(String(error)));
+    page.on("requestfailed", (request) => {
+      const why = request.failure()?.errorText;
+      // Chromium says this of answers that were read as streams, to their end. Whether one was read shows in what the page does.
+      if (why !== "net::ERR_ABORTED") visitor.complaints.push(`failed: ${request.url()}: ${why}`);
+    });
+    await page.exposeFunction("policyBroken", (what) => visitor.complaints.push(`policy: ${what}`));
+    await page.addInitScript(() => {
+      addEventListener("securitypolicyviolation", (event) =>
+        globalThis.policyBroken(`${event.violatedDirective} ${event.blockedURI}`),
+      );
+    });
+    page.on("request", (request) => {
+      const body = request.postDataBuffer() ?? Buffer.alloc(0);
+      visitor.requests.push({ method: request.method(), url: request.url(), body });
+    });
+    await page.goto(`${url}/`);
+    await page.locator("#check-releases[data-state=held]").waitFor();
+    return visitor;
+  }
+
+  /** Types a PIN, chooses a host, and pays. */
+  async pay({ host = "honest", pin = "4931", pause = false } = {}) {
+    await this.page.getByRole("radio", { name: HOSTS[host] }).check();
+    await this.page.getByLabel("Stop before encrypting").setChecked(pause);
+    await this.page.getByLabel("PIN", { exact: true }).fill(pin);
+    await this.page.getByRole("button", { name: /^Pay/ }).click();
+  }
+
+  paid() {
+    return this.page.getByRole("heading", { name: "Paid" }).waitFor();
+  }
+
+  /** The code of the refusal that is shown, once one is. */
+  async refusal() {
+    await this.page.locator("#refusal").waitFor();
+    return this.page.locator("#refusal-title code").textContent();
+  }
+
+  /** What was sent to the merchant so far. */
+  sent() {
+    return this.requests.filter(({ url }) => new URL(url).pathname === "/merchant/orders");
+  }
+
+  /** The states of the checks, in their order. */
+  checks() {
+    return this.page.locator("#checks > li").evaluateAll((items) => items.map((item) => item.dataset.state));
+  }
+
+  /** Keeps a picture of the whole page. */
+  async picture(name) {
+    await mkdir(artifacts, { recursive: true });
+    await this.page.screenshot({ path: fileURLToPath(new URL(`${name}.png`, artifacts)), fullPage: true });
+  }
+
+  async leave() {
+    await this.context.close();
+  }
+}
+
+/** What the page calls each behaviour of the host. */
+export const HOSTS = {
+  honest: /^Honest/,
+  "swapped-key": /^Swaps the key/,
+  "other-image": /^Runs another image/,
+  "old-answer": /^Replays an old answer/,
+  "old-releases": /^Hides a newer list/,
+  late: /^Answers late/,
+};
+
+/** Every way in which somebody might write a secret of digits: as it is, in hexadecimal, in base64 at each alignment. */
+export function spellings(secret) {
+  const bytes = Buffer.from(secret);
+  const found = new Set([secret, [...secret].reverse().join(""), bytes.toString("hex")]);
+  for (let before = 0; before < 3; before++) {
+    const whole = Buffer.concat([Buffer.alloc(before), bytes]);
+    // The characters that the secret alone decides: whole groups of six of its bits.
+    const text = whole.toString("base64url").slice(Math.ceil((8 * before) / 6), Math.floor((8 * whole.length) / 6));
+    found.add(text);
+    found.add(text.replace(/-/g, "+").replace(/_/g, "/"));
+  }
+  return [...found];
+}

@@ -1,0 +1,28 @@
+// Where the vectors and the real documents are.
+
+import { readdirSync, readFileSync } from "node:fs";
+
+const top = new URL("../../../../", import.meta.url);
+
+export function vectors(path) {
+  return JSON.parse(readFileSync(new URL(`tests/vectors/${path}`, top), "utf8"));
+}
+
+export function attestationFiles() {
+  const names = readdirSync(new URL("tests/vectors/attestation/", top)).filter((name) => name.endsWith(".json"));
+  return names.map((name) => [name, vectors(`attestation/${name}`)]);
+}
+
+/** The real documents' manifest with their bytes, or nothing where they are not there; in CI they must be. */
+export function realDocumentEntries() {
+  const folder = new URL("../shared/attestation-documents/", top);
+  let manifest;
+  try {
+    manifest = readFileSync(new URL("manifest.json", folder), "utf8");
+  } catch (error) {
+    if (process.env.CI === "true") throw error;
+    console.log("SKIPPED: ../shared/attestation-documents is not there");
+    return undefined;
+  }
+  return JSON.parse(manifest).map((entry) => ({ ...entry, bytes: readFileSync(new URL(entry.file, folder)).toString("base64") }));
+}

@@ -1,0 +1,65 @@
+//! Makes up inputs, mostly wrong ones, says what this implementation thinks of them, and lets another language's say the same.
+//!
+//! ```text
+//! cargo run -p ok2cry-tests --bin differential -- COUNT [SEED] | node clients/js/test/differential.mjs
+//! ```
+//!
+//! Each line is a case of `tests/vectors` in JSON, with the verdict of the Rust implementation as `expected`. Documents and
+//! releases are changed *before* they are signed, by a forge that signs whatever it is given, so that most changes get past the
+//! signatures. The same seed makes the same cases.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "test equipment, which fails by panicking"
+)]
+
+mod documents;
+mod records;
+mod releases;
+mod rng;
+
+use std::io::{BufWriter, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+
+use ok2cry_attest_forge::NOW_MS;
+use rng::Rng;
+use serde_json::json;
+
+fn main() -> std::io::Result<()> {
+    let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<u64>().ok());
+    let (Some(Some(count)), seed) = (arguments.next(), arguments.next().flatten().unwrap_or(1)) else {
+        eprintln!("usage: differential COUNT [SEED]");
+        std::process::exit(2);
+    };
+    let mut written = 0_u64;
+    let real = documents::real();
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    for number in 0..count {
+        let mut rng = Rng::new(seed.wrapping_mul(0x1_0000_0000).wrapping_add(number));
+        let mut case = match rng.below(10) {
+            0 if !real.is_empty() => documents::changed(&mut rng, &real),
+            0 | 1 => records::changed(&mut rng),
+            2..=6 => match quietly(|| documents::forge(&mut rng)) {
+                Some((root, document)) => documents::judged(&mut rng, &root, &document, NOW_MS),
+                None => continue,
+            },
+            _ => releases::forged(&mut rng),
+        };
+        case["name"] = format!("seed {seed}, case {number}").into();
+        written += 1;
+        writeln!(out, "{case}")?;
+    }
+    // Whoever reads does not see how this ends: without this line it has ended early.
+    writeln!(out, "{}", json!({"kind": "end", "cases": written}))?;
+    out.flush()
+}
+
+/// The forge fails by panicking where it is asked for what cannot be written down: such a case is none. Nothing else may panic.
+fn quietly<T>(forge: impl FnOnce() -> T) -> Option<T> {
+    let hook = take_hook();
+    set_hook(Box::new(|_| {}));
+    let made = catch_unwind(AssertUnwindSafe(forge)).ok();
+    set_hook(hook);
+    made
+}
