@@ -69,13 +69,23 @@ impl Publisher {
     ///
     /// If the keys cannot be read.
     pub fn release_key(&self) -> Result<ReleaseKey, HarnessError> {
-        let keys = ["root-1", "root-2"].map(|name| {
-            let pem = fs::read_to_string(self.folder().join(format!("{name}.pub")));
-            let pem = pem.map_err(|e| HarnessError::new(e.to_string()))?;
-            PublicKey::from_pem(&pem).map_err(|e| HarnessError::new(e.to_string()))
-        });
-        let role = Role::new(2, keys.into_iter().collect::<Result<_, _>>()?);
-        Ok(ReleaseKey::from_role(role.map_err(|e| HarnessError::new(e.to_string()))?))
+        let failed = |e: &dyn std::fmt::Display| HarnessError::new(e.to_string());
+        let keys = self.release_key_pems()?;
+        let keys = keys.iter().map(|pem| PublicKey::from_pem(pem).map_err(|e| failed(&e)));
+        let role = Role::new(2, keys.collect::<Result<_, _>>()?);
+        Ok(ReleaseKey::from_role(role.map_err(|e| failed(&e))?))
+    }
+
+    /// The same as PEM. Both have to sign.
+    ///
+    /// # Errors
+    ///
+    /// As [`Publisher::release_key`].
+    pub fn release_key_pems(&self) -> Result<Vec<String>, HarnessError> {
+        let pem = |name| fs::read_to_string(self.folder().join(name));
+        let pems =
+            ["root-1.pub", "root-2.pub"].map(|name| pem(name).map_err(|e| HarnessError::new(e.to_string())));
+        pems.into_iter().collect()
     }
 
     /// Writes and signs `root-VERSION.json` for enclaves under `attestation_root`, with these builders.

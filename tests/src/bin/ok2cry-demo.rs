@@ -1,4 +1,5 @@
-//! `make demo`: the card-PIN story on one machine, with real processes and a mock NSM, and what each step proves.
+//! `make demo`: the card-PIN story on one machine, with real processes and a mock NSM, and what each step proves; then
+//! the same as a web page.
 
 use ok2cry_attest_verify::{CheckTime, TrustAnchor, release::Memory};
 use ok2cry_client::{
@@ -9,7 +10,12 @@ use ok2cry_client::{
 };
 use ok2cry_protocol::{http::SealedBody, ids::Purpose, rpc::KeyState};
 use ok2cry_tests::{
-    Deployment, Options, Publisher, any_hpke, eventually, image::machine_folder, publisher::BUILDERS,
+    Deployment, Options, Publisher, any_hpke,
+    demo_site::{Cast, DemoSite},
+    eventually,
+    image::machine_folder,
+    publisher::BUILDERS,
+    raw_http,
 };
 use std::{error::Error, fs, io::Read as _, process::ExitCode};
 
@@ -58,12 +64,15 @@ fn run(once: bool) -> Outcome {
     same_request_gets_the_same_reply(&client, &trust, &recipient, &message, &reply)?;
     wrong_order_is_refused(&client, &trust, &recipient)?;
     expired_key_never_opens(&client, &trust, &recipient)?;
-    impostor_is_refused(&trust, &publisher, &deployment, &recipient)?;
+    let impostor = impostor_is_refused(&trust, &publisher, &deployment, &recipient)?;
+    let site = serve_the_page(trust, &publisher, &deployment, &impostor)?;
 
-    println!("\nAll of it held.");
     if once {
+        println!("\nAll of it held.");
         return Ok(());
     }
+    println!("\nAll of it held. In a browser you pay yourself, and let the host cheat:\n");
+    println!("    {}/\n", site.url());
     keep_serving(&publisher, &deployment)
 }
 
@@ -204,7 +213,7 @@ fn impostor_is_refused(
     publisher: &Publisher,
     genuine: &Deployment,
     recipient: &RecipientKey,
-) -> Outcome {
+) -> Outcome<Deployment> {
     step("The host starts another image and answers with its keys.");
     let impostor = Deployment::start(Options {
         image_name: "ok2cry-enclave-with-a-backdoor".into(),
@@ -220,13 +229,41 @@ fn impostor_is_refused(
     let release = from_nitro_cli_json(&fs::read_to_string(genuine.measurements())?)?;
     refused("root_not_trusted", ask(&Trust::new(TrustAnchor::aws_nitro(), [release])?))?;
     proves("another image, or a mock where AWS is expected: nothing is sealed to either");
-    Ok(())
+    Ok(impostor)
+}
+
+fn serve_the_page(
+    trust: Trust,
+    publisher: &Publisher,
+    genuine: &Deployment,
+    impostor: &Deployment,
+) -> Outcome<DemoSite> {
+    step("A shop's page does all this in a browser: it checks, shows what it checked, encrypts and pays.");
+    // What a host keeps that would like to go on serving it when there is a newer list.
+    let old_releases = raw_http::request(genuine.url(), "GET", "/v1/release", &[], b"")?.body;
+    publisher.publish(genuine.root_pem(), &[])?;
+    let release_keys = (2, publisher.release_key_pems()?);
+    let emulated = machine_folder().is_some();
+    let port = match std::env::var("DEMO_PORT") {
+        Ok(port) if !port.is_empty() => {
+            Some(port.parse().map_err(|_| format!("DEMO_PORT is no port: {port}"))?)
+        }
+        _ => None,
+    };
+    let cast = Cast { genuine, impostor, release_keys, old_releases, trust, emulated };
+    let site = DemoSite::start(cast, port)?;
+    fact("page", &format!("{}/", site.url()));
+    let kib = site.fetch()?.div_ceil(1024);
+    proves(&format!(
+        "{kib} KiB without a framework, built from clients/js and compared by CI; a browser that verifies needs no more"
+    ));
+    Ok(site)
 }
 
 fn keep_serving(publisher: &Publisher, deployment: &Deployment) -> Outcome {
     let program = std::env::current_exe()?;
     let bin = program.parent().unwrap_or(&program).join("ok2cry");
-    println!("\nStill serving. In another terminal:\n");
+    println!("Or in another terminal:\n");
     println!("  export OK2CRY_URL={}", deployment.url());
     println!("  export OK2CRY_ROOT={}", deployment.root_pem().display());
     let keys = ["root-1.pub", "root-2.pub"].map(|name| publisher.folder().join(name).display().to_string());

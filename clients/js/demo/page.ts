@@ -1,0 +1,255 @@
+// The demo's page: what the checkout of a shop does that cannot read its customers' cards. The client in ../src checks, encrypts
+// and refuses; the rest is here for people to look at.
+
+import {
+  type AcceptedReleases,
+  fetchKey,
+  fetchReleases,
+  fromBase64Url,
+  Ok2cryError,
+  ReleaseKey,
+  ReleaseMemory,
+  type SealedMessage,
+  ServiceError,
+  Trust,
+  TrustAnchor,
+  type VerifiedKey,
+} from "../src/index.js";
+import { type Card, encodeCard, readCard } from "./card.js";
+import { type Asked, keyFindings, releasesFinding } from "./checks.js";
+import { byId } from "./dom.js";
+import { type Doing, meaning, NO_ANSWER } from "./refusals.js";
+import {
+  announce,
+  clear,
+  countDown,
+  listChecks,
+  type Paid,
+  showFinding,
+  showPaid,
+  showRefusal,
+  untilTold,
+  usedUp,
+} from "./view.js";
+
+/** What `GET /demo/config` says: in production all but the order is compiled into the page. */
+interface Config {
+  readonly release_threshold: number;
+  readonly release_keys: readonly string[];
+  readonly attestation_root: string;
+  readonly recipient: string;
+  readonly purpose: string;
+  readonly ttl_ms: number;
+  readonly emulated: boolean;
+  readonly order: string;
+}
+
+/** Whom this page trusts, what it asks for, and what for. */
+interface Setting extends Asked {
+  readonly releaseKey: ReleaseKey;
+  readonly anchor: TrustAnchor;
+  readonly purpose: string;
+  readonly order: string;
+}
+
+/** Where the page keeps what it has seen of the releases' log: with it, no host can show it an older one. */
+const MEMORY = "ok2cry.releases";
+/** How long anybody may take to answer. */
+const PATIENCE_MS = 30_000;
+/** The life of a key that the host is to hold back: nobody wants to wait for a minute. */
+const SHORT_TTL_MS = 2000;
+const PAY = "Pay €38.50";
+const FAULT = { code: "unexpected", message: "" };
+
+const form = byId<HTMLFormElement>("pay");
+const submit = byId<HTMLButtonElement>("submit");
+const pause = byId<HTMLInputElement>("pause");
+const fields = {
+  name: byId<HTMLInputElement>("name"),
+  number: byId<HTMLInputElement>("number"),
+  pin: byId<HTMLInputElement>("pin"),
+};
+
+/** The payment under way; another one ends it. */
+let current = new AbortController();
+/** What the page goes by, once it is known. */
+let setting: Setting | undefined;
+
+listChecks();
+for (const field of Object.values(fields)) field.addEventListener("input", () => complain(field, undefined));
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  void pay();
+});
+void begin();
+
+/** Learns whom to trust, and looks at the releases for the first time: through an honest host, as a visitor who was here before. */
+async function begin(): Promise<void> {
+  const { signal } = current;
+  try {
+    setting = await learn();
+    showOrder(setting);
+    const releases = await checkReleases("/host/honest", setting, signal);
+    if (!signal.aborted) showFinding("releases", releasesFinding(releases, setting, Date.now()));
+  } catch (error) {
+    if (!signal.aborted) refused(error, "releases");
+  }
+}
+
+function showOrder({ order }: Setting): void {
+  byId("order").textContent = `${order.replace("order", "Order")}, a pot of tea`;
+}
+
+async function learn(): Promise<Setting> {
+  const config = (await answerTo("/demo/config", {})) as Config;
+  byId("hardware").textContent = config.emulated
+    ? "This enclave is an image booted in an emulated machine (QEMU): measured as on Nitro, and hidden from nobody who runs the machine."
+    : "This enclave is an ordinary process and its security module a mock: it signs as the real one does, measures nothing and hides nothing.";
+  return {
+    threshold: config.release_threshold,
+    releaseKeys: config.release_keys.length,
+    releaseKey: await ReleaseKey.fromPems(config.release_threshold, [...config.release_keys]),
+    anchor: TrustAnchor.fromPem(config.attestation_root),
+    recipient: fromBase64Url(config.recipient),
+    purpose: config.purpose,
+    ttlMs: config.ttl_ms,
+    order: config.order,
+  };
+}
+
+/** One payment, from the form to what became of it. */
+async function pay(): Promise<void> {
+  if (readForm() === undefined) return;
+  current.abort();
+  current = new AbortController();
+  const { signal } = current;
+  const host = String(new FormData(form).get("host"));
+  const base = `/host/${host}`;
+  let doing: Doing = "releases";
+  clear();
+  busy(host === "late" ? "The host takes its time…" : "Checking…");
+  try {
+    setting ??= await learn();
+    const known = setting;
+    showOrder(known);
+    const asked = host === "late" ? { ...known, ttlMs: SHORT_TTL_MS } : known;
+    const releases = await checkReleases(base, asked, signal);
+    showFinding("releases", releasesFinding(releases, asked, Date.now()));
+
+    doing = "key";
+    const trust = Trust.fromReleases(asked.anchor, releases);
+    const key = await fetchKey(base, trust, asked, { signal });
+    for (const [name, finding] of keyFindings(key, releases, asked)) showFinding(name, finding);
+    countDown(key);
+    if (pause.checked) {
+      submit.textContent = "Start again";
+      await untilTold(signal);
+    }
+
+    doing = "seal";
+    const card = readForm();
+    if (card === undefined) return idle();
+    const message = await seal(key, card, asked.order);
+
+    doing = "payment";
+    const paid = await send(message, signal);
+    fields.pin.value = "";
+    usedUp(key);
+    showPaid(paid);
+    // The next payment is for another order.
+    setting = undefined;
+    void learn().then(
+      (next) => (setting = next),
+      () => undefined,
+    );
+  } catch (error) {
+    // Another payment has begun: the page is its.
+    if (signal.aborted) return;
+    idle();
+    return refused(error, doing);
+  }
+  idle();
+}
+
+/** With the memory of this visitor's browser, which a host cannot take back in time. */
+function checkReleases(base: string, { releaseKey, anchor }: Setting, signal: AbortSignal): Promise<AcceptedReleases> {
+  return fetchReleases(
+    base,
+    releaseKey,
+    anchor,
+    ReleaseMemory.keptIn(() => localStorage, MEMORY),
+    { signal },
+  );
+}
+
+/** Encrypts a card. The bytes that were encrypted are overwritten; the text that they were made of cannot be. */
+async function seal(key: VerifiedKey, card: Card, order: string): Promise<SealedMessage> {
+  const plaintext = encodeCard(card);
+  try {
+    return await key.seal(plaintext, new TextEncoder().encode(order));
+  } finally {
+    plaintext.fill(0);
+  }
+}
+
+async function send(message: SealedMessage, signal: AbortSignal): Promise<Paid> {
+  const body = JSON.stringify({ key_id: message.keyId, ...message.toOpenRequest() });
+  const headers = { "content-type": "application/json" };
+  const said = await answerTo("/merchant/orders", { method: "POST", headers, body, signal });
+  return said as Paid;
+}
+
+/** Asks the shop's own server. */
+async function answerTo(path: string, init: RequestInit): Promise<unknown> {
+  const inTime = AbortSignal.any([AbortSignal.timeout(PATIENCE_MS), ...(init.signal ? [init.signal] : [])]);
+  let answer: Response;
+  let said: { code?: string; title?: string };
+  try {
+    answer = await fetch(path, { ...init, signal: inTime });
+    said = await answer.json();
+  } catch (cause) {
+    throw new Ok2cryError("transport_failed", "the shop cannot be reached", { cause });
+  }
+  if (!answer.ok) throw new Ok2cryError(said.code ?? "transport_failed", said.title ?? "");
+  return said;
+}
+
+function refused(error: unknown, doing: Doing): void {
+  if (doing !== "seal") byId("key").hidden = true;
+  if (!(error instanceof Ok2cryError)) {
+    showRefusal(FAULT, { why: "This page has a fault, which the browser's console names.", otherwise: "" }, doing === "payment");
+    throw error;
+  }
+  const isNoAnswer = error instanceof ServiceError || error.code === "transport_failed" || error.code === "answer_invalid";
+  const known = doing === "payment" || !isNoAnswer ? meaning(error.code, doing) : NO_ANSWER;
+  showRefusal(error, known, doing === "payment");
+}
+
+/** The card, or nothing if something in the form is wrong: then the form says what. */
+function readForm(): Card | undefined {
+  const typed = { name: fields.name.value, number: fields.number.value, pin: fields.pin.value };
+  const { card, mistakes } = readCard(typed);
+  for (const name of ["pin", "number", "name"] as const) {
+    complain(fields[name], mistakes[name]);
+    // The first of several in the end.
+    if (mistakes[name] !== undefined) fields[name].focus();
+  }
+  return Object.keys(mistakes).length === 0 ? card : undefined;
+}
+
+function complain(field: HTMLInputElement, mistake: string | undefined): void {
+  byId(`${field.id}-error`).textContent = mistake ?? "";
+  if (mistake === undefined) field.removeAttribute("aria-invalid");
+  else field.setAttribute("aria-invalid", "true");
+}
+
+function busy(says: string): void {
+  submit.textContent = says;
+  form.setAttribute("aria-busy", "true");
+  announce(says);
+}
+
+function idle(): void {
+  submit.textContent = PAY;
+  form.removeAttribute("aria-busy");
+}
