@@ -2,15 +2,15 @@
 
 CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-export DEMO_ONCE
+export DEMO_ONCE DEMO_PORT
 
-.PHONY: help demo release-tool release-drill test test-loom lint vectors sbom eif eif-container measure qemu test-image bench-image bench bench-verify \
+.PHONY: help demo release-tool release-drill test test-js bench-js node test-loom lint vectors sbom eif eif-container measure qemu test-image bench-image bench bench-verify \
   bench-crypto bench-store fuzz-smoke ci
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: rust ## the whole story on this machine, with a mock NSM; DEMO_ONCE=1 ends after it
+demo: rust ## the whole story on this machine, with a mock NSM, then a payment page to open; DEMO_ONCE=1 ends after the story
 	$(CARGO) build --locked --workspace --bins
 	@$(MAKE) --no-print-directory release-tool
 	@$(TARGET)/debug/ok2cry-demo
@@ -30,6 +30,21 @@ test: rust ## every test that needs Rust only
 	OK2CRY_TEST_CRYPTO=aws-lc $(CARGO) test --locked -p ok2cry-tests --no-fail-fast \
 	  --test the_main_job --test once --test race --test endings --test hostile_parent --test secrets
 	$(CARGO) test --locked --manifest-path release/Cargo.toml --target-dir $(TARGET)/release-light --no-default-features --features witness --no-fail-fast
+
+test-js: rust node ## the JavaScript client in Node and in Chromium: vectors, real processes, the demo's page, what npm would install
+	cd clients/js && npm ci --silent --ignore-scripts && npm run --silent lint && npm run --silent build && npm run --silent demo:check
+	$(CARGO) build --locked --workspace --bins
+	@$(MAKE) --no-print-directory release-tool
+	cd clients/js && npm test --silent
+	$(TARGET)/debug/differential $(or $(DIFFERENTIAL),3000) | node clients/js/test/differential.mjs
+	bash -c '. image/lib.sh; need chromium'
+	cd clients/js && npm run --silent test:browser
+
+bench-js: rust node ## how long the JavaScript client takes to verify, beside raw signatures; BENCH=--short only shows that it runs
+	@bash -c '. image/lib.sh; need chromium'
+	@cd clients/js && npm ci --silent --ignore-scripts && npm run --silent build && npm run --silent size
+	@$(CARGO) build --locked --quiet --workspace --bins
+	@node clients/js/bench/verify.mjs $(BENCH)
 
 test-loom: rust ## the key store under every interleaving of its locks
 	LOOM_MAX_PREEMPTIONS=3 RUSTFLAGS="--cfg ok2cry_loom" $(CARGO) test --locked -p ok2cry-enclave --lib --target-dir $(TARGET)/loom store::
@@ -101,3 +116,7 @@ ci: ## everything that CI runs
 rust:
 	@command -v $(CARGO) >/dev/null || { \
 	  echo "Rust is missing: install it from https://rustup.rs (1.92 or newer), then run make again." >&2; exit 1; }
+
+node:
+	@node -e 'process.exit(+(process.versions.node.split(".")[0] < 20))' 2>/dev/null && command -v npm >/dev/null || { \
+	  echo "Node is missing: install version 20 or newer, with npm, from https://nodejs.org, then run make again." >&2; exit 1; }
