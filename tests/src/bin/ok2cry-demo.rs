@@ -17,7 +17,17 @@ use ok2cry_tests::{
     publisher::BUILDERS,
     raw_http,
 };
-use std::{error::Error, fs, io::Read as _, process::ExitCode};
+use std::{
+    error::Error,
+    fs,
+    io::{self, Read as _},
+    process::ExitCode,
+    thread,
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
 
 const PIN: &[u8] = b"4931";
 const ORDER: &[u8] = b"order 17";
@@ -73,7 +83,8 @@ fn run(once: bool) -> Outcome {
     }
     println!("\nAll of it held. In a browser you pay yourself, and let the host cheat:\n");
     println!("    {}/\n", site.url());
-    keep_serving(&publisher, &deployment)
+    show_commands(&publisher, &deployment)?;
+    until_told_to_end()
 }
 
 fn follow_the_releases(client: &Client, publisher: &Publisher, deployment: &Deployment) -> Outcome<Trust> {
@@ -260,7 +271,7 @@ fn serve_the_page(
     Ok(site)
 }
 
-fn keep_serving(publisher: &Publisher, deployment: &Deployment) -> Outcome {
+fn show_commands(publisher: &Publisher, deployment: &Deployment) -> Outcome {
     let program = std::env::current_exe()?;
     let bin = program.parent().unwrap_or(&program).join("ok2cry");
     println!("Or in another terminal:\n");
@@ -283,12 +294,30 @@ fn keep_serving(publisher: &Publisher, deployment: &Deployment) -> Outcome {
         "  curl -i $OK2CRY_URL/v1/keys -H 'content-type: application/json' -d '{{\"nonce\": \"AAAA\"}}'\n"
     );
     println!("End with Enter or Ctrl-C.");
-    let mut line = [0];
-    while std::io::stdin().read(&mut line)? == 0 {
-        // Without a terminal there is no Enter: serve until a signal comes.
-        std::thread::park();
-    }
     Ok(())
+}
+
+/// Waits for Enter or for a signal that asks to end: the programs and folders of the demo go with it, rather than outlive it.
+/// Without a terminal there is no Enter.
+fn until_told_to_end() -> Outcome {
+    let (entered, enter) = oneshot::channel();
+    thread::spawn(move || match io::stdin().read(&mut [0]) {
+        Ok(1..) => entered.send(()),
+        Ok(0) | Err(_) => Ok(()),
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut hang_up = signal(SignalKind::hangup())?;
+        tokio::select! {
+            Ok(()) = enter => {}
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
+        }
+        Ok(())
+    })
 }
 
 fn one<T>(keys: Vec<T>) -> Outcome<T> {

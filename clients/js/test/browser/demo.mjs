@@ -1,5 +1,6 @@
 // The demo and a browser before it: what the tests of the page stand on.
 
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
@@ -10,7 +11,7 @@ const artifacts = new URL("../../artifacts/", import.meta.url);
 /** How long anything may take before a test fails: long enough for a machine that is busy with other things. */
 export const PATIENCE_MS = 30_000;
 
-/** Starts the demo at any port, and answers where its page is. `stop` ends it. */
+/** Starts the demo at any port, and answers where its page is. `stop` ends it, and sees to it that nothing of it is left. */
 export async function startDemo() {
   const target = process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL("target", root));
   const demo = spawn(`${target}/debug/ok2cry-demo`, { env: { ...process.env, DEMO_PORT: "0" }, stdio: ["pipe", "pipe", "pipe"] });
@@ -26,7 +27,15 @@ export async function startDemo() {
     demo.on("error", reject);
     demo.on("exit", (code) => reject(new Error(`the demo ended with ${code}:\n${said}`)));
   });
-  return { url, stop: () => new Promise((resolve) => demo.on("exit", resolve) && demo.stdin.end("\n")) };
+  const stop = async () => {
+    const service = /OK2CRY_URL=(.*)/.exec(said)[1];
+    assert.equal((await fetch(`${service}/healthz`)).status, 200);
+    const ended = new Promise((resolve) => demo.on("exit", resolve));
+    demo.kill("SIGTERM");
+    assert.equal(await ended, 0);
+    await assert.rejects(fetch(`${service}/healthz`), "the service has outlived the demo");
+  };
+  return { url, stop };
 }
 
 /** Starts the browser: Debian's, unless CHROMIUM names another. */
