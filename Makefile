@@ -4,11 +4,11 @@ CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 export DEMO_ONCE DEMO_PORT
 
-.PHONY: help demo release-tool release-drill test test-js bench-js node test-loom lint vectors sbom eif eif-container measure qemu test-image bench-image bench bench-verify \
+.PHONY: help demo release-tool release-drill test test-js bench-js node test-loom lint vectors sbom eif eif-container measure qemu test-image test-reproducible test-booted bench-image bench bench-verify \
   bench-crypto bench-store fuzz-smoke ci
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 demo: rust ## the whole story on this machine, with a mock NSM, then a payment page to open; DEMO_ONCE=1 ends after the story
 	$(CARGO) build --locked --workspace --bins
@@ -68,8 +68,14 @@ eif-container: rust ## the enclave image, canonically: in a container without a 
 measure: rust ## the measurements of any image: make measure EIF=FILE
 	@$(CARGO) run --locked --quiet --manifest-path release/Cargo.toml --target-dir $(TARGET)/release-light --no-default-features -- measure $(EIF)
 
-test-image: rust ## that the image comes out the same wherever it is built, holds no mock, and does its job booted in QEMU; SHORT=1 compiles the kernel once less
+test-image: ## that the image comes out the same wherever it is built, holds no mock, and does its job booted in QEMU; SHORT=1 compiles the kernel once less
+	@$(MAKE) --no-print-directory test-reproducible
+	@$(MAKE) --no-print-directory test-booted
+
+test-reproducible: rust ## the first half of test-image: the image's bytes
 	image/test-reproducible $(if $(SHORT),--short) $(BASE)
+
+test-booted: rust ## the second half of test-image: the release program, and the end-to-end tests against booted images
 	$(CARGO) test --locked --manifest-path release/Cargo.toml --target-dir $(TARGET)/release-tool --no-fail-fast
 	$(CARGO) build --locked --workspace --bins
 	machine=$$(image/machine) && \
