@@ -132,7 +132,12 @@ export class RecipientKey {
    */
   async toPem(): Promise<string> {
     if (!this.#keys.privateKey.extractable) refuse("private_key_invalid", "the private key is not extractable");
-    return toPem("PRIVATE KEY", new Uint8Array(await crypto.subtle.exportKey("pkcs8", this.#keys.privateKey)));
+    const der = new Uint8Array(await crypto.subtle.exportKey("pkcs8", this.#keys.privateKey));
+    try {
+      return toPem("PRIVATE KEY", der);
+    } finally {
+      der.fill(0);
+    }
   }
 
   /** The key pair as WebCrypto has it. */
