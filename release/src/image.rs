@@ -48,9 +48,10 @@ impl Image {
     /// [`Error::Disagreement`] if the file does not hold exactly the inputs, or if AWS's library measures it otherwise than
     /// [`Measurements`] does; [`Error::Library`] if the library fails, as it does for a key that is none.
     pub fn build(checked: &CheckedInputs, signer: Option<&Signer>) -> Result<Self, Error> {
+        let inputs = &checked.inputs;
         let (boot, application) = ramdisk::boot()
             .and_then(|boot| {
-                Ok((boot, ramdisk::application(&checked.inputs.init, &checked.inputs.configuration)?))
+                Ok((boot, ramdisk::application(&inputs.init, &inputs.configuration, &checked.cmdline)?))
             })
             .map_err(|source| Error::Io { path: "a ramdisk".into(), source })?;
         let ramdisks: [&[u8]; 2] = [&boot, &application];

@@ -136,38 +136,63 @@ fn check_program(elf: &[u8]) -> Result<(), InputFault> {
     Ok(())
 }
 
-/// Whether the kernel alone can start a program: 64-bit little-endian ELF for x86-64, linked to a fixed address, without an
-/// interpreter or a dynamic section (the System V ABI's chapters on object files and program loading).
+/// Whether the kernel alone can start a program: a 64-bit little-endian ELF for x86-64 without an interpreter, which needs no
+/// library and is position-independent, so that the kernel puts it elsewhere at each start (the System V ABI's chapters
+/// on object files and program loading).
 fn check_static_elf(elf: &[u8]) -> Result<(), &'static str> {
-    let number = |at: usize, len: usize| {
-        let bytes = elf.get(at..).and_then(|rest| rest.get(..len)).ok_or("it is cut off")?;
-        Ok::<_, &'static str>(bytes.iter().rev().fold(0_u64, |value, byte| value << 8 | u64::from(*byte)))
-    };
     if !elf.starts_with(b"\x7fELF\x02\x01\x01") {
         return Err("it is no 64-bit little-endian ELF");
     }
-    if number(0x12, 2)? != 62 {
+    if number(elf, 0x12, 2)? != 62 {
         return Err("it is for another machine");
     }
-    if number(0x10, 2)? != 2 {
-        return Err("it is not linked to a fixed address (relocation-model=static)");
+    if number(elf, 0x10, 2)? != 3 {
+        return Err("it is not position-independent (relocation-model=pie)");
     }
-    let table = usize::try_from(number(0x20, 8)?).map_err(|_| "it is cut off")?;
-    let (size, count) = (number(0x36, 2)?, number(0x38, 2)?);
+    let (table, size, count) = (place(elf, 0x20)?, number(elf, 0x36, 2)?, number(elf, 0x38, 2)?);
     if size != 56 || count == 0 {
         return Err("it has no program headers");
     }
+    let mut is_program = false;
     for index in 0..usize::try_from(count).unwrap_or_default() {
-        let at = table.checked_add(56 * index).ok_or("it is cut off")?;
-        let whole = at.checked_add(48).ok_or("it is cut off")?;
-        number(whole, 8)?;
-        match number(at, 4)? {
-            2 => return Err("it has a dynamic section"),
+        let header = elf.get(table..).and_then(|table| table.get(56 * index..)?.get(..56)).ok_or(CUT_OFF)?;
+        match number(header, 0, 4)? {
+            2 => is_program |= check_dynamic(elf, place(header, 8)?, place(header, 32)?)?,
             3 => return Err("it names an interpreter"),
             _ => {}
         }
     }
-    Ok(())
+    if is_program { Ok(()) } else { Err("it is a library and not a program") }
+}
+
+const CUT_OFF: &str = "it is cut off";
+
+/// Reads the dynamic section, by which a position-independent program relocates itself: pairs of a tag and a value. Answers
+/// whether the linker says that it is a program (`DF_1_PIE`).
+fn check_dynamic(elf: &[u8], at: usize, len: usize) -> Result<bool, &'static str> {
+    let section = elf.get(at..).and_then(|rest| rest.get(..len)).ok_or(CUT_OFF)?;
+    let mut is_program = false;
+    for entry in section.chunks_exact(16) {
+        match (number(entry, 0, 8)?, number(entry, 8, 8)?) {
+            (0, _) => break,
+            (1, _) => return Err("it needs a library"),
+            (22, _) => return Err("it would have to change its code to start"),
+            (0x6fff_fffb, flags) => is_program = flags & 0x0800_0000 != 0,
+            _ => {}
+        }
+    }
+    Ok(is_program)
+}
+
+/// A little-endian number of up to 8 bytes.
+fn number(bytes: &[u8], at: usize, len: usize) -> Result<u64, &'static str> {
+    let bytes = bytes.get(at..).and_then(|rest| rest.get(..len)).ok_or(CUT_OFF)?;
+    Ok(bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+}
+
+/// A place in the file, or a length.
+fn place(bytes: &[u8], at: usize) -> Result<usize, &'static str> {
+    usize::try_from(number(bytes, at, 8)?).map_err(|_| CUT_OFF)
 }
 
 fn holds(bytes: &[u8], needle: &[u8]) -> bool {

@@ -13,6 +13,9 @@ use std::{
 
 /// Where the enclave program looks for its configuration.
 pub const CONFIGURATION: &str = "etc/ok2cry/enclave.toml";
+/// Where it looks for the command line that the kernel must have been started with. Registers do not say where the command
+/// line of an image begins and ends; this file does.
+pub const COMMAND_LINE: &str = "etc/ok2cry/cmdline";
 /// What the kernel starts.
 pub const INIT: &str = "init";
 
@@ -25,15 +28,16 @@ pub fn boot() -> io::Result<Vec<u8>> {
     pack(["dev", "proc", "sys"].map(|path| (path, Entry::Directory)).into())
 }
 
-/// The second ramdisk: the program and its configuration.
+/// The second ramdisk: the program, its configuration, and the image's command line.
 ///
 /// # Errors
 ///
 /// A file of 4 GiB or more.
-pub fn application(init: &[u8], configuration: &[u8]) -> io::Result<Vec<u8>> {
+pub fn application(init: &[u8], configuration: &[u8], cmdline: &str) -> io::Result<Vec<u8>> {
     pack(BTreeMap::from([
         ("etc", Entry::Directory),
         ("etc/ok2cry", Entry::Directory),
+        (COMMAND_LINE, Entry::File { mode: 0o444, content: cmdline.as_bytes() }),
         (CONFIGURATION, Entry::File { mode: 0o444, content: configuration }),
         (INIT, Entry::File { mode: 0o555, content: init }),
     ]))
@@ -98,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_ramdisk_holds_nothing_of_its_builder() {
-        let ramdisk = application(b"program", b"configuration").unwrap();
+        let ramdisk = application(b"program", b"configuration", "quiet").unwrap();
         // RFC 1952: magic, deflate, no flags, no time, best compression, unknown operating system.
         assert_eq!(ramdisk[..10], [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255]);
         let archive = unpacked(&ramdisk);
@@ -107,7 +111,7 @@ mod tests {
         let fields: Vec<_> = (6..110).step_by(8).map(|at| &header[at..at + 8]).collect();
         let zero = "00000000";
         assert_eq!(fields[..7], [zero, "000041ed", zero, zero, "00000002", zero, zero]);
-        assert_eq!(ramdisk, application(b"program", b"configuration").unwrap());
+        assert_eq!(ramdisk, application(b"program", b"configuration", "quiet").unwrap());
     }
 
     /// The archive against a reader of somebody else's, where there is one.
@@ -117,7 +121,7 @@ mod tests {
         let file = directory.path().join("archive");
         for length in 0..9 {
             let content = vec![b'x'; length];
-            fs::write(&file, unpacked(&application(&content, b"c = 1\n").unwrap())).unwrap();
+            fs::write(&file, unpacked(&application(&content, b"c = 1\n", "quiet").unwrap())).unwrap();
             let list = Command::new("cpio")
                 .args([
                     "--extract",
@@ -135,6 +139,7 @@ mod tests {
             }
             assert_eq!(fs::read(directory.path().join(INIT)).unwrap(), content);
             assert_eq!(fs::read(directory.path().join(CONFIGURATION)).unwrap(), b"c = 1\n");
+            assert_eq!(fs::read(directory.path().join(COMMAND_LINE)).unwrap(), b"quiet");
         }
     }
 }

@@ -108,13 +108,18 @@ fn inputs_that_no_image_should_have_are_refused_by_name() {
         assert_eq!(code(|inputs| inputs.cmdline = cmdline.into()), "cmdline_invalid", "{cmdline:?}");
     }
     assert_eq!(code(|inputs| inputs.cmdline = vec![b'x'; 2048]), "cmdline_invalid");
-    // A library or a position-independent program, another machine, an interpreter, a dynamic section, half a file.
-    let changes: [fn(&mut Vec<u8>); 6] = [
-        |elf| elf[0x10] = 3,
+    // A fixed address, another machine, an interpreter, no dynamic section, one that names a library or changes of code,
+    // a library, half a file.
+    let changes: [fn(&mut Vec<u8>); 10] = [
+        |elf| elf[0x10] = 2,
         |elf| elf[0x12] = 183,
         |elf| elf[64] = 3,
-        |elf| elf[64] = 2,
+        |elf| elf[64] = 1,
+        |elf| elf[120] = 1,
+        |elf| elf[120..128].copy_from_slice(&22_u64.to_le_bytes()),
+        |elf| elf[131] = 0,
         |elf| elf.truncate(100),
+        |elf| elf.truncate(130),
         Vec::clear,
     ];
     for change in changes {

@@ -139,6 +139,70 @@ fn an_enclave_that_the_host_gives_arguments_or_an_environment_does_not_serve() {
     }
 }
 
+/// Registers hash kernel and command line one after the other: an image in which the command line begins later measures
+/// the same, and its kernel is told less.
+#[test]
+fn an_image_whose_command_line_begins_elsewhere_does_not_serve() {
+    let Some(folder) = machine() else { return };
+    let genuine = Parts::new(&folder, CONFIG).build(&folder).unwrap();
+    let registers = |eif: &std::path::Path| {
+        let measure = Command::new(folder.join("ok2cry-release")).arg("measure").arg(eif).output().unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&measure.stdout).unwrap();
+        ["PCR0", "PCR1", "PCR2"].map(|register| json["Measurements"][register].as_str().unwrap().to_owned())
+    };
+    let scratch = tempfile::tempdir().unwrap();
+    let cmdline = fs::read_to_string(folder.join("cmdline")).unwrap();
+    let cmdline = cmdline.trim_end();
+    let before_the_last = cmdline.len() - "random.trust_bootloader=off".len();
+    for moved in [1, before_the_last, cmdline.len()] {
+        let mut eif = fs::read(genuine.eif()).unwrap();
+        begin_command_line_later(&mut eif, moved);
+        let path = scratch.path().join(format!("{moved}.eif"));
+        fs::write(&path, eif).unwrap();
+        assert_eq!(registers(&path), registers(&genuine.eif()), "{moved} bytes are the kernel's");
+        // The console is the emulator's here, as the hypervisor's devices are on Nitro.
+        let boot = Boot { append: "console=ttyS0".into(), ..Boot::new(path, pki()) };
+        let console = Machine::start(&folder, &boot).unwrap_err().to_string();
+        assert!(console.contains("ok2cry: fatal: the kernel's command line does not begin"), "{console}");
+    }
+}
+
+/// Gives the first `moved` bytes of the command line, which is the second section, to the kernel, which is the first. The
+/// layout is in `release/src/eif.rs`.
+fn begin_command_line_later(eif: &mut [u8], moved: usize) {
+    const OFFSETS: usize = 28;
+    const SIZES: usize = 284;
+    const CRC: usize = 544;
+    let number = |eif: &[u8], at: usize| {
+        usize::try_from(u64::from_be_bytes(eif[at..at + 8].try_into().unwrap())).unwrap()
+    };
+    let put =
+        |eif: &mut [u8], at: usize, n: usize| eif[at..at + 8].copy_from_slice(&(n as u64).to_be_bytes());
+    let (kernel_at, cmdline_at) = (number(eif, OFFSETS), number(eif, OFFSETS + 8));
+    let (kernel_len, cmdline_len) = (number(eif, SIZES), number(eif, SIZES + 8));
+    for (at, n) in [
+        (OFFSETS + 8, cmdline_at + moved),
+        (SIZES, kernel_len + moved),
+        (SIZES + 8, cmdline_len - moved),
+        // A section's header: type, flags, size.
+        (kernel_at + 4, kernel_len + moved),
+        (cmdline_at + 4, cmdline_len - moved),
+    ] {
+        put(eif, at, n);
+    }
+    // The section's header goes behind the bytes that are the kernel's now.
+    eif[cmdline_at..cmdline_at + 12 + moved].rotate_left(12);
+    let crc = crc32(eif[..CRC].iter().chain(&eif[CRC + 4..]));
+    eif[CRC..CRC + 4].copy_from_slice(&crc.to_be_bytes());
+}
+
+/// CRC-32 as in ISO 3309.
+fn crc32<'a>(bytes: impl Iterator<Item = &'a u8>) -> u32 {
+    !bytes.fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| crc >> 1 ^ 0xedb8_8320 * (crc & 1))
+    })
+}
+
 #[test]
 fn a_release_image_does_not_serve_on_an_emulator() {
     let Some(folder) = machine() else { return };
@@ -185,7 +249,8 @@ fn one_bit_anywhere_in_an_image_makes_it_another_image() {
             "command line",
             (
                 Parts { cmdline: flipped(&genuine.cmdline, "cmdline", &cmdline_at, 2), ..cmdline },
-                &[0_u8, 1][..],
+                // The second ramdisk has a copy, by which PID 1 knows it.
+                &[0_u8, 1, 2][..],
             ),
         ),
         (

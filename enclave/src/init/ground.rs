@@ -23,6 +23,16 @@ pub enum GroundError {
     /// The host gave this program something that is not measured.
     #[error("{0} comes from outside of what is measured")]
     Inherited(String),
+    /// The kernel runs with another command line than the image was built with.
+    #[error(
+        "the kernel's command line does not begin with the image's: expected {expected:?}, found {found:?}"
+    )]
+    CommandLine {
+        /// What the image was built with.
+        expected: String,
+        /// What the kernel says it was started with.
+        found: String,
+    },
     /// The module does not answer.
     #[error(transparent)]
     Nsm(#[from] NsmError),
@@ -109,6 +119,24 @@ pub fn check_inherited(
     match argument.or(variable.map(|(name, _)| format!("the variable {name:?}"))) {
         Some(what) => Err(GroundError::Inherited(what)),
         None => Ok(()),
+    }
+}
+
+/// Compares the kernel's command line (`/proc/cmdline`) with the one that the image was built with, which lies in the
+/// measured ramdisk. PCR0 and PCR1 hash kernel, command line and ramdisk one after the other without their lengths, so
+/// an image in which the command line begins earlier or later measures the same. What the hypervisor appends, such as
+/// the places of its devices, follows after a space and is its own to decide.
+///
+/// # Errors
+///
+/// [`GroundError::CommandLine`].
+pub fn check_command_line(measured: &str, running: &str) -> Result<(), GroundError> {
+    let running = running.strip_suffix('\n').unwrap_or(running);
+    match running.strip_prefix(measured) {
+        Some(appended) if !measured.is_empty() && (appended.is_empty() || appended.starts_with(' ')) => {
+            Ok(())
+        }
+        _ => Err(GroundError::CommandLine { expected: measured.to_owned(), found: running.to_owned() }),
     }
 }
 
@@ -241,6 +269,27 @@ mod tests {
         assert_eq!(refused, "the argument \"single\" comes from outside of what is measured");
         let refused = check(&["/init"], &[("HOME", "/"), ("GLIBC_TUNABLES", "x")]).unwrap_err();
         assert_eq!(refused, "the variable \"GLIBC_TUNABLES\" comes from outside of what is measured");
+    }
+
+    #[test]
+    fn the_command_line_begins_with_the_measured_one() {
+        let measured = "console=ttyS0 random.trust_cpu=off";
+        for running in ["", "\n", " virtio_mmio.device=4K@0xd0000000:5\n"] {
+            assert_eq!(check_command_line(measured, &format!("{measured}{running}")), Ok(()));
+        }
+        // Its beginning or all of it behind the kernel's bytes, and the kernel's or the ramdisk's bytes in it.
+        for running in [
+            "random.trust_cpu=off",
+            "",
+            "\n",
+            "\u{1}console=ttyS0 random.trust_cpu=off",
+            "console=ttyS0 random.trust_cpu=off\u{1f}\u{8b}\u{8}",
+            "console=ttyS0 random.trust_cpu=offline",
+        ] {
+            let refused = check_command_line(measured, running).unwrap_err();
+            assert!(matches!(refused, GroundError::CommandLine { .. }), "{running:?}");
+        }
+        assert!(check_command_line("", "console=ttyS0").is_err(), "an image without one");
     }
 
     #[test]

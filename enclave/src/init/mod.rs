@@ -31,6 +31,9 @@ use tokio_vsock::{VMADDR_CID_ANY, VsockAddr, VsockListener};
 /// started with any of these ends.
 pub const CONFIG: &str = "/etc/ok2cry/enclave.toml";
 
+/// The command line that the image was built with, beside the configuration in the measured ramdisk.
+pub const COMMAND_LINE: &str = "/etc/ok2cry/cmdline";
+
 /// The line on the console that says that the enclave serves, without what follows it.
 pub const SERVING: &str = "ok2cry: serving on vsock port ";
 
@@ -52,9 +55,9 @@ pub fn run() -> ExitCode {
 fn boot() -> Result<Infallible, Box<dyn Error>> {
     ground::check_inherited(env::args_os(), env::vars_os())?;
     mounts::mount_all()?;
+    ground::check_command_line(&read(COMMAND_LINE)?, &read("/proc/cmdline")?)?;
     tracing_subscriber::fmt().with_ansi(false).without_time().with_target(false).init();
-    let config = std::fs::read_to_string(CONFIG).map_err(|e| format!("{CONFIG}: {}", e.kind()))?;
-    let config = Config::from_toml(&config)?;
+    let config = Config::from_toml(&read(CONFIG)?)?;
     let development = config.development;
     if let Some(dropped) = development.dropped() {
         end::line(&format!("ok2cry: DEVELOPMENT IMAGE, which is not checked for: {dropped}"));
@@ -84,6 +87,12 @@ fn boot() -> Result<Infallible, Box<dyn Error>> {
         }
         Err("the service ended".into())
     })
+}
+
+/// A whole file. Bytes that are not UTF-8 stand as U+FFFD, which neither a configuration nor a command line has.
+fn read(path: &str) -> Result<String, String> {
+    let bytes = std::fs::read(path).map_err(|e| format!("{path}: {}", e.kind()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// PID 1 inherits every orphan. There should be none: nothing here may start a process.

@@ -5,8 +5,8 @@
 
 use libc::{SYS_clone3, c_long};
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen::Dword, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, apply_filter,
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    apply_filter,
 };
 use std::{collections::BTreeMap, env::consts::ARCH};
 
@@ -98,7 +98,8 @@ fn allow_list() -> Result<Filter, seccompiler::BackendError> {
             libc::SYS_prctl,
             vec![equals(0, flag(libc::PR_SET_NAME))?, equals(0, PR_SET_VMA)?, equals(0, PR_GET_AUXV)?],
         ),
-        (libc::SYS_prlimit64, vec![equals(2, 0)?]),
+        // The new limits are a pointer: null reads the limits, any other sets them.
+        (libc::SYS_prlimit64, vec![is_null(2)?]),
         (libc::SYS_clone, vec![has(0, thread)?]),
         (SYS_clone3, Rules::new()),
     ]);
@@ -116,8 +117,23 @@ fn no_clone3() -> Result<Filter, seccompiler::BackendError> {
     Ok(([(SYS_clone3, Rules::new())].into(), SeccompAction::Allow, enosys))
 }
 
+/// A rule about the lower 32 bits of an argument, which are all that the kernel takes of an `int`.
 fn only(argument: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompRule, seccompiler::BackendError> {
-    SeccompRule::new(vec![SeccompCondition::new(argument, Dword, operator, value)?])
+    rule(argument, SeccompCmpArgLen::Dword, operator, value)
+}
+
+/// A rule about a pointer, of which all 64 bits count.
+fn is_null(argument: u8) -> Result<SeccompRule, seccompiler::BackendError> {
+    rule(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0)
+}
+
+fn rule(
+    argument: u8,
+    length: SeccompCmpArgLen,
+    operator: SeccompCmpOp,
+    value: u64,
+) -> Result<SeccompRule, seccompiler::BackendError> {
+    SeccompRule::new(vec![SeccompCondition::new(argument, length, operator, value)?])
 }
 
 fn compile(
@@ -191,6 +207,43 @@ mod tests {
     fn whatever_an_enclave_does_not_do_kills_it() {
         for name in ["process", "write", "append", "tcp", "unix", "kill", "chdir"] {
             assert_eq!(probe(name), Some(libc::SIGSYS), "{name}");
+        }
+    }
+
+    /// What the allow list answers to a call: runs the filter as the kernel does (Linux, `filter.rst`).
+    fn verdict(call: c_long, arguments: [u64; 6]) -> u32 {
+        let program = compile(allow_list()).unwrap();
+        // struct seccomp_data: number, architecture, instruction pointer, arguments; little-endian words.
+        let audit_arch_x86_64 = 0xc000_003e_u32;
+        let mut data = vec![u32::try_from(call).unwrap(), audit_arch_x86_64, 0, 0];
+        data.extend(
+            arguments.iter().flat_map(|a| [u32::try_from(a & 0xffff_ffff).unwrap(), (a >> 32) as u32]),
+        );
+        let (mut at, mut a) = (0, 0_u32);
+        loop {
+            let i = &program[at];
+            at += 1;
+            let jump = |taken: bool| usize::from(if taken { i.jt } else { i.jf });
+            match i.code {
+                0x20 => a = data[i.k as usize / 4],
+                0x54 => a &= i.k,
+                0x05 => at += i.k as usize,
+                0x15 => at += jump(a == i.k),
+                0x25 => at += jump(a > i.k),
+                0x35 => at += jump(a >= i.k),
+                0x06 => return i.k,
+                other => panic!("an instruction {other:#x}"),
+            }
+        }
+    }
+
+    #[test]
+    fn limits_are_read_and_never_set() {
+        let limits_at = |pointer| verdict(libc::SYS_prlimit64, [0, 7, pointer, 0, 0, 0]);
+        assert_eq!(limits_at(0), libc::SECCOMP_RET_ALLOW);
+        // The second lies where a comparison of 32 bits sees null.
+        for pointer in [0x7fff_0000, 0x1_0000_0000, u64::MAX] {
+            assert_eq!(limits_at(pointer), libc::SECCOMP_RET_KILL_PROCESS, "{pointer:#x}");
         }
     }
 

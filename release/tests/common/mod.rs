@@ -70,16 +70,21 @@ pub(crate) fn kernel() -> Vec<u8> {
     kernel
 }
 
-/// A static executable as far as its headers go.
+/// A position-independent program as far as its headers go: one program header, for a dynamic section of two entries.
 pub(crate) fn program() -> Vec<u8> {
-    let mut elf = vec![0; 64 + 56];
+    let mut elf = vec![0; 64 + 56 + 32];
     elf[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
-    elf[0x10] = 2;
+    elf[0x10] = 3;
     elf[0x12] = 62;
     elf[0x20] = 64;
     elf[0x36] = 56;
     elf[0x38] = 1;
-    elf[64] = 1;
+    elf[64] = 2;
+    elf[64 + 8] = 120;
+    elf[64 + 32] = 32;
+    // DT_FLAGS_1 with DF_1_PIE, then DT_NULL.
+    elf[120..128].copy_from_slice(&0x6fff_fffb_u64.to_le_bytes());
+    elf[128..136].copy_from_slice(&0x0800_0000_u64.to_le_bytes());
     elf.extend(b"and what the program does, with AWS-LC");
     elf
 }
