@@ -3,6 +3,9 @@
 CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 export DEMO_ONCE DEMO_PORT
+# Benchmarks measure release builds. Their short form measures nothing, and is built faster.
+BENCH_PROFILE := $(if $(filter --short,$(BENCH)),dev,release)
+BENCH_FOLDER := $(if $(filter --short,$(BENCH)),debug,release)
 
 .PHONY: help demo release-tool release-drill test test-js bench-js node test-loom lint vectors sbom eif eif-container measure qemu test-image test-reproducible test-booted bench-image bench bench-verify \
   bench-crypto bench-store fuzz-smoke ci
@@ -85,7 +88,7 @@ bench-image: rust ## what the image weighs, and how long it takes to its first k
 	$(CARGO) build --locked --workspace --bins
 	@image/eif $(TARGET)/ok2cry.eif >/dev/null
 	@machine=$$(image/machine) && OK2CRY_TEST_MACHINE=$$machine $(TARGET)/debug/measure-boot
-	@image/figures $(TARGET)/ok2cry.eif $(TARGET)/image/x86_64-unknown-linux-gnu/image/ok2cry-enclave
+	@image/figures $(TARGET)/ok2cry.eif $${OK2CRY_PROGRAM:-$(TARGET)/image/x86_64-unknown-linux-gnu/image/ok2cry-enclave}
 
 qemu: rust ## a developer's real enclave: an image booted in QEMU, and a parent that keeps serving on loopback
 	$(CARGO) build --locked --workspace --bins
@@ -98,19 +101,20 @@ vectors: rust ## check that the frozen vectors are what the committed program ma
 	$(TARGET)/debug/generate-attestation-vectors --check
 
 bench: rust ## what load does to all of it, beside what one would build otherwise; BENCH=--short only shows that it runs
-	$(CARGO) build --locked --release --quiet -p ok2cry-mock-nsm --features aws-lc -p ok2cry-parent
-	$(CARGO) build --locked --release --quiet --manifest-path bench/baseline/Cargo.toml --target-dir $(TARGET)/bench
-	@OK2CRY_BENCH_BINARIES=$(abspath $(TARGET))/release $(CARGO) run --locked --release --quiet \
+	$(CARGO) build --locked --profile $(BENCH_PROFILE) --quiet -p ok2cry-mock-nsm --features aws-lc
+	$(CARGO) build --locked --profile $(BENCH_PROFILE) --quiet -p ok2cry-parent
+	$(CARGO) build --locked --profile $(BENCH_PROFILE) --quiet --manifest-path bench/baseline/Cargo.toml --target-dir $(TARGET)/bench
+	@OK2CRY_BENCH_BINARIES=$(abspath $(TARGET))/$(BENCH_FOLDER) $(CARGO) run --locked --profile $(BENCH_PROFILE) --quiet \
 	  --manifest-path bench/load/Cargo.toml --target-dir $(TARGET)/bench -- $(BENCH)
 
 bench-verify: rust ## documents per second, beside other crates and beside the limit; BENCH=--short only shows that it runs
-	$(CARGO) run --locked --release --quiet --manifest-path bench/Cargo.toml -- $(BENCH)
+	$(CARGO) run --locked --profile $(BENCH_PROFILE) --quiet --manifest-path bench/Cargo.toml -- $(BENCH)
 
 bench-crypto: rust ## what a key costs under each crypto provider, and in the libraries beneath them
 	$(CARGO) run --locked --release --quiet --manifest-path bench/crypto/Cargo.toml --target-dir $(TARGET)/bench
 
 bench-store: rust ## memory, rates and lag at up to a million live keys, beside a naive design and Valkey; BENCH=--short only shows that it runs
-	$(CARGO) run --locked --release --quiet --manifest-path bench/store/Cargo.toml --target-dir $(TARGET)/bench -- $(BENCH)
+	$(CARGO) run --locked --profile $(BENCH_PROFILE) --quiet --manifest-path bench/store/Cargo.toml --target-dir $(TARGET)/bench -- $(BENCH)
 
 fuzz-smoke: rust ## every fuzz target for 15 seconds; needs a C++ compiler
 	fuzz/smoke
