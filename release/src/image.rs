@@ -51,7 +51,10 @@ impl Image {
         let inputs = &checked.inputs;
         let (boot, application) = ramdisk::boot()
             .and_then(|boot| {
-                Ok((boot, ramdisk::application(&inputs.init, &inputs.configuration, &checked.cmdline)?))
+                Ok((
+                    boot,
+                    ramdisk::application(&inputs.init, &inputs.configuration, &checked.running_cmdline)?,
+                ))
             })
             .map_err(|source| Error::Io { path: "a ramdisk".into(), source })?;
         let ramdisks: [&[u8]; 2] = [&boot, &application];

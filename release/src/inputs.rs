@@ -12,7 +12,7 @@ use std::fmt;
 pub struct Inputs {
     /// The kernel, a bzImage.
     pub kernel: Vec<u8>,
-    /// The `.config` that the kernel was built with. For the manifest only.
+    /// The `.config` that the kernel was built with: for the manifest, and for the command line that is built into it.
     pub kernel_config: Vec<u8>,
     /// The kernel's command line, and nothing else but one final newline.
     pub cmdline: Vec<u8>,
@@ -31,6 +31,9 @@ pub struct Inputs {
 pub struct CheckedInputs {
     pub(crate) inputs: Inputs,
     pub(crate) cmdline: String,
+    /// What `/proc/cmdline` begins with: the command line that is built into the kernel, if there is one, a space, and the
+    /// image's. A kernel puts its own first (Linux, `arch/x86/Kconfig`: `CMDLINE_BOOL`).
+    pub(crate) running_cmdline: String,
     pub(crate) kernel_release: String,
     pub(crate) toolchain: Toolchain,
     /// The checks that a development image drops, in words.
@@ -56,14 +59,16 @@ impl Inputs {
         let named = |what| move |fault| Error::Input { what, fault };
         let kernel_release =
             kernel_release(&self.kernel).ok_or(InputFault::NotBzImage).map_err(named("the kernel"))?;
-        check_kernel_config(&self.kernel_config).map_err(named("the kernel's configuration"))?;
+        let built_in = built_in_cmdline(&self.kernel_config).map_err(named("the kernel's configuration"))?;
         let cmdline = one_line(&self.cmdline).map_err(named("the command line"))?;
+        let running_cmdline = [built_in.as_str(), &cmdline].join(if built_in.is_empty() { "" } else { " " });
         check_program(&self.init).map_err(named("the enclave program"))?;
         let (dropped_checks, crypto_provider) =
             self.check_configuration().map_err(named("the enclave's configuration"))?;
         let toolchain = Toolchain::from_toml(&self.toolchain).map_err(named("the toolchain"))?;
         Ok(CheckedInputs {
             cmdline,
+            running_cmdline,
             kernel_release,
             toolchain,
             dropped_checks,
@@ -103,9 +108,22 @@ fn kernel_release(kernel: &[u8]) -> Option<String> {
     (offset > 0 && printable).then(|| String::from_utf8_lossy(release).into_owned())
 }
 
-fn check_kernel_config(config: &[u8]) -> Result<(), InputFault> {
+/// The command line that is built into a kernel of this configuration; empty if there is none.
+fn built_in_cmdline(config: &[u8]) -> Result<String, InputFault> {
+    let mut lines = config.split(|byte| *byte == b'\n');
     let has = |line: &str| config.split(|byte| *byte == b'\n').any(|l| l == line.as_bytes());
-    if has("CONFIG_X86_64=y") { Ok(()) } else { Err(InputFault::NotKernelConfig) }
+    // With `CMDLINE_OVERRIDE` the kernel would not read the image's at all.
+    if !has("CONFIG_X86_64=y") || has("CONFIG_CMDLINE_OVERRIDE=y") {
+        return Err(InputFault::NotKernelConfig);
+    }
+    let value = lines.find_map(|line| line.strip_prefix(b"CONFIG_CMDLINE=")).unwrap_or(b"\"\"");
+    let text = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or_default();
+    let plain = |byte: &u8| (b' '..=b'~').contains(byte) && !b"\\\"".contains(byte);
+    // Two quotes at least, and nothing that Kconfig would have to escape.
+    if value.len() < 2 || text.len() + 2 != value.len() || !text.iter().all(plain) {
+        return Err(InputFault::NotKernelConfig);
+    }
+    Ok(String::from_utf8_lossy(text).into_owned())
 }
 
 fn one_line(text: &[u8]) -> Result<String, InputFault> {

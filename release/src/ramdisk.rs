@@ -13,8 +13,8 @@ use std::{
 
 /// Where the enclave program looks for its configuration.
 pub const CONFIGURATION: &str = "etc/ok2cry/enclave.toml";
-/// Where it looks for the command line that the kernel must have been started with. Registers do not say where the command
-/// line of an image begins and ends; this file does.
+/// Where it looks for what the kernel's command line must begin with: the part that is built into the kernel, and the
+/// image's. Registers do not say where the command line of an image begins and ends; this file does.
 pub const COMMAND_LINE: &str = "etc/ok2cry/cmdline";
 /// What the kernel starts.
 pub const INIT: &str = "init";
@@ -28,16 +28,16 @@ pub fn boot() -> io::Result<Vec<u8>> {
     pack(["dev", "proc", "sys"].map(|path| (path, Entry::Directory)).into())
 }
 
-/// The second ramdisk: the program, its configuration, and the image's command line.
+/// The second ramdisk: the program, its configuration, and what `/proc/cmdline` must begin with.
 ///
 /// # Errors
 ///
 /// A file of 4 GiB or more.
-pub fn application(init: &[u8], configuration: &[u8], cmdline: &str) -> io::Result<Vec<u8>> {
+pub fn application(init: &[u8], configuration: &[u8], running_cmdline: &str) -> io::Result<Vec<u8>> {
     pack(BTreeMap::from([
         ("etc", Entry::Directory),
         ("etc/ok2cry", Entry::Directory),
-        (COMMAND_LINE, Entry::File { mode: 0o444, content: cmdline.as_bytes() }),
+        (COMMAND_LINE, Entry::File { mode: 0o444, content: running_cmdline.as_bytes() }),
         (CONFIGURATION, Entry::File { mode: 0o444, content: configuration }),
         (INIT, Entry::File { mode: 0o555, content: init }),
     ]))

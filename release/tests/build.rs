@@ -72,7 +72,10 @@ fn a_changed_bit_changes_the_registers_that_measure_it_and_no_other() {
         [base.pcr0 != changed.pcr0, base.pcr1 != changed.pcr1, base.pcr2 != changed.pcr2]
     };
     assert_eq!(differs(|inputs| inputs.kernel[0x800] ^= 1), [true, true, false]);
-    assert_eq!(differs(|inputs| inputs.cmdline[20] ^= 1), [true, true, false]);
+    // The second ramdisk has a copy, and knows what is built into the kernel.
+    assert_eq!(differs(|inputs| inputs.cmdline[20] ^= 1), [true, true, true]);
+    let built_in = |inputs: &mut Inputs| inputs.kernel_config.extend(b"CONFIG_CMDLINE=\"quiet\"\n");
+    assert_eq!(differs(built_in), [true, false, true]);
     assert_eq!(differs(|inputs| *inputs.init.last_mut().unwrap() ^= 1), [true, false, true]);
     let shorter =
         |inputs: &mut Inputs| inputs.configuration = CONFIGURATION.replace("300000", "300001").into();
@@ -104,6 +107,16 @@ fn inputs_that_no_image_should_have_are_refused_by_name() {
         code(|inputs| inputs.kernel_config = b"# CONFIG_X86_64=y\n".to_vec()),
         "kernel_config_invalid"
     );
+    for built_in in
+        ["CONFIG_CMDLINE=", "CONFIG_CMDLINE=\"", "CONFIG_CMDLINE=\"a\\\"\"", "CONFIG_CMDLINE_OVERRIDE=y"]
+    {
+        let config = format!("CONFIG_X86_64=y\n{built_in}\n");
+        assert_eq!(
+            code(|inputs| inputs.kernel_config = config.into()),
+            "kernel_config_invalid",
+            "{built_in}"
+        );
+    }
     for cmdline in ["", "\n", "a\nb", "a\0b", "caf\u{e9}"] {
         assert_eq!(code(|inputs| inputs.cmdline = cmdline.into()), "cmdline_invalid", "{cmdline:?}");
     }

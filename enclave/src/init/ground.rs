@@ -122,8 +122,8 @@ pub fn check_inherited(
     }
 }
 
-/// Compares the kernel's command line (`/proc/cmdline`) with the one that the image was built with, which lies in the
-/// measured ramdisk. PCR0 and PCR1 hash kernel, command line and ramdisk one after the other without their lengths, so
+/// Compares the kernel's command line (`/proc/cmdline`) with what it must begin with, which lies in the measured ramdisk:
+/// what is built into the kernel, and what the image was built with. PCR0 and PCR1 hash kernel, command line and ramdisk one after the other without their lengths, so
 /// an image in which the command line begins earlier or later measures the same. What the hypervisor appends, such as
 /// the places of its devices, follows after a space and is its own to decide.
 ///

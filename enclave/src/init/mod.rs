@@ -31,7 +31,7 @@ use tokio_vsock::{VMADDR_CID_ANY, VsockAddr, VsockListener};
 /// started with any of these ends.
 pub const CONFIG: &str = "/etc/ok2cry/enclave.toml";
 
-/// The command line that the image was built with, beside the configuration in the measured ramdisk.
+/// What the kernel's command line must begin with, beside the configuration in the measured ramdisk.
 pub const COMMAND_LINE: &str = "/etc/ok2cry/cmdline";
 
 /// The line on the console that says that the enclave serves, without what follows it.
