@@ -32,7 +32,7 @@ pub struct Config {
     pub enclave_timeout: Duration,
     /// How long the enclave may take to say that it is well.
     pub ready_timeout: Duration,
-    /// How many requests may be under way to the enclave.
+    /// How much may be under way to the enclave: a request for keys counts as many as it asks for, any other one.
     pub max_in_flight: usize,
     /// How many more may wait for their turn. Beyond that they are refused at once.
     pub max_queue: usize,
@@ -103,7 +103,7 @@ impl Config {
             enclave_connect_timeout: Duration::from_secs(2),
             enclave_timeout: Duration::from_secs(10),
             ready_timeout: Duration::from_secs(1),
-            max_in_flight: 256,
+            max_in_flight: 512,
             max_queue: 512,
             max_connections: 1024,
             max_body_bytes: 16 * 1024,
@@ -185,7 +185,8 @@ settings! {
     /// How long the enclave may take to answer /readyz [default: 1000]
     #[arg(value_name = "MS")]
     ready_timeout_ms: u64,
-    /// Requests that may be under way to the enclave [default: 256]
+    /// What may be under way to the enclave: a request for keys counts as many as it asks for, any other counts one;
+    /// requests for more than one key get at most half of it [default: 512]
     #[arg(value_name = "N")]
     max_in_flight: u64,
     /// Requests that may wait for their turn; further ones get 503 busy at once [default: 512]
