@@ -89,15 +89,15 @@ fn observed(router: Router<Arc<App>>, config: &Config, app: Arc<App>) -> Router 
     let router = router
         .fallback(unmatched::answer)
         .method_not_allowed_fallback(async || Problem::from(Code::MethodNotAllowed));
-    let router = match cors(&config.cors) {
+    let router = match cors(config) {
         Some(layer) => router.layer(layer),
         None => router,
     };
     router.layer(middleware::from_fn_with_state(app.clone(), observe::observe)).with_state(app)
 }
 
-fn cors(cors: &Cors) -> Option<CorsLayer> {
-    let origins = match cors {
+fn cors(config: &Config) -> Option<CorsLayer> {
+    let origins = match &config.cors {
         Cors::SameOrigin => return None,
         Cors::Any => AllowOrigin::any(),
         Cors::Origins(list) => AllowOrigin::list(list.iter().cloned()),
@@ -105,7 +105,11 @@ fn cors(cors: &Cors) -> Option<CorsLayer> {
     let layer = CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
-        .allow_headers([header::CONTENT_TYPE])
+        .allow_headers(
+            [header::CONTENT_TYPE].into_iter().chain(config.cors_headers.iter().cloned()).collect::<Vec<_>>(),
+        )
+        // Config lets this be true with named origins only.
+        .allow_credentials(config.cors_credentials)
         .expose_headers([header::RETRY_AFTER, X_REQUEST_ID])
         .max_age(Duration::from_secs(600));
     Some(layer)
