@@ -518,7 +518,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_and_credentials_are_allowed_by_name_in_every_spelling() {
+    fn cors_headers_and_credentials_have_every_spelling() {
         let origins = "--cors-allowed-origins=https://a.example";
         let set = |args: &[&str], env: &[(&str, &str)], file| {
             let args: Vec<_> = [E, origins].iter().chain(args).copied().collect();

@@ -249,7 +249,7 @@ async fn written_first(running: &Running, head: &str, body: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn who_writes_a_large_body_first_reads_the_refusal() {
+async fn a_client_that_writes_first_reads_the_refusal() {
     let enclave = Enclave::obliging();
     let running = run(enclave.config()).await;
     // More than both systems' buffers hold.
