@@ -1,4 +1,4 @@
-//! How much memory a parent takes, measured at a real process. Alone in its file, because it measures.
+//! How much memory a parent takes, measured at real processes.
 
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that panics fails")]
 

@@ -5,14 +5,14 @@
 
 use super::{App, problem::Problem};
 use axum::{
-    body::{Body, Bytes},
+    body::Body,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{HeaderMap, HeaderValue, header, request::Parts},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use ok2cry_protocol::{MAX_COUNT, code::Code, ids::KeyId};
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 /// A body of exactly this JSON.
@@ -23,7 +23,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
         check_type(request.headers())?;
-        let bytes = read_body(request.into_body(), app).await?;
+        let bytes = read_body(request.into_body(), app.max_body_bytes, app.body_timeout).await?;
         parse(&bytes).map(Self)
     }
 }
@@ -106,8 +106,7 @@ fn is(value: &HeaderValue, text: &str) -> bool {
     value.as_bytes().trim_ascii().eq_ignore_ascii_case(text.as_bytes())
 }
 
-async fn read_body(body: Body, app: &App) -> Result<Bytes, Problem> {
-    let limit = app.max_body_bytes;
+async fn read_body(body: Body, limit: usize, within: Duration) -> Result<Vec<u8>, Problem> {
     let too_large = || {
         let rule = format!("must not have more than {limit} bytes");
         Problem::of_field(Code::BodyTooLarge, "body", rule)
@@ -116,8 +115,17 @@ async fn read_body(body: Body, app: &App) -> Result<Bytes, Problem> {
     if http_body_size(&body) > limit as u64 {
         return Err(too_large());
     }
-    match timeout(app.body_timeout, Limited::new(body, limit).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+    let mut pieces = Limited::new(body, limit);
+    // Copied, because a piece can be one byte that holds on to the buffer that it was read into.
+    let whole = async {
+        let mut bytes = Vec::new();
+        while let Some(frame) = pieces.frame().await {
+            bytes.extend_from_slice(frame?.data_ref().map_or(&[], |data| data));
+        }
+        Ok::<_, axum::BoxError>(bytes)
+    };
+    match timeout(within, whole).await {
+        Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Problem::of_field(Code::BodyInvalid, "body", "did not arrive whole")),
         Err(_) => Err(Code::RequestTimeout.into()),
@@ -233,7 +241,14 @@ fn shown(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::body::Bytes;
+    use hyper::body::Frame;
     use ok2cry_protocol::http::{IssueRequest, OpenRequest};
+    use std::{
+        pin::Pin,
+        sync::atomic::{AtomicUsize, Ordering},
+        task::{Context, Poll},
+    };
 
     const ISSUE: &str = r#"{"nonce":"AAAA","purpose":"p","ttl":5,"recipient":{"suite":[17,2,2],"public_key":"AAAA"},"count":1}"#;
 
@@ -342,6 +357,57 @@ mod tests {
         let trailing = refused::<IssueRequest>(&format!("{ISSUE} {{}}")).1;
         assert!(trailing.contains("trailing characters"), "{trailing}");
         assert!(parse::<OpenRequest>(b"\"\xff\"").is_err());
+    }
+
+    /// A body of one-byte pieces, which counts those that are held.
+    struct Crumbs {
+        left: usize,
+        held: Arc<AtomicUsize>,
+        most: Arc<AtomicUsize>,
+    }
+
+    struct Crumb(Arc<AtomicUsize>);
+
+    impl AsRef<[u8]> for Crumb {
+        fn as_ref(&self) -> &[u8] {
+            b"{"
+        }
+    }
+
+    impl Drop for Crumb {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    impl hyper::body::Body for Crumbs {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            if self.left == 0 {
+                return Poll::Ready(None);
+            }
+            self.left -= 1;
+            let held = self.held.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(held, Ordering::SeqCst);
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(Crumb(self.held.clone()))))))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_in_many_pieces_is_held_as_one() {
+        let most = Arc::new(AtomicUsize::new(0));
+        let read = |left| {
+            let crumbs = Crumbs { left, held: Arc::default(), most: most.clone() };
+            read_body(Body::new(crumbs), 1000, Duration::from_secs(10))
+        };
+        assert_eq!(read(1000).await.unwrap(), [b'{'; 1000]);
+        assert_eq!(read(1001).await.unwrap_err().0.code, Code::BodyTooLarge);
+        assert!(most.load(Ordering::SeqCst) <= 2, "{most:?} pieces were held at once");
     }
 
     #[test]
