@@ -3,18 +3,23 @@
 //! A setting has one name, written `--max-queue`, `OK2CRY_PARENT_MAX_QUEUE` or `max_queue`. A name that does not
 //! exist is an error wherever it stands: a misspelt limit must not silently be no limit.
 
+mod links;
+mod origin;
+
 use crate::{ConfigError, transport::EnclaveUrl};
-use axum::http::HeaderValue;
+use axum::http::{HeaderName, HeaderValue, header};
 use clap::{CommandFactory, Parser, ValueEnum};
+use links::Links;
 use serde::Deserialize;
 use std::{
     ffi::OsString,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    str::FromStr,
     time::Duration,
 };
 
-const ENV_PREFIX: &str = "OK2CRY_PARENT_";
+const ENV_NAME: &str = "OK2CRY_PARENT";
 
 /// A configuration that has been checked.
 #[derive(Clone, Debug)]
@@ -32,7 +37,7 @@ pub struct Config {
     pub enclave_timeout: Duration,
     /// How long the enclave may take to say that it is well.
     pub ready_timeout: Duration,
-    /// How many requests may be under way to the enclave.
+    /// How much may be under way to the enclave: a request for keys counts as many as it asks for, any other one.
     pub max_in_flight: usize,
     /// How many more may wait for their turn. Beyond that they are refused at once.
     pub max_queue: usize,
@@ -52,6 +57,11 @@ pub struct Config {
     pub release_site: Option<PathBuf>,
     /// Which web origins may call: none, all, or those listed.
     pub cors: Cors,
+    /// Which headers pages of those origins may send, besides `content-type`.
+    pub cors_headers: Vec<HeaderName>,
+    /// Whether browsers may send cookies and client certificates with those pages' requests, and pages may read the
+    /// answers. Never together with [`Cors::Any`].
+    pub cors_credentials: bool,
     /// How log lines look.
     pub log_format: LogFormat,
     /// Which log lines are written.
@@ -103,7 +113,7 @@ impl Config {
             enclave_connect_timeout: Duration::from_secs(2),
             enclave_timeout: Duration::from_secs(10),
             ready_timeout: Duration::from_secs(1),
-            max_in_flight: 256,
+            max_in_flight: 512,
             max_queue: 512,
             max_connections: 1024,
             max_body_bytes: 16 * 1024,
@@ -113,6 +123,8 @@ impl Config {
             shutdown_timeout: Duration::from_secs(10),
             release_site: None,
             cors: Cors::SameOrigin,
+            cors_headers: Vec::new(),
+            cors_credentials: false,
             log_format: LogFormat::Text,
             log_level: LogLevel::Info,
         }
@@ -166,10 +178,10 @@ macro_rules! settings {
 }
 
 settings! {
-    /// Where to listen for HTTP; port 0 takes a free one. TLS is not spoken here: put nginx, HAProxy or a load
+    /// Where to listen for HTTP: an IP address and a port, or localhost and a port; port 0 takes a free one. TLS is not spoken here: put nginx, HAProxy or a load
     /// balancer in front, and keep this address private to it [default: 127.0.0.1:8080]
     #[arg(value_name = "ADDRESS")]
-    listen: SocketAddr,
+    listen: Listen,
     /// Where the enclave is: vsock://CID:PORT, unix:///PATH or vsock+unix:///PATH:PORT (no default)
     #[arg(value_name = "URL")]
     enclave: EnclaveUrl,
@@ -185,7 +197,8 @@ settings! {
     /// How long the enclave may take to answer /readyz [default: 1000]
     #[arg(value_name = "MS")]
     ready_timeout_ms: u64,
-    /// Requests that may be under way to the enclave [default: 256]
+    /// What may be under way to the enclave: a request for keys counts as many as it asks for, any other counts one;
+    /// requests for more than one key get at most half of it [default: 512]
     #[arg(value_name = "N")]
     max_in_flight: u64,
     /// Requests that may wait for their turn; further ones get 503 busy at once [default: 512]
@@ -217,6 +230,13 @@ settings! {
     /// Web origins that may call from a browser, separated by commas; "*" for all of them [default: none]
     #[arg(value_name = "ORIGIN", value_delimiter = ',')]
     cors_allowed_origins: Vec<String>,
+    /// Headers that pages of these origins may send besides content-type, such as traceparent or authorization,
+    /// separated by commas [default: none]
+    #[arg(value_name = "HEADER", value_delimiter = ',')]
+    cors_allowed_headers: Vec<String>,
+    /// Let browsers send cookies with these pages' requests; not with "*" [default: false]
+    #[arg(value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    cors_allow_credentials: bool,
     /// How log lines look [default: text]
     log_format: LogFormat,
     /// Which log lines to write [default: info]
@@ -227,11 +247,18 @@ settings! {
 fn from_environment(variables: impl IntoIterator<Item = (String, String)>) -> Result<Settings, ConfigError> {
     let command = Settings::command();
     let mut settings = Settings::default();
+    let is_prefixed =
+        |(name, _): &(String, String)| name.strip_prefix(ENV_NAME).is_some_and(|rest| rest.starts_with('_'));
+    let variables: Vec<_> = variables.into_iter().filter(is_prefixed).collect();
+    let links = Links::among(&variables);
     for (variable, value) in variables {
-        let Some(name) = variable.strip_prefix(ENV_PREFIX) else { continue };
+        let name = variable.get(ENV_NAME.len() + 1..).unwrap_or_default();
         let flag = name.to_ascii_lowercase().replace('_', "-");
         let is_setting = name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
             && command.get_arguments().any(|argument| argument.get_long() == Some(&flag));
+        if !is_setting && links.contains(ENV_NAME, &variable, &value) {
+            continue;
+        }
         if !is_setting {
             return Err(ConfigError::UnknownVariable(variable));
         }
@@ -256,9 +283,12 @@ fn from_file(path: &Path) -> Result<Settings, ConfigError> {
 
 impl Settings {
     fn check(self) -> Result<Config, ConfigError> {
+        let cors = cors(self.cors_allowed_origins.unwrap_or_default())?;
+        let cors_credentials = cors_credentials(self.cors_allow_credentials.unwrap_or_default(), &cors)?;
+        let cors_headers = cors_headers(self.cors_allowed_headers.unwrap_or_default(), &cors)?;
         let d = Config::new(self.enclave.ok_or(ConfigError::Missing("enclave"))?);
         let config = Config {
-            listen: self.listen.unwrap_or(d.listen),
+            listen: self.listen.map_or(d.listen, |listen| listen.0),
             enclave: d.enclave,
             enclave_streams: count("enclave_streams", self.enclave_streams, 16, d.enclave_streams)?,
             enclave_connect_timeout: duration(
@@ -280,7 +310,9 @@ impl Settings {
             write_timeout: duration("write_timeout_ms", self.write_timeout_ms, d.write_timeout)?,
             shutdown_timeout: duration("shutdown_timeout_ms", self.shutdown_timeout_ms, d.shutdown_timeout)?,
             release_site: self.release_site,
-            cors: cors(self.cors_allowed_origins.unwrap_or_default())?,
+            cors,
+            cors_headers,
+            cors_credentials,
             log_format: self.log_format.unwrap_or(d.log_format),
             log_level: self.log_level.unwrap_or(d.log_level),
         };
@@ -322,19 +354,76 @@ fn cors(origins: Vec<String>) -> Result<Cors, ConfigError> {
         if origin == "*" {
             return Err(error("must be \"*\" alone or a list of origins, not both".to_owned()));
         }
-        let is_origin = is_origin(&origin);
-        let value = HeaderValue::from_str(&origin).ok().filter(|_| is_origin);
-        let rule = || error(format!("holds {origin:?}, which is no origin as https://example.com is one"));
-        values.push(value.ok_or_else(rule)?);
+        let value = origin::check(&origin).map_err(error)?;
+        values.push(HeaderValue::from_str(value).map_err(|_| error("is not text for a header".to_owned()))?);
     }
     Ok(Cors::Origins(values))
 }
 
-// As browsers write it in `Origin` (RFC 6454 §6.2): in lower case, without a path, not even "/".
-fn is_origin(text: &str) -> bool {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
-    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-:[]".contains(&b);
-    !host.is_empty() && host.bytes().all(allowed)
+fn cors_credentials(allowed: bool, cors: &Cors) -> Result<bool, ConfigError> {
+    let error = |rule: &str| ConfigError::Value { setting: "cors_allow_credentials", rule: rule.to_owned() };
+    match cors {
+        Cors::Any if allowed => Err(error(
+            "cannot be true while cors_allowed_origins is \"*\": name the origins that may send cookies",
+        )),
+        Cors::SameOrigin if allowed => Err(error("has no effect without cors_allowed_origins")),
+        _ => Ok(allowed),
+    }
+}
+
+fn cors_headers(names: Vec<String>, cors: &Cors) -> Result<Vec<HeaderName>, ConfigError> {
+    let error = |rule: String| ConfigError::Value { setting: "cors_allowed_headers", rule };
+    if !names.is_empty() && *cors == Cors::SameOrigin {
+        return Err(error("has no effect without cors_allowed_origins".to_owned()));
+    }
+    let header = |name: String| {
+        if name == "*" {
+            return Err(error(
+                "holds \"*\", which does not cover authorization: name each header".to_owned(),
+            ));
+        }
+        let read = name.parse().ok().filter(|name| *name != header::CONTENT_TYPE);
+        read.ok_or_else(|| {
+            error(format!("holds {name:?}, which is not the name of a header besides content-type"))
+        })
+    };
+    names.into_iter().map(header).collect()
+}
+
+/// Where to listen, as it is written.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Listen(SocketAddr);
+
+/// A text is not where one can listen.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "must be an IP address and a port, as in 127.0.0.1:8080 or [::1]:8080 (0.0.0.0:8080 for every interface), \
+     or localhost:8080 for 127.0.0.1:8080"
+)]
+struct ListenError;
+
+impl FromStr for Listen {
+    type Err = ListenError;
+
+    fn from_str(text: &str) -> Result<Self, ListenError> {
+        // A name of one address everywhere; others would have to be looked up, and may be several.
+        let address = match text.split_once(':') {
+            Some((host, port)) if host.eq_ignore_ascii_case("localhost") => {
+                format!("{}:{port}", Ipv4Addr::LOCALHOST)
+            }
+            _ => text.to_owned(),
+        };
+        address.parse().map(Self).map_err(|_| ListenError)
+    }
+}
+
+impl TryFrom<String> for Listen {
+    type Error = ListenError;
+
+    fn try_from(text: String) -> Result<Self, ListenError> {
+        text.parse()
+    }
 }
 
 #[cfg(test)]
@@ -426,6 +515,92 @@ mod tests {
             assert!(cors(bad).unwrap_err().to_string().starts_with("cors_allowed_origins "), "{bad}");
         }
         assert_eq!(load(&[E], &[], None).unwrap().cors, Cors::SameOrigin);
+    }
+
+    #[test]
+    fn cors_headers_and_credentials_have_every_spelling() {
+        let origins = "--cors-allowed-origins=https://a.example";
+        let set = |args: &[&str], env: &[(&str, &str)], file| {
+            let args: Vec<_> = [E, origins].iter().chain(args).copied().collect();
+            load(&args, env, file)
+                .map(|c| (c.cors_headers.len(), c.cors_credentials))
+                .map_err(|e| e.to_string())
+        };
+        assert_eq!(set(&[], &[], None), Ok((0, false)));
+        assert_eq!(
+            set(&["--cors-allowed-headers=traceparent,Authorization", "--cors-allow-credentials"], &[], None),
+            Ok((2, true))
+        );
+        let env = [
+            ("OK2CRY_PARENT_CORS_ALLOWED_HEADERS", "traceparent"),
+            ("OK2CRY_PARENT_CORS_ALLOW_CREDENTIALS", "true"),
+        ];
+        assert_eq!(set(&[], &env, None), Ok((1, true)));
+        assert_eq!(set(&["--cors-allow-credentials=false"], &env, None), Ok((1, false)));
+        let file = "cors_allowed_headers = [\"traceparent\"]\ncors_allow_credentials = true";
+        assert_eq!(set(&[], &[], Some(file)), Ok((1, true)));
+        for bad in ["*", "content-type", "a b", "", "traceparent, authorization"] {
+            let refused = set(&["--cors-allowed-headers", bad], &[], None).unwrap_err();
+            assert!(refused.starts_with("cors_allowed_headers holds "), "{bad}: {refused}");
+        }
+        let any = "--cors-allowed-origins=*";
+        assert!(refused(&[E, any, "--cors-allow-credentials"], &[], None).contains("cannot be true while"));
+        assert!(load(&[E, any, "--cors-allowed-headers=traceparent"], &[], None).is_ok());
+        assert!(refused(&[E, "--cors-allow-credentials"], &[], None).contains("has no effect without"));
+        assert!(refused(&[E, "--cors-allowed-headers=x"], &[], None).contains("has no effect without"));
+    }
+
+    #[test]
+    fn variables_of_a_service_of_our_name_are_no_settings() {
+        let env = [
+            ("OK2CRY_PARENT_SERVICE_HOST", "10.0.0.11"),
+            ("OK2CRY_PARENT_SERVICE_PORT", "8080"),
+            ("OK2CRY_PARENT_SERVICE_PORT_HTTP", "8080"),
+            ("OK2CRY_PARENT_PORT", "tcp://10.0.0.11:8080"),
+            ("OK2CRY_PARENT_PORT_8080_TCP", "tcp://10.0.0.11:8080"),
+            ("OK2CRY_PARENT_PORT_8080_TCP_PROTO", "tcp"),
+            ("OK2CRY_PARENT_PORT_8080_TCP_PORT", "8080"),
+            ("OK2CRY_PARENT_PORT_8080_TCP_ADDR", "10.0.0.11"),
+            ("OK2CRY_PARENT_MAX_QUEUE", "3"),
+        ];
+        assert_eq!(load(&[E], &env, None).unwrap().max_queue, 3);
+        let refused = refused(&[E], &[("OK2CRY_PARENT_PORT", "8080")], None);
+        assert_eq!(refused, "environment: OK2CRY_PARENT_PORT names no setting; see --help");
+        // And no setting has a name that could be a Service's.
+        let links = Links::among(&[]);
+        for argument in Settings::command().get_arguments() {
+            let name = argument.get_long().unwrap().to_ascii_uppercase().replace('-', "_");
+            for value in ["1", "10.0.0.11", "tcp://10.0.0.11:1", "tcp"] {
+                assert!(!links.contains(ENV_NAME, &format!("{ENV_NAME}_{name}"), value), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_to_listen_on_is_an_ip_address_or_localhost() {
+        for (text, address) in [
+            ("localhost:8080", "127.0.0.1:8080"),
+            ("LOCALHOST:0", "127.0.0.1:0"),
+            ("0.0.0.0:80", "0.0.0.0:80"),
+            ("[::1]:8080", "[::1]:8080"),
+        ] {
+            let address = address.parse().unwrap();
+            assert_eq!(load(&[E, "--listen", text], &[], None).unwrap().listen, address, "{text}");
+            let file = format!("listen = {text:?}");
+            assert_eq!(load(&[E], &[], Some(&file)).unwrap().listen, address, "{text}");
+        }
+        for bad in
+            ["", "8080", ":8080", "*:8080", "localhost", "localhost:", "localhost:x", "parent:80", "::1:80"]
+        {
+            let args = refused(&[E, "--listen", bad], &[], None);
+            let file = refused(&[E], &[], Some(&format!("listen = {bad:?}")));
+            for refused in [args, file] {
+                assert!(
+                    refused.contains("must be an IP address and a port, as in 127.0.0.1:8080"),
+                    "{refused}"
+                );
+            }
+        }
     }
 
     #[test]

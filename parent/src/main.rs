@@ -6,11 +6,16 @@ use ok2cry_parent::{
     serve,
 };
 use std::{env, io::Write, process::ExitCode};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime::Builder,
+    signal::unix::{SignalKind, signal},
+};
 use tracing_subscriber::{filter::LevelFilter, fmt};
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// Threads that read published files. Each is the system's stack and a piece of a file, so there are few.
+const FILE_THREADS: usize = 16;
+
+fn main() -> ExitCode {
     let variables =
         env::vars_os().map(|(n, v)| (n.to_string_lossy().into_owned(), v.to_string_lossy().into_owned()));
     let config = match Config::load(env::args_os(), variables) {
@@ -23,7 +28,9 @@ async fn main() -> ExitCode {
         }
     };
     log(&config);
-    match run(config).await {
+    let runtime = Builder::new_multi_thread().enable_all().max_blocking_threads(FILE_THREADS).build();
+    let system = |source| Error::System { what: "threads", source };
+    match runtime.map_err(system).and_then(|runtime| runtime.block_on(run(config))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ok2cry-parent: {error}");

@@ -1,14 +1,15 @@
 //! Connections, their timeouts and limits, and the orderly end.
 
+mod linger;
+mod request;
 mod stall;
 
 use crate::{Config, Error, http, metrics::Metrics};
 use axum::Router;
 use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use linger::{Linger, Unread};
+use request::Requests;
 use stall::StallTimeout;
 use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
@@ -104,9 +105,10 @@ impl Server {
     fn connection(&self, stream: TcpStream) -> impl Future<Output = ()> + Send + use<> {
         // Answers are small and whole: waiting for more to send with them only delays them.
         let _ = stream.set_nodelay(true);
-        let io = TokioIo::new(StallTimeout::new(stream, self.write_timeout));
-        let service = TowerToHyperService::new(self.router.clone());
-        let connection = self.builder.serve_connection(io, service);
+        let unread = Unread::default();
+        let stream = Linger::new(StallTimeout::new(stream, self.write_timeout), unread.clone());
+        let requests = Requests::new(self.router.clone(), unread);
+        let connection = self.builder.serve_connection(TokioIo::new(stream), requests);
         let (mut stop, metrics) = (self.stop.clone(), self.metrics.clone());
         async move {
             let _open = Open::new(&metrics);

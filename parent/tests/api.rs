@@ -290,6 +290,93 @@ async fn browsers_of_listed_origins_may_call_and_no_others() {
 }
 
 #[tokio::test]
+async fn pages_may_send_the_headers_and_cookies_that_are_configured() {
+    let enclave = Enclave::obliging();
+    let preflight = |headers: &str| {
+        Request::options("/v1/keys")
+            .header("origin", "capacitor://localhost")
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", headers)
+            .body(Body::empty())
+            .unwrap()
+    };
+    let mut args = vec![
+        "ok2cry-parent".to_owned(),
+        format!("--enclave={}", enclave.url()),
+        "--cors-allowed-origins=https://pay.example,capacitor://localhost".to_owned(),
+    ];
+    let plain = common::Service::new(&ok2cry_parent::Config::load(args.clone(), []).unwrap());
+    let answered = plain.send(preflight("content-type,traceparent")).await;
+    assert_eq!(answered.header("access-control-allow-origin"), "capacitor://localhost");
+    assert_eq!(answered.header("access-control-allow-headers"), "content-type");
+    assert_eq!(answered.header("access-control-allow-credentials"), "");
+
+    args.push("--cors-allowed-headers=traceparent,Authorization".to_owned());
+    args.push("--cors-allow-credentials".to_owned());
+    let service = common::Service::new(&ok2cry_parent::Config::load(args, []).unwrap());
+    let answered = service.send(preflight("content-type,traceparent,authorization")).await;
+    assert_eq!(answered.header("access-control-allow-origin"), "capacitor://localhost");
+    assert_eq!(answered.header("access-control-allow-headers"), "content-type,traceparent,authorization");
+    assert_eq!(answered.header("access-control-allow-credentials"), "true");
+    assert!(answered.header("vary").contains("origin"), "{}", answered.header("vary"));
+    let request = Request::get(format!("/v1/keys/{}", key_id())).header("origin", "https://other.example");
+    let answered = service.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(answered.header("access-control-allow-origin"), "");
+}
+
+#[tokio::test]
+async fn what_is_nearly_right_is_told_what_is_wrong() {
+    let enclave = Enclave::obliging();
+    let service = enclave.service();
+    let answered = service.post("/v1/v1/keys", issue_body().to_string()).await;
+    assert_eq!(answered.code(), "not_found");
+    assert_eq!(answered.detail(), "path: begins with /v1/v1; the base URL must not end in /v1");
+    assert!(service.get("//v1/keys").await.detail().contains("must not end in a slash"));
+
+    let json = ("content-type", "application/json");
+    for (headers, code, detail) in [
+        (
+            vec![json, ("content-encoding", "gzip")],
+            "media_type_unsupported",
+            "content-encoding: must be left out",
+        ),
+        (
+            vec![("content-type", "application/json; charset=utf-16")],
+            "media_type_unsupported",
+            "content-type: ",
+        ),
+        (
+            vec![("content-type", "application/x-www-form-urlencoded")],
+            "media_type_unsupported",
+            "content-type: ",
+        ),
+        (vec![json], "body_invalid", "body: begins with a byte order mark"),
+    ] {
+        let mut request = Request::post("/v1/keys");
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let body = format!("\u{feff}{}", issue_body());
+        let answered = service.send(request.body(Body::from(body)).unwrap()).await;
+        assert_eq!(answered.code(), code);
+        assert!(answered.detail().starts_with(detail), "{}", answered.detail());
+        let accepts =
+            if code == "media_type_unsupported" { ("application/json", "identity") } else { ("", "") };
+        assert_eq!((answered.header("accept"), answered.header("accept-encoding")), accepts);
+    }
+    let mut body = issue_body();
+    body["count"] = Value::Null;
+    let answered = service.post("/v1/keys", body.to_string()).await;
+    assert_eq!(
+        (answered.code().as_str(), answered.detail().as_str()),
+        ("body_invalid", "count: must be an integer from 1 to 100")
+    );
+    let answered = service.send(Request::options("*").body(Body::empty()).unwrap()).await;
+    assert_eq!((answered.status, answered.header("allow")), (204, "GET,HEAD,POST,DELETE"));
+    assert_eq!(enclave.received(), 0);
+}
+
+#[tokio::test]
 async fn operations_answer() {
     let enclave = Enclave::obliging();
     let service = enclave.service();

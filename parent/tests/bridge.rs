@@ -154,7 +154,9 @@ async fn answers_in_any_order_reach_who_asked() {
         answer @ Answer::Issued(_) => Act::SayAfter(hold.clone(), answer),
         answer => Act::Say(Ok(answer)),
     });
-    let service = Arc::new(enclave.service());
+    let mut config = enclave.config();
+    config.max_in_flight = 2 * (1..=50).sum::<usize>();
+    let service = Arc::new(Service::new(&config));
     let ask = |count: u32| {
         let service = service.clone();
         tokio::spawn(async move {
@@ -271,4 +273,71 @@ async fn what_speaks_connect_is_asked_for_the_port_first() {
     let mut config = ok2cry_parent::Config::new(url.parse().unwrap());
     config.enclave_streams = 1;
     assert_eq!(state(&Service::new(&config)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_stream_that_the_enclave_closes_idle_costs_no_request() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("e.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let (accepted, close) = (Arc::<AtomicUsize>::default(), Arc::new(tokio::sync::Notify::new()));
+    let (count, closing) = (accepted.clone(), close.clone());
+    // Answers one request at a time, and closes every stream when told to.
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            count.fetch_add(1, Ordering::SeqCst);
+            let closing = closing.clone();
+            tokio::spawn(async move {
+                let mut request = vec![0; 4096];
+                loop {
+                    let read = tokio::select! {
+                        read = stream.read(&mut request) => read.unwrap(),
+                        () = closing.notified() => return,
+                    };
+                    if read == 0 {
+                        return;
+                    }
+                    let id = ok2cry_protocol::rpc::Request::decode(&request[4..read]).unwrap().id;
+                    let response = Response { id, result: Ok(Answer::State(KeyState::Live)) };
+                    stream.write_all(&frame::encode(&response.encode())).await.unwrap();
+                }
+            });
+        }
+    });
+    let mut config = ok2cry_parent::Config::new(format!("unix://{}", path.display()).parse().unwrap());
+    config.enclave_streams = 3;
+    let service = Service::new(&config);
+    let streams = || service.metric("ok2cry_parent_enclave_streams ");
+    until("all streams stand", || streams() == 3 && accepted.load(Ordering::SeqCst) == 3).await;
+    close.notify_waiters();
+    // The first comes back by itself; the others are not held while there is nothing to do.
+    until("one stream is there again", || accepted.load(Ordering::SeqCst) == 4 && streams() == 1).await;
+    assert_eq!(closed(&service, "ended"), 3);
+    for _ in 0..9 {
+        assert_eq!(state(&service).await.status, 200);
+    }
+    until("they are there again", || streams() == 3).await;
+    assert_eq!(accepted.load(Ordering::SeqCst), 6);
+    assert_eq!(service.metric("ok2cry_parent_enclave_connect_failures_total"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_without_use_are_given_up_but_for_one() {
+    let enclave = Enclave::obliging();
+    let mut config = enclave.config();
+    config.enclave_streams = 3;
+    let service = Service::new(&config);
+    let streams = || service.metric("ok2cry_parent_enclave_streams ");
+    until("all streams stand", || streams() == 3).await;
+    // Probes do not keep them.
+    for _ in 0..13 {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(service.get("/readyz").await.status, 200);
+    }
+    assert_eq!((streams(), closed(&service, "idle")), (1, 2));
+    for _ in 0..3 {
+        assert_eq!(state(&service).await.status, 200);
+    }
+    until("all streams stand again", || streams() == 3).await;
 }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Act, Enclave, Service, issue_body, key_id, until};
+use common::{Act, Enclave, Service, fitting, issue_body, key_id, until};
 use ok2cry_parent::{Config, bind, serve};
 use ok2cry_protocol::rpc::{Answer, KeyState};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -209,4 +209,146 @@ async fn requests_on_one_connection_follow_each_other() {
     let last = "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     stream.write_all(format!("{post}{}{last}", get_state()).as_bytes()).await.unwrap();
     assert_eq!(rest(stream).await.matches("HTTP/1.1 200 OK").count(), 3);
+}
+
+#[tokio::test]
+async fn a_lone_key_passes_requests_for_many() {
+    let held = Arc::new(Semaphore::new(0));
+    let hold = held.clone();
+    let enclave = Enclave::start(move |call| Act::SayAfter(hold.clone(), fitting(call)));
+    let service = Arc::new(Service::new(&enclave.config()));
+    let ask = |count: u32| {
+        let service = service.clone();
+        tokio::spawn(async move {
+            let mut body = issue_body();
+            body["count"] = count.into();
+            service.post("/v1/keys", body.to_string()).await.status
+        })
+    };
+    let many: Vec<_> = (0..256).map(|_| ask(100)).collect();
+    let waiting = || service.metric("ok2cry_parent_enclave_requests_waiting");
+    until("two run and the rest waits", || waiting() == 254 && enclave.received() == 2).await;
+    let lone = ask(1);
+    until("the lone one is under way", || enclave.received() == 3).await;
+    assert_eq!(waiting(), 254);
+    held.add_permits(257);
+    assert_eq!(lone.await.unwrap(), 200);
+    for asked in many {
+        assert_eq!(asked.await.unwrap(), 200);
+    }
+}
+
+/// Sends all of it before reading anything, as most clients do.
+async fn written_first(running: &Running, head: &str, body: &[u8]) -> String {
+    let mut stream = connect(running).await;
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(body).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn a_client_that_writes_first_reads_the_refusal() {
+    let enclave = Enclave::obliging();
+    let running = run(enclave.config()).await;
+    // More than both systems' buffers hold.
+    const LENGTH: usize = 32 << 20;
+    let body = vec![b' '; LENGTH];
+    let chunks = [format!("{LENGTH:x}\r\n").as_bytes(), &body, b"\r\n0\r\n\r\n"].concat();
+    let json = "content-type: application/json\r\n";
+    let length = format!("content-length: {LENGTH}\r\n");
+    for (start, rest, body, status) in [
+        ("POST /v1/keys", format!("{json}{length}"), &body, 413),
+        ("POST /v1/keys", format!("{json}transfer-encoding: chunked\r\n"), &chunks, 413),
+        ("POST /v1/keys", length.clone(), &body, 415),
+        ("POST /v1/nothing", format!("{json}{length}"), &body, 404),
+        ("PUT /v1/keys", format!("{json}{length}"), &body, 405),
+        ("GET /healthz", length.clone(), &body, 200),
+    ] {
+        let head = format!("{start} HTTP/1.1\r\nhost: x\r\n{rest}\r\n");
+        let answer = written_first(&running, &head, body).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{start}: {answer}");
+    }
+    assert_eq!(enclave.received(), 0);
+}
+
+#[tokio::test]
+async fn a_body_that_waits_to_be_asked_for_is_refused_unsent() {
+    let enclave = Enclave::obliging();
+    let running = run(enclave.config()).await;
+    let body = issue_body().to_string();
+    let head = |length: usize| {
+        format!(
+            "POST /v1/keys HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n\
+             expect: 100-continue\r\ncontent-length: {length}\r\n\r\n"
+        )
+    };
+    let answer = written_first(&running, &head(1 << 20), b"").await;
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("body_too_large"), "{answer}");
+    let mut stream = connect(&running).await;
+    stream.write_all(head(body.len()).as_bytes()).await.unwrap();
+    let mut asked = [0; 25];
+    stream.read_exact(&mut asked).await.unwrap();
+    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(body.as_bytes()).await.unwrap();
+    assert!(rest(stream).await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn a_request_has_one_host_one_length_and_one_target() {
+    let enclave = Enclave::obliging();
+    let running = run(enclave.config()).await;
+    for (request, status) in [
+        ("GET /healthz HTTP/1.1\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nhost: a\r\nhost: a\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nhost: a\r\nhost: b\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nhost: a b\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nhost: a, b\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nhost: u@a\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nhost:\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nhost: a:99999\r\n", 400),
+        ("GET /nothing HTTP/1.1\r\n", 400),
+        ("GET /healthz HTTP/1.0\r\n", 200),
+        ("GET /healthz HTTP/1.0\r\nhost: a\r\nhost: b\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nhost: a:8080\r\n", 200),
+        ("GET /healthz HTTP/1.1\r\nhost: [::1]:8080\r\n", 200),
+        ("GET http://a.example/healthz HTTP/1.1\r\nhost: b\r\n", 200),
+        ("GET http://a.example/healthz HTTP/1.1\r\n", 400),
+        ("HEAD /healthz HTTP/1.1\r\nhost: a\r\n", 200),
+        ("OPTIONS * HTTP/1.1\r\nhost: a\r\n", 204),
+        ("GET * HTTP/1.1\r\nhost: a\r\n", 404),
+        ("CONNECT a.example:443 HTTP/1.1\r\nhost: a\r\n", 404),
+        ("POST /v1/keys HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\ncontent-length: 3\r\n", 400),
+        ("POST /v1/keys HTTP/1.1\r\nhost: a\r\ncontent-length: +2\r\n", 400),
+        ("POST /v1/keys HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n", 400),
+        ("POST /v1/keys HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n", 400),
+    ] {
+        let head = format!("{request}connection: close\r\n\r\n");
+        let answer = written_first(&running, &head, b"").await;
+        let version = if answer.starts_with("HTTP/1.0") { "1.0" } else { "1.1" };
+        assert!(answer.starts_with(&format!("HTTP/{version} {status} ")), "{request}: {answer}");
+    }
+    assert_eq!(enclave.received(), 0);
+}
+
+/// RFC 9112 §6.1: what a proxy in front may have taken for the beginning of another request is not read as one.
+#[tokio::test]
+async fn two_ways_to_end_a_body_end_the_connection() {
+    let enclave = Enclave::obliging();
+    let running = run(enclave.config()).await;
+    let body = issue_body().to_string();
+    let (chunk, smuggled) = (format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len()), get_state());
+    for lengths in
+        ["content-length: 4\r\ntransfer-encoding: chunked", "transfer-encoding: chunked\r\ncontent-length: 4"]
+    {
+        let head = format!(
+            "POST /v1/keys HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{lengths}\r\n\r\n"
+        );
+        let mut stream = connect(&running).await;
+        stream.write_all(format!("{head}{chunk}{smuggled}").as_bytes()).await.unwrap();
+        let answer = rest(stream).await;
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+        assert!(answer.contains("connection: close"), "{answer}");
+    }
 }

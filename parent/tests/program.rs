@@ -59,6 +59,25 @@ fn it_does_not_start_with_what_it_does_not_understand() {
 }
 
 #[test]
+fn it_starts_in_a_cluster_beside_a_service_of_its_name() {
+    let mut child = program()
+        .args(["--listen", "localhost:0", "--enclave=unix:///e.sock"])
+        .envs([
+            ("OK2CRY_PARENT_SERVICE_HOST", "10.0.0.11"),
+            ("OK2CRY_PARENT_SERVICE_PORT_HTTP", "8080"),
+            ("OK2CRY_PARENT_PORT", "tcp://10.0.0.11:8080"),
+            ("OK2CRY_PARENT_PORT_8080_TCP_ADDR", "10.0.0.11"),
+        ])
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(line.starts_with("listening on http://127.0.0.1:"), "{line}");
+}
+
+#[test]
 fn an_address_that_is_taken_is_an_error_that_names_it() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

@@ -107,6 +107,8 @@ codes! {
     RequestTimeout = "request_timeout", 408, "The request did not arrive in time";
     /// The query string is not what the call takes.
     QueryInvalid = "query_invalid", 400, "The query is not what this call takes";
+    /// The request does not have exactly one valid `Host` header.
+    HostInvalid = "host_invalid", 400, "A request has one Host header, a host and perhaps a port";
 }
 
 impl Code {

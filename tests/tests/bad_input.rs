@@ -174,6 +174,9 @@ fn a_bad_address_method_query_or_type_gets_its_own_code() {
         ("GET", "/v1", JSON, "", NotFound),
         ("POST", "/v1/keys/", JSON, &body, NotFound),
         ("POST", "/v2/keys", JSON, &body, NotFound),
+        ("POST", "/v1/v1/keys", JSON, &body, NotFound),
+        ("POST", "//v1/keys", JSON, &body, NotFound),
+        ("POST", "/keys", JSON, &body, NotFound),
         ("GET", "/v1/keys", JSON, "", MethodNotAllowed),
         ("PUT", "/v1/keys", JSON, &body, MethodNotAllowed),
         ("POST", &key, JSON, "{}", MethodNotAllowed),
@@ -212,6 +215,67 @@ fn a_bad_address_method_query_or_type_gets_its_own_code() {
 }
 
 #[test]
+fn a_request_without_one_good_host_gets_its_own_code() {
+    let deployment = Deployment::start(Options::default()).unwrap();
+    for (version, hosts, code) in [
+        ("1.1", &[][..], Some(HostInvalid)),
+        ("1.1", &["a", "a"], Some(HostInvalid)),
+        ("1.1", &["a", "b"], Some(HostInvalid)),
+        ("1.1", &[""], Some(HostInvalid)),
+        ("1.1", &["a/b"], Some(HostInvalid)),
+        ("1.1", &["user@a"], Some(HostInvalid)),
+        ("1.1", &["[::1"], Some(HostInvalid)),
+        ("1.1", &["a:65536"], Some(HostInvalid)),
+        ("1.0", &["a", "b"], Some(HostInvalid)),
+        ("1.0", &[], None),
+        ("1.1", &["a.example:8080"], None),
+        ("1.1", &["[::1]:8080"], None),
+    ] {
+        let hosts: String = hosts.iter().map(|host| format!("host: {host}\r\n")).collect();
+        let request = format!("GET /healthz HTTP/{version}\r\n{hosts}connection: close\r\n\r\n");
+        let answer = raw_http::send(deployment.url(), request.as_bytes()).unwrap();
+        match code {
+            Some(code) => assert_eq!(answer.refusal().unwrap(), code, "{request}"),
+            None => assert_eq!(answer.status(), 200, "{request}"),
+        }
+    }
+    undisturbed(&deployment, 0);
+}
+
+#[test]
+fn a_body_in_another_encoding_gets_its_own_code() {
+    let deployment = Deployment::start(Options::default()).unwrap();
+    let text = issue_body().to_string();
+    let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let marked = format!("\u{feff}{text}").into_bytes();
+    let json = ("content-type", "application/json");
+    for (headers, body, code, told) in [
+        (
+            &[json, ("content-encoding", "gzip")][..],
+            text.as_bytes(),
+            MediaTypeUnsupported,
+            "content-encoding: ",
+        ),
+        (&[json, ("content-encoding", "br")], text.as_bytes(), MediaTypeUnsupported, "content-encoding: "),
+        (
+            &[("content-type", "application/json; charset=utf-16")],
+            &utf16,
+            MediaTypeUnsupported,
+            "content-type: ",
+        ),
+        (&[json, json], text.as_bytes(), MediaTypeUnsupported, "content-type: "),
+        (&[json], &utf16, BodyInvalid, "body: looks like UTF-16"),
+        (&[json], &marked, BodyInvalid, "body: begins with a byte order mark"),
+        (&[json], &[0x1f, 0x8b, 8, 0], BodyInvalid, "body: looks like gzip"),
+    ] {
+        let answer = raw_http::request(deployment.url(), "POST", "/v1/keys", headers, body).unwrap();
+        assert_eq!(answer.refusal().unwrap(), code, "{told}");
+        assert!(answer.text().contains(&format!("\"detail\":\"{told}")), "{}", answer.text());
+    }
+    undisturbed(&deployment, 0);
+}
+
+#[test]
 fn a_body_that_is_too_long_is_refused_without_being_read() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let refused = |bytes: &[u8]| raw_http::send(deployment.url(), bytes).unwrap().refusal().unwrap();
@@ -227,6 +291,13 @@ fn a_body_that_is_too_long_is_refused_without_being_read() {
     let piece = [b"4000\r\n".to_vec(), vec![b' '; 0x4000], b"\r\n".to_vec()].concat();
     let endless = [head("transfer-encoding: chunked").into_bytes(), piece.clone(), piece].concat();
     assert_eq!(refused(&endless), BodyTooLarge);
+    // Written whole before anything is read, as most clients do: their own system must not lose the answer.
+    let long = vec![b' '; 8 << 20];
+    let mut stream = raw_http::connect(deployment.url()).unwrap();
+    stream.write_all(head(&format!("content-length: {}", long.len())).as_bytes()).unwrap();
+    stream.write_all(&long).unwrap();
+    let answer = raw_http::Message::read(&mut std::io::BufReader::new(stream)).unwrap();
+    assert_eq!((answer.refusal().unwrap(), answer.header("connection")), (BodyTooLarge, "close"));
     // The longest that is allowed is read, and refused for what it is.
     let longest = [head("content-length: 16384").into_bytes(), vec![b' '; 16384]].concat();
     assert_eq!(refused(&longest), BodyInvalid);

@@ -28,8 +28,12 @@ pub(super) enum Kind {
     Health,
 }
 
-/// The one reason for closing that nobody has to look into.
+/// The bridge is gone.
 pub(super) const SHUTDOWN: &str = "shutdown";
+/// The stream was not used for long.
+pub(super) const IDLE: &str = "idle";
+/// The far side ended the stream, between two frames.
+const ENDED: &str = "ended";
 
 pub(super) struct Connection {
     state: Mutex<State>,
@@ -45,6 +49,8 @@ struct State {
     waiting: HashMap<u64, Waiting>,
     /// Frames understood so far.
     heard: u64,
+    /// It was closed in order while no request was under way on it.
+    ended_idle: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,7 +71,7 @@ struct Waiting {
 impl Connection {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
         metrics.streams.inc();
-        let state = State { phase: Phase::Open, waiting: HashMap::new(), heard: 0 };
+        let state = State { phase: Phase::Open, waiting: HashMap::new(), heard: 0, ended_idle: false };
         Self { state: Mutex::new(state), open: watch::Sender::new(true), done: Notify::new(), metrics }
     }
 
@@ -78,6 +84,17 @@ impl Connection {
     /// Whether the enclave ever said anything that was understood.
     pub(super) fn has_answered(&self) -> bool {
         self.lock().heard > 0
+    }
+
+    /// Whether no request is under way here.
+    pub(super) fn is_idle(&self) -> bool {
+        self.lock().waiting.is_empty()
+    }
+
+    /// Whether this stream is closed, in order, and no request was lost with it: an enclave that is short of streams
+    /// closes those that idle.
+    pub(super) fn ended_idle(&self) -> bool {
+        self.lock().ended_idle
     }
 
     /// Notes who waits for the answer, and returns the frame to write; `None` if nobody waits any more.
@@ -133,13 +150,17 @@ impl Connection {
         }
         state.phase = Phase::Closed;
         let waiting = mem::take(&mut state.waiting);
+        state.ended_idle = waiting.is_empty() && matches!(reason, ENDED | IDLE);
+        let ended_idle = state.ended_idle;
         drop(state);
         self.open.send_replace(false);
         self.done.notify_one();
         self.metrics.streams.dec();
         self.metrics.stream_closed(reason);
-        if reason == SHUTDOWN {
+        if matches!(reason, SHUTDOWN | IDLE) {
             tracing::debug!(reason, "a stream to the enclave was closed");
+        } else if ended_idle {
+            tracing::info!(reason, "the enclave closed a stream that was idle");
         } else {
             tracing::warn!(reason, lost = waiting.len(), "a stream to the enclave was closed");
         }
@@ -159,7 +180,7 @@ impl Connection {
                 () = self.done.notified() => return "stalled",
             };
             let bytes = match read.map(|n| buffer.get(..n).unwrap_or_default()) {
-                Ok([]) => return frames.end().map_or_else(|error| error.reason(), |()| "ended"),
+                Ok([]) => return frames.end().map_or_else(|error| error.reason(), |()| ENDED),
                 Ok(bytes) => bytes,
                 Err(_) => return "read_failed",
             };

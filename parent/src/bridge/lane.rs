@@ -2,7 +2,7 @@
 
 use super::{
     Job,
-    connection::{Connection, SHUTDOWN},
+    connection::{Connection, IDLE, SHUTDOWN},
     not_sent,
 };
 use crate::{Config, metrics::Metrics, transport::EnclaveUrl};
@@ -19,8 +19,8 @@ use std::{
 };
 use tokio::{
     io::{AsyncWrite, AsyncWriteExt},
-    sync::mpsc,
-    time::{Instant, sleep_until, timeout},
+    sync::{Notify, mpsc},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 pub(super) struct Lane {
@@ -29,30 +29,44 @@ pub(super) struct Lane {
     jobs: mpsc::Receiver<Job>,
     /// Taken from `jobs` and not written anywhere yet.
     unsent: VecDeque<Job>,
-    connected: Arc<AtomicBool>,
+    signals: Signals,
+    /// Whether to do without a stream while there is nothing to do.
+    sleeps: bool,
     metrics: Arc<Metrics>,
+}
+
+/// What a lane and the bridge tell each other.
+#[derive(Clone, Default)]
+pub(super) struct Signals {
+    /// There is a stream.
+    pub(super) connected: Arc<AtomicBool>,
+    /// A stream would be of use.
+    pub(super) wake: Arc<Notify>,
 }
 
 /// The most requests to put into one write.
 const BATCH: usize = 32;
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
+/// How long a stream that may be given up is kept without use. Enclaves have few places for streams.
+const KEPT_IDLE: Duration = Duration::from_secs(60);
 
 impl Lane {
     pub(super) fn new(
         config: &Config,
         jobs: mpsc::Receiver<Job>,
-        connected: Arc<AtomicBool>,
+        signals: Signals,
+        sleeps: bool,
         metrics: Arc<Metrics>,
     ) -> Self {
         let (url, connect_timeout) = (config.enclave.clone(), config.enclave_connect_timeout);
-        Self { url, connect_timeout, jobs, unsent: VecDeque::new(), connected, metrics }
+        Self { url, connect_timeout, jobs, unsent: VecDeque::new(), signals, sleeps, metrics }
     }
 
     /// Connects, feeds the connection, and connects again when it ends, until the bridge is dropped.
     ///
     /// Requests wait while an attempt to connect is under way, and are refused while the lane rests after one
-    /// that failed.
+    /// that failed. A lane that sleeps does not replace a stream that ended idle until there is a request.
     pub(super) async fn run(mut self) {
         let mut failures = 0;
         loop {
@@ -66,11 +80,14 @@ impl Lane {
                     let (reader, writer) = tokio::io::split(stream);
                     let connection = Arc::new(Connection::new(self.metrics.clone()));
                     tokio::spawn(connection.clone().read(reader));
-                    self.connected.store(true, Ordering::Relaxed);
+                    self.signals.connected.store(true, Ordering::Relaxed);
                     let flow = self.feed(&connection, writer).await;
-                    self.connected.store(false, Ordering::Relaxed);
+                    self.signals.connected.store(false, Ordering::Relaxed);
                     if flow.is_break() {
                         connection.close(SHUTDOWN);
+                        return;
+                    }
+                    if self.sleeps && connection.ended_idle() && self.sleep().await.is_break() {
                         return;
                     }
                     failures = if connection.has_answered() { 0 } else { failures + 1 };
@@ -104,6 +121,10 @@ impl Lane {
                     n = self.jobs.recv_many(&mut arrived, BATCH) => if n == 0 {
                         return ControlFlow::Break(());
                     },
+                    () = sleep(KEPT_IDLE), if self.sleeps => if connection.is_idle() {
+                        connection.close(IDLE);
+                        return ControlFlow::Continue(());
+                    },
                 }
                 self.unsent.extend(arrived.drain(..));
             }
@@ -126,6 +147,22 @@ impl Lane {
                 },
             }
         }
+    }
+
+    // Until there is a request here, or one elsewhere that shows that there is something to do.
+    async fn sleep(&mut self) -> ControlFlow<()> {
+        if !self.unsent.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        tokio::select! {
+            biased;
+            job = self.jobs.recv() => match job {
+                Some(job) => self.unsent.push_back(job),
+                None => return ControlFlow::Break(()),
+            },
+            () = self.signals.wake.notified() => {}
+        }
+        ControlFlow::Continue(())
     }
 
     async fn rest(&mut self, delay: Duration) -> ControlFlow<()> {

@@ -17,7 +17,7 @@ mod lane;
 use crate::{Config, metrics::Metrics};
 use connection::{Connection, Kind};
 use gate::Gate;
-use lane::Lane;
+use lane::{Lane, Signals};
 use ok2cry_protocol::{
     code::Code,
     frame,
@@ -26,7 +26,7 @@ use ok2cry_protocol::{
 use std::{
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -49,7 +49,7 @@ pub struct Bridge {
 
 struct LaneHandle {
     jobs: mpsc::Sender<Job>,
-    connected: Arc<AtomicBool>,
+    signals: Signals,
 }
 
 /// A request on its way to a stream.
@@ -59,6 +59,13 @@ struct Job {
     frame: Vec<u8>,
     reply: oneshot::Sender<Result<Answer, Refusal>>,
     sent_on: SentOn,
+}
+
+/// Whether a request takes a lane's turn. Probes do not: they are no reason to keep more streams.
+#[derive(Clone, Copy)]
+enum Turns {
+    Taken,
+    Passed,
 }
 
 /// The one connection that a request was written to; empty as long as it has certainly not left.
@@ -72,12 +79,13 @@ const RETRY_AFTER: u64 = 1000;
 impl Bridge {
     /// Starts connecting. Must be called within a Tokio runtime.
     pub fn start(config: &Config, metrics: Arc<Metrics>) -> Self {
-        let lanes = (0..config.enclave_streams).map(|_| {
+        let lanes = (0..config.enclave_streams).map(|n| {
             // The gate lets no more in than this: a lane's queue is full only if the gate is wrong.
             let (jobs, queue) = mpsc::channel(config.max_in_flight + MAX_PROBES);
-            let connected = Arc::new(AtomicBool::new(false));
-            tokio::spawn(Lane::new(config, queue, connected.clone(), metrics.clone()).run());
-            LaneHandle { jobs, connected }
+            let signals = Signals::default();
+            // The first stream is there all the time, so that an enclave that is not is noticed.
+            tokio::spawn(Lane::new(config, queue, signals.clone(), n > 0, metrics.clone()).run());
+            LaneHandle { jobs, signals }
         });
         Self {
             lanes: lanes.collect(),
@@ -98,8 +106,8 @@ impl Bridge {
     /// The enclave's own refusal, or `busy`, `enclave_unavailable`, `enclave_timeout` or `frame_invalid`.
     pub async fn call(&self, call: Call) -> Result<Answer, Refusal> {
         let deadline = Instant::now() + self.timeout;
-        let _turn = self.gate.enter(deadline, &self.metrics).await?;
-        self.exchange(call, deadline).await
+        let _turn = self.gate.enter(weight(&call), deadline, &self.metrics).await?;
+        self.exchange(call, deadline, Turns::Taken).await
     }
 
     /// Asks the enclave how it is, without waiting behind other requests.
@@ -108,7 +116,7 @@ impl Bridge {
     /// As [`Bridge::call`], sooner.
     pub async fn health(&self) -> Result<Health, Refusal> {
         let _probe = self.probes.try_acquire().map_err(|_| busy())?;
-        match self.exchange(Call::Health, Instant::now() + self.ready_timeout).await? {
+        match self.exchange(Call::Health, Instant::now() + self.ready_timeout, Turns::Passed).await? {
             Answer::Health(health) => {
                 self.metrics.enclave_health(&health);
                 Ok(health)
@@ -117,7 +125,7 @@ impl Bridge {
         }
     }
 
-    async fn exchange(&self, call: Call, deadline: Instant) -> Result<Answer, Refusal> {
+    async fn exchange(&self, call: Call, deadline: Instant, turns: Turns) -> Result<Answer, Refusal> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let kind = Kind::of(&call);
         let body = Request { id, call }.encode();
@@ -128,7 +136,7 @@ impl Bridge {
         // Dropped after `answer`, whose end the connection takes as "nobody waits": see `Connection::register`.
         let request = Waiter { id, sent_on: SentOn::default() };
         let job = Job { id, kind, frame: frame::encode(&body), reply, sent_on: request.sent_on.clone() };
-        self.submit(job)?;
+        self.submit(job, turns)?;
         match timeout_at(deadline, answer).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(not_sent()),
@@ -140,11 +148,18 @@ impl Bridge {
         }
     }
 
-    // The lanes take turns; one that has no stream is passed over as long as another has.
-    fn submit(&self, mut job: Job) -> Result<(), Refusal> {
-        let first = self.next_lane.fetch_add(1, Ordering::Relaxed) % self.lanes.len().max(1);
+    // The lanes take turns; one that has no stream is passed over as long as another has, and woken.
+    fn submit(&self, mut job: Job, turns: Turns) -> Result<(), Refusal> {
+        let first = match turns {
+            Turns::Taken => self.next_lane.fetch_add(1, Ordering::Relaxed) % self.lanes.len().max(1),
+            Turns::Passed => 0,
+        };
         let in_turn = || self.lanes.iter().cycle().skip(first).take(self.lanes.len());
-        let connected = in_turn().filter(|lane| lane.connected.load(Ordering::Relaxed));
+        let is_connected = |lane: &&LaneHandle| lane.signals.connected.load(Ordering::Relaxed);
+        if let (Turns::Taken, Some(lane)) = (turns, in_turn().next().filter(|lane| !is_connected(lane))) {
+            lane.signals.wake.notify_one();
+        }
+        let connected = in_turn().filter(is_connected);
         for lane in connected.chain(in_turn()) {
             match lane.jobs.try_send(job) {
                 Ok(()) => return Ok(()),
@@ -154,6 +169,14 @@ impl Bridge {
             }
         }
         Err(busy())
+    }
+}
+
+/// How much of the gate a call takes: the keys that it asks for, or as much as one key.
+fn weight(call: &Call) -> u32 {
+    match call {
+        Call::Issue(issue) => issue.count,
+        _ => 1,
     }
 }
 
@@ -179,7 +202,8 @@ impl Drop for Waiter {
     }
 }
 
-fn busy() -> Refusal {
+/// Too much is under way: nothing was sent.
+pub(crate) fn busy() -> Refusal {
     Refusal::new(Code::Busy).retry_after(RETRY_AFTER)
 }
 

@@ -5,14 +5,14 @@
 
 use super::{App, problem::Problem};
 use axum::{
-    body::{Body, Bytes},
+    body::Body,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, HeaderValue, header, request::Parts},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use ok2cry_protocol::{code::Code, ids::KeyId};
+use ok2cry_protocol::{MAX_COUNT, code::Code, ids::KeyId};
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 /// A body of exactly this JSON.
@@ -22,10 +22,8 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
-            return Err(Code::MediaTypeUnsupported.into());
-        }
-        let bytes = read_body(request.into_body(), app).await?;
+        check_type(request.headers())?;
+        let bytes = read_body(request.into_body(), app.max_body_bytes, app.body_timeout).await?;
         parse(&bytes).map(Self)
     }
 }
@@ -76,14 +74,39 @@ pub(super) fn read_query<const N: usize>(parts: &Parts, names: [&str; N]) -> Res
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = value.and_then(|value| value.split(';').next()).unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("application/json")
+// JSON between systems is UTF-8 (RFC 8259 §8.1), and nothing here undoes a compression.
+fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let unsupported = |field: &str, rule: &str| Problem::of_field(Code::MediaTypeUnsupported, field, rule);
+    if headers.get_all(header::CONTENT_ENCODING).iter().any(|coding| !is(coding, "identity")) {
+        return Err(unsupported(
+            "content-encoding",
+            "must be left out: a body is taken as it is, not compressed",
+        ));
+    }
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let only = types.next().filter(|_| types.next().is_none()).and_then(|value| value.to_str().ok());
+    let (essence, parameters) =
+        only.map(|value| value.split_once(';').unwrap_or((value, ""))).unwrap_or_default();
+    if !essence.trim().eq_ignore_ascii_case("application/json") {
+        return Err(unsupported("content-type", "must be there once and be application/json"));
+    }
+    let charsets = parameters.split(';').filter_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+    });
+    for charset in charsets {
+        if !["utf-8", "utf8"].into_iter().any(|name| charset.eq_ignore_ascii_case(name)) {
+            return Err(unsupported("content-type", "must not name a charset other than utf-8"));
+        }
+    }
+    Ok(())
 }
 
-async fn read_body(body: Body, app: &App) -> Result<Bytes, Problem> {
-    let limit = app.max_body_bytes;
+fn is(value: &HeaderValue, text: &str) -> bool {
+    value.as_bytes().trim_ascii().eq_ignore_ascii_case(text.as_bytes())
+}
+
+async fn read_body(body: Body, limit: usize, within: Duration) -> Result<Vec<u8>, Problem> {
     let too_large = || {
         let rule = format!("must not have more than {limit} bytes");
         Problem::of_field(Code::BodyTooLarge, "body", rule)
@@ -92,8 +115,17 @@ async fn read_body(body: Body, app: &App) -> Result<Bytes, Problem> {
     if http_body_size(&body) > limit as u64 {
         return Err(too_large());
     }
-    match timeout(app.body_timeout, Limited::new(body, limit).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+    let mut pieces = Limited::new(body, limit);
+    // Copied, because a piece can be one byte that holds on to the buffer that it was read into.
+    let whole = async {
+        let mut bytes = Vec::new();
+        while let Some(frame) = pieces.frame().await {
+            bytes.extend_from_slice(frame?.data_ref().map_or(&[], |data| data));
+        }
+        Ok::<_, axum::BoxError>(bytes)
+    };
+    match timeout(within, whole).await {
+        Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Problem::of_field(Code::BodyInvalid, "body", "did not arrive whole")),
         Err(_) => Err(Code::RequestTimeout.into()),
@@ -106,6 +138,9 @@ fn http_body_size(body: &Body) -> u64 {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    if let Some(rule) = foreign(bytes) {
+        return Err(Problem::of_field(Code::BodyInvalid, "body", rule));
+    }
     // serde takes an array for a struct too, with the fields in order: that is not this API.
     if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
         return Err(Problem::of_field(Code::BodyInvalid, "body", "must be a JSON object"));
@@ -123,6 +158,22 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
+/// What bytes are that come from another encoding than UTF-8, by how they begin.
+fn foreign(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0xef, 0xbb, 0xbf, ..] => Some("begins with a byte order mark; it must be UTF-8 without one"),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, ..] | [_, 0, ..] => {
+            Some("looks like UTF-16 or UTF-32; it must be UTF-8")
+        }
+        [0x1f, 0x8b, ..] => Some("looks like gzip; it must be JSON as it is, not compressed"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("looks like zstd; it must be JSON as it is, not compressed"),
+        [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] => {
+            Some("looks like zlib; it must be JSON as it is, not compressed")
+        }
+        _ => None,
+    }
+}
+
 fn refuse(path: &str, error: &serde_json::Error) -> Problem {
     let message = error.to_string();
     if !error.is_data() {
@@ -130,7 +181,7 @@ fn refuse(path: &str, error: &serde_json::Error) -> Problem {
         return Problem::of_field(Code::BodyInvalid, "body", format!("is not JSON: {message}"));
     }
     let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
-    let rule = rule(message);
+    let rule = rule(path, message);
     let field = field(path, &rule);
     let is_number_out_of_range = message.starts_with("invalid value: integer");
     let code = match field.as_str() {
@@ -147,7 +198,7 @@ fn refuse(path: &str, error: &serde_json::Error) -> Problem {
 const BAD_BASE64: &str = "is not base64url without padding";
 
 // serde's messages begin with what was found, which may be anything, and end with what was expected, which is ours.
-fn rule(message: &str) -> String {
+fn rule(path: &str, message: &str) -> String {
     if let Some(rest) = message.strip_prefix("unknown field `") {
         let name = rest.split('`').next().unwrap_or_default();
         return format!("holds unknown field {}", shown(name));
@@ -159,8 +210,9 @@ fn rule(message: &str) -> String {
         return format!("holds field {} twice", name.trim_end_matches('`'));
     }
     match message.rsplit_once(", expected ") {
-        Some((_, "u64")) => "must be an integer of at least 0".to_owned(),
-        Some((_, "u32")) => format!("must be an integer from 0 to {}", u32::MAX),
+        // What the call takes, and not what its field's type does.
+        Some(_) if path == "count" => format!("must be an integer from 1 to {MAX_COUNT}"),
+        Some(_) if path == "ttl" => "must be an integer of at least 1, in milliseconds".to_owned(),
         Some((_, "u16")) => format!("must be an integer from 0 to {}", u16::MAX),
         Some((_, expected)) => format!("must be {expected}"),
         None if message == BAD_BASE64 => message.to_owned(),
@@ -189,7 +241,14 @@ fn shown(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::body::Bytes;
+    use hyper::body::Frame;
     use ok2cry_protocol::http::{IssueRequest, OpenRequest};
+    use std::{
+        pin::Pin,
+        sync::atomic::{AtomicUsize, Ordering},
+        task::{Context, Poll},
+    };
 
     const ISSUE: &str = r#"{"nonce":"AAAA","purpose":"p","ttl":5,"recipient":{"suite":[17,2,2],"public_key":"AAAA"},"count":1}"#;
 
@@ -215,15 +274,46 @@ mod tests {
             ("\"ttl\"", "\"tll\"", BodyInvalid, "body: holds unknown field tll"),
             ("\"ttl\":5,", "", BodyInvalid, "body: lacks field ttl"),
             ("\"ttl\":5,", "\"ttl\":5,\"ttl\":5,", BodyInvalid, "body: holds field ttl twice"),
-            ("\"ttl\":5,", "\"ttl\":\"5\",", BodyInvalid, "ttl: must be an integer of at least 0"),
-            ("\"ttl\":5,", "\"ttl\":5.5,", BodyInvalid, "ttl: must be an integer of at least 0"),
-            ("\"ttl\":5,", "\"ttl\":null,", BodyInvalid, "ttl: must be an integer of at least 0"),
-            ("\"ttl\":5,", "\"ttl\":-5,", TtlOutOfRange, "ttl: must be an integer of at least 0"),
+            (
+                "\"ttl\":5,",
+                "\"ttl\":\"5\",",
+                BodyInvalid,
+                "ttl: must be an integer of at least 1, in milliseconds",
+            ),
+            (
+                "\"ttl\":5,",
+                "\"ttl\":5.5,",
+                BodyInvalid,
+                "ttl: must be an integer of at least 1, in milliseconds",
+            ),
+            (
+                "\"ttl\":5,",
+                "\"ttl\":null,",
+                BodyInvalid,
+                "ttl: must be an integer of at least 1, in milliseconds",
+            ),
+            (
+                "\"ttl\":5,",
+                "\"ttl\":-5,",
+                TtlOutOfRange,
+                "ttl: must be an integer of at least 1, in milliseconds",
+            ),
             (
                 "\"count\":1",
                 "\"count\":4294967296",
                 CountOutOfRange,
-                "count: must be an integer from 0 to 4294967295",
+                "count: must be an integer from 1 to 100",
+            ),
+            ("\"count\":1", "\"count\":null", BodyInvalid, "count: must be an integer from 1 to 100"),
+            ("\"count\":1", "\"count\":\"1\"", BodyInvalid, "count: must be an integer from 1 to 100"),
+            ("\"count\":1", "\"count\":1.0", BodyInvalid, "count: must be an integer from 1 to 100"),
+            ("\"count\":1", "\"count\":-1", CountOutOfRange, "count: must be an integer from 1 to 100"),
+            ("\"count\":1", "\"count\":[1]", BodyInvalid, "count: must be an integer from 1 to 100"),
+            (
+                "[17,2,2]",
+                "[17,2,null]",
+                RecipientInvalid,
+                "recipient.suite[2]: must be an integer from 0 to 65535",
             ),
             ("\"purpose\":\"p\"", "\"purpose\":7", BodyInvalid, "purpose: must be a string"),
             (
@@ -260,13 +350,130 @@ mod tests {
                 "{bad}: {detail}"
             );
         }
-        for bad in ["[1,", "[\"AAAA\",\"AAAA\",\"\"]", "\u{feff}{}", "null", "4929"] {
+        for bad in ["[1,", "[\"AAAA\",\"AAAA\",\"\"]", "null", "4929", "x"] {
             let problem = (Code::BodyInvalid, "body: must be a JSON object".to_owned());
             assert_eq!(refused::<OpenRequest>(bad), problem);
         }
         let trailing = refused::<IssueRequest>(&format!("{ISSUE} {{}}")).1;
         assert!(trailing.contains("trailing characters"), "{trailing}");
         assert!(parse::<OpenRequest>(b"\"\xff\"").is_err());
+    }
+
+    /// A body of one-byte pieces, which counts those that are held.
+    struct Crumbs {
+        left: usize,
+        held: Arc<AtomicUsize>,
+        most: Arc<AtomicUsize>,
+    }
+
+    struct Crumb(Arc<AtomicUsize>);
+
+    impl AsRef<[u8]> for Crumb {
+        fn as_ref(&self) -> &[u8] {
+            b"{"
+        }
+    }
+
+    impl Drop for Crumb {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    impl hyper::body::Body for Crumbs {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            if self.left == 0 {
+                return Poll::Ready(None);
+            }
+            self.left -= 1;
+            let held = self.held.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(held, Ordering::SeqCst);
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(Crumb(self.held.clone()))))))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_in_many_pieces_is_held_as_one() {
+        let most = Arc::new(AtomicUsize::new(0));
+        let read = |left| {
+            let crumbs = Crumbs { left, held: Arc::default(), most: most.clone() };
+            read_body(Body::new(crumbs), 1000, Duration::from_secs(10))
+        };
+        assert_eq!(read(1000).await.unwrap(), [b'{'; 1000]);
+        assert_eq!(read(1001).await.unwrap_err().0.code, Code::BodyTooLarge);
+        assert!(most.load(Ordering::SeqCst) <= 2, "{most:?} pieces were held at once");
+    }
+
+    #[test]
+    fn a_body_in_another_encoding_is_told_which() {
+        let utf16 =
+            |bytes: fn(u16) -> [u8; 2], text: &str| text.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
+        for (what, bytes) in [
+            ("byte order mark", "\u{feff}{}".as_bytes().to_vec()),
+            ("UTF-16", utf16(u16::to_le_bytes, "\u{feff}{}")),
+            ("UTF-16", utf16(u16::to_be_bytes, "\u{feff}{}")),
+            ("UTF-16", utf16(u16::to_le_bytes, "{}")),
+            ("UTF-16", utf16(u16::to_be_bytes, "{}")),
+            ("UTF-32", b"\0\0\0{\0\0\0}".to_vec()),
+            ("gzip", vec![0x1f, 0x8b, 8, 0]),
+            ("zlib", vec![0x78, 0x9c, 0xab, 0xae]),
+            ("zstd", vec![0x28, 0xb5, 0x2f, 0xfd]),
+        ] {
+            let problem = parse::<OpenRequest>(&bytes).err().unwrap().0;
+            assert_eq!(problem.code, Code::BodyInvalid);
+            assert!(
+                problem.detail.starts_with("body: ") && problem.detail.contains(what),
+                "{}",
+                problem.detail
+            );
+        }
+    }
+
+    #[test]
+    fn a_content_type_is_json_in_utf_8_as_it_is() {
+        let checked = |headers: &[(header::HeaderName, &str)]| {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.append(name, HeaderValue::from_str(value).unwrap());
+            }
+            check_type(&map).map_err(|problem| (problem.0.code, problem.0.detail))
+        };
+        let (json, coding) = ((header::CONTENT_TYPE, "application/json"), header::CONTENT_ENCODING);
+        for good in [
+            "application/json",
+            "Application/JSON ; charset=UTF-8",
+            "application/json;charset=\"utf-8\"",
+            "application/json; charset=utf8; x=1",
+        ] {
+            assert_eq!(
+                checked(&[(header::CONTENT_TYPE, good), (coding.clone(), "identity")]),
+                Ok(()),
+                "{good}"
+            );
+        }
+        for (named, headers) in [
+            ("content-type: must be there once", vec![]),
+            ("content-type: must be there once", vec![json.clone(), json.clone()]),
+            ("content-type: must be there once", vec![(header::CONTENT_TYPE, "text/json")]),
+            ("content-type: must not name", vec![(header::CONTENT_TYPE, "application/json; charset=utf-16")]),
+            ("content-type: must not name", vec![(header::CONTENT_TYPE, "application/json;charset=latin1")]),
+            ("content-encoding: must be left out", vec![json.clone(), (coding.clone(), "gzip")]),
+            ("content-encoding: must be left out", vec![json.clone(), (coding.clone(), "identity, br")]),
+            (
+                "content-encoding: must be left out",
+                vec![json, (coding.clone(), "identity"), (coding, "zstd")],
+            ),
+        ] {
+            let (code, detail) = checked(&headers).unwrap_err();
+            assert_eq!(code, Code::MediaTypeUnsupported);
+            assert!(detail.starts_with(named), "{detail}");
+        }
     }
 
     #[test]

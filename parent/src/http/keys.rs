@@ -138,6 +138,8 @@ pub(super) fn json(body: &impl Serialize, capacity: usize) -> Response {
     if serde_json::to_writer(&mut bytes, body).is_err() {
         return Problem::from(Code::Internal).into_response();
     }
+    // A reader that is slow holds the answer for long: not the room for a longer one too.
+    bytes.shrink_to_fit();
     json_response(bytes.into())
 }
 

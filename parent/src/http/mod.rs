@@ -4,20 +4,26 @@
 //! |---|---|
 //! | `keys`, `attestation` | the API, under `/v1` |
 //! | `release` | the published releases, under `/v1/release` |
+//! | `file` | a file as a body, read one piece at a time |
 //! | `operations` | health, readiness, metrics |
 //! | `docs` | the OpenAPI description and the page made from it |
+//! | `head` | what must hold of every request's head |
 //! | `extract` | inputs that are exact, or refused with the field and the rule |
+//! | `unmatched` | what no route takes |
 //! | [`problem`] | refusals as RFC 9457 problems |
 //! | `observe` | what happens around every request: its log line, its count, its headers, and the catch for panics |
 
 mod attestation;
 mod docs;
 mod extract;
+mod file;
+mod head;
 mod keys;
 mod observe;
 mod operations;
 pub mod problem;
 mod release;
+mod unmatched;
 
 use crate::{Config, bridge::Bridge, config::Cors, metrics::Metrics};
 use axum::{
@@ -29,6 +35,7 @@ use axum::{
 use ok2cry_protocol::code::Code;
 use problem::Problem;
 use std::{path::PathBuf, sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 /// The whole HTTP service, over a bridge to the enclave. Must be called within a Tokio runtime.
@@ -39,6 +46,7 @@ pub fn router(config: &Config, metrics: Arc<Metrics>) -> Router {
         max_body_bytes: config.max_body_bytes,
         body_timeout: config.body_timeout,
         release_site: config.release_site.clone(),
+        file_readers: Arc::new(Semaphore::new(config.max_connections.div_ceil(2))),
     });
     observed(
         routes().into_iter().fold(Router::new(), |r, (path, methods)| r.route(path, methods)),
@@ -54,6 +62,8 @@ struct App {
     max_body_bytes: usize,
     body_timeout: Duration,
     release_site: Option<PathBuf>,
+    /// One permit for every response that sends a published file.
+    file_readers: Arc<Semaphore>,
 }
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -77,17 +87,17 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
 
 fn observed(router: Router<Arc<App>>, config: &Config, app: Arc<App>) -> Router {
     let router = router
-        .fallback(async || Problem::from(Code::NotFound))
+        .fallback(unmatched::answer)
         .method_not_allowed_fallback(async || Problem::from(Code::MethodNotAllowed));
-    let router = match cors(&config.cors) {
+    let router = match cors(config) {
         Some(layer) => router.layer(layer),
         None => router,
     };
     router.layer(middleware::from_fn_with_state(app.clone(), observe::observe)).with_state(app)
 }
 
-fn cors(cors: &Cors) -> Option<CorsLayer> {
-    let origins = match cors {
+fn cors(config: &Config) -> Option<CorsLayer> {
+    let origins = match &config.cors {
         Cors::SameOrigin => return None,
         Cors::Any => AllowOrigin::any(),
         Cors::Origins(list) => AllowOrigin::list(list.iter().cloned()),
@@ -95,7 +105,11 @@ fn cors(cors: &Cors) -> Option<CorsLayer> {
     let layer = CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
-        .allow_headers([header::CONTENT_TYPE])
+        .allow_headers(
+            [header::CONTENT_TYPE].into_iter().chain(config.cors_headers.iter().cloned()).collect::<Vec<_>>(),
+        )
+        // Config lets this be true with named origins only.
+        .allow_credentials(config.cors_credentials)
         .expose_headers([header::RETRY_AFTER, X_REQUEST_ID])
         .max_age(Duration::from_secs(600));
     Some(layer)
@@ -117,7 +131,8 @@ mod tests {
     }
 
     async fn send(router: &Router, method: &str, path: &str) -> Response {
-        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        let request =
+            Request::builder().method(method).uri(path).header("host", "x").body(Body::empty()).unwrap();
         router.clone().oneshot(request).await.unwrap()
     }
 
@@ -189,6 +204,7 @@ mod tests {
             max_body_bytes: 1,
             body_timeout: Duration::from_secs(1),
             release_site: None,
+            file_readers: Arc::new(Semaphore::new(1)),
         });
         let broken = get(async || -> &'static str { panic!("4929 is the PIN") });
         let router = observed(Router::new().route("/broken", broken), &config, app);

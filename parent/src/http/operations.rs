@@ -24,5 +24,7 @@ pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Response, Prob
 /// `GET /metrics`.
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, OPEN_METRICS)], app.metrics.render()).into_response()
+    let mut text = app.metrics.render();
+    text.shrink_to_fit();
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response()
 }

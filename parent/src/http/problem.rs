@@ -52,6 +52,11 @@ impl IntoResponse for Problem {
             // The rest of the body is not wanted, and without it the connection has no next request.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
+        if code == Code::MediaTypeUnsupported {
+            // RFC 9110 §15.5.16: what would have been taken.
+            response.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+            response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
         response.extensions_mut().insert(code);
         response
     }

@@ -1,13 +1,15 @@
 //! `/v1/release`: the published folder, as it is. What is in it, clients check; nothing here looks at it.
 
-use super::{App, problem::Problem};
+use super::{App, file::Opened, problem::Problem};
+use crate::bridge;
 use axum::{
+    body::Body,
     extract::{Path, State},
     http::header,
     response::{IntoResponse, Response},
 };
 use ok2cry_protocol::{code::Code, rpc::Refusal};
-use std::{fs::File, io, io::Read, path::PathBuf, sync::Arc};
+use std::{io, sync::Arc};
 
 /// The longest file that is served, in bytes. A full bundle of entries is the longest that a log has: 256 × 64 KiB.
 const MAX_FILE: u64 = 17 << 20;
@@ -30,15 +32,18 @@ async fn serve(app: &App, path: &str) -> Result<Response, Problem> {
     if !is_published(path) {
         return Err(absent("the published folder has no such file"));
     }
+    // Readers that are slow keep their place, so that they cannot take every connection from the API's callers.
+    let place = Arc::clone(&app.file_readers).try_acquire_owned().map_err(|_| bridge::busy())?;
     let file = site.join(path);
-    match tokio::task::spawn_blocking(move || read(file)).await {
-        Ok(Ok(bytes)) => {
-            Ok(([(header::CONTENT_TYPE, kind(path)), (header::CACHE_CONTROL, caching(path))], bytes)
-                .into_response())
+    match tokio::task::spawn_blocking(move || Opened::open(&file, MAX_FILE)).await {
+        Ok(Ok(opened)) => {
+            let headers = [(header::CONTENT_TYPE, kind(path)), (header::CACHE_CONTROL, caching(path))];
+            Ok((headers, Body::new(opened.into_body(place))).into_response())
         }
         Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
             Err(absent("the published folder has no such file"))
         }
+        Ok(Err(error)) if is_out_of_descriptors(&error) => Err(bridge::busy().into()),
         Ok(Err(error)) => {
             tracing::error!(path, %error, "a published file cannot be read");
             Err(Code::Internal.into())
@@ -47,18 +52,11 @@ async fn serve(app: &App, path: &str) -> Result<Response, Problem> {
     }
 }
 
-fn read(path: PathBuf) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    let about = file.metadata()?;
-    if !about.is_file() {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    if about.len() > MAX_FILE {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE).read_to_end(&mut bytes)?;
-    Ok(bytes)
+/// Whether the process or the system has as many files open as it may.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
 /// Whether a path is one that a published folder has. So nothing but names of its own comes near the file system.

@@ -172,7 +172,9 @@ impl Service {
         Self { router: router(config, metrics.clone()), metrics }
     }
 
-    pub async fn send(&self, request: HttpRequest<Body>) -> Answered {
+    /// Sends a request, with a `Host` if it has none.
+    pub async fn send(&self, mut request: HttpRequest<Body>) -> Answered {
+        request.headers_mut().entry("host").or_insert("localhost".parse().unwrap());
         let response: HttpResponse<Body> = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();

@@ -1,0 +1,76 @@
+//! The requests of one connection, on their way to the router.
+
+use super::linger::Unread;
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    http::Request,
+    response::Response,
+};
+use hyper::{
+    body::{Body as _, Frame, Incoming, SizeHint},
+    service::Service,
+};
+use hyper_util::service::TowerToHyperService;
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+/// Hands requests to the router, and notes whether each was read to its end.
+pub(super) struct Requests {
+    router: TowerToHyperService<Router>,
+    unread: Unread,
+}
+
+impl Requests {
+    pub(super) fn new(router: Router, unread: Unread) -> Self {
+        Self { router: TowerToHyperService::new(router), unread }
+    }
+}
+
+impl Service<Request<Incoming>> for Requests {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = <TowerToHyperService<Router> as Service<Request<Body>>>::Future;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let has_body = !request.body().is_end_stream();
+        self.unread.set(has_body);
+        let request = request.map(|body| match has_body {
+            true => Body::new(Watched { body, unread: self.unread.clone() }),
+            false => Body::empty(),
+        });
+        self.router.call(request)
+    }
+}
+
+struct Watched {
+    body: Incoming,
+    unread: Unread,
+}
+
+impl hyper::body::Body for Watched {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if self.body.is_end_stream() || matches!(polled, Poll::Ready(None)) {
+            self.unread.set(false);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
