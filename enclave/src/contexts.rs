@@ -35,8 +35,8 @@ const USE_MS: u64 = 50_000;
 const LIFE_MS: u64 = 60_000;
 /// How much what proves a context may hold, in bytes, before that is known: the longest record, path and document.
 const PROOF_ROOM: usize = MAX_DESCRIPTOR + MAX_PATH * 48 + MAX_DOCUMENT;
-/// How much a recipient needs for one reply, in bytes.
-pub(crate) const LEAST_ROOM: usize = PROOF_ROOM + FRAME + MAX_DESCRIPTOR + MAX_AAD + MAX_CIPHERTEXT;
+/// How much a recipient needs for one reply, in bytes, while its last context is still held.
+pub(crate) const LEAST_ROOM: usize = 2 * PROOF_ROOM + FRAME + MAX_DESCRIPTOR + MAX_AAD + MAX_CIPHERTEXT;
 /// What a reply holds beside its parts, in bytes: the record's own names, lengths, ids and digest; and what the store keeps.
 const FRAME: usize = 320;
 
@@ -166,9 +166,15 @@ impl Contexts {
     /// Whether a context could be made for `recipient`, with a reply of `bytes` under it: what must hold before the processor
     /// is asked for anything.
     pub(crate) fn check(&self, recipient: &PublicKey, bytes: usize, now: Now) -> Result<(), NoReply> {
-        self.budget.check(recipient, PROOF_ROOM + bytes)?;
         let mut slots = self.lock();
-        if slots.by_recipient.contains_key(recipient) { Ok(()) } else { slots.check_place(self.max, now) }
+        match slots.by_recipient.get(recipient) {
+            // It is being made, and what proves it is counted already.
+            Some(slot) if !now.reached(slot.stop_use) => return Ok(()),
+            Some(_) => {}
+            None => slots.check_place(self.max, now)?,
+        }
+        drop(slots);
+        Ok(self.budget.check(recipient, PROOF_ROOM + bytes)?)
     }
 
     /// In how many milliseconds the next context is erased.

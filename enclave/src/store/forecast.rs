@@ -13,13 +13,15 @@ use std::sync::{
 /// How long one counter's time is, in milliseconds, as a power of two.
 const SECOND_BITS: u32 = 10;
 /// How many counters lie together, and come into being together.
-const CHUNK: u64 = 64;
+const CHUNK: usize = 64;
 /// How many such pieces go round: two and a third hours. What comes lies less than 71 minutes ahead.
 const CHUNKS: u64 = if cfg!(ok2cry_loom) { 1 } else { 128 };
 /// How far ahead a forecast looks, in seconds: a key's longest life, and for how long its end is remembered.
 const AHEAD: u64 = 4_300;
 /// How far back: what is due and not done yet.
 const BEHIND: u64 = 2;
+
+type Chunk = [AtomicU64; CHUNK];
 
 /// Counts of what comes when. A count is changed where an agenda is, under the lock of its shard.
 #[derive(Debug)]
@@ -33,7 +35,7 @@ pub(super) struct Forecast {
 #[derive(Debug)]
 struct Clock {
     reads: fn(Now) -> u64,
-    chunks: Box<[OnceLock<Box<[AtomicU64; CHUNK as usize]>>]>,
+    chunks: Box<[OnceLock<Box<Chunk>>]>,
 }
 
 /// How many moments a second has, and the first and the last of all that it had since it had none, in milliseconds from its
@@ -94,7 +96,7 @@ impl Clock {
     fn add(&self, at: Now) {
         let at_ms = (self.reads)(at);
         let Some(chunk) = self.chunk(at_ms >> SECOND_BITS) else { return };
-        let chunk = chunk.get_or_init(|| Box::new([const { AtomicU64::new(0) }; CHUNK as usize]));
+        let chunk = chunk.get_or_init(|| Box::new([const { AtomicU64::new(0) }; CHUNK]));
         let Some(second) = of_chunk(chunk, at_ms >> SECOND_BITS) else { return };
         let within = at_ms & ((1 << SECOND_BITS) - 1);
         let add = |packed| Some(Second::unpack(packed).with(within).pack());
@@ -117,7 +119,7 @@ impl Clock {
             count_look();
             match self.second(second) {
                 // Nothing was ever counted here.
-                None => second = (second / CHUNK + 1) * CHUNK,
+                None => second = (second / CHUNK as u64 + 1) * CHUNK as u64,
                 Some(packed) => {
                     let found = Second::unpack(packed.load(Ordering::Relaxed));
                     if before + found.count >= n {
@@ -135,13 +137,13 @@ impl Clock {
         of_chunk(self.chunk(second)?.get()?, second)
     }
 
-    fn chunk(&self, second: u64) -> Option<&OnceLock<Box<[AtomicU64; CHUNK as usize]>>> {
-        usize::try_from(second / CHUNK % CHUNKS).ok().and_then(|place| self.chunks.get(place))
+    fn chunk(&self, second: u64) -> Option<&OnceLock<Box<Chunk>>> {
+        usize::try_from(second / CHUNK as u64 % CHUNKS).ok().and_then(|place| self.chunks.get(place))
     }
 }
 
-fn of_chunk(chunk: &[AtomicU64; CHUNK as usize], second: u64) -> Option<&AtomicU64> {
-    usize::try_from(second % CHUNK).ok().and_then(|place| chunk.get(place))
+fn of_chunk(chunk: &Chunk, second: u64) -> Option<&AtomicU64> {
+    usize::try_from(second % CHUNK as u64).ok().and_then(|place| chunk.get(place))
 }
 
 impl Second {
