@@ -6,20 +6,20 @@
 
 use crate::{
     attester::Attester,
-    budget::{Budget, Charge},
+    budget::{Budget, Charge, Full},
     clock::{Now, TrustedTime},
     cpu::{self, Cpu, Line},
     crypto::{Provider, Sender},
 };
 use ok2cry_protocol::{
-    Encoded, Hash, Record,
-    batch::Inclusion,
+    Encoded, Hash, MAX_AAD, MAX_CIPHERTEXT, Record,
+    batch::{Inclusion, MAX_PATH},
     code::Code,
     descriptor::KeyDescriptor,
     document::Document,
     ids::{ContextId, InstanceId},
-    reply::{Reply, ReplyContext},
-    rpc::{Attested, Refusal, SealedReply},
+    reply::{MAX_DESCRIPTOR, Reply, ReplyContext},
+    rpc::{Attested, MAX_DOCUMENT, Refusal, SealedReply},
     suite::{PublicKey, Suite, reply_info},
 };
 use std::{
@@ -33,6 +33,12 @@ use tokio::{sync::OnceCell, time::Instant};
 const USE_MS: u64 = 50_000;
 /// When a context is erased, in milliseconds after its making.
 const LIFE_MS: u64 = 60_000;
+/// How much what proves a context may hold, in bytes, before that is known: the longest record, path and document.
+const PROOF_ROOM: usize = MAX_DESCRIPTOR + MAX_PATH * 48 + MAX_DOCUMENT;
+/// How much a recipient needs for one reply, in bytes, while its last context is still held.
+pub(crate) const LEAST_ROOM: usize = 2 * PROOF_ROOM + FRAME + MAX_DESCRIPTOR + MAX_AAD + MAX_CIPHERTEXT;
+/// What a reply holds beside its parts, in bytes: the record's own names, lengths, ids and digest; and what the store keeps.
+const FRAME: usize = 320;
 
 /// The contexts of one boot.
 pub(crate) struct Contexts {
@@ -51,10 +57,44 @@ struct Slots {
     by_recipient: HashMap<PublicKey, Slot>,
     /// Nothing is to be erased before this.
     next_erase: Option<Now>,
+    /// No place is given up before this, unless its context fails.
+    next_place: Option<Now>,
+}
+
+/// Why there is no context to reply under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NoReply {
+    /// All places for recipients are taken.
+    Places {
+        /// In how many milliseconds the first is given up.
+        wait_ms: u64,
+    },
+    /// There is no room for what would be held.
+    Full(Full),
+    /// It could not be made.
+    Refused(Refusal),
+}
+
+impl From<Refusal> for NoReply {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Code> for NoReply {
+    fn from(code: Code) -> Self {
+        Self::Refused(code.into())
+    }
+}
+
+impl From<Full> for NoReply {
+    fn from(full: Full) -> Self {
+        Self::Full(full)
+    }
 }
 
 /// The context, or why there is none: whoever waited for one attempt gets what came of it.
-type Outcome = Arc<OnceCell<Result<Arc<Context>, Refusal>>>;
+type Outcome = Arc<OnceCell<Result<Arc<Context>, NoReply>>>;
 
 struct Slot {
     outcome: Outcome,
@@ -90,8 +130,6 @@ pub(crate) struct Sealed {
 impl Sealed {
     /// How many bytes a reply holds, at most: what to charge before it is made.
     pub(crate) fn room(descriptor: &[u8], aad: &[u8], ciphertext: &[u8]) -> usize {
-        // The record's own names, lengths, ids and digest; and what the store keeps beside it.
-        const FRAME: usize = 320;
         FRAME + descriptor.len() + aad.len() + ciphertext.len()
     }
 
@@ -125,8 +163,27 @@ impl Contexts {
         slot.outcome.get()?.as_ref().ok().cloned()
     }
 
-    /// The same, made and attested now if there is none.
-    pub(crate) async fn ready(&self, recipient: &PublicKey, now: Now) -> Result<Arc<Context>, Refusal> {
+    /// Whether a context could be made for `recipient`, with a reply of `bytes` under it: what must hold before the processor
+    /// is asked for anything.
+    pub(crate) fn check(&self, recipient: &PublicKey, bytes: usize, now: Now) -> Result<(), NoReply> {
+        let mut slots = self.lock();
+        match slots.by_recipient.get(recipient) {
+            // It is being made, and what proves it is counted already.
+            Some(slot) if !now.reached(slot.stop_use) => return Ok(()),
+            Some(_) => {}
+            None => slots.check_place(self.max, now)?,
+        }
+        drop(slots);
+        Ok(self.budget.check(recipient, PROOF_ROOM + bytes)?)
+    }
+
+    /// In how many milliseconds the next context is erased.
+    pub(crate) fn next_erase_ms(&self, now: Now) -> Option<u64> {
+        self.lock().next_erase.map(|next| next.wait_ms(now).max(1))
+    }
+
+    /// The context for `recipient`, made and attested now if there is none.
+    pub(crate) async fn ready(&self, recipient: &PublicKey, now: Now) -> Result<Arc<Context>, NoReply> {
         let outcome = self.slot(recipient, now)?;
         let result = outcome.get_or_init(|| self.make(recipient)).await;
         if result.is_err() {
@@ -150,30 +207,28 @@ impl Contexts {
         slots.next_erase.map(|next| next.wait_ms(now))
     }
 
-    fn slot(&self, recipient: &PublicKey, now: Now) -> Result<Outcome, Refusal> {
+    fn slot(&self, recipient: &PublicKey, now: Now) -> Result<Outcome, NoReply> {
         let mut slots = self.lock();
-        let Slots { by_recipient, next_erase } = &mut *slots;
-        if let Some(slot) = by_recipient.get(recipient).filter(|slot| !now.reached(slot.stop_use)) {
+        if let Some(slot) = slots.by_recipient.get(recipient).filter(|slot| !now.reached(slot.stop_use)) {
             return Ok(Arc::clone(&slot.outcome));
         }
         // A recipient that has a place renews it; only others need a new one.
-        if by_recipient.len() >= self.max && !by_recipient.contains_key(recipient) {
-            by_recipient.retain(|_, slot| !now.reached(slot.stop_use));
-            if by_recipient.len() >= self.max {
-                let detail = "too many recipients are being replied to; places are given up within a minute";
-                return Err(Refusal::with_detail(Code::RepliesFull, detail).retry_after(1000));
-            }
+        if !slots.by_recipient.contains_key(recipient) {
+            slots.check_place(self.max, now)?;
         }
         let slot = Slot { outcome: Arc::default(), stop_use: now.plus(USE_MS), erase: now.plus(LIFE_MS) };
         let outcome = Arc::clone(&slot.outcome);
-        next_erase.get_or_insert(slot.erase);
-        by_recipient.insert(*recipient, slot);
+        slots.next_erase.get_or_insert(slot.erase);
+        slots.next_place.get_or_insert(slot.stop_use);
+        slots.by_recipient.insert(*recipient, slot);
         Ok(outcome)
     }
 
-    async fn make(&self, recipient: &PublicKey) -> Result<Arc<Context>, Refusal> {
+    async fn make(&self, recipient: &PublicKey) -> Result<Arc<Context>, NoReply> {
+        // Before anything is done for it.
+        let mut charge = self.budget.charge(recipient, PROOF_ROOM)?;
         let mut id = ContextId([0; 16]);
-        getrandom::fill(&mut id.0).map_err(|_| Refusal::new(Code::Internal))?;
+        getrandom::fill(&mut id.0).map_err(|_| Code::Internal)?;
         let (crypto, key, info) = (self.crypto, *recipient, reply_info(self.instance, id));
         // In a line of its own: all who open for this recipient wait for it, not only who came first.
         let latest = Instant::now() + cpu::PATIENCE;
@@ -193,19 +248,38 @@ impl Contexts {
         let attestation = self.attester.attest(&[&record], now.wall_ms).await?;
         let inclusion = attestation.inclusions.into_iter().next().ok_or(Code::Internal)?;
         let document = attestation.document;
-        let held = record.len() + inclusion.path.len() * 48 + document.len();
-        let charge = self.budget.charge(held).ok_or_else(replies_full)?;
+        charge.shrink_to(record.len() + inclusion.path.len() * 48 + document.len());
         let proof = Arc::new(Proof { record, inclusion, document, _charge: charge });
         Ok(Arc::new(Context { id, sender, erase, proof }))
     }
 
-    /// Counts a reply of at most `bytes` among what is held, before it is made.
-    pub(crate) fn charge(&self, bytes: usize) -> Option<Charge> {
-        self.budget.charge(bytes)
+    /// Counts a reply of at most `bytes` among what is held for `recipient`, before it is made.
+    pub(crate) fn charge(&self, recipient: &PublicKey, bytes: usize) -> Result<Charge, NoReply> {
+        Ok(self.budget.charge(recipient, bytes)?)
     }
 
     fn lock(&self) -> MutexGuard<'_, Slots> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slots {
+    /// Whether there is a place for one more recipient. Places whose time has come are given up, and none is looked at before.
+    fn check_place(&mut self, max: usize, now: Now) -> Result<(), NoReply> {
+        if self.by_recipient.len() < max {
+            return Ok(());
+        }
+        if self.next_place.is_none_or(|next| now.reached(next)) {
+            self.by_recipient.retain(|_, slot| !now.reached(slot.stop_use));
+            self.next_place =
+                self.by_recipient.values().map(|slot| slot.stop_use).min_by_key(|at| at.boot_ms);
+        }
+        match self.next_place {
+            Some(next) if self.by_recipient.len() >= max => {
+                Err(NoReply::Places { wait_ms: next.wait_ms(now).max(1) })
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -236,9 +310,4 @@ impl Context {
         let reply = reply.encode().into_boxed_slice();
         Ok(Sealed { reply, proof: Arc::clone(&self.proof), _charge: charge })
     }
-}
-
-/// There is no room for a reply: said before the key is taken.
-pub(crate) fn replies_full() -> Refusal {
-    Refusal::new(Code::RepliesFull).retry_after(1000)
 }

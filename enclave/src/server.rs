@@ -1,7 +1,10 @@
 //! Frames over vsock or a Unix socket.
 //!
 //! A stream carries many requests at once, and a bounded number of them: a parent that asks and never reads is
-//! not read from any more. A frame that is not understood ends its stream and nothing else.
+//! not read from any more. A frame that is not understood ends its stream and nothing else. Where there are as many streams
+//! as may be, one that is quiet gives way to a new one.
+
+mod streams;
 
 use crate::{cpu::Line, service::Service};
 use ok2cry_protocol::{
@@ -14,11 +17,12 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
+use streams::{State, Streams};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::UnixListener,
     sync::{
-        OwnedSemaphorePermit, Semaphore,
+        OwnedSemaphorePermit,
         mpsc::{self, UnboundedReceiver, UnboundedSender},
     },
     time::timeout,
@@ -45,26 +49,26 @@ pub enum Listener {
     Vsock(VsockListener),
 }
 
-/// Serves streams, at most `max_connections` at a time, until `shutdown` is ready.
+/// Serves streams, at most `max_connections` at a time, until `shutdown` is ready. One more waits until one has ended or
+/// gives way to it; all others wait to be accepted.
 pub async fn serve(
     service: Arc<Service>,
     listener: Listener,
     max_connections: usize,
     shutdown: impl Future<Output = ()>,
 ) {
-    let room = Arc::new(Semaphore::new(max_connections));
-    let total = Arc::new(Semaphore::new(TOTAL_KIB));
+    let streams = Streams::new(max_connections);
     tokio::pin!(shutdown);
-    for line in (1..).map(Line) {
+    for line in 1.. {
         let next = async {
-            let place = Arc::clone(&room).acquire_owned().await;
-            (place, listener.accept().await)
+            let accepted = listener.accept().await?;
+            Ok::<_, io::Error>((streams.admit(line).await, accepted))
         };
-        let (place, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             () = &mut shutdown => return,
             next = next => next,
         };
-        let (reader, writer) = match accepted {
+        let (place, (reader, writer)) = match accepted {
             Ok(stream) => stream,
             Err(error) => {
                 tracing::warn!(kind = ?error.kind(), "accept failed");
@@ -72,9 +76,10 @@ pub async fn serve(
                 continue;
             }
         };
-        let (service, total) = (Arc::clone(&service), Arc::clone(&total));
+        let service = Arc::clone(&service);
         tokio::spawn(async move {
-            if let Err(closed) = Box::pin(stream(&service, line, &total, reader, writer)).await {
+            let state = place.state();
+            if let Err(closed) = Box::pin(stream(&service, Line(line), state, reader, writer)).await {
                 service.streams_closed.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(reason = closed.reason(), "stream closed");
             }
@@ -107,6 +112,7 @@ enum Closed {
     Request,
     Stalled,
     NotRead,
+    GaveWay,
 }
 
 impl Closed {
@@ -116,40 +122,47 @@ impl Closed {
             Self::Request => "request_malformed",
             Self::Stalled => "frame_stalled",
             Self::NotRead => "responses_not_read",
+            Self::GaveWay => "gave_way_to_another",
         }
     }
 }
 
-/// A response on its way to the parent, and what it counts for until it is written.
-type Outgoing = (Response, [OwnedSemaphorePermit; 2]);
+/// What a response counts for until it is written.
+type Shares = [OwnedSemaphorePermit; 2];
+
+/// A response on its way to the parent.
+type Outgoing = (Response, Shares);
 
 async fn stream(
     service: &Arc<Service>,
     line: Line,
-    total: &Arc<Semaphore>,
+    state: &Arc<State>,
     reader: impl AsyncRead + Unpin,
     writer: impl AsyncWrite + Unpin,
 ) -> Result<(), Closed> {
     // As long as what is under way, which is bounded.
     let (responses, outbox) = mpsc::unbounded_channel();
-    let writing = write_responses(writer, outbox);
+    let writing = write_responses(state, writer, outbox);
     tokio::pin!(writing);
     tokio::select! {
-        read = read_requests(service, line, total, reader, responses) => read?,
+        read = read_requests(service, line, state, reader, responses) => read?,
         written = &mut writing => return written,
+        () = state.told_to_leave() => return Err(Closed::GaveWay),
     }
     // The parent has said all that it will; what it asked is still to be answered.
-    writing.await
+    tokio::select! {
+        written = writing => written,
+        () = state.told_to_leave() => Err(Closed::GaveWay),
+    }
 }
 
 async fn read_requests(
     service: &Arc<Service>,
     line: Line,
-    total: &Arc<Semaphore>,
+    state: &State,
     mut reader: impl AsyncRead + Unpin,
     responses: UnboundedSender<Outgoing>,
 ) -> Result<(), Closed> {
-    let own = Arc::new(Semaphore::new(STREAM_KIB));
     let mut frames = FrameReader::new(MAX_REQUEST);
     let mut buffer = vec![0; MAX_REQUEST].into_boxed_slice();
     loop {
@@ -163,18 +176,17 @@ async fn read_requests(
             None | Some([]) => return frames.end().map_err(Closed::Frame),
             Some(arrived) => arrived,
         };
+        state.is_active();
         frames.push(arrived);
         while let Some(body) = frames.next_frame().map_err(Closed::Frame)? {
             let Request { id, call } = Request::decode(body).map_err(|_| Closed::Request)?;
-            let cost = response_kib(&call);
-            let Ok(own_share) = Arc::clone(&own).acquire_many_owned(cost).await else { return Ok(()) };
-            let Ok(share) = Arc::clone(total).acquire_many_owned(cost).await else { return Ok(()) };
+            let Some(shares) = state.room(response_kib(&call)).await else { return Ok(()) };
             let (service, responses) = (Arc::clone(service), responses.clone());
             // Not tied to the stream: an open that has begun goes on though its caller has gone, and its reply
             // is kept for the retry.
             tokio::spawn(async move {
                 let result = service.call_from(line, call).await;
-                drop(responses.send((Response { id, result }, [own_share, share])));
+                drop(responses.send((Response { id, result }, shares)));
             });
         }
     }
@@ -192,6 +204,7 @@ fn response_kib(call: &Call) -> u32 {
 }
 
 async fn write_responses(
+    state: &State,
     mut writer: impl AsyncWrite + Unpin,
     mut outbox: UnboundedReceiver<Outgoing>,
 ) -> Result<(), Closed> {
@@ -207,6 +220,7 @@ async fn write_responses(
         if !frames.write(&mut writer).await? {
             return Ok(());
         }
+        state.is_active();
     }
     Ok(())
 }
@@ -216,7 +230,7 @@ struct Frames {
     bytes: Zeroizing<Vec<u8>>,
     /// Whether a plaintext is among them.
     secret: bool,
-    shares: Vec<[OwnedSemaphorePermit; 2]>,
+    shares: Vec<Shares>,
 }
 
 impl Default for Frames {
@@ -230,7 +244,7 @@ impl Frames {
         self.bytes.is_empty() || self.bytes.capacity() - self.bytes.len() >= response.room()
     }
 
-    fn push(&mut self, sent: &mut Sent, response: &Response, shares: [OwnedSemaphorePermit; 2]) {
+    fn push(&mut self, sent: &mut Sent, response: &Response, shares: Shares) {
         self.secret |= matches!(response.result, Ok(Answer::Plaintext(_)));
         // It grows only while it is empty: a buffer that is outgrown is not overwritten.
         self.bytes.reserve(response.room());
@@ -259,9 +273,14 @@ impl Frames {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ok2cry_protocol::rpc::{Health, Plaintext};
+    use crate::service::tests::start;
+    use ok2cry_protocol::{
+        frame,
+        rpc::{Health, Plaintext, Received},
+    };
+    use tokio::{net::UnixStream, sync::Semaphore};
 
-    fn shares() -> [OwnedSemaphorePermit; 2] {
+    fn shares() -> Shares {
         [(); 2].map(|()| Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap())
     }
 
@@ -285,5 +304,45 @@ mod tests {
         assert_eq!(frames.bytes.as_ptr(), place);
         frames.push(&mut sent, &Response { id: 2, result: Ok(Answer::Health(Health::default())) }, shares());
         assert!(!frames.secret);
+    }
+
+    /// Asks how the enclave is. `None` if the stream is closed instead.
+    async fn health(stream: &mut UnixStream) -> Option<Health> {
+        let request = frame::encode(&Request { id: 1, call: Call::Health }.encode());
+        stream.write_all(&request).await.ok()?;
+        let (mut frames, mut received, mut buffer) =
+            (FrameReader::new(frame::MAX_RESPONSE), Received::default(), [0; 1024]);
+        loop {
+            if let Some(body) = frames.next_frame().unwrap() {
+                let Ok(Answer::Health(health)) = received.read(body).unwrap()?.result else {
+                    panic!("no health")
+                };
+                return Some(health);
+            }
+            let n = stream.read(&mut buffer).await.ok().filter(|n| *n > 0)?;
+            frames.push(&buffer[..n]);
+        }
+    }
+
+    #[tokio::test]
+    async fn streams_that_idle_do_not_lock_the_parent_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = Listener::Unix(UnixListener::bind(&path).unwrap());
+        let serving = tokio::spawn(serve(start().0, listener, 2, std::future::pending()));
+        let mut first = UnixStream::connect(&path).await.unwrap();
+        assert!(health(&mut first).await.is_some());
+        // Many more than may be at a time, and none of them ever says a word.
+        let mut idle = Vec::new();
+        for _ in 0..8 {
+            idle.push(UnixStream::connect(&path).await.unwrap());
+        }
+        let mut parent = UnixStream::connect(&path).await.unwrap();
+        assert_eq!(health(&mut parent).await.unwrap().streams_closed, 8);
+        for stream in &mut idle {
+            assert_eq!(stream.read(&mut [0]).await.unwrap_or(0), 0, "it is still open");
+        }
+        assert!(health(&mut first).await.is_some(), "one that had asked gave way to those that had not");
+        serving.abort();
     }
 }

@@ -2,10 +2,10 @@
 
 use crate::{
     attester::{Attester, Counters},
-    budget::Budget,
+    budget::{Budget, Full},
     clock::{ClockError, Now, TrustedTime},
     config::Config,
-    contexts::{Contexts, Sealed, replies_full},
+    contexts::{Contexts, LEAST_ROOM, NoReply, Sealed},
     cpu::{self, Cpu, Line},
     crypto::Provider,
     erase::erase,
@@ -54,7 +54,7 @@ impl Service {
     /// A service without keys. `log_key` is the boot's log key (SPKI, DER), which names the instance.
     pub fn new(config: Config, log_key: &[u8], time: TrustedTime, attester: Attester, cpu: Cpu) -> Self {
         let instance = InstanceId::of_log_key(log_key);
-        let replies = Budget::new(config.reply_budget_bytes);
+        let replies = Budget::new(config.reply_budget_bytes, LEAST_ROOM);
         let crypto = config.crypto_provider.provider();
         let limits = Limits::new(config.capacity, config.max_tombstones);
         Self {
@@ -151,7 +151,8 @@ impl Service {
                 // Only a message that opens is worth a context: others must not take the places of those who need one.
                 // It is found by the next turn, and does not wait for that in a queue.
                 Turn::NeedsContext(recipient) => {
-                    self.contexts.ready(&recipient, self.now()?).await?;
+                    let ready = self.contexts.ready(&recipient, self.now()?).await;
+                    ready.map_err(|why| self.no_reply(why))?;
                 }
             }
         }
@@ -171,7 +172,8 @@ impl Service {
 
     fn open_in_turn(&self, open: &Open) -> Result<Turn, Refusal> {
         // Everything up to the commit is a proposal. What it is worth is decided there, by the time that it is then.
-        let ticket = match self.store.find(open.key_id, self.fresh_now()?)? {
+        let now = self.fresh_now()?;
+        let ticket = match self.store.find(open.key_id, now)? {
             Found::Live(ticket) => ticket,
             Found::Used(used) => {
                 let sealed = used.replay(|descriptor| digest(descriptor, open))?;
@@ -184,7 +186,12 @@ impl Service {
             ReleaseTo::Caller => None,
             ReleaseTo::Recipient(recipient) => {
                 let room = Sealed::room(descriptor.bytes(), &open.aad, &open.ciphertext);
-                Some((recipient, self.contexts.charge(room).ok_or_else(|| self.replies_full())?))
+                // What cannot be replied to is not worth the curve either.
+                if self.contexts.current(&recipient, now).is_none() {
+                    self.contexts.check(&recipient, room, now).map_err(|why| self.no_reply(why))?;
+                }
+                let charge = self.contexts.charge(&recipient, room).map_err(|why| self.no_reply(why))?;
+                Some((recipient, charge))
             }
         };
         let digest = digest(descriptor.hash(), open);
@@ -210,9 +217,31 @@ impl Service {
         Ok(Turn::Answer(Answer::Sealed(sealed.ok_or(Code::Internal)?.to_answer())))
     }
 
-    fn replies_full(&self) -> Refusal {
-        let wait = self.now().ok().and_then(|now| self.store.wait_for_reply_room(now));
-        Refusal { retry_after: wait.unwrap_or(1000), ..replies_full() }
+    /// Why there is no reply: said before the key is taken. Takes no lock of the store.
+    fn no_reply(&self, why: NoReply) -> Refusal {
+        let (detail, wait_ms) = match why {
+            NoReply::Refused(refusal) => return refusal,
+            NoReply::Places { wait_ms } => (
+                "as many recipients are being replied to as may be; places are given up within a minute",
+                wait_ms,
+            ),
+            NoReply::Full(Full::All) => {
+                ("the room for replies that are kept for repetitions is full", self.reply_room_ms())
+            }
+            NoReply::Full(Full::Share) => (
+                "this recipient's part of the room for replies that are kept for repetitions is full",
+                self.reply_room_ms(),
+            ),
+        };
+        Refusal::with_detail(Code::RepliesFull, detail).retry_after(wait_ms)
+    }
+
+    /// In how many milliseconds some room for replies comes back: a reply that is kept no longer, or a context with its proof.
+    fn reply_room_ms(&self) -> u64 {
+        let first = |now| {
+            self.store.wait_for_reply_room(now).into_iter().chain(self.contexts.next_erase_ms(now)).min()
+        };
+        self.now().ok().and_then(first).unwrap_or(1000)
     }
 
     fn destroy(&self, id: KeyId) -> Result<Answer, Refusal> {
@@ -278,4 +307,4 @@ fn clock_refusal(error: ClockError) -> Refusal {
 
 mod issue;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -9,16 +9,21 @@
 //! |---|---|
 //! | `shard` | keys whose ids end alike, under one lock: what ends a key, and what that leaves |
 //! | `agenda` | what is due when, on both clocks |
+//! | `room` | how many keys there may be, and what is told when there are as many |
+//! | `forecast` | how many moments come when, to be read without a lock |
 //! | `reservation` | room for keys that are being made, and keys that nobody was told of yet |
 
 mod agenda;
+mod forecast;
 mod reservation;
+mod room;
 mod shard;
 mod sync;
 
 pub use reservation::Reservation;
 
 use crate::{clock::Now, crypto::PrivateKey, erase::erase};
+use forecast::Forecast;
 use ok2cry_protocol::{
     Hash,
     code::Code,
@@ -26,6 +31,7 @@ use ok2cry_protocol::{
     rpc::{KeyState, Refusal},
     suite::PublicKey,
 };
+use room::Next;
 use shard::{Aftermath, Ending, Kept, Known, LiveKey, Moment, Shard};
 use std::{marker::PhantomData, sync::Arc};
 pub use sync::AtomicUsize;
@@ -69,6 +75,10 @@ impl Limits {
 pub struct Store<R> {
     limits: Limits,
     shards: Box<[Mutex<Shard<R>>]>,
+    /// Where something is due: as many as shards.
+    next: Box<[Next]>,
+    /// What comes when in all of them.
+    forecast: Arc<Forecast>,
     /// Room for keys that are being made.
     reserved: AtomicUsize,
     /// Live keys, and that room.
@@ -165,10 +175,15 @@ impl<R> Store<R> {
         let room = each.saturating_add(each / 16).saturating_add(64);
         // Spread over a second, so that no two shards put in order at the same time what is due in the next.
         let shifts_ms = (0_u16..1000).step_by(1000 / SHARDS).take(SHARDS);
-        let shard = |shift_ms| Mutex::new(Shard::with_room_for(room, shift_ms, limits.retain_ms));
+        let forecast = Arc::new(Forecast::new());
+        let shard = |shift_ms| {
+            let shard = Shard::with_room_for(room, shift_ms, limits.retain_ms, Arc::clone(&forecast));
+            Mutex::new(shard)
+        };
         let shards = shifts_ms.map(shard).collect();
+        let next = (0..SHARDS).map(|_| Next::never()).collect();
         let [reserved, all] = [0; 2].map(AtomicUsize::new);
-        Self { limits, shards, reserved, live, all }
+        Self { limits, shards, next, forecast, reserved, live, all }
     }
 
     /// Finds what an open needs. Nothing changes by it.
@@ -196,12 +211,10 @@ impl<R> Store<R> {
         request_digest: &Hash,
         reply: Option<R>,
     ) -> Result<Option<Arc<R>>, Refusal> {
-        let mut after = Aftermath::default();
-        let result = (|| {
-            let mut shard = self.shard(id);
+        self.on_shard(Self::shard_of(id), |shard, after| {
             let now = clock()?;
-            shard.catch_up(id, now, &mut after);
-            shard.run_agenda(now, DUE_PER_LOCK, &mut after);
+            shard.catch_up(id, now, after);
+            shard.run_agenda(now, DUE_PER_LOCK, after);
             match shard.known(id)? {
                 Known::Live(_) => {
                     let reply = reply.map(Arc::new);
@@ -210,7 +223,7 @@ impl<R> Store<R> {
                         let (descriptor, request_digest) = (*descriptor, *request_digest);
                         Box::new(Kept { descriptor, request_digest, reply, until })
                     });
-                    shard.end(id, Ending::Used(kept), now, &mut after);
+                    shard.end(id, Ending::Used(kept), now, after);
                     Ok(reply)
                 }
                 Known::Used(kept) => kept
@@ -218,9 +231,7 @@ impl<R> Store<R> {
                     .map(|kept| Some(Arc::clone(&kept.reply)))
                     .ok_or_else(|| Code::KeyUsed.into()),
             }
-        })();
-        self.settle(after);
-        result
+        })
     }
 
     /// Counts a message that reached the ECDH and did not open; the key ends at the limit.
@@ -257,22 +268,12 @@ impl<R> Store<R> {
     /// Does some of what is due in each shard, expired keys first: none waits until all is done in another. Answers as
     /// [`Store::run_agenda`] does: 0 if anything is left that is due by now.
     pub fn run_round(&self, now: Now) -> Option<u64> {
-        let some = |shard: &Mutex<Shard<R>>| {
-            let mut after = Aftermath::default();
-            let next = {
-                let mut shard = sync::lock(shard);
-                shard.run_agenda(now, DUE_PER_LOCK, &mut after);
-                shard.next_wait(now)
-            };
-            self.settle(after);
-            next
-        };
-        self.shards.iter().filter_map(some).min()
+        (0..SHARDS).filter_map(|shard| self.run_some(shard, now)).min()
     }
 
-    /// In how many milliseconds the first kept reply is dropped.
+    /// In how many milliseconds, 1 at least, the first kept reply is dropped. Takes no lock.
     pub fn wait_for_reply_room(&self, now: Now) -> Option<u64> {
-        self.wait_for(Moment::Reply, 1, now)
+        self.forecast.wait_ms(Moment::Reply, 1, now).map(|wait| wait.max(1))
     }
 
     /// Live keys, and endings that are remembered.
@@ -280,44 +281,6 @@ impl<R> Store<R> {
         let live = self.live.load(Ordering::Relaxed);
         let endings = self.all.load(Ordering::Relaxed).saturating_sub(live);
         (live.saturating_sub(self.reserved.load(Ordering::Relaxed)), endings)
-    }
-
-    /// Takes room for `keys` more live keys, or says in how many milliseconds there may be.
-    fn take_room(&self, keys: usize, now: Now) -> Result<(), Refusal> {
-        let Limits { capacity, max_tombstones, .. } = self.limits;
-        if keys > capacity {
-            let detail =
-                format!("{keys} keys at once are more than this enclave ever holds, which is {capacity}");
-            return Err(Refusal::with_detail(Code::StoreFull, detail));
-        }
-        let most = capacity.saturating_add(max_tombstones);
-        let try_take = || {
-            add_up_to(&self.all, keys, most).map_err(|over| (Moment::Ending, over))?;
-            add_up_to(&self.live, keys, capacity).map_err(|over| {
-                self.all.fetch_sub(keys, Ordering::Relaxed);
-                (Moment::Deadline, over)
-            })
-        };
-        let taken = try_take().or_else(|_| {
-            // What is due by now must not be in the way.
-            self.run_agenda(now);
-            try_take()
-        });
-        taken.map_err(|(moment, over)| {
-            // Without endings to be forgotten there are live keys, which will leave some, or keys that are being made.
-            let wait =
-                self.wait_for(moment, over, now).or_else(|| self.wait_for(Moment::Deadline, over, now));
-            Refusal::new(Code::StoreFull).retry_after(wait.unwrap_or(RESERVED_MS))
-        })?;
-        self.reserved.fetch_add(keys, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Gives room back that no key came to fill.
-    fn give_room_back(&self, keys: usize) {
-        self.reserved.fetch_sub(keys, Ordering::Relaxed);
-        self.live.fetch_sub(keys, Ordering::Relaxed);
-        self.all.fetch_sub(keys, Ordering::Relaxed);
     }
 
     /// Puts in a key that room was taken for. `false` if its id is taken.
@@ -330,29 +293,35 @@ impl<R> Store<R> {
     }
 
     fn take_back(&self, id: KeyId) {
-        let mut after = Aftermath::default();
-        self.shard(id).take_back(id, &mut after);
-        self.settle(after);
+        self.on_shard(Self::shard_of(id), |shard, after| shard.take_back(id, after));
     }
 
-    /// In how many milliseconds, 1 at least, the `n`th moment of a kind comes.
-    fn wait_for(&self, moment: Moment, n: usize, now: Now) -> Option<u64> {
-        let mut waits = Vec::new();
-        for shard in &self.shards {
-            waits.extend(sync::lock(shard).first(moment, n).map(|at| at.wait_ms(now)));
-        }
-        waits.sort_unstable();
-        waits.get(n.saturating_sub(1)).or(waits.last()).map(|wait| (*wait).max(1))
+    /// Does some of what is due in one shard. Answers as [`Store::run_round`] does.
+    fn run_some(&self, shard: usize, now: Now) -> Option<u64> {
+        self.on_shard(shard, |shard, after| {
+            shard.run_agenda(now, DUE_PER_LOCK, after);
+            shard.next_wait(now)
+        })
     }
 
     /// Works on the shard of `id`, and does what is due there on the way.
     fn locked<T>(&self, id: KeyId, now: Now, work: impl FnOnce(&mut Shard<R>, &mut Aftermath) -> T) -> T {
+        self.on_shard(Self::shard_of(id), |shard, after| {
+            shard.catch_up(id, now, after);
+            shard.run_agenda(now, DUE_PER_LOCK, after);
+            work(shard, after)
+        })
+    }
+
+    /// Works on a shard under its lock, and then does what that leaves.
+    #[expect(clippy::indexing_slicing, reason = "a remainder of the length, or below it")]
+    fn on_shard<T>(&self, shard: usize, work: impl FnOnce(&mut Shard<R>, &mut Aftermath) -> T) -> T {
         let mut after = Aftermath::default();
         let result = {
-            let mut shard = self.shard(id);
-            shard.catch_up(id, now, &mut after);
-            shard.run_agenda(now, DUE_PER_LOCK, &mut after);
-            work(&mut shard, &mut after)
+            let mut locked = sync::lock(&self.shards[shard]);
+            let result = work(&mut locked, &mut after);
+            self.next[shard].set(locked.next());
+            result
         };
         self.settle(after);
         result
@@ -365,18 +334,10 @@ impl<R> Store<R> {
         erase(erased);
     }
 
-    fn shard(&self, id: KeyId) -> sync::MutexGuard<'_, Shard<R>> {
+    fn shard_of(id: KeyId) -> usize {
         let [.., last] = id.0;
-        #[expect(clippy::indexing_slicing, reason = "a remainder of the length")]
-        sync::lock(&self.shards[usize::from(last) % SHARDS])
+        usize::from(last) % SHARDS
     }
-}
-
-/// Adds `n` unless that makes more than `most`; answers by how much otherwise.
-fn add_up_to(count: &AtomicUsize, n: usize, most: usize) -> Result<(), usize> {
-    let add = |count: usize| count.checked_add(n).filter(|sum| *sum <= most);
-    let added = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
-    added.map(drop).map_err(|count| count.saturating_add(n).saturating_sub(most))
 }
 
 #[cfg(all(test, ok2cry_loom))]

@@ -73,10 +73,12 @@ codes! {
     KeyDestroyed = "key_destroyed", 410, "The key was destroyed";
     /// The ciphertext does not open under this key with this aad. All failures to decrypt look like this.
     OpenFailed = "open_failed", 422, "The ciphertext does not open";
-    /// The store holds as many keys as it may; live keys are never evicted.
-    StoreFull = "store_full", 503, "The enclave holds as many keys as it may";
-    /// As many replies or reply contexts are held as may be.
-    RepliesFull = "replies_full", 503, "The enclave holds as many replies as it may";
+    /// There is no room for the keys: live ones, those being made, or those that ended and are remembered fill it. The
+    /// detail says which. Live keys are never evicted.
+    StoreFull = "store_full", 503, "The enclave has no room for more keys";
+    /// There is no room for the reply: that for all, the recipient's part of it, or the places for recipients are
+    /// taken. The detail says which.
+    RepliesFull = "replies_full", 503, "The enclave has no room for another reply";
     /// Too much is waiting already.
     Busy = "busy", 503, "Too many requests are waiting";
     /// The Nitro Secure Module gave no document.

@@ -3,6 +3,7 @@
 //! `make bench-store`. One run prints two tables whose ratios are comparable. Every row is measured in a fresh process.
 //! `--short` only shows that everything runs.
 
+mod aligned;
 mod clock;
 mod figures;
 mod keys;
@@ -21,6 +22,7 @@ use steady::Subject;
 
 const LEVELS: [usize; 3] = [1_000, 100_000, 1_000_000];
 const SHORT_LEVELS: [usize; 1] = [1_000];
+const ALIGNED_LEVELS: [usize; 3] = [1_000, 10_000, 90_000];
 const PORTABLE: Kind = Kind::Real(CryptoProvider::Portable);
 /// With how many keys it is found out how fast real ones come, which take long to make and depend on the level little.
 const REAL_TRIAL: usize = 20_000;
@@ -51,6 +53,7 @@ fn measure(arguments: &[String], effort: &Effort) -> Outcome<()> {
             let kind: Kind = kind.parse()?;
             store::rates(kind, level, kind != PORTABLE, effort)
         }
+        ("aligned", kind) => aligned::measure(&store::Held::new(kind.parse()?)?, level),
         ("lag", "naive") => lag(naive::Naive::new, level, level, 200e3, effort),
         ("lag", "valkey") => lag(|| valkey::Held::new(directory()?), level, level, 100e3, effort),
         ("lag", kind) => {
@@ -99,7 +102,9 @@ fn tables(levels: &[usize], short: bool) -> Outcome<()> {
     println!();
     run.rates()?;
     println!();
-    run.lag()
+    run.lag()?;
+    println!();
+    run.aligned()
 }
 
 struct Run<'a> {
@@ -193,6 +198,25 @@ impl Run<'_> {
                 println!(
                     "| {of} | {live:.0} | {per_second:.0} | {per_issuer:.0} | {p50:.2} | {p999:.2} | {max:.2} | {target} |"
                 );
+                std::io::stdout().flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn aligned(&self) -> Outcome<()> {
+        println!(
+            "| all due in one millisecond | keys | lag p50, ms | p99.9, ms | longest, ms | µs per key |"
+        );
+        println!("|---|--:|--:|--:|--:|--:|");
+        let levels: &[usize] = if self.short { &SHORT_LEVELS } else { &ALIGNED_LEVELS };
+        for of in ["aws-lc", "portable", "synthetic"] {
+            for level in levels {
+                let Some(figures) = self.of("aligned", of, *level)? else { continue };
+                let [p50, p999, max] =
+                    ["p50", "p999", "max"].map(|name| figures.get(name).copied().unwrap_or(f64::NAN));
+                let each = max * 1000.0 / *level as f64;
+                println!("| {of} | {level} | {p50:.2} | {p999:.2} | {max:.2} | {each:.2} |");
                 std::io::stdout().flush()?;
             }
         }

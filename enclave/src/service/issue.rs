@@ -50,9 +50,10 @@ impl Service {
         // The ttl runs from here, whatever the NSM takes.
         let now = self.now()?;
         self.check_rules(&issue)?;
+        let reservation = self.store.reserve(issue.count as usize, now)?;
         let (answer, mut attested) = oneshot::channel();
         let waiting = Waiting(Arc::new(Mutex::new(Making {
-            reservation: Some(self.store.reserve(issue.count as usize, now)?),
+            reservation: Some(reservation),
             records: Vec::with_capacity(issue.count as usize),
             answer: Some(answer),
         })));

@@ -28,7 +28,7 @@ async fn nothing_is_sealed_under_a_context_whose_time_has_come() {
     let context = service.contexts.ready(&recipient, service.now().unwrap()).await.unwrap();
     let descriptor = issue(&service).await;
     let seal = || {
-        let (charge, now) = (service.contexts.charge(1000).unwrap(), service.now().unwrap());
+        let (charge, now) = (service.contexts.charge(&recipient, 1000).unwrap(), service.now().unwrap());
         context.seal(charge, now, &descriptor, b"aad", &[0; 48], b"1234").map(drop).map_err(|r| r.code)
     };
     clock.advance(Duration::from_millis(59_999));
@@ -54,7 +54,7 @@ async fn contexts_are_erased_each_at_its_own_time() {
 }
 
 /// A service without an eraser, on a clock that stands still.
-fn start() -> (Arc<Service>, ManualClock) {
+pub(crate) fn start() -> (Arc<Service>, ManualClock) {
     let clock = ManualClock::default();
     let time = TrustedTime::new(Arc::new(clock.clone()));
     time.observe(ok2cry_attest_forge::TIMESTAMP_MS, time.since_boot());

@@ -16,9 +16,6 @@ const AHEAD_MS: u64 = 64;
 const LEAF: usize = if cfg!(test) { 2 } else { 64 };
 /// So many slots may stand in a calendar's pages crossed out, besides one or two for each that is to come.
 const CROSSED_OUT: usize = if cfg!(test) { 4 } else { 64 };
-/// How many slots of pages are looked at for the first ones, for as many come on one page as there are keys.
-const LOOKED_AT: usize = 512;
-
 /// Slots of a shard, in the order of one kind of moment. Nothing is scanned: what is due stands at the front.
 #[derive(Debug)]
 pub(super) struct Agenda {
@@ -107,14 +104,6 @@ impl Agenda {
     /// The moment before which neither [`Agenda::due`] nor [`Agenda::prepare`] has anything, on each clock.
     pub(super) fn next(&self) -> Now {
         Now { boot_ms: self.by_boot.next_ms(), wall_ms: self.by_wall.next_ms() }
-    }
-
-    /// The `n` slots that are due first on either clock, and perhaps others. Where hundreds are due in one second, some
-    /// of them stand for the first. `at` is as for [`Agenda::prepare`].
-    pub(super) fn first(&self, n: usize, at: impl Fn(u32) -> Option<Now>) -> BTreeMap<u32, Now> {
-        let mut first = self.by_boot.first(n, &at);
-        first.append(&mut self.by_wall.first(n, &at));
-        first
     }
 }
 
@@ -215,21 +204,6 @@ impl Calendar {
         near.min(self.far.first_key_value().map_or(u64::MAX, |((page, _), _)| self.turns_ms(*page)))
     }
 
-    fn first(&self, n: usize, at: impl Fn(u32) -> Option<Now>) -> BTreeMap<u32, Now> {
-        let down = |slot| at(slot).map(|at| (slot, at));
-        let mut first: BTreeMap<_, _> = self.near.iter().take(n).filter_map(|due| down(due.slot())).collect();
-        let (mut last, mut looked_at) = (self.turned.saturating_sub(1), 0);
-        for ((page, _), leaf) in &self.far {
-            if looked_at >= LOOKED_AT || first.len() >= n && *page > last {
-                break;
-            }
-            (last, looked_at) = (*page, looked_at + leaf.len());
-            let valid = leaf.iter().filter(|slot| self.is_down(**slot, *page, &at).is_some());
-            first.extend(valid.filter_map(|slot| down(*slot)));
-        }
-        first
-    }
-
     /// The time for which a slot is down on a page, if it is: one that was crossed out may be down elsewhere by now.
     fn is_down(&self, slot: u32, page: u64, at: impl Fn(u32) -> Option<Now>) -> Option<u64> {
         at(slot).map(self.reads).filter(|at_ms| self.page(*at_ms) == page)
@@ -295,10 +269,6 @@ mod tests {
         fn due(&mut self, now: Now) -> Option<u32> {
             while self.agenda.prepare(now, |slot| self.down.get(&slot).copied()) {}
             self.agenda.due(now)
-        }
-
-        fn first(&self, n: usize) -> Vec<u32> {
-            self.agenda.first(n, |slot| self.down.get(&slot).copied()).into_keys().collect()
         }
 
         fn written(&self) -> usize {
@@ -383,15 +353,6 @@ mod tests {
                         prop_assert!(!agenda.down.values().any(is_due));
                         prop_assert!(!now.reached(agenda.agenda.next()));
                     }
-                }
-                let mut waits: Vec<_> = agenda.down.values().map(|down| down.wait_ms(now)).collect();
-                waits.sort_unstable();
-                for n in [1, 2, 5] {
-                    let first = agenda.first(n);
-                    let mut told: Vec<_> = first.iter().map(|slot| agenda.down[slot].wait_ms(now)).collect();
-                    told.sort_unstable();
-                    let n = n.min(waits.len());
-                    prop_assert_eq!(told.get(..n), waits.get(..n), "{:?} at {:?}", agenda.down, now);
                 }
                 let Agenda { by_boot, by_wall } = &agenda.agenda;
                 let cluttered = by_boot.is_cluttered() || by_wall.is_cluttered();

@@ -1,6 +1,6 @@
 //! One shard of the store: the keys whose ids end alike, under one lock. Here a key's end is decided.
 
-use super::{KEEP_REPLY_MS, MAX_FAILED_OPENS, NewKey, agenda::Agenda};
+use super::{KEEP_REPLY_MS, MAX_FAILED_OPENS, NewKey, agenda::Agenda, forecast::Forecast};
 use crate::{clock::Now, crypto::PrivateKey};
 use hashbrown::HashTable;
 use ok2cry_protocol::{Hash, code::Code, ids::KeyId, rpc::KeyState};
@@ -8,7 +8,7 @@ use slab::Slab;
 use std::sync::Arc;
 
 const AT_ONCE: Now = Now { boot_ms: 0, wall_ms: 0 };
-const NEVER: Now = Now { boot_ms: u64::MAX, wall_ms: u64::MAX };
+pub(super) const NEVER: Now = Now { boot_ms: u64::MAX, wall_ms: u64::MAX };
 
 /// Keys and endings, found by id and by what is due.
 pub(super) struct Shard<R> {
@@ -16,6 +16,8 @@ pub(super) struct Shard<R> {
     /// Slots by the key's id. Ids are the enclave's own random choice: nobody can make them collide.
     index: HashTable<u32>,
     agendas: Agendas,
+    /// The same for all shards, in numbers.
+    forecast: Arc<Forecast>,
     /// Before this moment no agenda has anything to do.
     next: Now,
     /// For how long an ending is remembered.
@@ -100,13 +102,14 @@ pub(super) struct Aftermath {
 
 impl<R> Shard<R> {
     /// An empty shard that need not grow up to `keys` keys and endings. Shards with another `shift_ms` (milliseconds)
-    /// put in order what is due at other times.
-    pub(super) fn with_room_for(keys: usize, shift_ms: u16, retain_ms: u64) -> Self {
+    /// put in order what is due at other times. What comes when is counted in `forecast`.
+    pub(super) fn with_room_for(keys: usize, shift_ms: u16, retain_ms: u64, forecast: Arc<Forecast>) -> Self {
         let [deadlines, replies, endings] = [0; 3].map(|_| Agenda::new(shift_ms));
         Self {
             slots: Slab::with_capacity(keys),
             index: HashTable::with_capacity(keys),
             agendas: Agendas { deadlines, replies, endings },
+            forecast,
             next: NEVER,
             retain_ms,
         }
@@ -224,14 +227,9 @@ impl<R> Shard<R> {
         (next != NEVER).then(|| next.wait_ms(now))
     }
 
-    /// The first `n` of one kind of moments, and perhaps others, in no order.
-    pub(super) fn first(&self, moment: Moment, n: usize) -> impl Iterator<Item = Now> {
-        let agenda = match moment {
-            Moment::Deadline => &self.agendas.deadlines,
-            Moment::Reply => &self.agendas.replies,
-            Moment::Ending => &self.agendas.endings,
-        };
-        agenda.first(n, |slot| at(&self.slots, moment, slot)).into_values()
+    /// The moment before which [`Shard::run_agenda`] has nothing to do.
+    pub(super) fn next(&self) -> Now {
+        self.next
     }
 
     /// Does one thing of a kind, if there is one, and prepares another.
@@ -249,11 +247,13 @@ impl<R> Shard<R> {
     }
 
     fn put_down(&mut self, moment: Moment, at: Now, slot: u32) {
+        self.forecast.add(moment, at);
         let next = self.agendas.of(moment).insert(at, slot);
         self.next = self.next.or_sooner(next);
     }
 
     fn cross_out(&mut self, moment: Moment, at: Now, slot: u32) {
+        self.forecast.remove(moment, at);
         let agenda = self.agendas.of(moment);
         agenda.remove(at, slot);
         if agenda.is_cluttered() {

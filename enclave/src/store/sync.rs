@@ -11,5 +11,10 @@ pub(super) use std::sync::{Mutex, MutexGuard, atomic::Ordering};
 
 /// Locks, whatever happened to others who did.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    #[cfg(test)]
+    LOCKS.with(|locks| locks.set(locks.get() + 1));
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
+
+#[cfg(test)]
+thread_local!(pub(super) static LOCKS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) });

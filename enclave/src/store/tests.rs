@@ -230,6 +230,65 @@ fn a_full_store_refuses_new_keys_and_keeps_the_old_ones() {
     b.issue(later);
 }
 
+/// Both rooms at once: a request comes again when there is enough of both.
+#[test]
+fn a_refusal_says_which_room_is_full_and_when_it_is_not() {
+    let told = |b: &Bench, keys, now: Now| (b.why_no_room(keys, now), b.no_room(keys, now));
+    let b = Bench::with(Limits::new(4, 2));
+    for i in 0..4 {
+        b.issue(T0.plus(i * 10_000));
+    }
+    let now = T0.plus(30_000);
+    assert_eq!(told(&b, 1, now), ("the room for live keys is full, which is 4".into(), TTL - 30_000));
+    // For three more, one has to be forgotten too.
+    let (why, wait) = told(&b, 3, now);
+    assert!(why.contains("those that ended is full, which is 6; they are remembered for 600 s"), "{why}");
+    assert_eq!(wait, TTL - 30_000 + RETAIN_MS);
+
+    let b = Bench::with(Limits::new(4, 2));
+    for i in 0..6 {
+        let id = b.issue(T0.plus(i));
+        b.store.destroy(id, T0.plus(i));
+    }
+    let (why, wait) = told(&b, 1, T0.plus(100));
+    assert!(why.contains("those that ended is full"), "{why}");
+    assert_eq!(wait, RETAIN_MS - 100);
+
+    let b = Bench::new();
+    let making = b.store.reserve(4, T0).unwrap();
+    let (why, wait) = told(&b, 1, T0);
+    assert!(why.contains("being made"), "{why}");
+    assert_eq!(wait, RESERVED_MS);
+    drop(making);
+    assert!(b.store.reserve(4, T0).is_ok());
+}
+
+/// Work is bounded, and not time: what a refusal costs does not depend on how much there is.
+#[test]
+fn a_refusal_takes_no_lock_and_looks_at_no_key() {
+    let b = Bench::with(Limits::new(4000, 1));
+    let ids: Vec<_> = (0..4000).map(|i| b.issue(T0.plus(i / 100))).collect();
+    let work = || (sync::LOCKS.with(std::cell::Cell::get), forecast::looks());
+    let before = work();
+    for keys in [1, 2, 100] {
+        assert!(b.no_room(keys, T0.plus(1000)) >= TTL - 1000);
+    }
+    let after = work();
+    // A counter for each second until the moment that is told, on both clocks, and for requests of many keys those of two kinds.
+    assert!(after.1 - before.1 < 3 * 2 * 2 * TTL / 1000, "{} counters", after.1 - before.1);
+    assert_eq!(b.store.wait_for_reply_room(T0), None);
+    assert_eq!(work().0, before.0, "locks were taken");
+
+    // One has ended, and all others come to theirs at once: that makes no room, however much is due.
+    b.store.destroy(ids[0], T0);
+    b.issue(T0);
+    let late = T0.plus(TTL + 40);
+    let before = work().0;
+    assert_eq!(b.no_room(1, late), RETAIN_MS - TTL - 40);
+    assert!(work().0 - before <= room::HELPED as u64, "{} locks", work().0 - before);
+    assert!(b.store.counts().0 >= 4000 - room::HELPED * DUE_PER_LOCK, "a refusal did the eraser's work");
+}
+
 #[test]
 fn keys_that_have_expired_make_room() {
     let b = Bench::new();
@@ -237,6 +296,7 @@ fn keys_that_have_expired_make_room() {
         b.issue(T0);
     }
     b.issue(T0.plus(TTL));
+    b.store.run_agenda(T0.plus(TTL));
     assert_eq!(b.store.counts(), (1, 4));
 }
 
@@ -328,7 +388,7 @@ fn nothing_goes_in_without_room_or_twice() {
 #[test]
 fn what_is_taken_back_again_and_again_leaves_work_that_ends() {
     let b = Bench::new();
-    let mut shard = Shard::<u8>::with_room_for(1000, 0, RETAIN_MS);
+    let mut shard = Shard::<u8>::with_room_for(1000, 0, RETAIN_MS, Arc::new(Forecast::new()));
     let mut after = Aftermath::default();
     assert!(shard.insert(b.cheap_key(3_600_000, T0)));
     for _ in 0..200 {
@@ -348,7 +408,7 @@ fn what_is_taken_back_again_and_again_leaves_work_that_ends() {
 #[test]
 fn a_key_that_is_due_goes_before_endings_and_an_operation_does_a_little() {
     let b = Bench::new();
-    let mut shard = Shard::<u8>::with_room_for(1000, 0, RETAIN_MS);
+    let mut shard = Shard::<u8>::with_room_for(1000, 0, RETAIN_MS, Arc::new(Forecast::new()));
     let mut after = Aftermath::default();
     for _ in 0..100 {
         let key = b.cheap_key(TTL, T0);
@@ -380,7 +440,7 @@ fn a_key_that_is_due_goes_before_endings_and_an_operation_does_a_little() {
 #[test]
 fn an_agenda_that_was_begun_later_is_finished_all_the_same() {
     let b = Bench::new();
-    let mut shard = Shard::<u8>::with_room_for(1000, 0, RETAIN_MS);
+    let mut shard = Shard::<u8>::with_room_for(1000, 0, RETAIN_MS, Arc::new(Forecast::new()));
     (0..1000).for_each(|_| assert!(shard.insert(b.cheap_key(TTL, T0))));
     let mut after = Aftermath::default();
     shard.run_agenda(T0.plus(TTL), 1, &mut after);

@@ -3,12 +3,12 @@
 use ok2cry_attest_verify::{CheckTime, Measurements, TrustAnchor};
 use ok2cry_client::{KeyRequest, RecipientKey, SealedMessage, Trust};
 use ok2cry_enclave::{
-    clock::{KernelClock, ManualClock},
+    clock::{BootClock, KernelClock, ManualClock},
     config::Config,
     run::{Enclave, StartError},
     service::Service,
 };
-use ok2cry_mock_nsm::{Answer as NsmAnswer, MockConfig, MockHandle, MockNsm, MockPki};
+use ok2cry_mock_nsm::{Answer as NsmAnswer, MockConfig, MockHandle, MockNsm, MockPki, TimeSource};
 use ok2cry_protocol::{
     code::Code,
     descriptor::ReleaseTo,
@@ -40,10 +40,20 @@ fn start(config: &str) -> Bench {
     start_with(config, Arc::new(KernelClock))
 }
 
-fn start_with(config: &str, clock: Arc<dyn ok2cry_enclave::clock::BootClock>) -> Bench {
+fn start_with(config: &str, clock: Arc<dyn BootClock>) -> Bench {
+    start_on(config, clock, MockConfig::default())
+}
+
+/// Time stands still until [`Bench::wait`] moves it.
+fn start_still(config: &str) -> (Bench, ManualClock) {
+    let (clock, time) = (ManualClock::default(), TimeSource::Fixed { unix_ms: now_ms() });
+    let mock = MockConfig { time, ..MockConfig::default() };
+    (start_on(config, Arc::new(clock.clone()), mock), clock)
+}
+
+fn start_on(config: &str, clock: Arc<dyn BootClock>, mock: MockConfig) -> Bench {
     let pki = MockPki::generate(now_ms()).unwrap();
     let anchor = TrustAnchor::from_der(pki.root_der()).unwrap();
-    let mock = MockConfig::default();
     let release = Measurements::new(mock.measurements()).unwrap();
     let nsm = MockNsm::new(pki, mock);
     let handle = nsm.handle();
@@ -104,6 +114,37 @@ impl Bench {
             aad: message.aad.clone(),
         };
         self.service.call(Call::Open(open)).await.map_err(|r| r.code)
+    }
+
+    /// The same enclave, and another recipient.
+    fn for_another_recipient(&self) -> Self {
+        Self {
+            service: Arc::clone(&self.service),
+            nsm: self.nsm.clone(),
+            trust: self.trust.clone(),
+            recipient: RecipientKey::generate().unwrap(),
+        }
+    }
+
+    /// Time goes on, on both clocks.
+    async fn wait(&self, clock: &ManualClock, ms: u64) {
+        clock.advance(Duration::from_millis(ms));
+        let to = clock.since_boot().as_millis();
+        self.nsm.set_time_offset_ms(i64::try_from(to).unwrap());
+        self.take_document().await.unwrap();
+    }
+
+    /// The refusal of an open for which there is no room.
+    async fn no_room(&self, message: &SealedMessage) -> Refusal {
+        let open = Open {
+            key_id: message.key_id,
+            enc: message.enc,
+            ciphertext: message.ciphertext.clone(),
+            aad: message.aad.clone(),
+        };
+        let refusal = self.service.call(Call::Open(open)).await.unwrap_err();
+        assert_eq!((refusal.code, self.state(message.key_id).await), (Code::RepliesFull, KeyState::Live));
+        refusal
     }
 
     async fn state(&self, id: KeyId) -> KeyState {
@@ -290,6 +331,50 @@ async fn without_room_for_replies_an_open_is_refused_before_it_takes_the_key() {
 }
 
 #[tokio::test]
+async fn one_recipients_replies_leave_room_for_anothers() {
+    let (b, clock) = start_still(&format!("reply_budget_bytes = 262144\n{CONFIG}"));
+    let refused = loop {
+        let message = b.sealed(90_000).await;
+        if b.open(&message).await.is_err() {
+            break message;
+        }
+    };
+    let refusal = b.no_room(&refused).await;
+    assert!(refusal.detail.contains("this recipient's part"), "{}", refusal.detail);
+    // Its context goes after a minute, and its first reply after a minute and a half.
+    assert_eq!(refusal.retry_after, 60_000);
+    b.wait(&clock, 59_000).await;
+    assert_eq!(b.no_room(&refused).await.retry_after, 1_000);
+    for _ in 0..3 {
+        let other = b.for_another_recipient();
+        assert!(matches!(other.open(&other.sealed(60_000).await).await, Ok(Answer::Sealed(_))));
+    }
+    b.wait(&clock, 31_000).await;
+    let message = b.sealed(60_000).await;
+    let mut tries = 0;
+    while b.open(&message).await.is_err() {
+        tries += 1;
+        assert!(tries < 1000, "what its replies held does not come back");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// What an open that is refused for want of room costs: nothing of the elliptic curve.
+#[tokio::test]
+async fn an_open_without_room_for_its_reply_is_refused_before_the_curve() {
+    let (b, _) = start_still(&format!("max_reply_contexts = 1\n{CONFIG}"));
+    b.open(&b.sealed(60_000).await).await.unwrap();
+    let other = b.for_another_recipient();
+    // A message that does not open counts against its key once it has reached the curve.
+    let mut garbage = other.sealed(60_000).await;
+    garbage.ciphertext[0] ^= 1;
+    for _ in 0..ok2cry_enclave::store::MAX_FAILED_OPENS {
+        other.no_room(&garbage).await;
+    }
+    assert_eq!(other.state(garbage.key_id).await, KeyState::Live);
+}
+
+#[tokio::test]
 async fn a_hung_nsm_is_waited_for_with_patience_and_then_not() {
     let b = Arc::new(start(CONFIG));
     b.nsm.hang();
@@ -434,13 +519,20 @@ async fn one_recipient_has_one_context_and_each_reply_its_own_secret() {
 
 #[tokio::test]
 async fn recipients_beyond_the_limit_wait_and_their_keys_live_on() {
-    let b = start(&format!("max_reply_contexts = 1\n{CONFIG}"));
+    let (b, clock) = start_still(&format!("max_reply_contexts = 1\n{CONFIG}"));
     let message = b.sealed(60_000).await;
     b.open(&message).await.unwrap();
-    let other = Bench { recipient: RecipientKey::generate().unwrap(), ..b };
+    let other = b.for_another_recipient();
     let message = other.sealed(60_000).await;
-    assert_eq!(other.open(&message).await.unwrap_err(), Code::RepliesFull);
-    assert_eq!(other.state(message.key_id).await, KeyState::Live);
+    let refusal = other.no_room(&message).await;
+    assert!(refusal.detail.contains("as many recipients"), "{}", refusal.detail);
+    assert_eq!(refusal.retry_after, 50_000);
+    for (after, wait) in [(20_000, 30_000), (29_999, 1)] {
+        b.wait(&clock, after).await;
+        assert_eq!(other.no_room(&message).await.retry_after, wait);
+    }
+    b.wait(&clock, 1).await;
+    assert!(matches!(other.open(&message).await, Ok(Answer::Sealed(_))));
 }
 
 #[tokio::test]

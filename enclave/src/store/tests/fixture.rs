@@ -87,6 +87,11 @@ impl Bench {
         refusal.retry_after
     }
 
+    /// What a request for `keys` keys is told of which room is full.
+    pub(super) fn why_no_room(&self, keys: usize, now: Now) -> String {
+        self.store.reserve(keys, now).err().unwrap().detail
+    }
+
     pub(super) fn commit(
         &self,
         id: KeyId,
