@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::document::PCR_LEN;
+
 /// Why a document, a trust anchor or a policy was refused.
 ///
 /// [`Error::code`] is stable and meant for machines; `Display` is a sentence that names the field and the rule, for
@@ -453,7 +455,7 @@ reasons! {
             at: CertificateAt,
             /// How long ago, in milliseconds.
             by_ms: u64,
-        } => "expired", "{at}: expired {by} ago", by = Span(*by_ms);
+        } => "expired", "{at}: expired {by} ago; is the clock ahead?", by = Span(*by_ms);
         /// The document's timestamp lies outside its own certificate's validity.
         TimestampOutsideLeaf => "timestamp_outside_leaf",
             "timestamp: this lies outside the validity of the certificate that signed it";
@@ -524,6 +526,11 @@ reasons! {
             /// The index.
             index: u8,
         } => "measurements_duplicate", "measurements: PCR{index} appears twice";
+        /// Not JSON as `nitro-cli` prints it: another form, a name twice, another hash algorithm.
+        Json {
+            /// What was expected, and what was found.
+            why: String,
+        } => "measurements_invalid", "measurements: {why}";
         /// A policy without any release.
         NoRelease => "policy_without_release", "policy: at least one release is needed";
     }
@@ -534,13 +541,77 @@ reasons! {
     AppraisalFault {
         /// The PCRs are not those of any one release.
         Pcrs {
-            /// The PCRs that differ from, or are absent against, the closest release.
-            differing: Vec<u8>,
-        } => "pcr_mismatch", "pcrs: no accepted release has this whole set; against the closest, PCR {differing:?} differ";
+            /// The PCRs that differ from, or are absent against, the closest release, by ascending index.
+            differing: Vec<PcrDifference>,
+        } => "pcr_mismatch", "pcrs: no accepted release has this whole set; against the closest, {list}", list = Listed(differing);
         /// The nonce is another one, or unset.
-        Nonce => "nonce_mismatch", "nonce: this is not the expected one";
+        Nonce {
+            /// The length of the expected one, in bytes.
+            expected: usize,
+            /// The length of the document's, in bytes; `None` if it is unset.
+            found: Option<usize>,
+        } => "nonce_mismatch", "nonce: {lengths}", lengths = Lengths(*expected, *found);
         /// The user data is other, or unset.
-        UserData => "user_data_mismatch", "user_data: this is not the expected one";
+        UserData {
+            /// The length of the expected one, in bytes.
+            expected: usize,
+            /// The length of the document's, in bytes; `None` if it is unset.
+            found: Option<usize>,
+        } => "user_data_mismatch", "user_data: {lengths}", lengths = Lengths(*expected, *found);
+    }
+}
+
+/// A PCR that is not what a release says. Measurements are public.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PcrDifference {
+    /// Its index.
+    pub index: u8,
+    /// What the release says.
+    pub expected: [u8; PCR_LEN],
+    /// What the document says; `None` if it does not have this PCR.
+    pub found: Option<[u8; PCR_LEN]>,
+}
+
+impl fmt::Display for PcrDifference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hex =
+            |f: &mut fmt::Formatter<'_>, value: &[u8]| value.iter().try_for_each(|b| write!(f, "{b:02x}"));
+        write!(f, "PCR{} must be ", self.index)?;
+        hex(f, &self.expected)?;
+        match &self.found {
+            Some(found) => {
+                f.write_str(" and is ")?;
+                hex(f, found)
+            }
+            None => f.write_str(" and is absent"),
+        }
+    }
+}
+
+/// Differences, one after another.
+struct Listed<'a>(&'a [PcrDifference]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, difference) in self.0.iter().enumerate() {
+            write!(f, "{}{difference}", if number == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+/// How two values differ, without their bytes: a nonce may be a secret of its protocol.
+struct Lengths(usize, Option<usize>);
+
+impl fmt::Display for Lengths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self(expected, None) => write!(f, "it is unset, where {expected} bytes are expected"),
+            Self(expected, Some(found)) => {
+                write!(f, "its {found} bytes are not the {expected} that are expected")
+            }
+        }
     }
 }
 

@@ -89,6 +89,7 @@
 //! |---|---|
 //! | `verifier` | the order of all checks, [`VerifiedDocument`] |
 //! | `policy`, `measurements` | appraisal |
+//! | `nitro_cli` | measurements as `nitro-cli` prints them (features `cli`, `releases`) |
 //! | `time` | [`CheckTime`], leeway |
 //! | `cose`, `document` | envelope and payload: [`decode`] |
 //! | `cbor`, `der` | the two strict readers |
@@ -117,6 +118,8 @@ mod der;
 mod document;
 mod measurements;
 mod memory;
+#[cfg(any(feature = "cli", feature = "releases"))]
+mod nitro_cli;
 mod policy;
 #[cfg(feature = "releases")]
 pub mod release;
@@ -130,7 +133,7 @@ pub use self::crypto::Provider;
 pub use self::document::{MAX_CABUNDLE_LEN, PCR_COUNT, PCR_LEN, Pcrs, UnverifiedDocument, decode};
 pub use self::error::{
     AnchorFault, AppraisalFault, CborFault, CertificateAt, CertificateFault, ChainFault, ClockFault,
-    CoseFault, DocumentFault, Error, Field, MeasurementsFault, PayloadFault,
+    CoseFault, DocumentFault, Error, Field, MeasurementsFault, PayloadFault, PcrDifference,
 };
 pub use self::measurements::Measurements;
 pub use self::policy::{AcceptedDocument, Policy};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::document::{PCR_COUNT, PCR_LEN, Pcrs};
-use crate::error::{Error, MeasurementsFault};
+use crate::error::{Error, MeasurementsFault, PcrDifference};
 
 /// The measurements of one release: PCR values that belong together and are only ever compared together.
 ///
@@ -49,9 +49,17 @@ impl Measurements {
         self.pcrs.iter().map(|(index, value)| (*index, value))
     }
 
-    /// The indices whose values are not these. None means that the whole set matches.
-    pub(crate) fn differing(&self, pcrs: &Pcrs<'_>) -> Vec<u8> {
-        self.iter().filter(|(index, value)| pcrs.at(*index) != Some(*value)).map(|(index, _)| index).collect()
+    /// The PCRs whose values are not these. None means that the whole set matches.
+    pub(crate) fn differing(&self, pcrs: &Pcrs<'_>) -> Vec<PcrDifference> {
+        let all = self.iter().map(|(index, expected)| (index, expected, pcrs.at(index)));
+        let differing = all.filter(|(_, expected, found)| *found != Some(*expected));
+        differing
+            .map(|(index, expected, found)| PcrDifference {
+                index,
+                expected: *expected,
+                found: found.copied(),
+            })
+            .collect()
     }
 }
 

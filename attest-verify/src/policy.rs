@@ -102,11 +102,11 @@ impl Policy {
         #[cfg(feature = "releases")]
         self.check_releases(&document, time)?;
         let release = self.matching_release(&document)?;
-        if self.nonce.is_some() && self.nonce.as_deref() != document.nonce() {
-            return Err(Error::Appraisal(AppraisalFault::Nonce));
+        if let Some((expected, found)) = differing(self.nonce.as_deref(), document.nonce()) {
+            return Err(Error::Appraisal(AppraisalFault::Nonce { expected, found }));
         }
-        if self.user_data.is_some() && self.user_data.as_deref() != document.user_data() {
-            return Err(Error::Appraisal(AppraisalFault::UserData));
+        if let Some((expected, found)) = differing(self.user_data.as_deref(), document.user_data()) {
+            return Err(Error::Appraisal(AppraisalFault::UserData { expected, found }));
         }
         Ok(AcceptedDocument { document, release })
     }
@@ -174,6 +174,11 @@ impl Policy {
             }
         }
     }
+}
+
+/// The lengths of what is expected, if something is, and of what is there instead of it.
+fn differing(expected: Option<&[u8]>, found: Option<&[u8]>) -> Option<(usize, Option<usize>)> {
+    expected.filter(|_| expected != found).map(|expected| (expected.len(), found.map(<[u8]>::len)))
 }
 
 /// A verified document that a [`Policy`] accepted. There is no other way to make one.

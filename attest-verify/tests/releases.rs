@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use ok2cry_attest_forge::release::{Case, Expected, Log, World, cases, pem};
+use ok2cry_attest_forge::release::{Case, Expected, Key, Log, World, cases, pem};
 use ok2cry_attest_forge::{Enclave, NOW_MS, cbor};
 use ok2cry_attest_verify::release::tree::{proves_consistency, proves_inclusion};
 use ok2cry_attest_verify::release::{
@@ -49,6 +49,54 @@ fn what_was_accepted_is_remembered_and_still_accepted() {
         assert_eq!(again, memory);
         check(case, &mut memory).unwrap();
         assert_eq!(again, memory, "{}", case.name);
+    }
+}
+
+/// Who was to sign, and whose signatures came instead.
+#[test]
+fn a_missing_or_another_keyid_is_told() {
+    let said = |name: &str| {
+        let case = CASES.iter().find(|case| case.name == name).unwrap_or_else(|| panic!("no case {name:?}"));
+        check(case, &mut memory(case)).unwrap_err().to_string()
+    };
+    let id = |key: u8| Key(key).id()[..16].to_owned();
+    let (lists, stranger, builder) = (id(0x31), id(0x41), id(0x21));
+    for (name, expected) in [
+        (
+            "a signature that does not say whose it is",
+            format!("expected signatures with keyid {lists}, found no keyid"),
+        ),
+        (
+            "the list is signed by a stranger",
+            format!("expected signatures with keyid {lists}, found {stranger}"),
+        ),
+        ("a manifest is signed by nobody", format!("{}, {}, {}, found none", builder, id(0x22), id(0x23))),
+        (
+            "a manifest is signed by one builder of two",
+            format!(
+                "signed by 1 of the keys that may, where 2 must; expected signatures with keyid {builder}"
+            ),
+        ),
+        (
+            "a manifest is signed by one builder twice",
+            format!("the key with keyid {builder} has signed twice"),
+        ),
+        (
+            "a manifest changed after it was signed",
+            format!("the signature with keyid {builder} does not verify"),
+        ),
+        (
+            "other people's root document",
+            format!("expected keyid {}, {}, {}, found {stranger}, ", id(0x11), id(0x12), id(0x13)),
+        ),
+        ("no root document", format!("{}, found none", id(0x13))),
+        (
+            "a manifest is signed by strangers, of whom there are many",
+            format!("found {}, {}, {}, {} and 26 more", id(0x90), id(0x91), id(0x92), id(0x93)),
+        ),
+    ] {
+        let said = said(name);
+        assert!(said.contains(&expected), "{name}: expected {expected}, said {said}");
     }
 }
 

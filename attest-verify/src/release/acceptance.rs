@@ -11,7 +11,7 @@ use super::checkpoint::{Checkpoint, Note};
 use super::envelope::Envelope;
 use super::fault::ReleaseFault;
 use super::json::{self, Hex};
-use super::key::{PublicKey, Role};
+use super::key::{KeyIds, PublicKey, Role};
 use super::list::{self, List};
 use super::manifest::{self, Manifest};
 use super::root::{self, Root};
@@ -163,13 +163,16 @@ impl ReleaseKey {
     }
 
     /// From the first root document that the pinned keys have signed to the newest. What is remembered must be among them:
-    /// the keys that are pinned may have been stolen since they were replaced.
+    /// the keys that are pinned may have been stolen since they were replaced. It is never where a walk begins, because a
+    /// memory can be written by others than this client: it can only ever refuse.
     fn walk_roots(&self, bundle: &Bundle, memory: &Memory) -> Result<Walked, Error> {
         let mut walked: Option<Walked> = None;
+        let mut named = KeyIds::new([]);
         for (first, entry) in bundle.roots.iter().enumerate() {
             let envelope = Envelope::decode(root::WHAT, entry.envelope.as_bytes())?;
             let digest = sha384(envelope.unverified_payload());
             let is_remembered = memory.root_sha384 == Some(digest);
+            named = KeyIds::new(envelope.key_ids());
             let mut next = match walked.take() {
                 None => match Root::verify(&envelope, &self.pinned) {
                     Ok(newest) => Walked { first, newest, digest, remembered: None },
@@ -186,7 +189,8 @@ impl ReleaseKey {
             }
             walked = Some(next);
         }
-        let walked = walked.ok_or(ReleaseFault::RootNotPinned)?;
+        let walked =
+            walked.ok_or_else(|| ReleaseFault::RootNotPinned { pinned: self.pinned.key_ids(), named })?;
         let seen = memory.root_version;
         match walked.newest.version {
             found if found < seen => Err(ReleaseFault::RootRolledBack { found, seen }.into()),

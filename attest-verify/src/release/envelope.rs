@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::ReleaseFault;
 use super::json;
-use super::key::Role;
+use super::key::{KeyIds, MAX_KEYS, Role};
 use crate::error::Error;
 
 /// The longest envelope that is read, in bytes. An entry of the log is its envelope, and its length has 16 bits there.
 pub const MAX_ENVELOPE_LEN: usize = 0xffff;
-/// The most signatures of an envelope.
-const MAX_SIGNATURES: usize = 16;
+/// The most signatures of an envelope: two whole roles, because a root document that exchanges its keys is signed by old and
+/// new ones.
+const MAX_SIGNATURES: usize = 2 * MAX_KEYS;
 
 /// A DSSE envelope ([the specification](https://github.com/secure-systems-lab/dsse/blob/v1.0.0/envelope.md)) whose
 /// signatures nobody has looked at yet: [`Envelope::verify`] hands out the payload.
@@ -65,7 +66,7 @@ impl Envelope {
         let json: Json = json::read(what, bytes, MAX_ENVELOPE_LEN)?;
         let field = |field| ReleaseFault::Field { what, field, rule: "base64, standard or URL-safe, padded" };
         if json.signatures.len() > MAX_SIGNATURES {
-            return Err(ReleaseFault::Field { what, field: "signatures", rule: "at most 16" }.into());
+            return Err(ReleaseFault::Field { what, field: "signatures", rule: "at most 32" }.into());
         }
         let signatures = json.signatures.into_iter().map(|signature| {
             let der = base64(&signature.sig).ok_or_else(|| field("sig"))?;
@@ -140,13 +141,17 @@ impl Envelope {
             let Some(by) = signature.signer(what, &message, role)? else { continue };
             match signed.get_mut(by) {
                 Some(done) if !*done => *done = true,
-                _ => return Err(ReleaseFault::Repeated { what }.into()),
+                _ => {
+                    return Err(ReleaseFault::Repeated { what, key: KeyIds::new([&*signature.keyid]) }.into());
+                }
             }
         }
+        let (expected, named) = (|| role.key_ids(), || KeyIds::new(self.key_ids()));
         match (signed.iter().filter(|done| **done).count(), role.threshold()) {
-            (0, _) => Err(ReleaseFault::KeyUnknown { what }.into()),
+            (0, _) => Err(ReleaseFault::KeyUnknown { what, expected: expected(), named: named() }.into()),
             (found, threshold) if found < threshold => {
-                Err(ReleaseFault::BelowThreshold { what, found, threshold }.into())
+                let (expected, named) = (expected(), named());
+                Err(ReleaseFault::BelowThreshold { what, found, threshold, expected, named }.into())
             }
             _ => Ok(&self.payload),
         }
@@ -163,7 +168,7 @@ impl Signature {
             role.keys().get(named).zip(der).map(|(key, der)| key.verifying().verify(message, &der));
         match verified {
             Some(Ok(())) => Ok(Some(named)),
-            _ => Err(ReleaseFault::Signature { what }.into()),
+            _ => Err(ReleaseFault::Signature { what, key: KeyIds::new([&*self.keyid]) }.into()),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::key::KeyIds;
+
 reasons! {
     /// Why something about releases was refused: a signed document, the log that holds it, or what they say together.
     ReleaseFault {
@@ -42,7 +44,12 @@ reasons! {
         KeyUnknown {
             /// Which document.
             what: &'static str,
-        } => "signature_key_unknown", "{what}: none of the keys that may sign this has signed it";
+            /// The keys of the role.
+            expected: KeyIds,
+            /// The keys that its signatures name.
+            named: KeyIds,
+        } => "signature_key_unknown",
+            "{what}: none of the keys that may sign this has signed it; expected signatures with keyid {expected}, found {named}";
         /// Fewer distinct keys than the threshold.
         BelowThreshold {
             /// Which document.
@@ -51,21 +58,37 @@ reasons! {
             found: usize,
             /// How many must.
             threshold: usize,
-        } => "signatures_below_threshold", "{what}: signed by {found} of the keys that may, where {threshold} must";
+            /// The keys of the role.
+            expected: KeyIds,
+            /// The keys that its signatures name.
+            named: KeyIds,
+        } => "signatures_below_threshold",
+            "{what}: signed by {found} of the keys that may, where {threshold} must; expected signatures with keyid {expected}, found {named}";
         /// Two signatures by one key.
         Repeated {
             /// Which document.
             what: &'static str,
-        } => "signature_repeated", "{what}: one key has signed twice";
+            /// The key.
+            key: KeyIds,
+        } => "signature_repeated", "{what}: the key with keyid {key} has signed twice";
         /// A signature that names a key of the role and is not that key's.
         Signature {
             /// Which document.
             what: &'static str,
-        } => "release_signature_invalid", "{what}: a signature does not verify under the key that it names";
+            /// The key.
+            key: KeyIds,
+        } => "release_signature_invalid",
+            "{what}: the signature with keyid {key} does not verify under that key: the document was changed, or it is another's";
 
         // The root document.
         /// No root document in the bundle is signed by the pinned keys.
-        RootNotPinned => "root_not_pinned", "root: no root document is signed by the release key that is held here";
+        RootNotPinned {
+            /// The pinned keys.
+            pinned: KeyIds,
+            /// The keys that the signatures of the newest root document name.
+            named: KeyIds,
+        } => "root_not_pinned",
+            "root: no root document is signed by the release key that is held here; expected keyid {pinned}, found {named}";
         /// A version other than the one after the one before.
         RootSequence {
             /// The version that was due.

@@ -10,11 +10,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256, Sha384};
 
 use super::fault::ReleaseFault;
-use super::json::Hex;
+use super::json::{self, Hex};
 use crate::error::Error;
 
 /// The most keys of a role.
-const MAX_KEYS: usize = 16;
+pub(super) const MAX_KEYS: usize = 16;
 
 /// An ECDSA P-384 public key. In JSON: base64 of its DER (`SubjectPublicKeyInfo`), which is a PEM without its first and last line.
 #[derive(Clone, PartialEq, Eq)]
@@ -120,6 +120,11 @@ impl Role {
         self.threshold
     }
 
+    pub(super) fn key_ids(&self) -> KeyIds {
+        let ids: Vec<_> = self.keys.iter().map(PublicKey::id).collect();
+        KeyIds::new(ids.iter().map(String::as_str))
+    }
+
     /// SHA-384 of the threshold and of the keys, in whichever order they are given.
     pub(super) fn digest(&self) -> Hex<48> {
         let mut keys: Vec<_> = self.keys.iter().map(PublicKey::as_der).collect();
@@ -132,6 +137,40 @@ impl Role {
     #[must_use]
     pub fn keys(&self) -> &[PublicKey] {
         &self.keys
+    }
+}
+
+/// What signatures or a role call keys, for messages: the first 16 digits of each, "no keyid" for a signature without one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyIds(Vec<String>);
+
+impl KeyIds {
+    /// How many ids a message holds.
+    const SHOWN: usize = 4;
+    /// How much of each.
+    const DIGITS: usize = 16;
+
+    pub(super) fn new<'a>(ids: impl IntoIterator<Item = &'a str>) -> Self {
+        let short = |id: &str| match id {
+            "" => "no keyid".to_owned(),
+            id => json::shown(id).chars().take(Self::DIGITS).collect(),
+        };
+        Self(ids.into_iter().map(short).collect())
+    }
+}
+
+impl fmt::Display for KeyIds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("none");
+        }
+        for (number, id) in self.0.iter().take(Self::SHOWN).enumerate() {
+            write!(f, "{}{id}", if number == 0 { "" } else { ", " })?;
+        }
+        match self.0.len().saturating_sub(Self::SHOWN) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
     }
 }
 

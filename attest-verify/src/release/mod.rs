@@ -58,7 +58,7 @@ pub use self::checkpoint::{Checkpoint, MAX_NOTE_LEN, Note};
 pub use self::envelope::{Envelope, MAX_ENVELOPE_LEN};
 pub use self::fault::ReleaseFault;
 pub use self::json::Hex;
-pub use self::key::{PublicKey, Role};
+pub use self::key::{KeyIds, PublicKey, Role};
 pub use self::list::{LIST_PAYLOAD_TYPE, List, ListedRelease, MAX_RELEASES};
 pub use self::log_key::LogKey;
 pub use self::manifest::{

@@ -84,7 +84,7 @@ fn a_release_matches_as_one_whole_set() {
     with_document(|document| {
         let policy = Policy::new([release([(0, pcr(0)), (1, [1; 48]), (8, pcr(8))])]).unwrap();
         let error = policy.appraise(document, &CheckTime::at(NOW_MS)).unwrap_err();
-        assert!(error.to_string().contains("PCR [1]"), "{error}");
+        assert!(error.to_string().contains("against the closest, PCR1 must be 0101"), "{error}");
     });
 }
 
@@ -166,6 +166,88 @@ fn debug_documents_need_the_escape_and_match_no_release() {
     assert!(document.is_debug());
     let policy = Policy::new([release([(0, pcr(0))])]).unwrap();
     assert_eq!(policy.appraise(document, &CheckTime::at(NOW_MS)).unwrap_err().code(), "pcr_mismatch");
+}
+
+/// `nitro-cli`'s own form, and every other one.
+#[cfg(any(feature = "cli", feature = "releases"))]
+#[test]
+fn measurements_of_nitro_cli_are_read_strictly() {
+    let of = |fill: u8| format!("{fill:02x}").repeat(48);
+    let inner = format!(r#""HashAlgorithm":"Sha384 {{ ... }}","PCR0":"{}","PCR1":"{}""#, of(0xa0), of(0xa1));
+    let expected = release([(0, [0xa0; 48]), (1, [0xa1; 48])]);
+    for json in [
+        format!(r#"{{"Measurements":{{{inner}}}}}"#),
+        format!("{{{inner}}}"),
+        format!(
+            r#"{{"EifVersion":4,"CheckCRC":true,"Metadata":{{"a":[1.5,-1,null,{{}}]}},"Measurements":{{{inner}}}}}"#
+        ),
+        format!("{{{inner}}}").replace("Sha384 { ... }", "Sha384").replace("a0", "A0"),
+        format!(r#"{{"PCR0":"{}","PCR1":"{}"}}"#, of(0xa0), of(0xa1)),
+    ] {
+        assert_eq!(Measurements::from_nitro_cli_json(&json), Ok(expected.clone()), "{json}");
+    }
+    let outer = format!(r#"{{"Measurements":{{{inner}}}}}"#);
+    for (json, code) in [
+        (outer.replace("Sha384 { ... }", "Sha384/256"), "measurements_invalid"),
+        (outer.replace("Sha384 { ... }", "Sha256 { ... }"), "measurements_invalid"),
+        (outer.replace("Sha384 { ... }", "Sha384 "), "measurements_invalid"),
+        (outer.replace("PCR1", "PCR0"), "measurements_invalid"),
+        (outer.replace("PCR1", "PCR01"), "measurements_invalid"),
+        (outer.replace("PCR1", "PCR+1"), "measurements_invalid"),
+        (outer.replace("PCR1", "PCR32"), "measurements_index"),
+        (outer.replace("PCR1", "PCR256"), "measurements_invalid"),
+        (outer.replace("PCR1", "pcr1"), "measurements_invalid"),
+        (outer.replace(r#""PCR1""#, r#""HashAlgorithm""#), "measurements_invalid"),
+        (outer.replacen("a1", "a", 1), "measurements_invalid"),
+        (outer.replacen("a1", "+1", 1), "measurements_invalid"),
+        (outer.replace("a0", "00"), "measurements_zero"),
+        (outer.replace("PCR0", "PCR3"), "measurements_without_pcr0"),
+        (format!(r#"{{"Measurements":{{{inner}}},"Measurements":{{{inner}}}}}"#), "measurements_invalid"),
+        (format!(r#"{{"Measurements":{{{inner}}},"PCR0":"{}"}}"#, of(1)), "measurements_invalid"),
+        (format!(r#"{{"Measurements":[{{{inner}}}]}}"#), "measurements_invalid"),
+        (r#"{"Measurements":{"PCR0":0}}"#.to_owned(), "measurements_invalid"),
+        (r#"{"Measurements":{}}"#.to_owned(), "measurements_empty"),
+        ("{}".to_owned(), "measurements_empty"),
+        ("[]".to_owned(), "measurements_invalid"),
+        (format!("{outer}{{}}"), "measurements_invalid"),
+        (String::new(), "measurements_invalid"),
+        ("[".repeat(10_000), "measurements_invalid"),
+    ] {
+        let error = Measurements::from_nitro_cli_json(&json).unwrap_err();
+        assert_eq!(error.code(), code, "{json:.200}: {error}");
+    }
+}
+
+#[test]
+fn differences_are_told_with_both_values() {
+    let policy = Policy::new([release([(0, pcr(0)), (2, pcr(1)), (31, pcr(1))])]).unwrap();
+    let enclave = Enclave::new();
+    let bytes = enclave.document();
+    let time = CheckTime::at(NOW_MS);
+    let document = verifier(&enclave).verify(&bytes, &time).unwrap();
+    let error = policy.appraise(document, &time).unwrap_err();
+    let hex = |value: [u8; 48]| value.map(|byte| format!("{byte:02x}")).concat();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "pcrs: no accepted release has this whole set; against the closest, PCR2 must be {one} and is {two}, \
+             PCR31 must be {one} and is absent",
+            one = hex(pcr(1)),
+            two = hex(pcr(2))
+        )
+    );
+    let nonce = |policy: Policy, enclave: &Enclave| {
+        let bytes = enclave.document();
+        let document = verifier(enclave).verify(&bytes, &time).unwrap();
+        policy.appraise(document, &time).unwrap_err().to_string()
+    };
+    let escape = Policy::insecure_without_pcrs;
+    assert_eq!(
+        nonce(escape().nonce(*b"twenty bytes of them"), &enclave),
+        "nonce: its 16 bytes are not the 20 that are expected"
+    );
+    let unset = Enclave::with(|e| e.set("nonce", cbor::NULL.to_vec()));
+    assert_eq!(nonce(escape().nonce(*b"x"), &unset), "nonce: it is unset, where 1 bytes are expected");
 }
 
 #[test]

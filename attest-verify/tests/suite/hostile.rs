@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use ok2cry_attest_forge::cases::{self, Case, Judged};
-use ok2cry_attest_forge::{Cert, EC_P256, ECDSA_SHA256, Enclave, NOW_MS};
+use ok2cry_attest_forge::{Cert, EC_P256, ECDSA_SHA256, Enclave, Extension, LEAF, NOW_MS, der};
 use ok2cry_attest_verify::{CheckTime, TrustAnchor, Verifier, decode};
 
 use super::{judge, verifier};
@@ -43,6 +43,79 @@ fn broken_chains_are_refused() {
 #[test]
 fn a_certificate_that_the_leaf_issued_is_refused() {
     refused(cases::ISSUED_BY_LEAF);
+}
+
+/// Section "Order within a structure" of the checklist. Each change is made to the leaf.
+#[test]
+fn structures_without_elements_break_the_documented_rule() {
+    const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 37];
+    type Change = fn(&mut Cert);
+    let of = |change: Change| {
+        let enclave = Enclave::with(|e| change(&mut e.certs[LEAF]));
+        judge(&enclave, &enclave.document(), &CheckTime::at(NOW_MS), false)
+    };
+    let cases: [(&str, &str, Change); 27] = [
+        ("certificate", "der_malformed", |c| c.on_der = |_| der::seq(&[])),
+        ("algorithm", "certificate_signature_algorithm", |c| c.outer_algorithm.clear()),
+        ("signature", "der_malformed", |c| c.on_signature = |_| vec![]),
+        ("pair of r and s", "der_malformed", |c| c.on_signature = |_| der::seq(&[])),
+        ("r", "der_malformed", |c| c.on_signature = |_| der::seq(&[&der::tlv(2, &[]), &der::uint(&[1])])),
+        ("tbsCertificate", "certificate_version", |c| {
+            c.on_der = |_| {
+                let cert = Cert::at(LEAF);
+                let algorithm = der::tlv(0x30, &cert.outer_algorithm);
+                der::seq(&[&der::seq(&[]), &algorithm, &der::bit_string(0, &cert.signature())])
+            };
+        }),
+        ("version", "der_malformed", |c| c.version = der::tlv(0xa0, &[])),
+        ("place of the version", "certificate_version", |c| c.version.clear()),
+        ("serial number", "der_malformed", |c| c.serial = der::tlv(2, &[])),
+        ("inner algorithm", "certificate_signature_algorithm", |c| c.inner_algorithm.clear()),
+        ("issuer", "der_malformed", |c| c.issuer = der::seq(&[])),
+        ("subject", "der_malformed", |c| c.subject = der::seq(&[])),
+        ("first SET", "der_malformed", |c| c.subject = der::seq(&[&der::tlv(0x31, &[]), &set(&[1])])),
+        ("last SET", "der_malformed", |c| c.subject = der::seq(&[&set(&[1]), &der::tlv(0x31, &[])])),
+        ("only SET", "der_malformed", |c| c.subject = der::seq(&[&der::tlv(0x31, &[])])),
+        ("attribute", "der_malformed", |c| c.subject = der::seq(&[&der::tlv(0x31, &der::seq(&[]))])),
+        ("validity", "der_malformed", |c| c.validity = (vec![], vec![])),
+        ("time", "der_malformed", |c| c.validity.1 = der::tlv(0x17, &[])),
+        ("key algorithm", "certificate_key_not_p384", |c| c.key_algorithm.clear()),
+        ("key", "certificate_key_not_p384", |c| c.point.clear()),
+        ("field of extensions", "der_malformed", |c| {
+            c.extensions.clear();
+            c.after_extensions = der::tlv(0xa3, &[]);
+        }),
+        ("list of extensions", "der_malformed", |c| {
+            c.extensions.clear();
+            c.after_extensions = der::tlv(0xa3, &der::seq(&[]));
+        }),
+        ("extension", "der_malformed", |c| {
+            c.extensions.clear();
+            c.after_extensions = der::tlv(0xa3, &der::seq(&[&der::seq(&[])]));
+        }),
+        ("keyUsage", "der_malformed", |c| c.extension(15).value = der::bit_string(0, &[])),
+        ("value of keyUsage", "der_malformed", |c| c.extension(15).value.clear()),
+        ("value of basicConstraints", "der_malformed", |c| c.extension(19).value.clear()),
+        ("extendedKeyUsage", "path_invalid", |c| {
+            c.extensions.push(Extension::new(EXTENDED_KEY_USAGE, false, der::seq(&[])));
+        }),
+    ];
+    for (name, code, change) in cases {
+        assert_eq!(of(change), Err(code), "an empty {name}");
+    }
+    let accepted: [(&str, Change); 3] = [
+        ("basicConstraints", |c| c.extension(19).value = der::seq(&[])),
+        ("id of an extension and value", |c| c.extensions.push(Extension::new(&[], false, vec![]))),
+        ("id of an attribute and text", |c| c.subject = der::seq(&[&set(&[])])),
+    ];
+    for (name, change) in accepted {
+        assert_eq!(of(change), Ok(()), "an empty {name}");
+    }
+}
+
+/// A SET of one attribute with this type and no text.
+fn set(id: &[u8]) -> Vec<u8> {
+    der::tlv(0x31, &der::seq(&[&der::tlv(6, id), &der::tlv(0x0c, &[])]))
 }
 
 #[test]

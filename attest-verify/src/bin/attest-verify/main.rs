@@ -1,113 +1,79 @@
 //! `attest-verify`: the crate of the same name on the command line.
 //!
-//! Exit status: 0 accepted, 1 refused (the reason's code on stderr and in `--json`), 2 usage or unreadable input.
+//! Exit status: 0 accepted, 1 refused (the reason's code on stderr and in `--json`), 2 no verdict: usage, input that cannot be
+//! used, output that cannot be written.
 
+mod args;
 mod input;
+mod kind;
 mod report;
 mod style;
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
-use jiff::{SignedDuration, Timestamp};
-use ok2cry_attest_verify::{
-    AcceptedDocument, CheckTime, Error, Measurements, PCR_LEN, Policy, Provider, TrustAnchor, Verifier,
-};
+use clap::Parser;
+use ok2cry_attest_verify::{AcceptedDocument, CheckTime, Error, Measurements, Policy, TrustAnchor, Verifier};
 
+use self::args::{At, Cli, Command, DocumentArgs};
 use self::report::{Checks, Report};
 
 fn main() -> ExitCode {
-    let Command::Document(args) = Cli::parse().command;
-    match args.run() {
+    // Not asked of the arguments, which may be what is wrong.
+    let json = std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == "--json");
+    match run() {
         Ok(status) => status,
-        Err(Unusable(message)) => {
-            print(&mut anstream::stderr(), &format!("{}: {message}\n", style::bad("error")));
+        Err(failure) => {
+            failure.tell(json);
             ExitCode::from(2)
         }
     }
 }
 
-/// Strict verification of AWS Nitro Enclaves attestation documents
-#[derive(Parser)]
-#[command(version, after_help = "Exit status: 0 accepted, 1 refused, 2 usage or unreadable input.")]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Verify one attestation document and compare it with what you expect
-    Document(DocumentArgs),
-}
-
-#[derive(Args)]
-#[command(group = ArgGroup::new("expectation").required(true).args(["pcr", "insecure_without_pcrs"]))]
-struct DocumentArgs {
-    /// The document: a path, or - for standard input; raw, base64, base64url or hex
-    file: PathBuf,
-    /// Trust this root certificate instead of AWS's
-    #[arg(long, value_name = "PEM")]
-    root: Option<PathBuf>,
-    /// Verify as of now (our clock may be a minute behind), as of the document's own time (for audits), or as of exactly
-    /// a time like 2026-01-31T12:00:00Z
-    #[arg(long, default_value = "now", value_name = "now|document|RFC3339", value_parser = parse_at)]
-    at: At,
-    /// Refuse documents that are older than this, like 5m
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration_ms)]
-    max_age: Option<u64>,
-    /// Expect this measurement, like 0=<96 hex digits>; all together are one set, which must hold PCR0
-    #[arg(long, value_name = "N=HEX", value_parser = parse_pcr)]
-    pcr: Vec<(u8, [u8; PCR_LEN])>,
-    /// Expect this nonce
-    #[arg(long, value_name = "HEX", value_parser = parse_bytes)]
-    nonce: Option<Bytes>,
-    /// Expect this user data
-    #[arg(long, value_name = "HEX", value_parser = parse_bytes)]
-    user_data: Option<Bytes>,
-    /// Accept debug enclaves, whose console the host reads and whose measurements are zero
-    #[arg(long)]
-    insecure_allow_debug: bool,
-    /// Accept any image that anybody runs
-    #[arg(long)]
-    insecure_without_pcrs: bool,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-    /// Who computes ECDSA. No verdict depends on it
-    #[arg(long, value_name = "NAME", value_parser = parse_provider, default_value = default_provider().name())]
-    provider: Provider,
+fn run() -> Result<ExitCode, Failure> {
+    match Cli::try_parse() {
+        Ok(Cli { command: Command::Document(args) }) => args.run(),
+        Err(error) if error.use_stderr() => Err(Failure::Arguments(error)),
+        // --help or --version.
+        Err(error) => {
+            print(&error.render().ansi().to_string())?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
 }
 
 impl DocumentArgs {
-    fn run(&self) -> Result<ExitCode, Unusable> {
+    fn run(&self) -> Result<ExitCode, Failure> {
         if self.at == At::Document && self.max_age.is_some() {
             let message = "--max-age says nothing with --at document: at its own time every document is new";
-            Cli::command().error(ErrorKind::ArgumentConflict, message).exit();
+            return Err(Failure::Usage(message.to_owned()));
         }
-        let anchor = self.anchor()?;
-        let policy = self.policy()?;
-        let bytes = input::document(&self.file).map_err(Unusable)?;
+        let anchor = match &self.root {
+            Some(path) => input::root(path).map_err(|reason| Failure::Input(format!("--root: {reason}")))?,
+            None => TrustAnchor::aws_nitro(),
+        };
+        let releases = self.releases()?;
+        let policy = self.policy(&releases)?;
+        let bytes = input::document(&self.file).map_err(Failure::Input)?;
 
         let mut verifier = Verifier::with_provider(anchor.clone(), self.provider);
         if self.insecure_allow_debug {
             verifier = verifier.insecure_allow_debug();
         }
-        match self.judge(&verifier, &policy, &bytes) {
+        let now = CheckTime::system();
+        match self.judge(&verifier, &policy, &bytes, now) {
             Ok((document, time)) => {
-                let report = Report::new(&document, time, &anchor, self.checks());
-                let text = if self.json { report.json() } else { report.text() };
-                print(&mut anstream::stdout(), &text);
+                let release = document.release().and_then(|index| releases.get(index));
+                let report = Report::new(&document, time, &anchor, self.checks(release));
+                print(&if self.json { report.json() } else { report.text() })?;
                 Ok(ExitCode::SUCCESS)
             }
             Err(error) => {
+                let hint = self.hint(&error, now);
+                tell(&report::refusal_text(&error, hint.as_deref()));
                 if self.json {
-                    print(&mut std::io::stdout(), &report::refusal_json(&error));
+                    print(&report::refusal_json(&error, hint.as_deref()))?;
                 }
-                let refused = style::bad("refused");
-                print(&mut anstream::stderr(), &format!("{refused}: {}: {error}\n", error.code()));
                 Ok(ExitCode::FAILURE)
             }
         }
@@ -118,12 +84,10 @@ impl DocumentArgs {
         verifier: &Verifier,
         policy: &Policy,
         bytes: &'a [u8],
+        now: CheckTime,
     ) -> Result<(AcceptedDocument<'a>, CheckTime), Error> {
         let (document, time) = match self.at {
-            At::Now => {
-                let time = CheckTime::system();
-                (verifier.verify(bytes, &time)?, time)
-            }
+            At::Now => (verifier.verify(bytes, &now)?, now),
             At::Time(now_ms) => {
                 let time = CheckTime::exactly(now_ms);
                 (verifier.verify(bytes, &time)?, time)
@@ -137,19 +101,27 @@ impl DocumentArgs {
         Ok((policy.appraise(document, &time)?, time))
     }
 
-    fn anchor(&self) -> Result<TrustAnchor, Unusable> {
-        let Some(path) = &self.root else { return Ok(TrustAnchor::aws_nitro()) };
-        let unusable = |error: &dyn std::fmt::Display| Unusable(format!("{}: {error}", path.display()));
-        let pem = std::fs::read_to_string(path).map_err(|error| unusable(&error))?;
-        TrustAnchor::from_pem(&pem).map_err(|error| unusable(&error))
+    /// The releases of which one must match, each with what a report calls it. None under `--insecure-without-pcrs`.
+    fn releases(&self) -> Result<Vec<Release>, Failure> {
+        let mut releases = Vec::new();
+        for path in &self.measurements {
+            let measurements = input::measurements(path)
+                .map_err(|reason| Failure::Input(format!("--measurements: {reason}")))?;
+            releases.push(Release { measurements, file: Some(path.display().to_string()) });
+        }
+        if !self.pcr.is_empty() {
+            let measurements = Measurements::new(self.pcr.iter().copied())
+                .map_err(|error| Failure::Usage(format!("--pcr: {error}")))?;
+            releases.push(Release { measurements, file: None });
+        }
+        Ok(releases)
     }
 
-    fn policy(&self) -> Result<Policy, Unusable> {
+    fn policy(&self, releases: &[Release]) -> Result<Policy, Failure> {
         let mut policy = match self.insecure_without_pcrs {
             true => Policy::insecure_without_pcrs(),
-            false => Measurements::new(self.pcr.iter().copied())
-                .and_then(|release| Policy::new([release]))
-                .map_err(|error| Unusable(format!("--pcr: {error}")))?,
+            false => Policy::new(releases.iter().map(|release| release.measurements.clone()))
+                .map_err(|error| Failure::Usage(error.to_string()))?,
         };
         if let Some(max_age_ms) = self.max_age {
             policy = policy.max_age_ms(max_age_ms);
@@ -163,9 +135,11 @@ impl DocumentArgs {
         Ok(policy)
     }
 
-    fn checks(&self) -> Checks {
+    fn checks(&self, release: Option<&Release>) -> Checks {
+        let indices = |release: &Release| release.measurements.iter().map(|(index, _)| index).collect();
         Checks {
-            pcrs: self.pcr.iter().map(|(index, _)| *index).collect(),
+            pcrs: release.map(indices).unwrap_or_default(),
+            measurements: release.and_then(|release| release.file.clone()),
             max_age_ms: self.max_age,
             nonce: self.nonce.is_some(),
             user_data: self.user_data.is_some(),
@@ -175,63 +149,81 @@ impl DocumentArgs {
             provider: self.provider,
         }
     }
-}
 
-/// Why there is no verdict: the arguments or the input cannot be used.
-struct Unusable(String);
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum At {
-    Now,
-    Document,
-    Time(u64),
-}
-
-/// clap would take a `Vec<u8>` for a list of arguments.
-#[derive(Clone)]
-struct Bytes(Vec<u8>);
-
-/// The fastest that there is.
-fn default_provider() -> Provider {
-    Provider::all().last().unwrap_or_default()
-}
-
-fn parse_provider(name: &str) -> Result<Provider, String> {
-    Provider::all().find(|provider| provider.name() == name).ok_or_else(|| {
-        let names: Vec<_> = Provider::all().map(|provider| provider.name()).collect();
-        format!("this program was built with {}", names.join(" and "))
-    })
-}
-
-fn parse_at(text: &str) -> Result<At, String> {
-    match text {
-        "now" => Ok(At::Now),
-        "document" => Ok(At::Document),
-        time => {
-            let time: Timestamp = time.parse().map_err(|error: jiff::Error| error.to_string())?;
-            u64::try_from(time.as_millisecond()).map(At::Time).map_err(|_| "this lies before 1970".to_owned())
+    /// What to look at after a refusal that is often a mistake of the one who asks.
+    fn hint(&self, error: &Error, now: CheckTime) -> Option<String> {
+        match (error, self.at) {
+            (Error::Clock(_), At::Now) => Some(format!(
+                "the clock of this computer says {}; if that is right, ask for a new document, or judge this one as of its \
+                 own time, as an audit does: --at document",
+                report::rfc3339(now.now_ms)
+            )),
+            (Error::Clock(_), At::Time(ms)) => Some(format!(
+                "--at says {}; --at document judges a document as of its own time",
+                report::rfc3339(ms)
+            )),
+            (Error::Chain(_), _) if error.code() == "root_not_trusted" && self.root.is_none() => {
+                Some("only AWS's root is trusted; --root FILE names another, for example a mock's".to_owned())
+            }
+            _ => None,
         }
     }
 }
 
-fn parse_duration_ms(text: &str) -> Result<u64, String> {
-    let duration: SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
-    u64::try_from(duration.as_millis()).map_err(|_| "an age is not negative".to_owned())
+/// Measurements, and the file that they came from.
+struct Release {
+    measurements: Measurements,
+    file: Option<String>,
 }
 
-fn parse_pcr(text: &str) -> Result<(u8, [u8; PCR_LEN]), String> {
-    let (index, value) = text.split_once('=').ok_or("expected N=HEX")?;
-    let index = index.parse().map_err(|_| "N is a number from 0 to 31")?;
-    let value = input::hex(value).ok_or("HEX is hexadecimal digits")?;
-    let value = value.try_into().map_err(|_| format!("a PCR is {PCR_LEN} bytes, {} digits", 2 * PCR_LEN))?;
-    Ok((index, value))
+/// Why there is no verdict.
+enum Failure {
+    /// In the words of the parser of arguments.
+    Arguments(clap::Error),
+    /// Arguments that do not fit together.
+    Usage(String),
+    /// A file that cannot be used.
+    Input(String),
+    /// What was to be printed could not be written.
+    Output(io::Error),
 }
 
-fn parse_bytes(text: &str) -> Result<Bytes, String> {
-    input::hex(text).map(Bytes).ok_or_else(|| "expected hexadecimal digits".to_owned())
+impl Failure {
+    /// Says so on stderr and, for machines, on stdout. If neither can be written, the exit status says it.
+    fn tell(&self, json: bool) {
+        let (reason, message) = match self {
+            Self::Arguments(error) => {
+                tell(&error.render().ansi().to_string());
+                let text = error.render().to_string();
+                let text = text.strip_prefix("error: ").unwrap_or(&text);
+                // Without the usage and the advice that follow it.
+                ("usage_invalid", text.split("\n\n").next().unwrap_or(text).trim().to_owned())
+            }
+            Self::Usage(message) => ("usage_invalid", message.clone()),
+            Self::Input(message) => ("input_invalid", message.clone()),
+            Self::Output(error) => ("output_failed", format!("standard output: {error}")),
+        };
+        if !matches!(self, Self::Arguments(_)) {
+            tell(&format!("{}: {message}\n", style::bad("error")));
+        }
+        if json && !matches!(self, Self::Output(_)) && print(&report::failure_json(reason, &message)).is_err()
+        {
+            tell(&format!("{}: standard output cannot be written\n", style::bad("error")));
+        }
+    }
 }
 
-/// Prints, and lets a reader go away: `attest-verify … | head -1` is no failure.
-fn print(out: &mut dyn Write, text: &str) {
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+/// Writes to stdout, all of it or an error: a full disk or a reader that has gone away is not an answer that was given.
+fn print(text: &str) -> Result<(), Failure> {
+    write(&mut anstream::stdout(), text).map_err(Failure::Output)
+}
+
+/// Writes to stderr. Where that fails there is no place left to say so, and the exit status is not 0 anyway.
+fn tell(text: &str) {
+    let _ = write(&mut anstream::stderr(), text);
+}
+
+fn write(out: &mut dyn Write, text: &str) -> io::Result<()> {
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }

@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use jiff::{SignedDuration, Timestamp};
-use ok2cry_attest_verify::{AcceptedDocument, CheckTime, Error, Provider, TrustAnchor};
+use ok2cry_attest_verify::{AcceptedDocument, AppraisalFault, CheckTime, Error, Provider, TrustAnchor};
 use serde_json::{Value, json};
 
 use crate::style::{bad, faint, good, label, warn};
@@ -13,6 +13,8 @@ use crate::style::{bad, faint, good, label, warn};
 /// What was asked for beyond the document's being genuine.
 pub(crate) struct Checks {
     pub(crate) pcrs: Vec<u8>,
+    /// The file of measurements that matched.
+    pub(crate) measurements: Option<String>,
     pub(crate) max_age_ms: Option<u64>,
     pub(crate) nonce: bool,
     pub(crate) user_data: bool,
@@ -166,10 +168,10 @@ impl<'a> Report<'a> {
             checked.push("not a debug enclave".to_owned());
         }
         if !self.checks.pcrs.is_empty() {
-            let mut indices = self.checks.pcrs.clone();
-            indices.sort_unstable();
-            let indices: Vec<_> = indices.iter().map(u8::to_string).collect();
-            checked.push(format!("PCR {} as expected", indices.join(" ")));
+            let indices: Vec<_> = self.checks.pcrs.iter().map(u8::to_string).collect();
+            let place = self.checks.measurements.as_ref();
+            let place = place.map_or("expected".to_owned(), |file| format!("in {}", file.escape_debug()));
+            checked.push(format!("PCR {} as {place}", indices.join(" ")));
         }
         if let Some(max_age_ms) = self.checks.max_age_ms {
             checked.push(format!("not older than {:#}", duration(max_age_ms)));
@@ -208,16 +210,50 @@ impl<'a> Report<'a> {
     }
 }
 
-pub(crate) fn refusal_json(error: &Error) -> String {
-    let value = json!({ "verdict": "refused", "reason": error.code(), "message": error.to_string() });
+pub(crate) fn refusal_text(error: &Error, hint: Option<&str>) -> String {
+    let mut text = format!("{}: {}: {error}\n", bad("refused"), error.code());
+    if let Some(hint) = hint {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{}: {hint}", warn("hint"));
+    }
+    text
+}
+
+pub(crate) fn refusal_json(error: &Error, hint: Option<&str>) -> String {
+    let mut value = json!({ "verdict": "refused", "reason": error.code(), "message": error.to_string() });
+    if let Some(hint) = hint {
+        insert(&mut value, "hint", hint.into());
+    }
+    if let Error::Appraisal(AppraisalFault::Pcrs { differing }) = error {
+        let differing = differing.iter().map(|pcr| {
+            json!({
+                "pcr": pcr.index,
+                "expected": hex(&pcr.expected),
+                "found": pcr.found.as_ref().map(|found| hex(found)),
+            })
+        });
+        insert(&mut value, "differing", differing.collect());
+    }
     format!("{value:#}\n")
+}
+
+/// No verdict: a reason that is no rule's code.
+pub(crate) fn failure_json(reason: &str, message: &str) -> String {
+    let value = json!({ "verdict": Value::Null, "reason": reason, "message": message });
+    format!("{value:#}\n")
+}
+
+fn insert(object: &mut Value, name: &str, value: Value) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(name.to_owned(), value);
+    }
 }
 
 fn duration(ms: u64) -> SignedDuration {
     SignedDuration::from_millis(i64::try_from(ms).unwrap_or(i64::MAX))
 }
 
-fn rfc3339(ms: u64) -> String {
+pub(crate) fn rfc3339(ms: u64) -> String {
     let timestamp = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     timestamp.map_or_else(|| format!("{ms} ms"), |timestamp| timestamp.to_string())
 }

@@ -178,7 +178,8 @@ export class ReleaseKey {
 
   /**
    * From the first root document that the pinned keys have signed to the newest. What is remembered must be among them: the keys
-   * that are pinned may have been stolen since they were replaced.
+   * that are pinned may have been stolen since they were replaced. It is never where a walk begins, because a memory can be written
+   * by others than this client: it can only ever refuse.
    */
   async #walkRoots(bundle: Bundle, seen: Remembered): Promise<Walked> {
     let walked: Walked | undefined;

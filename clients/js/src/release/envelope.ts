@@ -10,8 +10,11 @@ import type { PublicKey, Role } from "./key.js";
 
 /** The longest envelope that is read, in bytes. An entry of the log is its envelope, and its length has 16 bits there. */
 export const MAX_ENVELOPE_LENGTH = 0xffff;
-/** The most signatures of an envelope. */
-const MAX_SIGNATURES = 16;
+/**
+ * The most signatures of an envelope: two whole roles, because a root document that exchanges its keys is signed by old and new
+ * ones.
+ */
+const MAX_SIGNATURES = 32;
 
 const SHAPE = { payloadType: text, payload: text, signatures: [{ keyid: optional(text), sig: text }] } as const;
 
@@ -53,7 +56,7 @@ export class Envelope {
       payload: string;
       signatures: { keyid?: string; sig: string }[];
     };
-    if (json.signatures.length > MAX_SIGNATURES) refuseField(what, "signatures", "at most 16");
+    if (json.signatures.length > MAX_SIGNATURES) refuseField(what, "signatures", "at most 32");
     const bytes = (field: "payload" | "sig", encoded: string) =>
       base64(encoded) ?? refuseField(what, field, "base64, standard or URL-safe, padded");
     const payload = bytes("payload", json.payload);

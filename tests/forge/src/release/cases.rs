@@ -79,7 +79,7 @@ impl Case {
         })
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+    pub(super) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
         self
     }
@@ -88,7 +88,18 @@ impl Case {
 /// Every case. The first is what should happen every day.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    [accepted(), signatures(), roots(), lists(), manifests(), logs(), encodings(), json_rule()].concat()
+    [
+        accepted(),
+        signatures(),
+        roots(),
+        lists(),
+        manifests(),
+        logs(),
+        encodings(),
+        json_rule(),
+        super::rotation::cases(),
+    ]
+    .concat()
 }
 
 /// SHA-256 of the root certificate of [`crate::Enclave::new`].
@@ -102,11 +113,11 @@ const MAX_NUMBER: u64 = (1 << 53) - 1;
 
 const BOTH: Expected = Expected::Accepted(&["1.2.0", "1.3.0"]);
 
-fn good(name: &'static str, change: impl FnOnce(&mut World)) -> Case {
+pub(super) fn good(name: &'static str, change: impl FnOnce(&mut World)) -> Case {
     Case::of(name, &World::with(change), BOTH)
 }
 
-fn bad(code: &'static str, name: &'static str, change: impl FnOnce(&mut World)) -> Case {
+pub(super) fn bad(code: &'static str, name: &'static str, change: impl FnOnce(&mut World)) -> Case {
     Case::of(name, &World::with(change), Expected::Refused(code))
 }
 

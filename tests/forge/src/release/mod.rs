@@ -5,6 +5,7 @@
 
 mod cases;
 mod log;
+mod rotation;
 mod world;
 
 pub use cases::{Case, Expected, bundle_with_list, cases};
