@@ -6,6 +6,7 @@
 mod common;
 
 use common::{CONFIGURATION, TOOLCHAIN, kernel, program};
+use ok2cry_attest_verify::CheckTime;
 use ok2cry_release::{
     eif::Eif,
     error::Error,
@@ -28,7 +29,7 @@ fn inputs() -> Inputs {
 }
 
 fn build(inputs: Inputs) -> Image {
-    Image::build(&inputs.check().unwrap(), None).unwrap()
+    Image::build(&inputs.check().unwrap(), None, &CheckTime::system()).unwrap()
 }
 
 fn code(change: impl FnOnce(&mut Inputs)) -> &'static str {
@@ -207,7 +208,9 @@ fn signer(directory: &std::path::Path, name: &str) -> Signer {
 #[test]
 fn a_signed_image_has_pcr8_and_the_other_registers_of_the_unsigned_one() {
     let directory = tempfile::tempdir().unwrap();
-    let sign = |signer: &Signer| Image::build(&inputs().check().unwrap(), Some(signer)).unwrap();
+    let sign = |signer: &Signer| {
+        Image::build(&inputs().check().unwrap(), Some(signer), &CheckTime::system()).unwrap()
+    };
     let (one, other) = (signer(directory.path(), "one"), signer(directory.path(), "other"));
     let unsigned = build(inputs()).measurements;
     let signed = sign(&one).measurements;
@@ -227,7 +230,8 @@ fn a_signer_that_cannot_sign_is_an_error_and_no_panic() {
     let missing = Signer { key: directory.path().join("nobody"), ..good.clone() };
     let in_kms = Signer { key: "arn:aws:kms:eu-west-1:000000000000:key/x".into(), ..good };
     for signer in [no_key, missing, in_kms] {
-        let refused = Image::build(&inputs().check().unwrap(), Some(&signer)).unwrap_err();
+        let refused =
+            Image::build(&inputs().check().unwrap(), Some(&signer), &CheckTime::system()).unwrap_err();
         assert!(matches!(refused, Error::Library(_)), "{refused}");
     }
 }
