@@ -8,11 +8,14 @@
 //! belong to exactly one section.
 
 use crate::error::{EifFault, Error};
+use std::io::Read;
 
 /// The longest file that is read, in bytes.
 pub const MAX_EIF_LEN: u64 = 4 << 30;
 /// The length of the file's header, in bytes.
 pub const HEADER_LEN: usize = 548;
+/// Where the number of sections stands in the header.
+const PREFIX_LEN: usize = 26;
 /// The length of a section's header, in bytes.
 pub const SECTION_HEADER_LEN: usize = 12;
 /// The most sections that a file can hold.
@@ -28,7 +31,11 @@ pub const MAX_METADATA_LEN: usize = 1 << 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Eif<'a> {
     version: u16,
-    arch: Arch,
+    flags: u16,
+    /// The header up to the number of sections.
+    prefix: &'a [u8],
+    /// Every section in the file's order: type and content.
+    sections: Vec<(Kind, &'a [u8])>,
     kernel: &'a [u8],
     cmdline: &'a [u8],
     ramdisks: Vec<&'a [u8]>,
@@ -45,17 +52,48 @@ pub enum Arch {
     Aarch64,
 }
 
+impl Arch {
+    /// The architecture's name, as the kernel's.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Aarch64 => "aarch64",
+        }
+    }
+}
+
 impl<'a> Eif<'a> {
-    /// Reads a file.
+    /// Reads the bytes of a file that is called `name`: its header first, and of the rest no more than the header asks for and
+    /// one byte, so that a file that is no image costs 548 bytes however long it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Eif`] with the rule that the header breaks, and [`Error::Io`].
+    pub fn read(mut source: impl Read, name: &str) -> Result<Vec<u8>, Error> {
+        let failed = |source| Error::Io { path: name.to_owned(), source };
+        let mut file = Vec::new();
+        source.by_ref().take(HEADER_LEN as u64).read_to_end(&mut file).map_err(failed)?;
+        let len = Header::parse(&file)?.file_len()?;
+        source.take(len - HEADER_LEN as u64 + 1).read_to_end(&mut file).map_err(failed)?;
+        Ok(file)
+    }
+
+    /// Parses a file.
     ///
     /// # Errors
     ///
     /// [`Error::Eif`] with the rule that the file breaks.
     pub fn parse(file: &'a [u8]) -> Result<Self, Error> {
+        if file.len() as u64 > MAX_EIF_LEN {
+            return Err(EifFault::TooLarge.into());
+        }
         let header = Header::parse(file)?;
         let mut eif = Self {
             version: header.version,
-            arch: header.arch,
+            flags: header.flags,
+            prefix: file.get(..PREFIX_LEN).unwrap_or_default(),
+            sections: Vec::new(),
             kernel: &[],
             cmdline: &[],
             ramdisks: Vec::new(),
@@ -78,6 +116,7 @@ impl<'a> Eif<'a> {
                 .and_then(|at| at.checked_add(section.content.len()))
                 .ok_or(EifFault::SectionTruncated { index })?;
             progress = eif.take(&section, progress, index)?;
+            eif.sections.push((section.kind, section.content));
         }
         header.rest_is_zero()?;
         if at != file.len() {
@@ -85,6 +124,9 @@ impl<'a> Eif<'a> {
         }
         if progress != Progress::Ramdisks {
             return Err(EifFault::Missing { what: progress.wanted() }.into());
+        }
+        if eif.version >= 4 && eif.metadata.is_none() {
+            return Err(EifFault::Missing { what: "metadata, which version 4 has" }.into());
         }
         if header.crc != crc_of(file) {
             return Err(EifFault::Checksum.into());
@@ -98,10 +140,22 @@ impl<'a> Eif<'a> {
         self.version
     }
 
+    /// The header's flags: bit 0 is set for aarch64, and no other is known.
+    #[must_use]
+    pub fn flags(&self) -> u16 {
+        self.flags
+    }
+
     /// What the image runs on.
     #[must_use]
     pub fn arch(&self) -> Arch {
-        self.arch
+        if self.flags == 0 { Arch::X86_64 } else { Arch::Aarch64 }
+    }
+
+    /// How many sections the file has.
+    #[must_use]
+    pub fn section_count(&self) -> usize {
+        self.sections.len()
     }
 
     /// The kernel.
@@ -132,6 +186,50 @@ impl<'a> Eif<'a> {
     #[must_use]
     pub fn signature(&self) -> Option<&'a [u8]> {
         self.signature
+    }
+
+    /// The file without its signature section: what two builders can both make, since signatures are random. Of an image that
+    /// is not signed it is the file itself, byte for byte.
+    #[must_use]
+    pub fn without_signature(&self) -> Vec<u8> {
+        let sections: Vec<_> =
+            self.sections.iter().filter(|(kind, _)| *kind != Kind::Signature).copied().collect();
+        self.written(&sections)
+    }
+
+    /// The file with this signature section, last as AWS's library writes it, instead of the one that it has. Nothing here
+    /// checks the section.
+    #[must_use]
+    pub fn with_signature(&self, section: &[u8]) -> Vec<u8> {
+        let mut sections: Vec<_> =
+            self.sections.iter().filter(|(kind, _)| *kind != Kind::Signature).copied().collect();
+        sections.push((Kind::Signature, section));
+        self.written(&sections)
+    }
+
+    /// A file of this one's header and these sections, with tables and checksum made anew.
+    fn written(&self, sections: &[(Kind, &[u8])]) -> Vec<u8> {
+        let table = |entry: &dyn Fn(usize) -> u64| -> Vec<u8> {
+            (0..MAX_SECTIONS).flat_map(|index| entry(index).to_be_bytes()).collect()
+        };
+        let size = |index: usize| sections.get(index).map_or(0, |(_, content)| content.len() as u64);
+        let offset = |index: usize| match index < sections.len() {
+            true => HEADER_LEN as u64 + (0..index).map(|i| SECTION_HEADER_LEN as u64 + size(i)).sum::<u64>(),
+            false => 0,
+        };
+        let count = u16::try_from(sections.len()).unwrap_or(u16::MAX);
+        let mut file = [self.prefix, &count.to_be_bytes(), &table(&offset), &table(&size), &[0; 8]].concat();
+        for (kind, content) in sections {
+            file.extend_from_slice(&kind.number().to_be_bytes());
+            file.extend_from_slice(&[0; 2]);
+            file.extend_from_slice(&(content.len() as u64).to_be_bytes());
+            file.extend_from_slice(content);
+        }
+        let crc = crc_of(&file).to_be_bytes();
+        if let Some(field) = file.get_mut(HEADER_LEN - 4..HEADER_LEN) {
+            field.copy_from_slice(&crc);
+        }
+        file
     }
 
     /// Takes a section in, if it may come here.
@@ -170,6 +268,9 @@ impl<'a> Eif<'a> {
             (Kind::Metadata, _) if self.metadata.is_none() && self.version >= 4 => {
                 if content.len() > MAX_METADATA_LEN {
                     return Err(EifFault::MetadataLength);
+                }
+                if serde_json::from_slice::<serde_json::Map<_, _>>(content).is_err() {
+                    return Err(EifFault::MetadataJson);
                 }
                 self.metadata = Some(content);
                 Ok(progress)
@@ -226,7 +327,7 @@ impl Progress {
 /// | 540..544, 544..548 | unused, checksum |
 struct Header<'a> {
     version: u16,
-    arch: Arch,
+    flags: u16,
     sections: usize,
     offsets: &'a [u8],
     sizes: &'a [u8],
@@ -235,8 +336,9 @@ struct Header<'a> {
 
 impl<'a> Header<'a> {
     fn parse(file: &'a [u8]) -> Result<Self, EifFault> {
-        if file.len() as u64 > MAX_EIF_LEN {
-            return Err(EifFault::TooLarge);
+        // What is no image is said to be that, and not to be cut off.
+        if !file.starts_with(b".eif") && file.len() >= 4 {
+            return Err(EifFault::Magic);
         }
         let mut rest = file.get(..HEADER_LEN).ok_or(EifFault::HeaderTruncated)?;
         let mut field = |len| {
@@ -251,11 +353,10 @@ impl<'a> Header<'a> {
         if !(2..=4).contains(&version) {
             return Err(EifFault::Version { version });
         }
-        let arch = match u16_of(field(2)?) {
-            0 => Arch::X86_64,
-            1 => Arch::Aarch64,
-            _ => return Err(EifFault::Flags),
-        };
+        let flags = u16_of(field(2)?);
+        if flags > 1 {
+            return Err(EifFault::Flags { flags });
+        }
         let _memory_and_processors = field(16)?;
         if field(2)? != [0; 2] {
             return Err(EifFault::Reserved);
@@ -269,7 +370,21 @@ impl<'a> Header<'a> {
             return Err(EifFault::Reserved);
         }
         let crc = field(4)?.iter().fold(0, |crc, byte| crc << 8 | u32::from(*byte));
-        Ok(Self { version, arch, sections, offsets, sizes, crc })
+        Ok(Self { version, flags, sections, offsets, sizes, crc })
+    }
+
+    /// How long the file has to be, by the tables: each section begins where the one before it ends.
+    fn file_len(&self) -> Result<u64, EifFault> {
+        let mut end = HEADER_LEN as u64;
+        for index in 0..self.sections {
+            let (offset, size) = self.place(index)?;
+            if offset != end {
+                return Err(EifFault::Offset { index });
+            }
+            let after = end.checked_add(SECTION_HEADER_LEN as u64).and_then(|end| end.checked_add(size));
+            end = after.filter(|end| *end <= MAX_EIF_LEN).ok_or(EifFault::TooLarge)?;
+        }
+        Ok(end)
     }
 
     /// Where the tables say that a section lies, and how long its content is.
@@ -318,7 +433,7 @@ impl<'a> Section<'a> {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Kernel,
     Cmdline,
@@ -328,6 +443,16 @@ enum Kind {
 }
 
 impl Kind {
+    fn number(self) -> u16 {
+        match self {
+            Self::Kernel => 1,
+            Self::Cmdline => 2,
+            Self::Ramdisk => 3,
+            Self::Signature => 4,
+            Self::Metadata => 5,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Kernel => "kernel",

@@ -7,7 +7,7 @@ pub enum Error {
     /// The file is not an enclave image file that can be measured without doubt.
     #[error("the EIF {0}")]
     Eif(#[from] EifFault),
-    /// The signature section names no signer.
+    /// The image is not signed by the certificate that its signature section names.
     #[error("the EIF's signature section {0}")]
     Signature(#[from] SignatureFault),
     /// Something that an image is to be built from breaks a rule.
@@ -49,7 +49,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Eif(fault) => fault.code(),
-            Self::Signature(_) => "eif_signature_invalid",
+            Self::Signature(fault) => fault.code(),
             Self::Input { fault, .. } => fault.code(),
             Self::Disagreement { .. } => "measurements_disagree",
             Self::Library(_) => "library_failed",
@@ -79,9 +79,12 @@ pub enum EifFault {
         /// The version.
         version: u16,
     },
-    /// Flags other than the architecture's.
-    #[error("has flags in its header that are not known")]
-    Flags,
+    /// Flags other than the architecture's. No register measures them, so what they would change would go unseen.
+    #[error("has the flags {flags:#06x} in its header, of which only 0x0001 (aarch64) is known")]
+    Flags {
+        /// The flags.
+        flags: u16,
+    },
     /// Reserved fields that are not zero.
     #[error("has reserved fields in its header that are not zero")]
     Reserved,
@@ -129,7 +132,7 @@ pub enum EifFault {
         /// What it is.
         what: &'static str,
     },
-    /// No kernel, no command line or no ramdisk.
+    /// No kernel, no command line, no ramdisk, or in version 4 no metadata.
     #[error("has no {what}")]
     Missing {
         /// What is missing.
@@ -147,6 +150,9 @@ pub enum EifFault {
     /// A metadata section that is too long.
     #[error("has metadata of more than 1 MiB")]
     MetadataLength,
+    /// Metadata that no reader of AWS's takes.
+    #[error("has metadata that is not a JSON object")]
+    MetadataJson,
     /// A signature section that is empty or too long.
     #[error("has a signature section of 0 or more than 131072 bytes")]
     SignatureLength,
@@ -165,7 +171,9 @@ impl EifFault {
             Self::HeaderTruncated | Self::SectionTruncated { .. } => "eif_truncated",
             Self::Magic => "eif_magic",
             Self::Version { .. } => "eif_version",
-            Self::Flags | Self::Reserved | Self::SectionCount | Self::UnusedEntry => "eif_header_invalid",
+            Self::Flags { .. } | Self::Reserved | Self::SectionCount | Self::UnusedEntry => {
+                "eif_header_invalid"
+            }
             Self::Offset { .. } | Self::SizeMismatch { .. } => "eif_tables_disagree",
             Self::SectionType { .. } | Self::SectionFlags { .. } | Self::Unexpected { .. } => {
                 "eif_section_unexpected"
@@ -175,6 +183,7 @@ impl EifFault {
             | Self::CmdlineLength
             | Self::CmdlineZero
             | Self::MetadataLength
+            | Self::MetadataJson
             | Self::SignatureLength => "eif_section_invalid",
             Self::TrailingBytes => "eif_trailing_bytes",
             Self::Checksum => "eif_checksum",
@@ -182,22 +191,101 @@ impl EifFault {
     }
 }
 
-/// The rule that a signature section breaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// The rule that a signature section, or the certificate that signs an image, breaks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignatureFault {
     /// Not the CBOR that AWS's library writes.
-    #[error("is not a CBOR array of maps with a signing certificate and a signature each")]
+    #[error("is not a CBOR array of maps with a signing_certificate and a signature each")]
     Cbor,
     /// Not exactly one signature. AWS's library writes one, of PCR0.
     #[error("does not hold exactly one signature")]
     Count,
     /// The certificate is not PEM.
-    #[error("holds a signing certificate that is not one PEM block")]
+    #[error("holds a signing_certificate that is not PEM of at least one CERTIFICATE")]
     Pem,
-    /// The certificate is not DER.
-    #[error("holds a signing certificate that is not one DER sequence")]
-    Der,
+    /// The PEM holds something else: a private key, say, which would be published with the image.
+    #[error("holds a signing_certificate with a PEM block {found:?}; only CERTIFICATE may be there")]
+    Label {
+        /// The block's label.
+        found: String,
+    },
+    /// More certificates than a chain has.
+    #[error("holds a signing_certificate of more than 8 certificates")]
+    ChainLength,
+    /// A certificate that is not one.
+    #[error("holds a signing_certificate whose certificate {number} is not X.509 in DER")]
+    Certificate {
+        /// Which one, from 1.
+        number: usize,
+    },
+    /// A key that cannot sign an image.
+    #[error("has a signing certificate with {found}; ECDSA over P-256, P-384 or P-521 is due")]
+    KeyKind {
+        /// The algorithm or curve that it has instead.
+        found: String,
+    },
+    /// A key that is not on its curve.
+    #[error("has a signing certificate whose public key is not a point of its curve")]
+    Point,
+    /// The signature is not a `COSE_Sign1`.
+    #[error("holds a signature that is not the COSE_Sign1 that is due: {rule}")]
+    Cose {
+        /// The rule.
+        rule: &'static str,
+    },
+    /// Another algorithm than the certificate's key has.
+    #[error(
+        "holds a signature whose protected header does not say {expected}, as the certificate's key does"
+    )]
+    Algorithm {
+        /// The algorithm of the key.
+        expected: &'static str,
+    },
+    /// The certificate's key has not signed.
+    #[error("holds a signature that is not by the key of its signing certificate")]
+    Forged,
+    /// The signature is over another register.
+    #[error("holds a signature over register {index}; PCR0 is due")]
+    OtherRegister {
+        /// Which register.
+        index: i64,
+    },
+    /// The signature is over another image's PCR0.
+    #[error("holds a signature over another PCR0 than this image's: it was taken from another image")]
+    OtherImage,
+    /// The signature is over something that is not a register's value.
+    #[error("holds a signature over something else than {{register_index: 0, register_value: PCR0}}")]
+    Payload,
+    /// The certificate's validity has not begun.
+    #[error("has a signing certificate that is valid from {from} on, and the time to judge is {at}")]
+    NotYetValid {
+        /// When it begins.
+        from: String,
+        /// When it was looked at.
+        at: String,
+    },
+    /// The certificate's validity has ended.
+    #[error("has a signing certificate that was valid until {until}, and the time to judge is {at}")]
+    Expired {
+        /// When it ended.
+        until: String,
+        /// When it was looked at.
+        at: String,
+    },
+}
+
+impl SignatureFault {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::KeyKind { .. } => "eif_signature_key_unsupported",
+            Self::Forged => "eif_signature_forged",
+            Self::OtherRegister { .. } | Self::OtherImage | Self::Payload => "eif_signature_other_image",
+            Self::NotYetValid { .. } => "eif_certificate_not_yet_valid",
+            Self::Expired { .. } => "eif_certificate_expired",
+            _ => "eif_signature_invalid",
+        }
+    }
 }
 
 /// The rule that an input of a build breaks.

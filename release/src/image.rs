@@ -6,12 +6,14 @@ use crate::{
     inputs::CheckedInputs,
     manifest::Manifest,
     measure::Measurements,
-    ramdisk, signature,
+    ramdisk,
+    signature::SigningCertificate,
 };
 use aws_nitro_enclaves_image_format::{
     defs::{EifBuildInfo, EifIdentityInfo},
     utils::{EifBuilder, SignKeyData},
 };
+use ok2cry_attest_verify::CheckTime;
 use sha2_0_10::{Digest, Sha384};
 use std::{
     collections::BTreeMap,
@@ -23,9 +25,9 @@ use std::{
 /// A certificate that signs an image and so fills PCR8, and its key: both PEM files.
 #[derive(Clone, Debug)]
 pub struct Signer {
-    /// The private key, ECDSA over P-384.
+    /// The private key, ECDSA over P-256, P-384 or P-521.
     pub key: PathBuf,
-    /// The certificate.
+    /// The certificate. Those that issued it may follow; the first alone is measured.
     pub certificate: PathBuf,
 }
 
@@ -46,8 +48,12 @@ impl Image {
     /// # Errors
     ///
     /// [`Error::Disagreement`] if the file does not hold exactly the inputs, or if AWS's library measures it otherwise than
-    /// [`Measurements`] does; [`Error::Library`] if the library fails, as it does for a key that is none.
-    pub fn build(checked: &CheckedInputs, signer: Option<&Signer>) -> Result<Self, Error> {
+    /// [`Measurements`] does; [`Error::Library`] if the library fails, as it does for a key that is none; [`Error::Signature`]
+    /// for a certificate that cannot sign, is not valid at `time`, or belongs to another key.
+    pub fn build(checked: &CheckedInputs, signer: Option<&Signer>, time: &CheckTime) -> Result<Self, Error> {
+        // First, because the file with the certificate becomes part of the image, whatever else it holds.
+        let certificate = signer.map(certificate).transpose()?;
+        certificate.as_ref().map(|certificate| certificate.valid_at(time)).transpose()?;
         let inputs = &checked.inputs;
         let (boot, application) = ramdisk::boot()
             .and_then(|boot| {
@@ -66,10 +72,9 @@ impl Image {
         if ours != theirs {
             return Err(disagreement(&format!("the measurements: {theirs:?}, and {ours:?}")));
         }
-        let certificate = signer.map(certificate).transpose()?;
         let cmdline = checked.cmdline.as_bytes();
-        let expected =
-            Measurements::of_parts(&checked.inputs.kernel, cmdline, &ramdisks, certificate.as_deref());
+        let certificate = certificate.as_ref().map(SigningCertificate::as_der);
+        let expected = Measurements::of_parts(&checked.inputs.kernel, cmdline, &ramdisks, certificate);
         let held = (parsed.arch(), parsed.kernel(), parsed.cmdline(), parsed.ramdisks());
         if held != (Arch::X86_64, &checked.inputs.kernel, cmdline, &ramdisks) || measurements != expected {
             return Err(disagreement("what the image holds"));
@@ -139,8 +144,8 @@ fn sign_key(signer: &Signer) -> Result<SignKeyData, Error> {
     SignKeyData::new(key, &signer.certificate).map_err(Error::Library)
 }
 
-fn certificate(signer: &Signer) -> Result<Vec<u8>, Error> {
-    signature::der_of_pem(&fs::read(&signer.certificate).map_err(in_file(&signer.certificate))?)
+fn certificate(signer: &Signer) -> Result<SigningCertificate, Error> {
+    SigningCertificate::from_pem(&fs::read(&signer.certificate).map_err(in_file(&signer.certificate))?)
 }
 
 /// Our registers in the form of the library's.

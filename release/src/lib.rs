@@ -9,7 +9,8 @@
 //! |---|---|
 //! | [`eif`] | an enclave image file, read strictly |
 //! | [`measure`] | its PCRs, as `nitro-cli` prints them |
-//! | [`signature`] | the certificate that signed it |
+//! | [`signature`] | who signed it, and whether they did |
+//! | [`moment`] | times as people read them |
 //! | [`publication`] | releases: manifests, lists, their log |
 //! | [`durable`] | files that are there whole, or as they were |
 //! | [`error`] | why something was refused |
@@ -31,6 +32,7 @@ pub mod inputs;
 #[cfg(feature = "build")]
 mod manifest;
 pub mod measure;
+pub mod moment;
 pub mod publication;
 #[cfg(feature = "build")]
 pub mod ramdisk;

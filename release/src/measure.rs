@@ -12,7 +12,11 @@
 //!
 //! This is this crate's own computation and shares no code with AWS's library, hash and parser included.
 
-use crate::{eif::Eif, error::Error, signature};
+use crate::{
+    eif::Eif,
+    error::Error,
+    signature::{ImageSignature, SigningCertificate},
+};
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha384};
 use std::fmt;
@@ -37,14 +41,33 @@ pub struct Measurements {
 }
 
 impl Measurements {
-    /// Measures an image.
+    /// Measures an image. If it is signed, the signature has to be by its certificate's key, over this image's PCR0.
     ///
     /// # Errors
     ///
-    /// [`Error::Signature`] if the image is signed and its signature section names no certificate.
+    /// [`Error::Signature`] if the image is signed and its signature section breaks a rule.
     pub fn of(eif: &Eif<'_>) -> Result<Self, Error> {
-        let certificate = eif.signature().map(signature::certificate).transpose()?;
-        Ok(Self::of_parts(eif.kernel(), eif.cmdline(), eif.ramdisks(), certificate.as_deref()))
+        Self::with_signer(eif).map(|(measurements, _)| measurements)
+    }
+
+    /// Measures an image, and answers who signed it. Whether the certificate is still valid,
+    /// [`SigningCertificate::valid_at`] decides.
+    ///
+    /// # Errors
+    ///
+    /// As [`Measurements::of`].
+    pub fn with_signer(eif: &Eif<'_>) -> Result<(Self, Option<SigningCertificate>), Error> {
+        let unsigned = Self::of_parts(eif.kernel(), eif.cmdline(), eif.ramdisks(), None);
+        let Some(section) = eif.signature() else { return Ok((unsigned, None)) };
+        let signer = ImageSignature::parse(section)?.verify(&unsigned.pcr0)?;
+        let pcr8 = Some(Pcr::of(vec![signer.as_der()]));
+        Ok((Self { pcr8, ..unsigned }, Some(signer)))
+    }
+
+    /// What the image measures before it is signed.
+    #[must_use]
+    pub fn without_signer(&self) -> Self {
+        Self { pcr8: None, ..self.clone() }
     }
 
     /// Measures what an image is made of. `certificate` is DER.

@@ -6,6 +6,7 @@
 mod common;
 
 use common::{CONFIGURATION, TOOLCHAIN, kernel, program};
+use ok2cry_attest_verify::CheckTime;
 use ok2cry_release::{
     eif::Eif,
     error::Error,
@@ -28,7 +29,7 @@ fn inputs() -> Inputs {
 }
 
 fn build(inputs: Inputs) -> Image {
-    Image::build(&inputs.check().unwrap(), None).unwrap()
+    Image::build(&inputs.check().unwrap(), None, &CheckTime::system()).unwrap()
 }
 
 fn code(change: impl FnOnce(&mut Inputs)) -> &'static str {
@@ -195,22 +196,17 @@ fn a_configuration_may_name_only_a_provider_that_the_program_holds() {
 
 /// A key and a certificate by OpenSSL, which AWS's own instructions use as well.
 fn signer(directory: &std::path::Path, name: &str) -> Signer {
+    signer_on(directory, name, "secp384r1")
+}
+
+fn signer_on(directory: &std::path::Path, name: &str, curve: &str) -> Signer {
     let signer = Signer {
         key: directory.join(format!("{name}.key")),
         certificate: directory.join(format!("{name}.pem")),
     };
+    let curve = format!("ec_paramgen_curve:{curve}");
     let status = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:secp384r1",
-            "-nodes",
-            "-days",
-            "2",
-        ])
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", &curve, "-nodes", "-days", "2"])
         .args(["-sha384", "-subj", "/C=ZZ/O=a test of ok2cry/CN=signer of images"])
         .arg("-keyout")
         .arg(&signer.key)
@@ -222,10 +218,69 @@ fn signer(directory: &std::path::Path, name: &str) -> Signer {
     signer
 }
 
+/// What AWS's library signs, this crate's own verification accepts: on every curve, and with a chain.
+#[test]
+fn signatures_of_awss_library_verify_on_every_curve() {
+    let directory = tempfile::tempdir().unwrap();
+    let unsigned = build(inputs());
+    for (curve, algorithm) in [("prime256v1", "ES256"), ("secp384r1", "ES384"), ("secp521r1", "ES512")] {
+        let signer = signer_on(directory.path(), curve, curve);
+        let image = Image::build(&inputs().check().unwrap(), Some(&signer), &CheckTime::system()).unwrap();
+        let parsed = Eif::parse(&image.eif).unwrap();
+        let by = Measurements::with_signer(&parsed).unwrap().1.unwrap();
+        assert_eq!((by.algorithm(), by.issuers()), (algorithm, 0));
+        assert_eq!(by.subject(), "CN=signer of images,O=a test of ok2cry,C=ZZ");
+        // Both builders have the same file in the end, whichever of them has the key.
+        assert_eq!(parsed.without_signature(), unsigned.eif);
+        let section = parsed.signature().unwrap();
+        assert_eq!(Eif::parse(&unsigned.eif).unwrap().with_signature(section), image.eif);
+    }
+}
+
+#[test]
+fn a_chain_signs_and_a_key_in_its_file_does_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let (one, issuer) = (signer(directory.path(), "one"), signer(directory.path(), "issuer"));
+    let with = |parts: &[&std::path::Path]| {
+        let certificate = directory.path().join("file.pem");
+        fs::write(&certificate, parts.iter().flat_map(|part| fs::read(part).unwrap()).collect::<Vec<_>>())
+            .unwrap();
+        let signer = Signer { certificate, ..one.clone() };
+        Image::build(&inputs().check().unwrap(), Some(&signer), &CheckTime::system())
+    };
+    let alone = with(&[&one.certificate]).unwrap().measurements;
+    assert_eq!(with(&[&one.certificate, &issuer.certificate]).unwrap().measurements, alone);
+    // The other way round, the certificate is not the key's.
+    let refused = with(&[&issuer.certificate, &one.certificate]).unwrap_err();
+    assert_eq!(refused.code(), "eif_signature_forged");
+    for parts in [[&one.certificate, &one.key], [&one.key, &one.certificate]] {
+        let refused = with(&parts.map(|part| part.as_path())).unwrap_err();
+        assert_eq!(refused.code(), "eif_signature_invalid");
+        assert!(refused.to_string().contains("PRIVATE KEY"), "{refused}");
+    }
+}
+
+#[test]
+fn a_certificate_that_is_not_valid_now_signs_no_image() {
+    let directory = tempfile::tempdir().unwrap();
+    let signer = signer(directory.path(), "one");
+    let now_ms = CheckTime::system().now_ms;
+    let day = 86_400_000;
+    let code = |ms| {
+        let built = Image::build(&inputs().check().unwrap(), Some(&signer), &CheckTime::at(ms));
+        built.map(drop).map_err(|error| error.code())
+    };
+    assert_eq!(code(now_ms), Ok(()));
+    assert_eq!(code(now_ms + 3 * day), Err("eif_certificate_expired"));
+    assert_eq!(code(now_ms - day), Err("eif_certificate_not_yet_valid"));
+}
+
 #[test]
 fn a_signed_image_has_pcr8_and_the_other_registers_of_the_unsigned_one() {
     let directory = tempfile::tempdir().unwrap();
-    let sign = |signer: &Signer| Image::build(&inputs().check().unwrap(), Some(signer)).unwrap();
+    let sign = |signer: &Signer| {
+        Image::build(&inputs().check().unwrap(), Some(signer), &CheckTime::system()).unwrap()
+    };
     let (one, other) = (signer(directory.path(), "one"), signer(directory.path(), "other"));
     let unsigned = build(inputs()).measurements;
     let signed = sign(&one).measurements;
@@ -245,7 +300,8 @@ fn a_signer_that_cannot_sign_is_an_error_and_no_panic() {
     let missing = Signer { key: directory.path().join("nobody"), ..good.clone() };
     let in_kms = Signer { key: "arn:aws:kms:eu-west-1:000000000000:key/x".into(), ..good };
     for signer in [no_key, missing, in_kms] {
-        let refused = Image::build(&inputs().check().unwrap(), Some(&signer)).unwrap_err();
+        let refused =
+            Image::build(&inputs().check().unwrap(), Some(&signer), &CheckTime::system()).unwrap_err();
         assert!(matches!(refused, Error::Library(_)), "{refused}");
     }
 }

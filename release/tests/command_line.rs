@@ -4,7 +4,11 @@
 
 mod common;
 
-use common::{ORDINARY, eif};
+use common::{
+    ORDINARY, SIGNATURE, eif,
+    signer::{LASTING, SIGNER, Signer},
+};
+use ok2cry_release::{eif::Eif, measure::Measurements};
 use std::{
     collections::BTreeSet,
     fs,
@@ -12,6 +16,7 @@ use std::{
     process::{Command, Output},
 };
 
+/// Exit status, stdout, stderr.
 fn run(args: &[&str]) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } =
         Command::new(env!("CARGO_BIN_EXE_ok2cry-release")).args(args).output().unwrap();
@@ -20,6 +25,12 @@ fn run(args: &[&str]) -> (Option<i32>, String, String) {
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
+}
+
+/// The ordinary image, signed.
+fn signed_by(signer: &Signer) -> Vec<u8> {
+    let pcr0 = Measurements::of(&Eif::parse(&eif(4, ORDINARY)).unwrap()).unwrap().pcr0;
+    eif(4, &[ORDINARY, &[(SIGNATURE, &signer.section(&pcr0)[..])]].concat())
 }
 
 #[test]
@@ -38,7 +49,86 @@ fn measure_prints_what_nitro_cli_prints() {
   }
 }
 "#;
-    assert_eq!((status, stdout.as_str(), stderr.as_str()), (Some(0), expected, ""));
+    let said = "EIF version 4, x86_64 (flags 0x0000), 5 sections, 644 bytes\nnot signed\n";
+    assert_eq!((status, stdout.as_str(), stderr.as_str()), (Some(0), expected, said));
+}
+
+#[test]
+fn measure_says_who_signed_an_image_and_until_when() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("image.eif");
+    fs::write(&file, signed_by(&LASTING)).unwrap();
+    let (status, stdout, stderr) = run(&["measure", text(&file)]);
+    let said = "signed by CN=signer of images (ES384), certificate valid from 2020-01-01T00:00:00Z until \
+                2049-12-31T23:59:59Z, issued by CN=issuer of signers\n";
+    assert_eq!(status, Some(0), "{stderr}");
+    assert!(stderr.ends_with(said), "{stderr}");
+    assert!(stdout.contains("\"PCR8\": \""), "{stdout}");
+
+    let (_, stdout, _) = run(&["measure", "--json", text(&file)]);
+    let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(
+        (&json["EifVersion"], &json["Flags"], &json["Architecture"]),
+        (&4.into(), &0.into(), &"x86_64".into())
+    );
+    assert_eq!(
+        (&json["IsSigned"], &json["SigningCertificate"]["Algorithm"]),
+        (&true.into(), &"ES384".into())
+    );
+    assert_eq!(json["Measurements"]["PCR8"].as_str().map(str::len), Some(96));
+}
+
+#[test]
+fn measure_refuses_a_certificate_that_is_not_valid_now() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("image.eif");
+    let expired = Signer { not_before: "190101000000Z", not_after: "200101000000Z", ..SIGNER };
+    fs::write(&file, signed_by(&expired)).unwrap();
+    let (status, stdout, stderr) = run(&["measure", text(&file)]);
+    assert_eq!((status, stdout.as_str()), (Some(1), ""));
+    assert!(stderr.starts_with("refused: eif_certificate_expired: "), "{stderr}");
+    for at in ["2019-06-01T00:00:00Z", "1559347200000"] {
+        let (status, stdout, stderr) = run(&["measure", "--at", at, text(&file)]);
+        assert_eq!(status, Some(0), "{stderr}");
+        assert!(stdout.contains("PCR8"));
+    }
+    let (_, _, stderr) = run(&["measure", "--at", "2018-12-31T23:59:59Z", text(&file)]);
+    assert!(stderr.starts_with("refused: eif_certificate_not_yet_valid: "), "{stderr}");
+    let (status, _, stderr) = run(&["measure", "--at", "yesterday", text(&file)]);
+    assert_eq!(status, Some(2), "{stderr}");
+}
+
+#[test]
+fn refusals_and_usage_are_json_too_where_json_was_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("image.eif");
+    fs::write(&file, b"not an image").unwrap();
+    for (args, status, verdict, reason) in [
+        (&["measure", "--json", text(&file)][..], 1, "refused", "eif_magic"),
+        (&["measure", "--json", "/nowhere/image.eif"], 2, "error", "file_unusable"),
+        (&["measure", "--json"], 2, "error", "usage"),
+        (&["measure", "--json", "--at", "never", text(&file)], 2, "error", "usage"),
+    ] {
+        let (found, stdout, stderr) = run(args);
+        let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+        assert_eq!(
+            (found, &json["verdict"], &json["reason"]),
+            (Some(status), &verdict.into(), &reason.into())
+        );
+        assert!(json["message"].as_str().is_some_and(|message| !message.is_empty()));
+        assert!(!stderr.is_empty());
+    }
+}
+
+/// A file of 5 GiB, of which the disk holds nothing: were it read, this would take a minute and 4 GiB.
+#[test]
+fn a_long_file_that_is_no_image_is_not_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("long");
+    fs::File::create(&path).unwrap().set_len(5 << 30).unwrap();
+    let (status, _, stderr) = run(&["measure", text(&path)]);
+    assert_eq!(status, Some(1));
+    assert_eq!(stderr, "refused: eif_magic: the EIF does not begin with \".eif\"\n");
 }
 
 #[test]
@@ -102,7 +192,8 @@ fn build_writes_an_image_that_measure_agrees_with_or_nothing_at_all() {
 
     let (status, built, stderr) = build(&put("enclave.toml", common::CONFIGURATION.as_bytes()));
     assert_eq!((status, stderr.as_str()), (Some(0), ""));
-    assert_eq!(run(&["measure", text(&out)]), (Some(0), built, String::new()));
+    let (status, measured, _) = run(&["measure", text(&out)]);
+    assert_eq!((status, measured), (Some(0), built));
     assert!(directory.path().join("image.manifest.json").exists());
     assert!(!directory.path().join("image.eif.partial").exists());
 }

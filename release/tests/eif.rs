@@ -11,6 +11,7 @@ use ok2cry_release::{
     measure::Measurements,
 };
 use proptest::prelude::*;
+use std::io::Read;
 
 fn fault(file: &[u8]) -> EifFault {
     match Eif::parse(file) {
@@ -32,15 +33,70 @@ fn an_ordinary_image_is_read_whole() {
 #[test]
 fn images_of_older_builders_are_read_too() {
     let sections = [(KERNEL, &b"k"[..]), (CMDLINE, b""), (RAMDISK, b"r")];
-    for version in [2, 3, 4] {
+    for version in [2, 3] {
         assert_eq!(Eif::parse(&eif(version, &sections)).unwrap().version(), version);
     }
-    let mut arm = eif(4, &sections);
-    arm[7] = 1;
-    assert_eq!(Eif::parse(&with_crc(arm)).unwrap().arch(), Arch::Aarch64);
     for version in [0, 1, 5, 0x0400] {
         assert_eq!(fault(&eif(version, &sections)), EifFault::Version { version });
     }
+    // Version 4 is the one that has metadata.
+    assert!(matches!(fault(&eif(4, &sections)), EifFault::Missing { what } if what.starts_with("metadata")));
+}
+
+#[test]
+fn the_architecture_is_the_only_flag_that_is_known() {
+    let with = |flags: u16| {
+        let mut file = eif(4, ORDINARY);
+        file[6..8].copy_from_slice(&flags.to_be_bytes());
+        with_crc(file)
+    };
+    for (flags, arch) in [(0, Arch::X86_64), (1, Arch::Aarch64)] {
+        let file = with(flags);
+        let image = Eif::parse(&file).unwrap();
+        assert_eq!((image.flags(), image.arch()), (flags, arch));
+    }
+    for flags in (1..16).map(|bit| 1 << bit).chain([3, 0xffff]) {
+        assert_eq!(fault(&with(flags)), EifFault::Flags { flags });
+    }
+    assert!(EifFault::Flags { flags: 2 }.to_string().contains("0x0002"));
+}
+
+/// Counts what is read of it.
+struct Counted<'a, R>(R, &'a std::cell::Cell<u64>);
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.0.read(into)?;
+        self.1.set(self.1.get() + read as u64);
+        Ok(read)
+    }
+}
+
+#[test]
+fn no_more_is_read_of_a_file_than_its_header_asks_for() {
+    let taken = |start: &[u8]| {
+        let count = std::cell::Cell::new(0);
+        let endless = Counted(start.chain(std::io::repeat(0)), &count);
+        let read = Eif::read(endless, "image").map_err(|error| error.code());
+        (read, count.get())
+    };
+    let header = HEADER_LEN as u64;
+    assert_eq!(taken(b""), (Err("eif_magic"), header));
+    assert_eq!(taken(b".eif"), (Err("eif_version"), header));
+    let file = eif(4, ORDINARY);
+    // One byte more, so that what follows is seen.
+    let longer = [&file[..], &[0]].concat();
+    assert_eq!(taken(&file), (Ok(longer.clone()), longer.len() as u64));
+    assert_eq!(fault(&longer), EifFault::TrailingBytes);
+    // Sizes that the tables make up.
+    let mut huge = file.clone();
+    huge[284..292].copy_from_slice(&(5_u64 << 30).to_be_bytes());
+    assert_eq!(taken(&huge), (Err("eif_too_large"), header));
+    huge[284..292].copy_from_slice(&u64::MAX.to_be_bytes());
+    assert_eq!(taken(&huge), (Err("eif_too_large"), header));
+    huge[28] = 1;
+    assert_eq!(taken(&huge), (Err("eif_tables_disagree"), header));
+    assert_eq!(Eif::read(&file[..], "image").unwrap(), file);
 }
 
 #[test]
@@ -128,6 +184,9 @@ fn each_rule_of_a_section_has_its_own_refusal() {
     assert_eq!(with(CMDLINE, b"quiet\0init=/bin/sh"), EifFault::CmdlineZero);
     assert_eq!(with(CMDLINE, &[b'x'; MAX_CMDLINE_LEN + 1]), EifFault::CmdlineLength);
     assert_eq!(with(METADATA, &vec![b' '; MAX_METADATA_LEN + 1]), EifFault::MetadataLength);
+    for metadata in [&b""[..], b"{", b"[]", b"null", b"{} {}", &[0xff]] {
+        assert_eq!(with(METADATA, metadata), EifFault::MetadataJson, "{metadata:?}");
+    }
     assert_eq!(with(SIGNATURE, b""), EifFault::SignatureLength);
     assert_eq!(with(SIGNATURE, &vec![0; MAX_SIGNATURE_LEN + 1]), EifFault::SignatureLength);
     for kind in [0, 6, 0x0100] {
@@ -159,8 +218,9 @@ proptest! {
         kernel in prop::collection::vec(any::<u8>(), 1..40),
         cmdline in prop::collection::vec(1_u8.., 0..40),
         ramdisks in prop::collection::vec(content(), 1..28),
-        metadata in content(),
+        metadata in "[a-z]{0,20}",
     ) {
+        let metadata = format!(r#"{{"ImageName": "{metadata}"}}"#).into_bytes();
         let mut sections = vec![(KERNEL, &kernel[..]), (CMDLINE, &cmdline), (METADATA, &metadata)];
         sections.extend(ramdisks.iter().map(|ramdisk| (RAMDISK, &ramdisk[..])));
         let file = eif(4, &sections);

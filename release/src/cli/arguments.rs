@@ -8,16 +8,21 @@ use std::path::PathBuf;
 pub(crate) enum Command {
     /// Make a key and print its public half: PEM, or a log's verifier key.
     Keygen(Keygen),
+    /// Print the public half of a private key again, as `keygen` did.
+    Public(Public),
     /// Write a root document for `sign`: which keys sign what, and which log it is all in.
     Root(NewRoot),
     /// Write the manifest of an image for `sign`.
     Manifest(NewManifest),
     /// Add a signature to a root document, a manifest or a list. A manifest is held to your own build first.
     Sign(Sign),
-    /// Print what a document says, and which keys its signatures name: look before you sign.
+    /// Print what a document says, with times and keys by name, and who has signed it: look before you sign.
     Show {
         /// A root document, manifest or list.
         file: PathBuf,
+        /// The root document that names the keys of a manifest's builders or of a list. Nothing checks it.
+        #[arg(long, value_name = "FILE")]
+        root: Option<PathBuf>,
     },
     /// Publish new manifests or root documents, or the same list for another while.
     Publish(Publish),
@@ -34,11 +39,29 @@ pub(crate) enum Command {
 
 #[derive(Args)]
 pub(super) struct Keygen {
-    /// Make the key of a log with this origin (Ed25519) instead of one that signs documents (ECDSA P-384).
-    #[arg(long, value_name = "ORIGIN")]
-    pub(super) log: Option<String>,
+    #[command(flatten)]
+    pub(super) kind: KeyKind,
     /// Where to write the private key (PKCS #8 PEM, for its owner only). Nothing is overwritten.
     pub(super) file: PathBuf,
+}
+
+#[derive(Args)]
+pub(super) struct Public {
+    #[command(flatten)]
+    pub(super) kind: KeyKind,
+    /// The private key, as `keygen` wrote it.
+    pub(super) file: PathBuf,
+}
+
+/// What a key is for, if not to sign documents (ECDSA P-384).
+#[derive(Args)]
+pub(super) struct KeyKind {
+    /// The key of a log with this origin (Ed25519).
+    #[arg(long, value_name = "ORIGIN", conflicts_with = "witness")]
+    pub(super) log: Option<String>,
+    /// The key of a witness with this name (Ed25519).
+    #[arg(long, value_name = "NAME")]
+    pub(super) witness: Option<String>,
 }
 
 #[derive(Args)]
@@ -225,12 +248,12 @@ pub(super) struct Verify {
     /// Remember here what was accepted, and take nothing older.
     #[arg(long, value_name = "FILE")]
     pub(super) memory: Option<PathBuf>,
-    /// Say also whether this image is one of the releases.
+    /// Say also whether this image is one of the releases, signature included.
     #[arg(long, value_name = "FILE")]
     pub(super) image: Option<PathBuf>,
     #[command(flatten)]
     pub(super) anchor: Anchor,
-    /// The published folder, or a bundle. Of a folder, every entry of the log is checked too.
+    /// The published folder, or a bundle. Of a folder, every file is checked: tiles, entries, documents by themselves.
     pub(super) site: PathBuf,
 }
 

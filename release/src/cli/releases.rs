@@ -2,40 +2,44 @@
 
 use crate::{
     Error,
-    arguments::{Anchor, Command, Keygen, NewManifest, NewRoot, Publishing, Sign, Verify},
+    arguments::{Anchor, Command, KeyKind, Keygen, NewManifest, NewRoot, Public, Publishing, Sign, Verify},
+    images::{read, read_image, signed_by},
+    inspect,
+    output::{Report, say},
 };
 use ok2cry_attest_verify::{
     CheckTime, TrustAnchor,
     release::{
-        AcceptedReleases, Bundle, Checkpoint, Envelope, Hex, LIST_PAYLOAD_TYPE, List, Log, MAX_BUNDLE_LEN,
-        Manifest, Memory, Note, Predicate, PublicKey, ROOT_PAYLOAD_TYPE, ReleaseKey, Role, Root,
+        AcceptedRelease, AcceptedReleases, Bundle, Checkpoint, Envelope, Hex, LIST_PAYLOAD_TYPE, List, Log,
+        MAX_BUNDLE_LEN, Manifest, Memory, Note, PublicKey, ROOT_PAYLOAD_TYPE, ReleaseKey, Role, Root,
         STATEMENT_PAYLOAD_TYPE, Tile, TileSource as _,
     },
 };
 use ok2cry_release::{
-    durable::{lock, replace},
-    publication::{Built, Change, Described, DocumentSigner, LogSigner, PublicationFault, Site, publish},
+    durable::{Readers, create_private, lock, replace},
+    eif::Eif,
+    measure::Measurements,
+    moment,
+    publication::{
+        Built, Change, Described, DocumentSigner, Finding, LogSigner, PublicationFault, Site, Weight, publish,
+    },
 };
-use sha2::{Digest, Sha256};
-use std::{
-    fs::{self, OpenOptions},
-    io::{Read, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
-};
+use sha2::{Digest, Sha256, Sha384};
+use std::path::{Path, PathBuf};
 
 /// The longest key, certificate or manifest that is read, in bytes.
 const MAX_SMALL: u64 = 1 << 20;
 /// The longest image or bill of materials.
 const MAX_LARGE: u64 = ok2cry_release::eif::MAX_EIF_LEN;
 
-pub(crate) fn run(command: &Command) -> Result<String, Error> {
-    match command {
-        Command::Keygen(command) => keygen(command),
+pub(crate) fn run(command: &Command) -> Result<Report, Error> {
+    let done = match command {
+        Command::Keygen(command) => return keygen(command),
+        Command::Public(command) => public(command),
         Command::Root(command) => root(command),
         Command::Manifest(command) => manifest(command),
         Command::Sign(command) => sign(command),
-        Command::Show { file } => show(file),
+        Command::Show { file, root } => show(file, root.as_deref()),
         Command::Publish(command) => {
             let change = Change {
                 roots: texts(&command.root)?,
@@ -50,24 +54,54 @@ pub(crate) fn run(command: &Command) -> Result<String, Error> {
         }
         Command::Verify(command) => verify(command),
         Command::CheckpointHash { site } => checkpoint_hash(site),
-    }
+    };
+    done.map(Report::from)
 }
 
-fn keygen(command: &Keygen) -> Result<String, Error> {
-    let (private, public) = match &command.log {
-        Some(origin) => {
+fn keygen(command: &Keygen) -> Result<Report, Error> {
+    let (private, public) = match command.kind.is_of_note() {
+        true => {
             let signer = LogSigner::generate()?;
-            let public = signer.public(origin).ok_or(PublicationFault::Key("a log with such an origin"))?;
-            (signer.to_pem()?, public.to_string())
+            (signer.to_pem()?, command.kind.verifier_key(&signer)?)
         }
-        None => {
+        false => {
             let signer = DocumentSigner::generate()?;
             (signer.to_pem()?, signer.public_pem()?.trim_end().to_owned())
         }
     };
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&command.file);
-    file.and_then(|mut file| file.write_all(private.as_bytes())).map_err(in_file(&command.file))?;
-    Ok(public)
+    create_private(&command.file, private.as_bytes())?;
+    let file = command.file.display();
+    let if_lost = format!("the key is in {file}, and `ok2cry-release public` prints its public half again");
+    Ok(Report { text: public, if_lost: Some(if_lost), ..Report::default() })
+}
+
+fn public(command: &Public) -> Result<String, Error> {
+    let pem = text(&command.file)?;
+    if command.kind.is_of_note() {
+        return command.kind.verifier_key(&LogSigner::from_pem(&pem)?);
+    }
+    match DocumentSigner::from_pem(&pem) {
+        Ok(signer) => Ok(signer.public_pem()?.trim_end().to_owned()),
+        Err(_) if LogSigner::from_pem(&pem).is_ok() => Err(PublicationFault::Key {
+            expected: "an ECDSA P-384 key",
+            found: "an Ed25519 key, which is a log's or a witness's: --log ORIGIN or --witness NAME is due",
+        }
+        .into()),
+        Err(error) => Err(error),
+    }
+}
+
+impl KeyKind {
+    /// Whether the key signs notes, as a log's and a witness's do.
+    fn is_of_note(&self) -> bool {
+        self.log.is_some() || self.witness.is_some()
+    }
+
+    fn verifier_key(&self, signer: &LogSigner) -> Result<String, Error> {
+        let name = self.log.as_ref().or(self.witness.as_ref()).cloned().unwrap_or_default();
+        let key = if self.log.is_some() { signer.public(&name) } else { signer.witness(&name) };
+        Ok(key.ok_or(PublicationFault::KeyName(name))?.to_string())
+    }
 }
 
 fn root(command: &NewRoot) -> Result<String, Error> {
@@ -87,8 +121,9 @@ fn root(command: &NewRoot) -> Result<String, Error> {
     };
     // What a client would refuse is not written.
     Root::decode(&root.encode())?;
-    replace(&command.out, &Envelope::new(ROOT_PAYLOAD_TYPE, root.encode()).encode())?;
-    Ok(format!("{}: root document {}, to be signed", command.out.display(), root.version))
+    replace(&command.out, &Envelope::new(ROOT_PAYLOAD_TYPE, root.encode()).encode(), Readers::Everybody)?;
+    let until = moment::shown(root.expires_at);
+    Ok(format!("{}: root document {}, until {until}, to be signed", command.out.display(), root.version))
 }
 
 fn manifest(command: &NewManifest) -> Result<String, Error> {
@@ -108,7 +143,7 @@ fn manifest(command: &NewManifest) -> Result<String, Error> {
         commit: command.commit,
         sbom_sha256: sbom.map(|bytes| Hex(Sha256::digest(bytes).into())),
     })?;
-    replace(&command.out, &envelope.encode())?;
+    replace(&command.out, &envelope.encode(), Readers::Everybody)?;
     Ok(format!("{}: manifest of {}, to be signed", command.out.display(), command.version))
 }
 
@@ -144,20 +179,15 @@ fn sign(command: &Sign) -> Result<String, Error> {
         return Err(PublicationFault::SignedAlready.into());
     }
     signer.sign(&mut envelope);
-    replace(&command.file, &envelope.encode())?;
+    replace(&command.file, &envelope.encode(), Readers::Everybody)?;
     Ok(format!("{}: {what}, signed by {}", command.file.display(), signer.public().id()))
 }
 
-fn show(file: &Path) -> Result<String, Error> {
+fn show(file: &Path, root: Option<&Path>) -> Result<String, Error> {
     let envelope = Envelope::decode("document", &read(file, MAX_SMALL)?)?;
-    let payload: serde_json::Value = serde_json::from_slice(envelope.unverified_payload())
-        .map_err(|_| PublicationFault::Kind(envelope.payload_type().chars().take(100).collect()))?;
-    // JSON that was written escapes what a terminal would act on.
-    let mut said = serde_json::to_string_pretty(&payload).unwrap_or_default();
-    for key in envelope.key_ids() {
-        said += &format!("\na signature names {}", key.escape_default());
-    }
-    Ok(said)
+    let root = root.map(|path| read(path, MAX_SMALL)).transpose()?;
+    let root = root.map(|bytes| Root::decode(Envelope::decode("root", &bytes)?.unverified_payload()));
+    inspect::document(&envelope, root.transpose()?.as_ref(), now_ms())
 }
 
 impl Publishing {
@@ -177,10 +207,11 @@ impl Publishing {
         let releases: Vec<_> = list.releases.iter().map(|release| release.version.to_string()).collect();
         let releases = if releases.is_empty() { "nothing".into() } else { releases.join(", ") };
         Ok(format!(
-            "{}: list {} of {releases}, for {} hours; {} log entries",
+            "{}: list {} of {releases}, for {} hours, until {}; {} log entries",
             self.site.display(),
             list.version,
             self.hours,
+            moment::shown(list.expires_at),
             site.entries().len()
         ))
     }
@@ -189,7 +220,7 @@ impl Publishing {
     #[cfg(feature = "witness")]
     fn cosign(&self, site: &Site, note: &str, seen: u64) -> Vec<String> {
         let ask = |url: &String| ok2cry_release::publication::cosign(url, site, note, seen);
-        let said = |error: &Error| eprintln!("warning: {}: {error}", error.code());
+        let said = |error: &Error| crate::output::note(&format!("warning: {}: {error}", error.code()));
         self.witness_url.iter().filter_map(|url| ask(url).inspect_err(said).ok()).collect()
     }
 
@@ -215,23 +246,19 @@ fn verify(command: &Verify) -> Result<String, Error> {
     let key = ReleaseKey::from_role(Role::new(threshold, public_keys(&command.key)?)?)
         .max_list_age_ms(command.max_list_age.saturating_mul(3_600_000))
         .minimum_version(command.minimum_version);
-    if let Some(site) = &site {
-        // Whatever the verdict.
-        for line in entries(site, &bundle)? {
-            let _ = writeln!(std::io::stdout(), "{line}");
-        }
-    }
+    // Whatever the verdict.
+    let findings = site.as_ref().map(|site| look_through(site, &bundle)).transpose()?.unwrap_or_default();
     let before = memory.clone();
     let tiles = |tile: &Tile| site.as_ref().and_then(|site| site.tile(tile));
     let anchor = command.anchor.read()?;
     let checked = key.check_with_tiles(&bundle, &tiles, &anchor, &mut memory, &CheckTime::system());
     if let Some(path) = command.memory.as_ref().filter(|_| memory != before) {
-        replace(path, &memory.encode())?;
+        replace(path, &memory.encode(), Readers::Owner)?;
     }
     let accepted = checked?;
     let mut said = describe(&accepted);
     if let Some(site) = &site {
-        said += &format!("\n{}", check_log(site, &bundle, &accepted)?);
+        said += &format!("\n{}", check_log(site, &findings, &accepted)?);
     }
     if let Some(path) = &command.image {
         said += &format!("\n{}", which(&accepted, path)?);
@@ -239,18 +266,34 @@ fn verify(command: &Verify) -> Result<String, Error> {
     Ok(said)
 }
 
+/// Says what is in the log, and what is to be said about files of the folder.
+fn look_through(site: &Site, bundle: &Bundle) -> Result<Vec<Finding>, Error> {
+    let findings = site.audit()?;
+    for finding in &findings {
+        let weight = if finding.weight == Weight::Note { "note" } else { "DAMAGED" };
+        say(&format!("{weight}: {finding}"))?;
+    }
+    for line in inspect::entries(site, bundle)? {
+        say(&line)?;
+    }
+    Ok(findings)
+}
+
 fn describe(accepted: &AcceptedReleases) -> String {
     let list = accepted.list();
     let mut lines = vec![format!(
-        "{}: list {} of root document {}, for another {} minutes",
+        "{}: list {} of root document {}, until {} (another {})",
         list.product,
         list.version,
         accepted.root().version,
-        accepted.ends_ms().saturating_sub(now_ms()) / 60_000
+        moment::shown(accepted.ends_ms()),
+        moment::length(accepted.ends_ms().saturating_sub(now_ms()))
     )];
     for release in accepted.releases() {
         let predicate = &release.manifest().predicate;
-        lines.push(format!("accepted {} of commit {}", release.version(), predicate.source.commit));
+        let created = moment::shown(predicate.created_at);
+        let commit = predicate.source.commit;
+        lines.push(format!("accepted {} of commit {commit}, made {created}", release.version()));
         lines.extend(
             predicate
                 .measurements
@@ -262,58 +305,69 @@ fn describe(accepted: &AcceptedReleases) -> String {
     lines.join("\n")
 }
 
-/// Every document in the log, listed or not, and whether it is signed as the newest root document asks.
-fn entries(site: &Site, bundle: &Bundle) -> Result<Vec<String>, Error> {
-    let newest = bundle.roots.last().ok_or(PublicationFault::NoRoot)?;
-    let newest = Envelope::decode("root", newest.envelope.as_bytes())?;
-    let root = Root::decode(newest.unverified_payload())?;
-    let by = |envelope: &Envelope, role| match envelope.verify("entry", envelope.payload_type(), role) {
-        Ok(_) => "signed by those who may sign now",
-        Err(_) => "not signed by enough of those who may sign now",
-    };
-    let about = |entry: &Vec<u8>| -> Option<String> {
-        let envelope = Envelope::decode("entry", entry).ok()?;
-        let payload = envelope.unverified_payload();
-        Some(match envelope.payload_type() {
-            ROOT_PAYLOAD_TYPE => format!("root document {}", Root::decode(payload).ok()?.version),
-            LIST_PAYLOAD_TYPE => {
-                let list = List::decode(payload).ok()?;
-                let versions: Vec<_> =
-                    list.releases.iter().map(|release| release.version.to_string()).collect();
-                format!("list {} of {}, {}", list.version, versions.join(", "), by(&envelope, &root.lists))
-            }
-            STATEMENT_PAYLOAD_TYPE => {
-                let Predicate { version, source, .. } = Manifest::decode(payload).ok()?.predicate;
-                format!("manifest of {version}, commit {}, {}", source.commit, by(&envelope, &root.manifests))
-            }
-            _ => return None,
-        })
-    };
-    let lines = site.entries().iter().enumerate();
-    Ok(lines
-        .map(|(n, entry)| format!("entry {n}: {}", about(entry).unwrap_or_else(|| "something else".into())))
-        .collect())
-}
-
-/// The whole log, as an auditor looks at it: every entry, and that bundle and checkpoint are of one log.
-fn check_log(site: &Site, bundle: &Bundle, accepted: &AcceptedReleases) -> Result<String, Error> {
+/// The whole log, as an auditor looks at it: signed, and every file as its entries have it.
+fn check_log(site: &Site, findings: &[Finding], accepted: &AcceptedReleases) -> Result<String, Error> {
     let note = site.checkpoint()?.unwrap_or_default();
-    Checkpoint::verify(&note, &accepted.root().log, &CheckTime::system())?;
-    let shown = Checkpoint::parse(Note::parse(bundle.checkpoint.as_bytes())?.unverified_text())?;
-    match site.begins_with(&shown)? {
-        true => Ok(format!("the log {} holds {} entries, all there", shown.origin, site.entries().len())),
-        false => Err(PublicationFault::Site("the bundle's checkpoint is of another log".into()).into()),
+    let (checkpoint, witnesses) = Checkpoint::verify(&note, &accepted.root().log, &CheckTime::system())?;
+    let damage: Vec<_> = findings.iter().filter(|finding| finding.weight != Weight::Note).collect();
+    if let Some(first) = damage.first() {
+        let more = match damage.len() - 1 {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        return Err(PublicationFault::Site(format!("{first}{more}")).into());
     }
+    let witnessed = match accepted.root().log.witnesses.len() {
+        0 => String::new(),
+        of => format!(", cosigned by {witnesses} of {of} witnesses"),
+    };
+    Ok(format!(
+        "the log {} holds {} entries{witnessed}, all there, and every file of the folder is as they have it",
+        checkpoint.origin,
+        site.entries().len()
+    ))
 }
 
-/// Which of the releases an image is.
+/// Which of the releases an image is. A release's digests are of the image without its signature, so who signed it is compared
+/// by what it measures.
 fn which(accepted: &AcceptedReleases, path: &Path) -> Result<String, Error> {
-    let digest = Hex::<48>(sha2::Sha384::digest(read(path, MAX_LARGE)?).into());
-    let is = |release: &&ok2cry_attest_verify::release::AcceptedRelease| {
-        release.manifest().image().is_some_and(|image| image.digest.sha384 == digest)
+    let is = |digest: Hex<48>| {
+        move |release: &&AcceptedRelease| {
+            release.manifest().image().is_some_and(|image| image.digest.sha384 == digest)
+        }
     };
-    let release = accepted.releases().iter().find(is).ok_or(PublicationFault::NoSuchImage)?;
-    Ok(format!("{} is release {}", path.display(), release.version()))
+    let sha384 = |bytes: &[u8]| Hex::<48>(Sha384::digest(bytes).into());
+    if !is_eif(path)? {
+        let digest = sha384(&read(path, MAX_LARGE)?);
+        let release = accepted.releases().iter().find(is(digest)).ok_or(PublicationFault::NoSuchImage)?;
+        return Ok(format!("{} is release {}", path.display(), release.version()));
+    }
+    let bytes = read_image(path)?;
+    let eif = Eif::parse(&bytes)?;
+    let (measurements, signer) = Measurements::with_signer(&eif)?;
+    signer.as_ref().map(|signer| signer.valid_at(&CheckTime::system())).transpose()?;
+    let digest = sha384(&eif.without_signature());
+    let release = accepted.releases().iter().find(is(digest)).ok_or(PublicationFault::NoSuchImage)?;
+    let due = release.manifest().predicate.measurements.get("PCR8").map(String::as_str);
+    let found = measurements.pcr8.map(|pcr| pcr.to_string());
+    let other = |how| Err(PublicationFault::OtherSigner(release.version().to_string(), how).into());
+    match (due, found.as_deref()) {
+        (due, found) if due == found => {}
+        (Some(_), None) => return other("it is not signed, and the release is"),
+        (None, _) => return other("it is signed, and the release is not"),
+        (Some(_), Some(_)) => return other("its certificate is another than the release's"),
+    }
+    let signed = signer.as_ref().map_or_else(|| "not signed".into(), signed_by);
+    Ok(format!("{} is release {}, {signed}", path.display(), release.version()))
+}
+
+fn is_eif(path: &Path) -> Result<bool, Error> {
+    use std::io::Read as _;
+    let mut magic = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(4).read_to_end(&mut magic))
+        .map_err(|source| Error::Io { path: path.display().to_string(), source })?;
+    Ok(magic == b".eif")
 }
 
 fn checkpoint_hash(site: &Path) -> Result<String, Error> {
@@ -332,14 +386,14 @@ fn built(
     mock: Option<&Path>,
     anchor: &Anchor,
 ) -> Result<Built, Error> {
-    let (image, anchor) = (read(image, MAX_LARGE)?, anchor.read()?);
+    let anchor = anchor.read()?;
     if let Some(mock) = mock {
-        return Built::mock(image, &read(mock, MAX_SMALL)?, &anchor);
+        return Built::mock(read(image, MAX_LARGE)?, &read(mock, MAX_SMALL)?, &anchor);
     }
     let build = build.map(|path| read(path, MAX_SMALL)).transpose()?;
     let fragment = fragment.map(|path| read(path, MAX_SMALL)).transpose()?;
     let build = build.ok_or(PublicationFault::Build("there is no --build"))?;
-    Built::image(image, &build, fragment.as_deref(), &anchor)
+    Built::image(&read_image(image)?, &build, fragment.as_deref(), &anchor, &CheckTime::system())
 }
 
 impl Anchor {
@@ -368,17 +422,6 @@ fn text(path: &Path) -> Result<zeroize::Zeroizing<String>, Error> {
     String::from_utf8(bytes)
         .map(Into::into)
         .map_err(|_| in_file(path)(std::io::ErrorKind::InvalidData.into()))
-}
-
-fn read(path: &Path, max: u64) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
-    fs::File::open(path)
-        .and_then(|file| file.take(max + 1).read_to_end(&mut bytes))
-        .map_err(in_file(path))?;
-    match bytes.len() as u64 > max {
-        true => Err(in_file(path)(std::io::ErrorKind::FileTooLarge.into())),
-        false => Ok(bytes),
-    }
 }
 
 fn in_file(path: &Path) -> impl FnOnce(std::io::Error) -> Error {

@@ -5,8 +5,16 @@
 #[non_exhaustive]
 pub enum PublicationFault {
     /// A private key that is not one.
-    #[error("the key is not PKCS #8 PEM of {0}")]
-    Key(&'static str),
+    #[error("PKCS #8 PEM of {expected} is due, and the file holds {found}")]
+    Key {
+        /// What is due.
+        expected: &'static str,
+        /// What is there instead.
+        found: &'static str,
+    },
+    /// A name that no log and no witness can have.
+    #[error("{0:?} cannot name a log or a witness: at most 255 characters, no space, no plus sign")]
+    KeyName(String),
     /// Randomness is not to be had.
     #[error("the system has no randomness")]
     Randomness,
@@ -55,6 +63,9 @@ pub enum PublicationFault {
     /// An image that is no accepted release.
     #[error("the image is none of the accepted releases")]
     NoSuchImage,
+    /// An image that is an accepted release's but for its signature, so that it runs with another PCR8.
+    #[error("the image is release {0} but for who signed it: {1}")]
+    OtherSigner(String, &'static str),
     /// A witness did not cosign.
     #[error("the witness at {url} did not cosign: {why}")]
     Witness {
@@ -70,7 +81,8 @@ impl PublicationFault {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Key(_) => "key_invalid",
+            Self::Key { .. } => "key_invalid",
+            Self::KeyName(_) => "key_name_invalid",
             Self::Randomness => "no_randomness",
             Self::Kind(_) => "document_unknown",
             Self::SignedAlready => "signed_already",
@@ -86,7 +98,7 @@ impl PublicationFault {
             Self::KeyNotNamed(_) => "key_not_in_root",
             Self::NoVersionLeft => "list_version_exhausted",
             Self::Outlives => "list_outlives_root",
-            Self::NoSuchImage => "image_not_released",
+            Self::NoSuchImage | Self::OtherSigner(..) => "image_not_released",
             Self::Witness { .. } => "witness_refused",
         }
     }

@@ -4,7 +4,7 @@ use super::PublicationFault;
 use crate::error::Error;
 use ed25519_dalek::{
     Signer as _, SigningKey as Ed25519Key,
-    pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, spki::der::pem::LineEnding},
+    pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes, spki::der::pem::LineEnding},
 };
 use ok2cry_attest_verify::release::{Envelope, LogKey, PublicKey};
 use p384::{
@@ -42,8 +42,7 @@ impl DocumentSigner {
     /// [`PublicationFault::Key`].
     pub fn from_pem(pem: &str) -> Result<Self, Error> {
         use p384::pkcs8::DecodePrivateKey as _;
-        let key =
-            SecretKey::from_pkcs8_pem(pem.trim()).map_err(|_| PublicationFault::Key("an ECDSA P-384 key"))?;
+        let key = SecretKey::from_pkcs8_pem(pem.trim()).map_err(|_| not_due("an ECDSA P-384 key", pem))?;
         Self::new(&key)
     }
 
@@ -55,7 +54,7 @@ impl DocumentSigner {
     pub fn to_pem(&self) -> Result<Zeroizing<String>, Error> {
         use p384::pkcs8::EncodePrivateKey as _;
         let pem = SecretKey::from(self.key.as_nonzero_scalar()).to_pkcs8_pem(LineEnding::LF);
-        Ok(pem.map_err(|_| PublicationFault::Key("an ECDSA P-384 key"))?)
+        Ok(pem.map_err(|_| not_due("an ECDSA P-384 key", ""))?)
     }
 
     /// The public key as PEM.
@@ -65,7 +64,7 @@ impl DocumentSigner {
     /// None that can be met.
     pub fn public_pem(&self) -> Result<String, Error> {
         let pem = self.key.verifying_key().to_public_key_pem(LineEnding::LF);
-        Ok(pem.map_err(|_| PublicationFault::Key("an ECDSA P-384 key"))?)
+        Ok(pem.map_err(|_| not_due("an ECDSA P-384 key", ""))?)
     }
 
     /// The public key.
@@ -83,7 +82,7 @@ impl DocumentSigner {
     fn new(key: &SecretKey) -> Result<Self, Error> {
         let key = SigningKey::from(key);
         let der = key.verifying_key().to_public_key_der();
-        let der = der.map_err(|_| PublicationFault::Key("an ECDSA P-384 key"))?;
+        let der = der.map_err(|_| not_due("an ECDSA P-384 key", ""))?;
         Ok(Self { public: PublicKey::from_der(der.as_bytes())?, key })
     }
 }
@@ -103,31 +102,38 @@ impl LogSigner {
         Ok(Self { key: Ed25519Key::from_bytes(&*random::<32>()?) })
     }
 
-    /// Reads PKCS #8 PEM.
+    /// Reads PKCS #8 PEM, of version 1 or 2 (RFC 5958).
     ///
     /// # Errors
     ///
     /// [`PublicationFault::Key`].
     pub fn from_pem(pem: &str) -> Result<Self, Error> {
-        let key =
-            Ed25519Key::from_pkcs8_pem(pem.trim()).map_err(|_| PublicationFault::Key("an Ed25519 key"))?;
+        let key = Ed25519Key::from_pkcs8_pem(pem.trim()).map_err(|_| not_due("an Ed25519 key", pem))?;
         Ok(Self { key })
     }
 
-    /// The private key as PKCS #8 PEM.
+    /// The private key as PKCS #8 PEM of version 1, without the public half: OpenSSL 3.0, and what is built on it, reads no
+    /// other.
     ///
     /// # Errors
     ///
     /// None that can be met.
     pub fn to_pem(&self) -> Result<Zeroizing<String>, Error> {
-        let pem = self.key.to_pkcs8_pem(LineEnding::LF);
-        Ok(pem.map_err(|_| PublicationFault::Key("an Ed25519 key"))?)
+        let pem =
+            KeypairBytes { secret_key: self.key.to_bytes(), public_key: None }.to_pkcs8_pem(LineEnding::LF);
+        Ok(pem.map_err(|_| not_due("an Ed25519 key", ""))?)
     }
 
     /// The public key of the log with this origin.
     #[must_use]
     pub fn public(&self, origin: &str) -> Option<LogKey> {
         LogKey::log(origin, self.key.verifying_key().as_bytes())
+    }
+
+    /// The public key of the witness with this name.
+    #[must_use]
+    pub fn witness(&self, name: &str) -> Option<LogKey> {
+        LogKey::witness(name, self.key.verifying_key().as_bytes())
     }
 
     /// A signed note of `text`, in the name of `key`.
@@ -137,6 +143,20 @@ impl LogSigner {
         let signature = [key.id().as_slice(), &self.key.sign(text.as_bytes()).to_bytes()].concat();
         format!("{text}\n— {} {}\n", key.name(), base64ct::Base64::encode_string(&signature))
     }
+}
+
+/// What is in the place of a key that is due, as far as its first line says.
+fn not_due(expected: &'static str, pem: &str) -> PublicationFault {
+    let label = pem.trim_start().strip_prefix("-----BEGIN ").and_then(|rest| rest.split_once("-----"));
+    let found = match label.map(|(label, _)| label) {
+        Some("PRIVATE KEY") => "a private key of another kind",
+        Some("ENCRYPTED PRIVATE KEY") => "an encrypted key: decrypt it with `openssl pkey -in FILE`",
+        Some("EC PRIVATE KEY") => "SEC 1: convert it with `openssl pkcs8 -topk8 -nocrypt -in FILE`",
+        Some("PUBLIC KEY") => "a public key",
+        Some("CERTIFICATE") => "a certificate",
+        _ => "no PEM of a private key",
+    };
+    PublicationFault::Key { expected, found }
 }
 
 fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, Error> {

@@ -9,17 +9,20 @@
 //! Full tiles and root documents never change. `log/checkpoint`, `list.json` and `bundle.json` are replaced, in this order and last;
 //! a manifest is when it is signed again.
 
-use super::PublicationFault;
-use crate::{durable, error::Error};
+use super::{PublicationFault, audit::MAX_ENTRIES_LEN};
+use crate::{
+    durable::{self, Readers},
+    error::Error,
+};
 use ok2cry_attest_verify::release::{
-    Bundle, Checkpoint, Entry, MAX_BUNDLE_LEN, MAX_ENVELOPE_LEN, MAX_NOTE_LEN, Note, Tile, TileSource, Tiles,
-    tree,
+    Bundle, Checkpoint, Entry, MAX_BUNDLE_LEN, MAX_NOTE_LEN, Note, Tile, TileSource, Tiles, tree,
 };
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::Read,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -37,13 +40,15 @@ impl Site {
     ///
     /// # Errors
     ///
-    /// As [`Site::open`], and [`PublicationFault::Busy`].
+    /// As [`Site::open`], [`PublicationFault::Busy`], and [`PublicationFault::Site`] for any file that is damaged or missing.
     pub fn open_to_publish(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(".lock");
         let failed = |source| Error::Io { path: path.display().to_string(), source };
-        let lock = fs::create_dir_all(folder).and_then(|()| File::create(&path)).map_err(failed)?;
+        let lock = fs::create_dir_all(folder).and_then(|()| durable::lock_file(&path)).map_err(failed)?;
         lock.try_lock().map_err(|_| PublicationFault::Busy)?;
-        Ok(Self { lock: Some(lock), ..Self::open(folder)? })
+        let site = Self { lock: Some(lock), ..Self::open(folder)? };
+        site.check_whole()?;
+        Ok(site)
     }
 
     /// Reads a folder. One that is empty or not there has nothing published yet.
@@ -54,7 +59,7 @@ impl Site {
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let mut site = Self { folder: folder.to_owned(), bundle: None, entries: Vec::new(), lock: None };
         let Some(note) = site.read("log/checkpoint", MAX_NOTE_LEN)? else {
-            let published = ["bundle.json", "list.json", "root/1.json", "log/tile"];
+            let published = ["bundle.json", "list.json", "root", "manifests", "log/tile"];
             return match published.into_iter().find(|path| folder.join(path).exists()) {
                 None => Ok(site),
                 // A log is never begun anew where there was one.
@@ -102,6 +107,10 @@ impl Site {
         let first = usize::try_from(checkpoint.size).ok().and_then(|size| self.entries.get(..size));
         let Some(first) = first else { return Ok(false) };
         Ok(Tiles::new(&tiles_of(first), checkpoint.size).root()? == checkpoint.root)
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Whether this was opened to publish.
@@ -164,7 +173,8 @@ impl Site {
         for tile in Tile::all(self.entries.len() as u64) {
             write(&tile, &tile.path(), &tiles.tile(&tile).unwrap_or_default())?;
             if tile.level() == 0 {
-                write(&tile, &tile.entries_path(), &self.entry_bundle(&tile))?;
+                let entries = self.entry_bundle(tile.number() * 256, tile.width());
+                write(&tile, &tile.entries_path(), &entries)?;
             }
         }
         Ok(())
@@ -181,12 +191,13 @@ impl Site {
 
     /// Writes a file in one step.
     pub(super) fn replace(&self, path: &str, bytes: &[u8]) -> Result<(), Error> {
-        durable::replace(&self.folder.join(path), bytes)
+        durable::replace(&self.folder.join(path), bytes, Readers::Everybody)
     }
 
-    fn entry_bundle(&self, tile: &Tile) -> Vec<u8> {
-        let first = usize::try_from(tile.number() * 256).unwrap_or(usize::MAX);
-        let width = usize::try_from(tile.width()).unwrap_or_default();
+    /// The `width` entries from `first` on, each with its length before it.
+    pub(super) fn entry_bundle(&self, first: u64, width: u64) -> Vec<u8> {
+        let first = usize::try_from(first).unwrap_or(usize::MAX);
+        let width = usize::try_from(width).unwrap_or_default();
         let mut bytes = Vec::new();
         for entry in self.entries.iter().skip(first).take(width) {
             // An envelope is shorter than 64 KiB: its decoder has seen to it.
@@ -199,8 +210,8 @@ impl Site {
     fn read_entries(&mut self, size: u64) -> Result<(), Error> {
         for tile in Tile::all(size).take_while(|tile| tile.level() == 0) {
             let path = format!("log/{}", tile.entries_path());
-            let longest = 256 * (2 + MAX_ENVELOPE_LEN);
-            let bytes = self.read(&path, longest)?.ok_or_else(|| damaged(&format!("{path} is missing")))?;
+            let bytes =
+                self.read(&path, MAX_ENTRIES_LEN)?.ok_or_else(|| damaged(&format!("{path} is missing")))?;
             let mut rest = bytes.as_slice();
             for _ in 0..tile.width() {
                 let entry = rest
@@ -218,14 +229,19 @@ impl Site {
     }
 
     /// A file of at most `max` bytes; one that is longer comes one byte too long.
-    fn read(&self, path: &str, max: usize) -> Result<Option<Vec<u8>>, Error> {
+    pub(super) fn read(&self, path: &str, max: usize) -> Result<Option<Vec<u8>>, Error> {
+        let name = path;
         let path = self.folder.join(path);
         let failed = |source| Error::Io { path: path.display().to_string(), source };
-        let file = match File::open(&path) {
+        // Without O_NONBLOCK a FIFO in the place of a file would keep its reader waiting.
+        let file = match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(error)),
         };
+        if !file.metadata().map_err(failed)?.is_file() {
+            return Err(damaged(&format!("{name} is not a regular file")));
+        }
         let mut bytes = Vec::new();
         file.take(max as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
         Ok(Some(bytes))
@@ -239,7 +255,7 @@ impl TileSource for Site {
     }
 }
 
-struct AllTiles(BTreeMap<Tile, Vec<u8>>);
+pub(super) struct AllTiles(BTreeMap<Tile, Vec<u8>>);
 
 impl TileSource for AllTiles {
     fn tile(&self, tile: &Tile) -> Option<Vec<u8>> {
@@ -247,7 +263,7 @@ impl TileSource for AllTiles {
     }
 }
 
-fn tiles_of(entries: &[Vec<u8>]) -> AllTiles {
+pub(super) fn tiles_of(entries: &[Vec<u8>]) -> AllTiles {
     let size = entries.len() as u64;
     let mut row: Vec<tree::Hash> = entries.iter().map(|entry| tree::leaf_hash(entry)).collect();
     let mut tiles = BTreeMap::new();

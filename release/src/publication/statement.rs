@@ -3,7 +3,7 @@
 use super::PublicationFault;
 use crate::{eif::Eif, error::Error, measure::Measurements};
 use ok2cry_attest_verify::{
-    TrustAnchor,
+    CheckTime, TrustAnchor,
     release::{
         Digests, Envelope, Hex, Manifest, PREDICATE_TYPE, Predicate, STATEMENT_PAYLOAD_TYPE, STATEMENT_TYPE,
         Source, Subject, Version,
@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 
 /// An image as this machine has built it.
 pub struct Built {
-    image: Vec<u8>,
+    /// The image without its signature section: two builders' signatures differ, and one of them may not have the key.
+    subject: Vec<u8>,
     measurements: BTreeMap<String, String>,
     build: BTreeMap<String, Value>,
     development: Option<String>,
@@ -39,22 +40,30 @@ pub struct Described {
 }
 
 impl Built {
-    /// An enclave image: measured here, with the manifest of its build, and the kernel's configuration fragment.
+    /// An enclave image: measured here, with the manifest of its build, and the kernel's configuration fragment. If it is
+    /// signed, the signature is checked, and the certificate has to be valid at `time`. The build's manifest may be that of the
+    /// image before it was signed.
     ///
     /// # Errors
     ///
-    /// What [`Measurements::of`] says, and [`PublicationFault::Build`] for a manifest of another image.
+    /// What [`Measurements::with_signer`] and [`crate::signature::SigningCertificate::valid_at`] say, and
+    /// [`PublicationFault::Build`] for a manifest of another image.
     pub fn image(
-        image: Vec<u8>,
+        image: &[u8],
         build: &[u8],
         kernel_fragment: Option<&[u8]>,
         anchor: &TrustAnchor,
+        time: &CheckTime,
     ) -> Result<Self, Error> {
-        let measurements = Measurements::of(&Eif::parse(&image)?)?;
+        let eif = Eif::parse(image)?;
+        let (measurements, signer) = Measurements::with_signer(&eif)?;
+        signer.map(|signer| signer.valid_at(time)).transpose()?;
+        let unsigned = serde_json::to_value(measurements.without_signer());
         let measurements = serde_json::to_value(measurements).unwrap_or_default();
         let mut build: BTreeMap<String, Value> =
             serde_json::from_slice(build).map_err(|_| PublicationFault::Build("it is no JSON object"))?;
-        if build.remove("measurements").as_ref() != Some(&measurements) {
+        let said = build.remove("measurements");
+        if said.as_ref() != Some(&measurements) && said != unsigned.ok() {
             return Err(PublicationFault::Build("its measurements are another image's").into());
         }
         build.remove("eif");
@@ -69,7 +78,13 @@ impl Built {
         let measurements = serde_json::from_value(measurements);
         let measurements =
             measurements.map_err(|_| PublicationFault::Build("its measurements are no registers"))?;
-        Ok(Self { image, measurements, build, development, attestation_root: Hex(anchor.fingerprint()) })
+        Ok(Self {
+            subject: eif.without_signature(),
+            measurements,
+            build,
+            development,
+            attestation_root: Hex(anchor.fingerprint()),
+        })
     }
 
     /// A mock: a program, and what its mock NSM pretends to have measured (as `nitro-cli` prints it). Never under AWS's root.
@@ -90,7 +105,7 @@ impl Built {
         let printed: Printed = serde_json::from_slice(measurements)
             .map_err(|_| PublicationFault::Build("the measurements are not what nitro-cli prints"))?;
         Ok(Self {
-            image: program,
+            subject: program,
             measurements: printed.measurements,
             build: BTreeMap::new(),
             development: Some("a mock: nothing measured it".into()),
@@ -130,6 +145,13 @@ impl Built {
         if manifest.subject != ours.subject {
             return differs("the image");
         }
+        match [theirs, predicate].map(|predicate| predicate.measurements.contains_key("PCR8")) {
+            [true, false] => {
+                return differs("PCR8, which your image lacks (`attach` the signature to it first),");
+            }
+            [false, true] => return differs("PCR8, which only your image has,"),
+            _ => {}
+        }
         if theirs.measurements != predicate.measurements {
             return differs("a register");
         }
@@ -151,8 +173,8 @@ impl Built {
             subject: vec![Subject {
                 name: described.product,
                 digest: Digests {
-                    sha256: sha256(&self.image),
-                    sha384: Hex(Sha384::digest(&self.image).into()),
+                    sha256: sha256(&self.subject),
+                    sha384: Hex(Sha384::digest(&self.subject).into()),
                 },
             }],
             predicate_type: PREDICATE_TYPE.into(),

@@ -7,6 +7,9 @@
     reason = "helpers of tests; no test uses all"
 )]
 
+pub(crate) mod engineers;
+pub(crate) mod signer;
+
 use ok2cry_release::eif::{HEADER_LEN, crc_of};
 
 pub(crate) const KERNEL: u16 = 1;

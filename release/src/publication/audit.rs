@@ -1,0 +1,388 @@
+//! Everything that a published folder serves, held against the entries of its log.
+//!
+//! Clients read `bundle.json` alone, and believe nothing of it. Those who watch a log read the rest, so a mirror that serves
+//! another list to them, or tiles that do not hash to the checkpoint, has to be seen as well.
+
+use super::{
+    PublicationFault, Site,
+    site::{AllTiles, tiles_of},
+};
+use crate::error::Error;
+use ok2cry_attest_verify::release::{
+    Bundle, Checkpoint, Entry, Envelope, LIST_PAYLOAD_TYPE, List, MAX_ENVELOPE_LEN, Manifest, Note,
+    ROOT_PAYLOAD_TYPE, Root, STATEMENT_PAYLOAD_TYPE, Tile, TileSource as _, Version,
+};
+use std::{
+    collections::BTreeSet,
+    fmt, fs,
+    path::{Path, PathBuf},
+};
+
+/// The longest bundle of entries, in bytes.
+pub(super) const MAX_ENTRIES_LEN: usize = 256 * (2 + MAX_ENVELOPE_LEN);
+/// How many folders deep a file of a log can lie. 2^48 entries take nine.
+const MAX_DEPTH: usize = 12;
+/// More entries than one attempt to publish can add.
+const MOST_ADDED: u64 = 512;
+
+/// What is to be said about one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The file, below the folder.
+    pub path: String,
+    /// What it is.
+    pub what: String,
+    /// How bad that is.
+    pub weight: Weight,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// A file is missing, or is not what the log says.
+    Damage,
+    /// A file belongs to entries after the checkpoint, and does not continue this log: nothing reads it, and the next attempt
+    /// to publish writes over it.
+    Stray,
+    /// A file is ahead of the rest, as while something is published, or is none of a release's.
+    Note,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // File names are the host's.
+        write!(f, "{}: {}", self.path.escape_debug(), self.what)
+    }
+}
+
+impl Site {
+    /// Holds every file of the folder against the log's entries, which were read and have the checkpoint's root: tiles and bundles
+    /// of entries, also those of earlier checkpoints; documents by themselves; and the parts of `bundle.json`. Signatures are
+    /// for clients' rules.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] for a folder that cannot be read.
+    pub fn audit(&self) -> Result<Vec<Finding>, Error> {
+        let mut audit = Audit {
+            site: self,
+            tiles: tiles_of(self.entries()),
+            size: self.entries().len() as u64,
+            there: BTreeSet::new(),
+            findings: Vec::new(),
+        };
+        audit.walk(&PathBuf::new(), 0)?;
+        for path in audit.there.clone() {
+            audit.file(&path)?;
+        }
+        audit.missing();
+        if let Some(bundle) = self.bundle() {
+            audit.bundle(bundle)?;
+        }
+        Ok(audit.findings)
+    }
+
+    /// Refuses a folder with damage.
+    ///
+    /// # Errors
+    ///
+    /// [`PublicationFault::Site`], which names the first file, and as [`Site::audit`].
+    pub(super) fn check_whole(&self) -> Result<(), Error> {
+        let damage = |finding: &Finding| finding.weight == Weight::Damage;
+        match self.audit()?.into_iter().find(damage) {
+            Some(finding) => Err(PublicationFault::Site(finding.to_string()).into()),
+            None => Ok(()),
+        }
+    }
+}
+
+struct Audit<'a> {
+    site: &'a Site,
+    tiles: AllTiles,
+    size: u64,
+    /// Every file, below the folder.
+    there: BTreeSet<String>,
+    findings: Vec<Finding>,
+}
+
+impl Audit<'_> {
+    fn find(&mut self, weight: Weight, path: &str, what: &str) {
+        self.findings.push(Finding { path: path.to_owned(), what: what.to_owned(), weight });
+    }
+
+    fn walk(&mut self, below: &Path, depth: usize) -> Result<(), Error> {
+        let folder = self.site.folder().join(below);
+        let failed = |source| Error::Io { path: folder.display().to_string(), source };
+        for entry in fs::read_dir(&folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let path = below.join(entry.file_name());
+            let Some(text) = path.to_str().map(str::to_owned) else {
+                let shown = path.to_string_lossy().into_owned();
+                self.find(Weight::Damage, &shown, "has a name that is not UTF-8");
+                continue;
+            };
+            if !entry.file_type().map_err(failed)?.is_dir() {
+                self.there.insert(text);
+            } else if depth < MAX_DEPTH {
+                self.walk(&path, depth + 1)?;
+            } else {
+                self.find(Weight::Damage, &text, "lies deeper than a release's files do");
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, path: &str) -> Result<(), Error> {
+        if matches!(path, ".lock" | "bundle.json" | "log/checkpoint") {
+            // The last two were read when the folder was opened.
+            return Ok(());
+        }
+        if path.ends_with(".partial") {
+            self.find(Weight::Note, path, "is what an attempt left that ended early");
+            return Ok(());
+        }
+        if path == "list.json" {
+            return self.list(path);
+        }
+        if let Some(tile) = path.strip_prefix("log/tile/").and_then(PlacedTile::parse) {
+            return self.tile(path, &tile);
+        }
+        if let Some(name) = path.strip_prefix("root/").and_then(|path| path.strip_suffix(".json")) {
+            return self.root(path, name);
+        }
+        if let Some(name) = path.strip_prefix("manifests/").and_then(|path| path.strip_suffix(".json")) {
+            return self.manifest(path, name);
+        }
+        let ours = ["log/", "root/", "manifests/"].iter().any(|folder| path.starts_with(folder));
+        let weight = if ours { Weight::Damage } else { Weight::Note };
+        self.find(weight, path, "is none of a release's files");
+        Ok(())
+    }
+
+    fn tile(&mut self, path: &str, tile: &PlacedTile) -> Result<(), Error> {
+        let max = if tile.entries { MAX_ENTRIES_LEN } else { 256 * 32 };
+        let Some(bytes) = self.read(path, max)? else { return Ok(()) };
+        let hashes = |size: u64| size.checked_shr(8 * tile.level).unwrap_or(0);
+        let first = tile.number.saturating_mul(256);
+        let end = first.saturating_add(tile.width);
+        let known = hashes(self.size).saturating_sub(first).min(tile.width);
+        let expected = match tile.entries {
+            true => self.site.entry_bundle(first, known),
+            false => {
+                let mut bytes = Tile::of(tile.level, tile.number, self.size)
+                    .and_then(|tile| self.tiles.tile(&tile))
+                    .unwrap_or_default();
+                bytes.truncate(usize::try_from(known * 32).unwrap_or(usize::MAX));
+                bytes
+            }
+        };
+        let (weight, what) = match (end <= hashes(self.size), end <= hashes(self.size + MOST_ADDED)) {
+            (true, _) if bytes == expected => return Ok(()),
+            (true, _) => (Weight::Damage, "does not hold what the log's entries give"),
+            (false, false) => (Weight::Damage, "lies beyond the log's end"),
+            (false, true) => {
+                let whole = tile.entries || bytes.len() as u64 == tile.width * 32;
+                match whole && bytes.starts_with(&expected) {
+                    true => (Weight::Note, "is ahead of the checkpoint, as while something is published"),
+                    false => (Weight::Stray, "is ahead of the checkpoint and does not continue this log"),
+                }
+            }
+        };
+        self.find(weight, path, what);
+        Ok(())
+    }
+
+    fn list(&mut self, path: &str) -> Result<(), Error> {
+        let shown = self.site.bundle().map(|bundle| bundle.list.clone());
+        let is_list = |payload: &[u8]| List::decode(payload).is_ok();
+        self.document(path, shown.as_ref(), LIST_PAYLOAD_TYPE, &is_list)
+    }
+
+    fn root(&mut self, path: &str, name: &str) -> Result<(), Error> {
+        let is_root =
+            |payload: &[u8]| Root::decode(payload).is_ok_and(|root| root.version.to_string() == name);
+        let shown = self.site.bundle().and_then(|bundle| {
+            bundle.roots.iter().find(|entry| payload_of(entry).is_some_and(|payload| is_root(&payload)))
+        });
+        let shown = shown.cloned();
+        self.document(path, shown.as_ref(), ROOT_PAYLOAD_TYPE, &is_root)
+    }
+
+    fn manifest(&mut self, path: &str, name: &str) -> Result<(), Error> {
+        let Some(version) = Version::parse(name) else {
+            self.find(Weight::Damage, path, "is not named as a version is");
+            return Ok(());
+        };
+        let is_manifest = |payload: &[u8]| {
+            Manifest::decode(payload).is_ok_and(|manifest| manifest.predicate.version == version)
+        };
+        let listed = self.site.bundle().and_then(|bundle| {
+            let is = |entry: &&Entry| payload_of(entry).is_some_and(|payload| is_manifest(&payload));
+            bundle.manifests.iter().find(is)
+        });
+        match listed.cloned() {
+            Some(listed) => self.document(path, Some(&listed), STATEMENT_PAYLOAD_TYPE, &is_manifest),
+            // Of a release that is no longer listed: as it once was.
+            None => match self.read(path, MAX_ENVELOPE_LEN)? {
+                Some(bytes) if self.in_log(&bytes, 0, STATEMENT_PAYLOAD_TYPE, &is_manifest) => Ok(()),
+                Some(_) => {
+                    self.find(Weight::Damage, path, "is not in the log as a manifest of this version");
+                    Ok(())
+                }
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// A document by itself: the one in the bundle, or, where an attempt to publish ended before the bundle was written, a later
+    /// entry of the log.
+    fn document(
+        &mut self,
+        path: &str,
+        shown: Option<&Entry>,
+        payload_type: &str,
+        is: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<(), Error> {
+        let Some(bytes) = self.read(path, MAX_ENVELOPE_LEN)? else { return Ok(()) };
+        if shown.is_some_and(|entry| entry.envelope.as_bytes() == bytes) {
+            return Ok(());
+        }
+        let after = shown.map_or(0, |entry| entry.index.saturating_add(1));
+        match self.in_log(&bytes, after, payload_type, is) {
+            true => self.find(Weight::Note, path, "is ahead of bundle.json, as while something is published"),
+            false => self.find(Weight::Damage, path, "is not what bundle.json and the log hold"),
+        }
+        Ok(())
+    }
+
+    /// Whether the log has these bytes from entry `after` on, and they are the document that is due.
+    fn in_log(&self, bytes: &[u8], after: u64, payload_type: &str, is: &dyn Fn(&[u8]) -> bool) -> bool {
+        let after = usize::try_from(after).unwrap_or(usize::MAX);
+        let there = self.site.entries().iter().skip(after).any(|entry| entry == bytes);
+        there
+            && Envelope::decode("document", bytes).is_ok_and(|envelope| {
+                envelope.payload_type() == payload_type && is(envelope.unverified_payload())
+            })
+    }
+
+    /// Files that have to be there.
+    fn missing(&mut self) {
+        let mut due = Vec::new();
+        for tile in Tile::all(self.size) {
+            due.push(format!("log/{}", tile.path()));
+            if tile.level() == 0 {
+                due.push(format!("log/{}", tile.entries_path()));
+            }
+        }
+        if let Some(bundle) = self.site.bundle() {
+            due.push("list.json".into());
+            // What cannot be read as such is the client's to refuse.
+            let roots = bundle.roots.iter().filter_map(payload_of);
+            let roots = roots.filter_map(|payload| Root::decode(&payload).ok());
+            due.extend(roots.map(|root| format!("root/{}.json", root.version)));
+            let manifests = bundle.manifests.iter().filter_map(payload_of);
+            let manifests = manifests.filter_map(|payload| Manifest::decode(&payload).ok());
+            due.extend(manifests.map(|manifest| format!("manifests/{}.json", manifest.predicate.version)));
+        } else if self.there.contains("list.json") {
+            // Only the very first attempt can have ended between the two.
+            let what = "is missing; if nothing was ever published but list.json, remove that";
+            self.find(Weight::Damage, "bundle.json", what);
+        }
+        for path in due.into_iter().filter(|path| !self.there.contains(path)).collect::<Vec<_>>() {
+            self.find(Weight::Damage, &path, "is missing");
+        }
+    }
+
+    fn bundle(&mut self, bundle: &Bundle) -> Result<(), Error> {
+        const PATH: &str = "bundle.json";
+        let shown = Checkpoint::parse(Note::parse(bundle.checkpoint.as_bytes())?.unverified_text())?;
+        if !self.site.begins_with(&shown)? {
+            self.find(Weight::Damage, PATH, "its checkpoint is of another log");
+            return Ok(());
+        }
+        if shown.size < self.size {
+            let behind =
+                format!("is of {} entries, where the log's checkpoint is of {}", shown.size, self.size);
+            self.find(Weight::Note, PATH, &behind);
+        }
+        for entry in bundle.roots.iter().chain(&bundle.manifests).chain([&bundle.list]) {
+            let there = usize::try_from(entry.index).ok().and_then(|index| self.site.entries().get(index));
+            if entry.index >= shown.size || there.map(Vec::as_slice) != Some(entry.envelope.as_bytes()) {
+                self.find(Weight::Damage, PATH, &format!("its entry {} is not the log's", entry.index));
+            }
+        }
+        let first = usize::try_from(shown.size).unwrap_or(usize::MAX);
+        let tiles = tiles_of(self.site.entries().get(..first).unwrap_or_default());
+        for path in bundle.tiles.keys() {
+            let tile = path.strip_prefix("tile/").and_then(PlacedTile::parse).filter(|tile| !tile.entries);
+            let tile = tile.and_then(|tile| Tile::of(tile.level, tile.number, shown.size));
+            let tile = tile.filter(|tile| tile.path() == *path);
+            let due = tile.and_then(|tile| tiles.tile(&tile));
+            let held = tile.and_then(|tile| ok2cry_attest_verify::release::TileSource::tile(bundle, &tile));
+            if due.is_none() || due != held {
+                let path = path.escape_debug();
+                self.find(
+                    Weight::Damage,
+                    PATH,
+                    &format!("its tile {path} does not hold what the entries give"),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// A file that is a file. Whatever else it is, is found here.
+    fn read(&mut self, path: &str, max: usize) -> Result<Option<Vec<u8>>, Error> {
+        match self.site.read(path, max) {
+            Ok(Some(bytes)) if bytes.len() <= max => Ok(Some(bytes)),
+            Ok(Some(_)) => {
+                self.find(Weight::Damage, path, &format!("is longer than {max} bytes"));
+                Ok(None)
+            }
+            Ok(None) => {
+                self.find(Weight::Damage, path, "is a link to nowhere");
+                Ok(None)
+            }
+            Err(Error::Publication(PublicationFault::Site(_))) => {
+                self.find(Weight::Damage, path, "is not a regular file");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A tile by its path, which may be one of an earlier or a later log.
+struct PlacedTile {
+    /// Whether it is the bundle of entries that belongs to the tile, which is of level 0.
+    entries: bool,
+    level: u32,
+    number: u64,
+    width: u64,
+}
+
+impl PlacedTile {
+    /// Reads what comes after `tile/`, in its one spelling.
+    fn parse(path: &str) -> Option<Self> {
+        let (level, place) = path.split_once('/')?;
+        let entries = level == "entries";
+        let level = if entries { 0 } else { level.parse().ok().filter(|level| *level < 8)? };
+        let (place, width) = match place.split_once(".p/") {
+            Some((place, width)) => (place, width.parse().ok().filter(|width| (1..256).contains(width))?),
+            None => (place, 256),
+        };
+        let number = place.split('/').try_fold(0_u64, |number, part| {
+            let digits = part.strip_prefix('x').unwrap_or(part);
+            number.checked_mul(1000)?.checked_add(digits.parse().ok()?)
+        })?;
+        let size = number.checked_mul(256)?.checked_add(width)?.checked_mul(1 << (8 * level))?;
+        let tile = Tile::of(level, number, size)?;
+        let spelled = if entries { tile.entries_path() } else { tile.path() };
+        (spelled.strip_prefix("tile/") == Some(path)).then_some(Self { entries, level, number, width })
+    }
+}
+
+fn payload_of(entry: &Entry) -> Option<Vec<u8>> {
+    let envelope = Envelope::decode("document", entry.envelope.as_bytes()).ok()?;
+    Some(envelope.unverified_payload().to_vec())
+}
