@@ -16,6 +16,6 @@ export class Ok2cryError extends Error {
 }
 
 /** Throws: the one way in which this package refuses. */
-export function refuse(code: string, message: string): never {
-  throw new Ok2cryError(code, message);
+export function refuse(code: string, message: string, options?: ErrorOptions): never {
+  throw new Ok2cryError(code, message, options);
 }

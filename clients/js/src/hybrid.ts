@@ -2,6 +2,7 @@
 
 import { AEAD_AES_256_GCM, CipherSuite, KDF_HKDF_SHA384, KEM_DHKEM_P384_HKDF_SHA384 } from "hpke";
 import { type Bytes, concat } from "./bytes.js";
+import { onPlatform } from "./webcrypto.js";
 
 /** A message's encapsulated key and ciphertext. */
 export interface Sealed {
@@ -11,26 +12,39 @@ export interface Sealed {
   readonly ciphertext: Uint8Array;
 }
 
-/** Seals one message to a point, in base mode. */
-export async function sealTo(point: Uint8Array, info: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Promise<Sealed> {
-  const hpke = suite();
-  const key = await hpke.DeserializePublicKey(point);
-  const { encapsulatedSecret, ciphertext } = await hpke.Seal(key, plaintext, { info, aad });
-  return { enc: encapsulatedSecret, ciphertext };
+/**
+ * Seals one message to a point of the curve, in base mode.
+ *
+ * @throws {Ok2cryError} `crypto_failed`.
+ */
+export function sealTo(point: Uint8Array, info: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Promise<Sealed> {
+  return onPlatform("HPKE", async () => {
+    const hpke = suite();
+    const key = await hpke.DeserializePublicKey(point);
+    const { encapsulatedSecret, ciphertext } = await hpke.Seal(key, plaintext, { info, aad });
+    return { enc: encapsulatedSecret, ciphertext };
+  });
 }
 
-/** A secret of a receiver's context (RFC 9180 §5.3), `length` bytes. */
-export async function receiveExport(
+/**
+ * A secret of a receiver's context (RFC 9180 §5.3), `length` bytes.
+ *
+ * @param enc A point of the curve.
+ * @throws {Ok2cryError} `crypto_failed`.
+ */
+export function receiveExport(
   keys: CryptoKeyPair,
   enc: Uint8Array,
   info: Uint8Array,
   exporterContext: Uint8Array,
   length: number,
 ): Promise<Bytes> {
-  const secret = await suite().ReceiveExport(keys, enc, exporterContext, length, { info });
-  const own = concat(secret);
-  secret.fill(0);
-  return own;
+  return onPlatform("HPKE", async () => {
+    const secret = await suite().ReceiveExport(keys, enc, exporterContext, length, { info });
+    const own = concat(secret);
+    secret.fill(0);
+    return own;
+  });
 }
 
 function suite(): CipherSuite<CryptoKey> {

@@ -21,10 +21,11 @@
  */
 export * from "./attestation/index.js";
 export { fromBase64Url, toBase64Url } from "./bytes.js";
-export { KeyRequest, type KeyWish, MAX_COUNT, SealedMessage, VerifiedKey } from "./key.js";
+export { checkEnvironment } from "./environment.js";
+export { KeyRequest, type KeyWish, MAX_COUNT, SealedMessage, type SealedMessageJson, VerifiedKey } from "./key.js";
 export { pad, unpad } from "./padding.js";
 export type { Inclusion } from "./protocol/batch.js";
-export { type KeyDescriptor, publicKeyFromPem, readDescriptor } from "./protocol/descriptor.js";
+export { type KeyDescriptor, publicKeyFromPem, publicKeyFromText, readDescriptor } from "./protocol/descriptor.js";
 export { MAX_AAD, MAX_PLAINTEXT } from "./protocol/reply.js";
 export {
   type Expected,

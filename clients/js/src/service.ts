@@ -4,10 +4,11 @@ import { MAX_ANSWER, parseAnswer, textField } from "./answer.js";
 import type { TrustAnchor } from "./attestation/anchor.js";
 import { type Bytes, concat, toBase64Url } from "./bytes.js";
 import { Ok2cryError, refuse } from "./error.js";
-import { KeyRequest, type KeyWish, type SealedMessage, type VerifiedKey } from "./key.js";
+import { isKeyId, KeyRequest, type KeyWish, SealedMessage, type SealedMessageJson, type VerifiedKey } from "./key.js";
+import { own } from "./own.js";
 import { parseAttested, parseSealedReply, type SealedReply } from "./recipient.js";
 import { type AcceptedReleases, Bundle, MAX_BUNDLE_LENGTH, type ReleaseKey, type ReleaseMemory } from "./release/index.js";
-import { aNumber, type Clock, span } from "./time.js";
+import { aNumber, type CheckTime, type Clock, span } from "./time.js";
 import type { Attested, Trust } from "./trust.js";
 
 /** The longest tile of a log: 256 hashes of 32 bytes. */
@@ -27,7 +28,10 @@ export interface CallOptions {
   readonly clock?: Clock;
 }
 
-/** The service refused a call, with a code from `docs/errors.md`: what it says, and nobody has signed. */
+/**
+ * The service, or a proxy before it, refused a call. The code is the service's (`docs/errors.md`), which is unsigned; or
+ * `transport_failed` where the answer has none, as a proxy's 429 or 503.
+ */
 export class ServiceError extends Ok2cryError {
   /** The HTTP status. */
   readonly status: number;
@@ -67,21 +71,25 @@ export async function fetchKeys(base: string, trust: Trust, wish: KeyWish, optio
   const request = await KeyRequest.create(wish);
   const answer = await post(base, "/v1/keys", request, options);
   // By the clock as it is once the answer is there: a host that holds it back gains nothing.
-  return request.verify(answer, trust, { nowMs: (options.clock ?? Date.now)() });
+  return request.verify(answer, trust, timeOf(options));
 }
 
 /**
  * Has a message opened. The reply is for the recipient to read: {@link RecipientKey.open}.
  *
- * @throws {Ok2cryError} {@link ServiceError} such as `key_used`, `key_expired`, `open_failed`; `transport_failed`; `answer_invalid`.
+ * @param message All of it: what {@link VerifiedKey.seal} made, or its JSON, parsed or not.
+ * @throws {Ok2cryError} {@link ServiceError} such as `key_used`, `key_expired`, `open_failed`; `transport_failed`; `answer_invalid`, and
+ *   before anything is sent `release_mode_mismatch`, if the message's key does not deliver to a recipient.
  */
 export async function openMessage(
   base: string,
-  message: Pick<SealedMessage, "keyId" | "toOpenRequest">,
+  message: SealedMessage | SealedMessageJson | string | Uint8Array,
   options: CallOptions = {},
 ): Promise<SealedReply> {
-  const path = `/v1/keys/${keyPath(message.keyId)}/open`;
-  return parseSealedReply(await post(base, path, message.toOpenRequest(), options));
+  const whole = SealedMessage.parse(message);
+  await whole.recipient();
+  const path = `/v1/keys/${keyPath(whole.keyId)}/open`;
+  return parseSealedReply(await post(base, path, whole.toOpenRequest(), options));
 }
 
 /**
@@ -139,7 +147,7 @@ export async function fetchReleases(
         return undefined;
       }
     };
-    return key.check(bundle, anchor, memory, { nowMs: (options.clock ?? Date.now)() }, tiles);
+    return key.check(bundle, anchor, memory, timeOf(options), tiles);
   });
 }
 
@@ -176,7 +184,7 @@ function call(base: string, path: string, init: RequestInit, max: number, option
       throw new Ok2cryError("transport_failed", why, { cause });
     }
     if (response.ok) return body;
-    throw problemOf(response, body);
+    throw problemOf(response, body, timeOf(options));
   });
 }
 
@@ -191,7 +199,8 @@ interface InTime extends CallOptions {
  * collects garbage, and the call hangs for as long as a host wants it to.
  */
 async function inTime<T>(options: CallOptions, work: (options: InTime) => Promise<T>): Promise<T> {
-  const { signal: outer, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  const given = own(options);
+  const { signal: outer, timeoutMs = DEFAULT_TIMEOUT_MS } = given;
   const ending = new AbortController();
   const end = () => ending.abort(outer?.reason);
   const late = () => ending.abort(new Ok2cryError("transport_failed", `the service did not answer within ${span(timeoutMs)}`));
@@ -200,8 +209,8 @@ async function inTime<T>(options: CallOptions, work: (options: InTime) => Promis
   if (outer?.aborted) end();
   try {
     // As a function of its own: `fetch` insists on its `this`.
-    const request: typeof fetch = (input, init) => (options.fetch ?? fetch)(input, init);
-    return await work({ ...options, fetch: request, signal: ending.signal });
+    const request: typeof fetch = (input, init) => (given.fetch ?? fetch)(input, init);
+    return await work({ ...given, fetch: request, signal: ending.signal });
   } finally {
     clearTimeout(timer);
     outer?.removeEventListener("abort", end);
@@ -225,24 +234,35 @@ async function bodyOf(response: Response, max: number): Promise<Bytes> {
   }
 }
 
-/** An RFC 9457 problem, if the body is one. */
-function problemOf({ status, headers }: Response, body: Bytes): Ok2cryError {
+/** The clock of {@link CallOptions.clock}, now. */
+function timeOf(options: CallOptions): CheckTime {
+  return { nowMs: (own(options).clock ?? Date.now)() };
+}
+
+/** An RFC 9457 problem, if the body is one. Status and `Retry-After` are kept also where it is not, as with a proxy's 503. */
+function problemOf({ status, headers }: Response, body: Bytes, time: CheckTime): ServiceError {
+  const retryAfterMs = retryAfter(headers.get("retry-after") ?? "", time);
   try {
     const problem = parseAnswer(body);
     const code = textField(problem, "code");
     const detail = textField(problem, "detail")
       .slice(0, 1000)
       .replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "\ufffd");
-    const seconds = /^\d{1,6}$/.exec(headers.get("retry-after") ?? "")?.[0];
-    if (/^[a-z0-9_]{1,64}$/.test(code))
-      return new ServiceError(status, code, detail, seconds ? Number(seconds) * 1000 : undefined);
+    if (/^[a-z0-9_]{1,64}$/.test(code)) return new ServiceError(status, code, detail, retryAfterMs);
   } catch {
     // Without a reason.
   }
-  return new Ok2cryError("transport_failed", `the service answered ${status} without a reason`);
+  return new ServiceError(status, "transport_failed", `the service answered ${status} without a reason`, retryAfterMs);
+}
+
+/** `Retry-After` in milliseconds: seconds, or an HTTP date (RFC 9110 §10.2.3). */
+function retryAfter(text: string, { nowMs }: CheckTime): number | undefined {
+  if (/^\d{1,6}$/.test(text)) return Number(text) * 1000;
+  const atMs = / GMT$/.test(text) ? Date.parse(text) : Number.NaN;
+  return Number.isNaN(atMs) ? undefined : Math.max(0, atMs - nowMs);
 }
 
 /** A key's id as a segment of a path. */
 function keyPath(keyId: string): string {
-  return /^[A-Za-z0-9_-]{32}$/.test(keyId) ? keyId : refuse("key_id_invalid", "A key id is 32 characters of base64url");
+  return isKeyId(keyId) ? keyId : refuse("key_id_invalid", "A key id is 32 characters of base64url");
 }
