@@ -23,6 +23,16 @@ export * from "./attestation/index.js";
 export { fromBase64Url, toBase64Url } from "./bytes.js";
 export { KeyRequest, type KeyWish, MAX_COUNT, SealedMessage, VerifiedKey } from "./key.js";
 export { pad, unpad } from "./padding.js";
+export type {
+  CryptoKeyLike,
+  Fetch,
+  FetchInit,
+  FetchResponse,
+  Signal,
+  SignalLike,
+  WebCryptoKey,
+  WebCryptoKeyPair,
+} from "./platform.js";
 export type { Inclusion } from "./protocol/batch.js";
 export { type KeyDescriptor, publicKeyFromPem, readDescriptor } from "./protocol/descriptor.js";
 export { MAX_AAD, MAX_PLAINTEXT } from "./protocol/reply.js";
@@ -38,6 +48,7 @@ export {
 } from "./recipient.js";
 export * from "./release/index.js";
 export {
+  type Base,
   type CallOptions,
   destroyKey,
   fetchKey,

@@ -5,6 +5,7 @@ import { type Bytes, concat, copy, equal, fromPem, isBytes, toHex, toPem } from 
 import { refuse } from "./error.js";
 import { receiveExport } from "./hybrid.js";
 import { inclusionOf } from "./key.js";
+import type { WebCryptoKeyPair as CryptoKeyPair } from "./platform.js";
 import type { KeyDescriptor } from "./protocol/descriptor.js";
 import {
   bindingOf,

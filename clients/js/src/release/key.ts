@@ -1,6 +1,7 @@
 // Public keys of those who sign releases, and how many of them it takes.
 
 import { type Bytes, fromBase64, fromPem, toBase64, toHex, utf8 } from "../bytes.js";
+import type { WebCryptoKey as CryptoKey } from "../platform.js";
 import { importP384, pointOfSpki, sha256, sha384 } from "../webcrypto.js";
 import { refuseField } from "./fault.js";
 
