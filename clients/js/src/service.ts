@@ -9,6 +9,7 @@ import { own } from "./own.js";
 import type { Fetch, FetchInit, FetchResponse, Signal } from "./platform.js";
 import { parseAttested, parseSealedReply, type SealedReply } from "./recipient.js";
 import { type AcceptedReleases, Bundle, MAX_BUNDLE_LENGTH, type ReleaseKey, type ReleaseMemory } from "./release/index.js";
+import { REPLACEMENT } from "./replacement.js";
 import { aNumber, type Clock, span } from "./time.js";
 import type { Attested, Trust } from "./trust.js";
 
@@ -309,7 +310,7 @@ function problemOf(response: FetchResponse, body: Bytes | undefined, clock: Cloc
     const code = textField(problem, "code");
     const detail = textField(problem, "detail")
       .slice(0, 1000)
-      .replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "\ufffd");
+      .replace(/[\p{C}\p{Zl}\p{Zp}]/gu, REPLACEMENT);
     if (/^[a-z0-9_]{1,64}$/.test(code)) return new ServiceError(status, code, detail, retryAfterMs);
   } catch {
     // Without a reason.
