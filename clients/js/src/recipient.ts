@@ -7,6 +7,7 @@ import { receiveExport } from "./hybrid.js";
 import { inclusionOf } from "./key.js";
 import { own } from "./own.js";
 import { derOfPem, otherKey } from "./pem.js";
+import type { WebCryptoKeyPair as CryptoKeyPair } from "./platform.js";
 import type { KeyDescriptor } from "./protocol/descriptor.js";
 import {
   bindingOf,

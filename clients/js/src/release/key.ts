@@ -2,6 +2,7 @@
 
 import { type Bytes, fromBase64, toBase64, toHex, utf8 } from "../bytes.js";
 import { derOfPem, otherKey } from "../pem.js";
+import type { WebCryptoKey as CryptoKey } from "../platform.js";
 import { importP384, pointOfSpki, sha256, sha384 } from "../webcrypto.js";
 import { refuseField } from "./fault.js";
 
