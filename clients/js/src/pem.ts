@@ -50,13 +50,12 @@ const CONVERT = "openssl pkey -in FILE -out NEW";
 function otherBlock({ label, body }: Block, due: string): string {
   const isPrivate = label.endsWith("PRIVATE KEY");
   if (due === "PUBLIC KEY") {
-    if (label === "CERTIFICATE") return "this is a certificate: `openssl x509 -in FILE -noout -pubkey` prints its public key";
+    if (label === "CERTIFICATE") return "this is a certificate: `openssl x509 -in FILE -noout -pubkey` prints its key";
     if (isPrivate) return "this is a private key: `openssl pkey -in FILE -pubout` prints its public half";
   } else if (due === "PRIVATE KEY") {
     if (`${label}${body}`.includes("ENCRYPTED")) return `this key is encrypted: \`${CONVERT}\` asks for its passphrase`;
     if (label === "EC PRIVATE KEY") return `this is SEC 1 (${label}): \`${CONVERT}\` makes PKCS #8 of it`;
-    if (label === "PUBLIC KEY") return "this is the public half, and the private one is due";
-    if (label === "CERTIFICATE") return "this is a certificate, which holds a public key, and the private one is due";
+    if (label === "PUBLIC KEY" || label === "CERTIFICATE") return `this (${label}) is public, and the private key is due`;
   }
   return `this is a PEM block "${label}", where "${due}" is due`;
 }
@@ -65,16 +64,13 @@ function otherBlock({ label, body }: Block, due: string): string {
 function withoutBlock(text: string, due: string): string {
   const isPrivate = due === "PRIVATE KEY";
   if (/^\s*\{[\s\S]*"kty"/.test(text)) {
-    const [create, type] = isPrivate ? ["createPrivateKey", "pkcs8"] : ["createPublicKey", "spki"];
-    const script = `crypto.${create}({key:JSON.parse(fs.readFileSync("FILE")),format:"jwk"}).export({type:"${type}",format:"pem"})`;
-    return `this is a JWK: \`node -p '${script}'\` prints it as PEM`;
+    return `this is a JWK: ${isPrivate ? "crypto.subtle.importKey and RecipientKey.fromKeyPair take it" : "publicKeyFromText takes it"}`;
   }
-  const openssl = due === "CERTIFICATE" ? "openssl x509" : `openssl pkey${isPrivate ? "" : " -pubin"}`;
-  if (/^0[^\n -~]/.test(text)) return `this is DER: \`${openssl} -inform DER -in FILE\` prints it as PEM`;
-  if (/^[A-Za-z0-9+/=\s]{64,}$/.test(text)) {
-    return `this is base64 without its PEM lines: \`openssl base64 -d -A -in FILE | ${openssl} -inform DER\` prints it as PEM`;
-  }
-  return "this is not PEM";
+  const isBase64 = /^[A-Za-z0-9+/=\s]{64,}$/.test(text);
+  if (!isBase64 && !/^0[^\n -~]/.test(text)) return "this is not PEM";
+  const found = isBase64 ? "base64 without its PEM lines: `openssl base64 -d -A" : "DER: `cat";
+  const openssl = due === "CERTIFICATE" ? "x509" : `pkey${isPrivate ? "" : " -pubin"}`;
+  return `this is ${found} <FILE | openssl ${openssl} -inform DER\` prints PEM`;
 }
 
 /**
