@@ -1,6 +1,6 @@
 // PEM as files hold it, and which command makes of another file the one that is due. `docs/javascript.md` has the rules.
 
-import { type Bytes, fromBase64, toHex } from "./bytes.js";
+import { type Bytes, fromBase64, fromHex, hasAt } from "./bytes.js";
 
 /** Ignored beside a key: what `openssl ecparam -genkey` writes before it. */
 const PARAMETERS = "EC PARAMETERS";
@@ -78,16 +78,18 @@ function withoutBlock(text: string, due: string): string {
  * that is secret.
  */
 export function otherKey(der: Uint8Array, isPrivate: boolean): string {
-  const head = toHex(der.subarray(0, 26));
-  const found = ALGORITHMS.find(([oid]) => head.includes(oid));
+  const has = (oid: string) => der.subarray(0, 20).some((_, at) => hasAt(der, at, fromHex(oid) ?? der));
+  const found = ALGORITHMS.find(([oid]) => has(oid));
   if (found !== undefined) {
     const advice = isPrivate ? "make one with `ok2cry recipient new FILE`" : "a key on P-384 is due";
     return `this is a key of ${found[1]}, which cannot be converted: ${advice}`;
   }
   // id-ecPublicKey, on P-384 or with parameters that are spelt out.
-  if (!head.includes("06072a8648ce3d0201")) return "this is not a P-384 key";
-  const flags = `${isPrivate ? "" : "-pubin "}-in FILE -ec_conv_form uncompressed -ec_param_enc named_curve -out NEW`;
-  return `the curve must be named, and the public half be there, uncompressed and its own: \`openssl pkey ${flags}\` sees to it`;
+  if (!has("06072a8648ce3d0201")) return "this is not a P-384 key";
+  const command = isPrivate
+    ? "openssl ec -in FILE -conv_form uncompressed -param_enc named_curve | openssl pkcs8 -topk8 -nocrypt -out NEW"
+    : "openssl pkey -pubin -in FILE -ec_conv_form uncompressed -ec_param_enc named_curve -out NEW";
+  return `the curve must be named, and the public half be there, uncompressed and its own: \`${command}\` sees to it`;
 }
 
 /** OIDs in hexadecimal. */

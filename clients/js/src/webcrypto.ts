@@ -1,6 +1,6 @@
 // What this package asks of WebCrypto, and nothing else does: hashes, ECDSA P-384 and Ed25519 verification, points.
 
-import { type Bytes, concat, equal, fromHex, toHex } from "./bytes.js";
+import { type Bytes, concat, equal, fromHex, hasAt, toHex } from "./bytes.js";
 import { Ok2cryError, refuse } from "./error.js";
 
 /** Length of an uncompressed P-384 point in bytes (SEC 1 §2.3.3). */
@@ -117,10 +117,6 @@ export function pointOfSpki(der: Uint8Array): Bytes | undefined {
   const prefix = constant(P384_SPKI_PREFIX);
   const isOne = der.length === prefix.length + POINT_LENGTH && hasAt(der, 0, prefix) && der[prefix.length] === 4;
   return isOne ? new Uint8Array(der.subarray(prefix.length)) : undefined;
-}
-
-function hasAt(bytes: Uint8Array, at: number, part: Uint8Array): boolean {
-  return part.every((byte, index) => bytes[at + index] === byte);
 }
 
 function constant(hex: string): Bytes {
