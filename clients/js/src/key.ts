@@ -374,7 +374,8 @@ interface AnsweredKey extends Inclusion {
   readonly descriptor: Uint8Array;
 }
 
-function answered(answer: string | Uint8Array): { document: Uint8Array; keys: AnsweredKey[] } {
+/** Reads the answer of `POST /v1/keys`, and verifies nothing. */
+export function answered(answer: string | Uint8Array): { document: Uint8Array; keys: AnsweredKey[] } {
   const body = parseAnswer(answer, ["document", "keys"]);
   const { keys } = body;
   if (!Array.isArray(keys)) return invalid("keys must be an array");

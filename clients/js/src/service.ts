@@ -1,6 +1,6 @@
 // Calls to the service (the parent's HTTP API). Nothing that comes back is believed before it is verified.
 
-import { MAX_ANSWER, parseAnswer, textField } from "./answer.js";
+import { invalid, MAX_ANSWER, parseAnswer, textField } from "./answer.js";
 import type { TrustAnchor } from "./attestation/anchor.js";
 import { type Bytes, concat, isBytes, toBase64Url, utf8 } from "./bytes.js";
 import { Ok2cryError, refuse } from "./error.js";
@@ -167,9 +167,13 @@ async function stateOf(base: Base, keyId: string, method: string, options: CallO
     if (error instanceof ServiceError && error.code === "unknown_key") return "unknown";
     throw error;
   }
-  // Fields that are not known are let pass: receipts will come.
+  return parseKeyState(answer);
+}
+
+/** Reads the answer of `GET /v1/keys/{keyId}`. Fields that are not known are let pass: receipts will come. */
+export function parseKeyState(answer: string | Uint8Array): KeyState {
   const state = textField(parseAnswer(answer), "state");
-  return STATES.includes(state) ? (state as KeyState) : refuse("answer_invalid", "the answer is not understood: no such state");
+  return STATES.includes(state) ? (state as KeyState) : invalid("no such state");
 }
 
 function post(base: Base, path: string, body: object, options: CallOptions): Promise<Bytes> {
