@@ -112,7 +112,7 @@ class Harness {
     }
     assert.equal(this.#redirected, usesXhr ? 1 : 0, `${name} follows redirects`);
     assert.ok(outcomes.length >= (withVectors ? 1800 : 15), `${outcomes.length}`);
-    console.log(`# ${name}: ${outcomes.length} outcomes agree`);
+    console.log(`${name}: ${outcomes.length} outcomes agree`);
   }
 
   async #answer(request, response) {

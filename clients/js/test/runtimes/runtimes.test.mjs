@@ -32,7 +32,7 @@ function program(scope, path) {
 
 function runtime(name, options, found, start) {
   const isMissing = found === undefined && !ARE_DUE;
-  if (isMissing) console.log(`# SKIPPED ${name}: npm has none for ${process.platform} on ${process.arch}`);
+  if (isMissing) console.log(`SKIPPED ${name}: npm has none for ${process.platform} on ${process.arch}`);
   test(name, { skip: isMissing }, () => harness.run(name, options, start(found)));
 }
 
