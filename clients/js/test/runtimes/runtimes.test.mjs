@@ -1,16 +1,15 @@
 // The suite in every runtime that npm has.
 
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { startHarness } from "./harness.mjs";
+import { inScope, isDue } from "./installed.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const { resolve } = createRequire(import.meta.url);
-/** Where a runtime that is not there is a fault. */
-const ARE_DUE = process.env.CI === "true" && process.platform === "linux" && process.arch === "x64";
 let harness;
 
 before(async () => {
@@ -20,25 +19,15 @@ before(async () => {
 });
 after(() => harness?.stop());
 
-/** What npm installed of a scope, which is for this machine alone: its one program. */
-function program(scope, path) {
-  try {
-    const [name] = readdirSync(join(here, "node_modules", scope));
-    return join(here, "node_modules", scope, name, path);
-  } catch {
-    return undefined;
-  }
-}
-
 function runtime(name, options, found, start) {
-  const isMissing = found === undefined && !ARE_DUE;
+  const isMissing = found === undefined && !isDue;
   if (isMissing) console.log(`SKIPPED ${name}: npm has none for ${process.platform} on ${process.arch}`);
   test(name, { skip: isMissing }, () => harness.run(name, options, start(found)));
 }
 
 const inFolder = (name) => join(harness.folder, name);
 
-runtime("Deno", {}, program("@deno", "deno"), (deno) => (base, reject) => {
+runtime("Deno", {}, inScope("@deno", "deno"), (deno) => (base, reject) => {
   const flags = (base) => [
     "run",
     "--no-config",
@@ -55,7 +44,7 @@ runtime("Deno", {}, program("@deno", "deno"), (deno) => (base, reject) => {
 runtime(
   "Bun",
   {},
-  program("@oven", "bin/bun"),
+  inScope("@oven", "bin/bun"),
   (bun) => (base, reject) => harness.program(bun, (base) => ["--no-install", inFolder("main.mjs"), base])(base, reject),
 );
 
@@ -64,7 +53,7 @@ for (const [date, withVectors] of [
   // Where requests do not take `cache`.
   ["2024-11-10", false],
 ]) {
-  runtime(`workerd as of ${date}`, { withVectors }, program("@cloudflare", "bin/workerd"), (workerd) => (base, reject) => {
+  runtime(`workerd as of ${date}`, { withVectors }, inScope("@cloudflare", "bin/workerd"), (workerd) => (base, reject) => {
     const config = readFileSync(join(here, "workerd/config.capnp"), "utf8");
     writeFileSync(inFolder("worker.mjs"), readFileSync(join(here, "workerd/worker.mjs")));
     writeFileSync(inFolder("config.capnp"), config.replace("DATE", date).replace("BASE", base));
