@@ -54,6 +54,11 @@ export function equal(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
 
+/** Whether a part stands at this place. For public values too. */
+export function hasAt(bytes: Uint8Array, at: number, part: Uint8Array): boolean {
+  return part.every((byte, index) => bytes[at + index] === byte);
+}
+
 /**
  * A copy that nobody else can change while it is looked at. Everything that comes from a caller is copied before the first `await`:
  * a Node `Buffer`'s own `slice` is a view, and so is a `Uint8Array` made of an `ArrayBuffer`.

@@ -3,7 +3,7 @@
 import { bytesField, invalid, type JsonObject, numberField, objectOf, parseAnswer, textField } from "./answer.js";
 import type { VerifiedDocument } from "./attestation/verifier.js";
 import { copy, equal, isBytes, toBase64Url } from "./bytes.js";
-import { refuse } from "./error.js";
+import { isRefusal, refuse } from "./error.js";
 import { sealTo } from "./hybrid.js";
 import { own } from "./own.js";
 import { type Inclusion, nonceForKey } from "./protocol/batch.js";
@@ -356,7 +356,8 @@ function describedBy(descriptor: Uint8Array): Omit<KeyDescriptor, "hash"> {
   try {
     return decodeDescriptor(descriptor);
   } catch (error) {
-    return invalid(`descriptor: ${(error as Error).message}`);
+    if (!isRefusal(error)) throw error;
+    return invalid(`descriptor: ${error.message}`);
   }
 }
 

@@ -1,6 +1,6 @@
 // PEM as files hold it, and which command makes of another file the one that is due. `docs/javascript.md` has the rules.
 
-import { type Bytes, fromBase64, toHex } from "./bytes.js";
+import { type Bytes, fromBase64, fromHex, hasAt } from "./bytes.js";
 
 /** Ignored beside a key: what `openssl ecparam -genkey` writes before it. */
 const PARAMETERS = "EC PARAMETERS";
@@ -50,13 +50,12 @@ const CONVERT = "openssl pkey -in FILE -out NEW";
 function otherBlock({ label, body }: Block, due: string): string {
   const isPrivate = label.endsWith("PRIVATE KEY");
   if (due === "PUBLIC KEY") {
-    if (label === "CERTIFICATE") return "this is a certificate: `openssl x509 -in FILE -noout -pubkey` prints its public key";
+    if (label === "CERTIFICATE") return "this is a certificate: `openssl x509 -in FILE -noout -pubkey` prints its key";
     if (isPrivate) return "this is a private key: `openssl pkey -in FILE -pubout` prints its public half";
   } else if (due === "PRIVATE KEY") {
     if (`${label}${body}`.includes("ENCRYPTED")) return `this key is encrypted: \`${CONVERT}\` asks for its passphrase`;
     if (label === "EC PRIVATE KEY") return `this is SEC 1 (${label}): \`${CONVERT}\` makes PKCS #8 of it`;
-    if (label === "PUBLIC KEY") return "this is the public half, and the private one is due";
-    if (label === "CERTIFICATE") return "this is a certificate, which holds a public key, and the private one is due";
+    if (label === "PUBLIC KEY" || label === "CERTIFICATE") return `this (${label}) is public, and the private key is due`;
   }
   return `this is a PEM block "${label}", where "${due}" is due`;
 }
@@ -65,16 +64,13 @@ function otherBlock({ label, body }: Block, due: string): string {
 function withoutBlock(text: string, due: string): string {
   const isPrivate = due === "PRIVATE KEY";
   if (/^\s*\{[\s\S]*"kty"/.test(text)) {
-    const [create, type] = isPrivate ? ["createPrivateKey", "pkcs8"] : ["createPublicKey", "spki"];
-    const script = `crypto.${create}({key:JSON.parse(fs.readFileSync("FILE")),format:"jwk"}).export({type:"${type}",format:"pem"})`;
-    return `this is a JWK: \`node -p '${script}'\` prints it as PEM`;
+    return `this is a JWK: ${isPrivate ? "crypto.subtle.importKey and RecipientKey.fromKeyPair take it" : "publicKeyFromText takes it"}`;
   }
-  const openssl = due === "CERTIFICATE" ? "openssl x509" : `openssl pkey${isPrivate ? "" : " -pubin"}`;
-  if (/^0[^\n -~]/.test(text)) return `this is DER: \`${openssl} -inform DER -in FILE\` prints it as PEM`;
-  if (/^[A-Za-z0-9+/=\s]{64,}$/.test(text)) {
-    return `this is base64 without its PEM lines: \`openssl base64 -d -A -in FILE | ${openssl} -inform DER\` prints it as PEM`;
-  }
-  return "this is not PEM";
+  const isBase64 = /^[A-Za-z0-9+/=\s]{64,}$/.test(text);
+  if (!isBase64 && !/^0[^\n -~]/.test(text)) return "this is not PEM";
+  const found = isBase64 ? "base64 without its PEM lines: `openssl base64 -d -A" : "DER: `cat";
+  const openssl = due === "CERTIFICATE" ? "x509" : `pkey${isPrivate ? "" : " -pubin"}`;
+  return `this is ${found} <FILE | openssl ${openssl} -inform DER\` prints PEM`;
 }
 
 /**
@@ -82,16 +78,18 @@ function withoutBlock(text: string, due: string): string {
  * that is secret.
  */
 export function otherKey(der: Uint8Array, isPrivate: boolean): string {
-  const head = toHex(der.subarray(0, 26));
-  const found = ALGORITHMS.find(([oid]) => head.includes(oid));
+  const has = (oid: string) => der.subarray(0, 20).some((_, at) => hasAt(der, at, fromHex(oid) ?? der));
+  const found = ALGORITHMS.find(([oid]) => has(oid));
   if (found !== undefined) {
     const advice = isPrivate ? "make one with `ok2cry recipient new FILE`" : "a key on P-384 is due";
     return `this is a key of ${found[1]}, which cannot be converted: ${advice}`;
   }
   // id-ecPublicKey, on P-384 or with parameters that are spelt out.
-  if (!head.includes("06072a8648ce3d0201")) return "this is not a P-384 key";
-  const flags = `${isPrivate ? "" : "-pubin "}-in FILE -ec_conv_form uncompressed -ec_param_enc named_curve -out NEW`;
-  return `the curve must be named, and the public half be there, uncompressed and its own: \`openssl pkey ${flags}\` sees to it`;
+  if (!has("06072a8648ce3d0201")) return "this is not a P-384 key";
+  const command = isPrivate
+    ? "openssl ec -in FILE -conv_form uncompressed -param_enc named_curve | openssl pkcs8 -topk8 -nocrypt -out NEW"
+    : "openssl pkey -pubin -in FILE -ec_conv_form uncompressed -ec_param_enc named_curve -out NEW";
+  return `the curve must be named, and the public half be there, uncompressed and its own: \`${command}\` sees to it`;
 }
 
 /** OIDs in hexadecimal. */

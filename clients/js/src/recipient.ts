@@ -20,9 +20,7 @@ import {
 } from "./protocol/reply.js";
 import { type CheckTime, systemTime } from "./time.js";
 import { type Attested, copyOf, type Trust } from "./trust.js";
-import { isP384Point, onPlatform, pointOfPkcs8 } from "./webcrypto.js";
-
-const P384 = { name: "ECDH", namedCurve: "P-384" };
+import { ECDH_P384, isP384Point, isPair, onPlatform, pointOfPkcs8 } from "./webcrypto.js";
 
 /** What a recipient expects of a reply. Without it a genuine reply to another question would pass for this one's. */
 export interface Expected {
@@ -87,7 +85,7 @@ export class RecipientKey {
    */
   static async generate(options: { readonly extractable?: boolean } = {}): Promise<RecipientKey> {
     const isExtractable = own(options).extractable === true;
-    const keys = await onPlatform("ECDH P-384", (subtle) => subtle.generateKey(P384, isExtractable, ["deriveBits"]));
+    const keys = await onPlatform(ECDH_P384.name, (subtle) => subtle.generateKey(ECDH_P384, isExtractable, ["deriveBits"]));
     return RecipientKey.fromKeyPair(keys as CryptoKeyPair);
   }
 
@@ -100,10 +98,10 @@ export class RecipientKey {
     const { privateKey, publicKey } = own(keys);
     const isRight = [privateKey, publicKey].every((key) => {
       const { name, namedCurve } = (key?.algorithm ?? {}) as Partial<EcKeyAlgorithm>;
-      return name === P384.name && namedCurve === P384.namedCurve;
+      return name === ECDH_P384.name && namedCurve === ECDH_P384.namedCurve;
     });
     if (isRight && publicKey.extractable && privateKey.usages.includes("deriveBits")) {
-      const point = new Uint8Array(await onPlatform("ECDH P-384", (subtle) => subtle.exportKey("raw", publicKey)));
+      const point = new Uint8Array(await onPlatform(ECDH_P384.name, (subtle) => subtle.exportKey("raw", publicKey)));
       const pair = { privateKey, publicKey };
       return isP384Point(point) && (await isPair(pair)) ? new RecipientKey(RECIPIENT, pair, point) : refusedKey(NOT_A_PAIR);
     }
@@ -119,13 +117,13 @@ export class RecipientKey {
     const der = derOfPem(pem, "PRIVATE KEY", refusedKey);
     try {
       const point = pointOfPkcs8(der) ?? refusedKey(otherKey(der, true));
-      return await onPlatform("ECDH P-384", async (subtle) => {
-        const privateKey = await subtle.importKey("pkcs8", der, P384, true, ["deriveBits"]).catch((error: unknown) => {
+      return await onPlatform(ECDH_P384.name, async (subtle) => {
+        const privateKey = await subtle.importKey("pkcs8", der, ECDH_P384, true, ["deriveBits"]).catch((error: unknown) => {
           // Some look at once whether both halves belong together.
           if ((error as Error | undefined)?.name === "DataError") refusedKey(NOT_A_PAIR);
           throw error;
         });
-        return RecipientKey.fromKeyPair({ privateKey, publicKey: await subtle.importKey("raw", point, P384, true, []) });
+        return RecipientKey.fromKeyPair({ privateKey, publicKey: await subtle.importKey("raw", point, ECDH_P384, true, []) });
       });
     } finally {
       der.fill(0);
@@ -140,7 +138,7 @@ export class RecipientKey {
   async toPem(): Promise<string> {
     if (!this.#keys.privateKey.extractable) refuse("private_key_invalid", "the private key is not extractable");
     const { privateKey } = this.#keys;
-    const der = new Uint8Array(await onPlatform("ECDH P-384", (subtle) => subtle.exportKey("pkcs8", privateKey)));
+    const der = new Uint8Array(await onPlatform(ECDH_P384.name, (subtle) => subtle.exportKey("pkcs8", privateKey)));
     try {
       return toPem("PRIVATE KEY", der);
     } finally {
@@ -249,16 +247,6 @@ function decrypt(secret: Bytes, additionalData: Bytes, ciphertext: Bytes): Promi
   });
 }
 
-/** Whether both halves belong together: they agree with a third key on the same secret. */
-function isPair({ privateKey, publicKey }: CryptoKeyPair): Promise<boolean> {
-  return onPlatform("ECDH P-384", async (subtle) => {
-    const other = (await subtle.generateKey(P384, false, ["deriveBits"])) as CryptoKeyPair;
-    const agreed = async (ours: CryptoKey, theirs: CryptoKey) =>
-      new Uint8Array(await subtle.deriveBits({ name: "ECDH", public: theirs }, ours, 384));
-    return equal(await agreed(privateKey, other.publicKey), await agreed(other.privateKey, publicKey));
-  });
-}
-
 /** Remembers in memory, for as long as it lives itself. */
 export class SeenSet implements Seen {
   readonly #forgetAt = new Map<string, number>();
@@ -285,7 +273,6 @@ export function parseSealedReply(answer: string | Uint8Array): SealedReply {
   const body = parseAnswer(answer);
   const kinds = Object.keys(body);
   if (kinds.length === 1 && kinds[0] === "plaintext") {
-    bytesField(body, "plaintext");
     refuse("release_mode_mismatch", "the answer releases plaintext to the caller, which was not asked for");
   }
   const isInner = kinds.length === 2 && "reply" in body && "context" in body;

@@ -5,7 +5,7 @@ import type { Policy } from "./attestation/policy.js";
 import type { VerifiedDocument } from "./attestation/verifier.js";
 import { Verifier } from "./attestation/verifier.js";
 import { copy, equal } from "./bytes.js";
-import { Ok2cryError, refuse } from "./error.js";
+import { isRefusal, refuse } from "./error.js";
 import { own } from "./own.js";
 import { type BatchHeader, type Inclusion, instanceOfLogKey, isIncluded, readBatchHeader } from "./protocol/batch.js";
 import { readStatement } from "./protocol/statement.js";
@@ -121,7 +121,7 @@ export class Trust {
     try {
       header = await readBatchHeader(document.userData ?? new Uint8Array());
     } catch (error) {
-      if (!(error instanceof Ok2cryError)) throw error;
+      if (!isRefusal(error)) throw error;
       return refuse("user_data_invalid", `the attestation document's user data is no batch header: ${error.message}`);
     }
     const spki = document.publicKey;

@@ -1,6 +1,6 @@
 // What this package asks of WebCrypto, and nothing else does: hashes, ECDSA P-384 and Ed25519 verification, points.
 
-import { type Bytes, concat, fromHex, toHex } from "./bytes.js";
+import { type Bytes, concat, equal, fromHex, hasAt, toHex } from "./bytes.js";
 import { Ok2cryError, refuse } from "./error.js";
 
 /** Length of an uncompressed P-384 point in bytes (SEC 1 §2.3.3). */
@@ -8,19 +8,15 @@ export const POINT_LENGTH = 97;
 /** Length of r ‖ s of ECDSA P-384 in bytes (RFC 9053 §2.1). */
 export const SIGNATURE_LENGTH = 96;
 
-/** DER of a P-384 `SubjectPublicKeyInfo` up to the point (RFC 5480). */
-const P384_SPKI_PREFIX = Uint8Array.of(
-  ...[0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01],
-  ...[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22, 0x03, 0x62, 0x00],
-);
-/** The same of the one PKCS #8 (RFC 5208, RFC 5915) of a P-384 key that is read: up to the scalar, and from there to the point. */
-const P384_PKCS8_PREFIX = Uint8Array.of(
-  ...[0x30, 0x81, 0xb6, 0x02, 0x01, 0x00, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01],
-  ...[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22, 0x04, 0x81, 0x9e, 0x30, 0x81, 0x9b, 0x02, 0x01, 0x01, 0x04, 0x30],
-);
-const P384_PKCS8_MIDDLE = Uint8Array.of(0xa1, 0x64, 0x03, 0x62, 0x00);
+/** DER in hexadecimal: the AlgorithmIdentifier of P-384 keys, and a `SubjectPublicKeyInfo` up to the point (RFC 5480). */
+const P384_ALGORITHM = "301006072a8648ce3d020106052b81040022";
+const P384_SPKI_PREFIX = `3076${P384_ALGORITHM}036200`;
+/** PKCS #8 (RFC 5208, RFC 5915) up to the scalar, and from there to the point. */
+const P384_PKCS8 = [`3081b6020100${P384_ALGORITHM}04819e30819b0201010430`, "a164036200"] as const;
 /** The order of P-384. */
 const P384_ORDER = "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973";
+/** Keys that agree on secrets, and keys that sign. */
+export const ECDH_P384 = { name: "ECDH", namedCurve: "P-384" };
 const ECDSA_P384 = { name: "ECDSA", namedCurve: "P-384" };
 
 /**
@@ -89,7 +85,17 @@ function integer(bytes: Uint8Array): bigint {
 /** An uncompressed point as a key that verifies; nothing if it is not on the curve. */
 export async function importP384(point: Uint8Array): Promise<CryptoKey | undefined> {
   if (!isP384Point(point)) return undefined;
-  return onPlatform("ECDSA P-384", (subtle) => subtle.importKey("raw", concat(point), ECDSA_P384, true, ["verify"]));
+  return onPlatform(ECDSA_P384.name, (subtle) => subtle.importKey("raw", concat(point), ECDSA_P384, true, ["verify"]));
+}
+
+/** Whether both halves of an ECDH key pair belong together: they agree with a third key on the same secret. */
+export function isPair({ privateKey, publicKey }: CryptoKeyPair): Promise<boolean> {
+  return onPlatform(ECDH_P384.name, async (subtle) => {
+    const other = (await subtle.generateKey(ECDH_P384, false, ["deriveBits"])) as CryptoKeyPair;
+    const agreed = async (ours: CryptoKey, theirs: CryptoKey) =>
+      new Uint8Array(await subtle.deriveBits({ name: "ECDH", public: theirs }, ours, 384));
+    return equal(await agreed(privateKey, other.publicKey), await agreed(other.privateKey, publicKey));
+  });
 }
 
 /** Verifies ECDSA P-384 with SHA-384; `signature` is r ‖ s, 96 bytes, each from 1 to the curve's order less 1. */
@@ -98,19 +104,23 @@ export async function verifyP384(key: CryptoKey, message: Uint8Array, signature:
   const halves = [integer(signature.subarray(0, 48)), integer(signature.subarray(48))];
   if (!halves.every((half) => half > 0n && half < order)) return false;
   const algorithm = { name: "ECDSA", hash: "SHA-384" };
-  return onPlatform("ECDSA P-384", (subtle) => subtle.verify(algorithm, key, concat(signature), concat(message)));
+  return onPlatform(ECDSA_P384.name, (subtle) => subtle.verify(algorithm, key, concat(signature), concat(message)));
 }
 
 /** DER (`SubjectPublicKeyInfo`) of a point. */
 export function p384Spki(point: Uint8Array): Bytes {
-  return concat(P384_SPKI_PREFIX, point);
+  return concat(constant(P384_SPKI_PREFIX), point);
 }
 
 /** The point of the one DER encoding that a P-384 key has here; nothing if it is another. It may be off the curve. */
 export function pointOfSpki(der: Uint8Array): Bytes | undefined {
-  const prefix = P384_SPKI_PREFIX;
-  const isOne = der.length === prefix.length + POINT_LENGTH && prefix.every((byte, at) => der[at] === byte);
-  return isOne && der[prefix.length] === 4 ? new Uint8Array(der.subarray(prefix.length)) : undefined;
+  const prefix = constant(P384_SPKI_PREFIX);
+  const isOne = der.length === prefix.length + POINT_LENGTH && hasAt(der, 0, prefix) && der[prefix.length] === 4;
+  return isOne ? new Uint8Array(der.subarray(prefix.length)) : undefined;
+}
+
+function constant(hex: string): Bytes {
+  return fromHex(hex) ?? new Uint8Array();
 }
 
 /**
@@ -118,13 +128,13 @@ export function pointOfSpki(der: Uint8Array): Bytes | undefined {
  * order less 1, an uncompressed point on the curve; nothing if it is another. Whether both belong together is not looked at.
  */
 export function pointOfPkcs8(der: Uint8Array): Bytes | undefined {
-  const [prefix, middle] = [P384_PKCS8_PREFIX, P384_PKCS8_MIDDLE];
-  const [scalarAt, pointAt] = [prefix.length, prefix.length + 48 + middle.length];
-  const has = (part: Uint8Array, at: number) => part.every((byte, index) => der[at + index] === byte);
-  if (der.length !== pointAt + POINT_LENGTH || !has(prefix, 0) || !has(middle, pointAt - middle.length)) return undefined;
+  const [prefix, middle] = [constant(P384_PKCS8[0]), constant(P384_PKCS8[1])];
+  const scalarEnd = prefix.length + 48;
+  const pointAt = scalarEnd + middle.length;
+  if (der.length !== pointAt + POINT_LENGTH || !hasAt(der, 0, prefix) || !hasAt(der, scalarEnd, middle)) return undefined;
   // Byte by byte: a number that is a secret could not be overwritten.
-  const scalar = der.subarray(scalarAt, scalarAt + 48);
-  const order = fromHex(P384_ORDER) ?? scalar;
+  const scalar = der.subarray(prefix.length, scalarEnd);
+  const order = constant(P384_ORDER);
   const at = scalar.findIndex((byte, index) => byte !== order[index]);
   const isInRange = at >= 0 && (scalar[at] ?? 0) < (order[at] ?? 0) && scalar.some((byte) => byte !== 0);
   const point = new Uint8Array(der.subarray(pointAt));

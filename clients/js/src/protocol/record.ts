@@ -2,7 +2,7 @@
 
 import { CborReader } from "../attestation/cbor.js";
 import { copy, utf8 } from "../bytes.js";
-import { Ok2cryError, refuse } from "../error.js";
+import { isRefusal, refuse } from "../error.js";
 import { isP384Point, POINT_LENGTH } from "../webcrypto.js";
 
 /** IANA numbers of KEM, KDF and AEAD: DHKEM(P-384, HKDF-SHA384), HKDF-SHA384, AES-256-GCM. */
@@ -29,7 +29,7 @@ export function readRecord<T>(
     record.end();
     return value;
   } catch (error) {
-    if (error instanceof Ok2cryError) refuse("record_invalid", `${what}: ${error.message}`);
+    if (isRefusal(error)) refuse("record_invalid", `${what}: ${error.message}`);
     throw error;
   }
 }

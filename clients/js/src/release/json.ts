@@ -1,7 +1,7 @@
 // JSON as release documents are read: bounded, strict at every level and also in what nothing here looks at, and of a known shape.
 
 import { fromUtf8, utf8 } from "../bytes.js";
-import { Ok2cryError, refuse } from "../error.js";
+import { isRefusal, refuse } from "../error.js";
 import { strictJson } from "../json.js";
 import { quoted } from "./fault.js";
 import { isVersion } from "./version.js";
@@ -49,7 +49,7 @@ export async function readValue<T>(what: string, value: Promise<T>): Promise<T> 
   try {
     return await value;
   } catch (error) {
-    if (error instanceof Ok2cryError) refuseJson(what, error.message);
+    if (isRefusal(error)) refuseJson(what, error.message);
     throw error;
   }
 }

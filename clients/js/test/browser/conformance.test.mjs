@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 import { build } from "esbuild";
-import { attestationFiles, realDocumentEntries, vectors } from "../support/files.mjs";
+import { answerFiles, attestationFiles, realDocumentEntries, vectors } from "../support/files.mjs";
 import { startBrowser } from "./demo.mjs";
 
 const POLICY = "default-src 'none'; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'";
@@ -43,12 +43,14 @@ async function bundle(options) {
   const result = await build({
     stdin: {
       contents: `
+        import { answerVectors } from "./test/conformance/answers.mjs";
         import { attestationVectors, realDocuments } from "./test/conformance/attestation.mjs";
         import * as modules from "./test/conformance/modules.mjs";
         import { protocolVectors } from "./test/conformance/protocol.mjs";
         import { run as releaseVectors } from "./test/conformance/releases.mjs";
         import * as lib from "./dist/index.js";
         globalThis.judge = {
+          answers: (files) => answerVectors(lib, files),
           attestation: (file) => attestationVectors(lib, file),
           protocol: (files) => protocolVectors(modules, files),
           real: (entries) => realDocuments(lib, entries),
@@ -85,6 +87,11 @@ for (const [name, file] of attestationFiles()) {
 test("tests/vectors/v1 gets its verdicts in Chromium", async () => {
   const names = ["key-descriptor", "batch", "ids", "seal", "reply", "hpke"];
   await agrees("protocol", Object.fromEntries(names.map((name) => [name, vectors(`v1/${name}.json`)])), 400);
+});
+
+test("answers, replies, statements and trust get their verdicts in Chromium", async () => {
+  const files = answerFiles();
+  await agrees("answers", files, files.issue.cases.length + files.replies.cases.length + files.statements.cases.length);
 });
 
 test("releases get their verdicts in Chromium", async () => {
