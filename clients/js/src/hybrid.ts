@@ -1,6 +1,6 @@
 // HPKE (RFC 9180) in the one suite that there is, by the library `hpke`, which is a thin layer over WebCrypto.
 
-import { AEAD_AES_256_GCM, CipherSuite, KDF_HKDF_SHA384, KEM_DHKEM_P384_HKDF_SHA384 } from "hpke";
+import { AEAD_AES_256_GCM, CipherSuite, type KDF, KDF_HKDF_SHA384, type KEM, KEM_DHKEM_P384_HKDF_SHA384 } from "hpke";
 import { type Bytes, concat } from "./bytes.js";
 import { onPlatform } from "./webcrypto.js";
 
@@ -47,6 +47,19 @@ export function receiveExport(
   });
 }
 
-function suite(): CipherSuite<CryptoKey> {
-  return new CipherSuite(KEM_DHKEM_P384_HKDF_SHA384, KDF_HKDF_SHA384, AEAD_AES_256_GCM);
+/** The suite that there is. */
+export function suite(): CipherSuite<CryptoKey> {
+  const kem = () => {
+    const own = KEM_DHKEM_P384_HKDF_SHA384() as KEM<CryptoKey> & { readonly kdf: KDF };
+    return { ...own, kdf: withArrays(own.kdf) };
+  };
+  return new CipherSuite(kem, () => withArrays(KDF_HKDF_SHA384()), AEAD_AES_256_GCM);
+}
+
+/**
+ * The library's HKDF, but for an empty salt, which it hands to WebCrypto as an `ArrayBuffer` of zeros. Node 20 refuses one of
+ * another realm, such as jsdom's or an edge route's, and takes an array.
+ */
+function withArrays(kdf: KDF): KDF {
+  return { ...kdf, Extract: (salt, ikm) => kdf.Extract(salt.length === 0 ? new Uint8Array(kdf.Nh) : salt, ikm) };
 }

@@ -183,12 +183,12 @@ function post(base: Base, path: string, body: object, options: CallOptions): Pro
 
 function call(base: Base, path: string, asked: Partial<FetchInit>, max: number, options: CallOptions): Promise<Bytes> {
   const url = addressOf(base) + path;
-  return inTime(options, async ({ signal, fetch, clock }) => {
+  return inTime(options, async ({ signal, clock, fetch: request = fetch }) => {
     let response: FetchResponse;
     let body: Bytes | undefined;
     try {
       // Not "error", which Cloudflare Workers refuse. A redirect that is not followed is an answer that is not `ok`.
-      response = await fetch(url, own({ ...asked, ...taken({ cache: "no-store", signal }), redirect: "manual" }));
+      response = await request(url, own({ ...asked, ...taken(request, { cache: "no-store", signal }), redirect: "manual" }));
       body = await bodyOf(response, max, signal);
     } catch (cause) {
       const why = "the service cannot be reached (in a browser also: not allowed by CORS or by the page's policy)";
@@ -213,14 +213,16 @@ function addressOf(base: Base): string {
 }
 
 /**
- * Those options that this platform's requests take. Cloudflare Workers refuse `cache` before the compatibility date 2024-11-11, and
- * Node's `fetch` refuses a signal of jsdom's. Without them a call still ends in time, and the service's answers forbid storing.
+ * Those options that this `fetch` takes. Cloudflare Workers refuse `cache` before the compatibility date 2024-11-11; the polyfill that
+ * React Native has adds a parameter to the URL for it; Node's `fetch` refuses a signal of jsdom's. Without a signal a call still ends
+ * in time.
  */
-function taken(wanted: Pick<FetchInit, "cache" | "signal">): Pick<FetchInit, "cache" | "signal"> {
-  if (typeof Request !== "function") return wanted;
+function taken(fetch: Fetch, wanted: Pick<FetchInit, "cache" | "signal">): Pick<FetchInit, "cache" | "signal"> {
+  const address = "https://ok2cry.invalid/";
   const isTaken = ([name, value]: [string, unknown]) => {
+    if (name === "cache" && "polyfill" in fetch) return false;
     try {
-      return new Request("https://ok2cry.invalid", own({ [name]: value })) !== undefined;
+      return typeof Request !== "function" || new Request(address, own({ [name]: value })).url === address;
     } catch {
       return false;
     }
@@ -230,7 +232,6 @@ function taken(wanted: Pick<FetchInit, "cache" | "signal">): Pick<FetchInit, "ca
 
 /** The same options with what ends the work: the caller's signal, or too long a time. */
 interface InTime extends CallOptions {
-  readonly fetch: Fetch;
   readonly signal: AbortSignal;
 }
 
@@ -258,9 +259,7 @@ async function inTime<T>(options: CallOptions, work: (options: InTime) => Promis
   try {
     outer?.addEventListener("abort", aborted);
     if (outer?.aborted) aborted();
-    // As a function of its own: `fetch` insists on its `this`.
-    const request: Fetch = (url, init) => (given.fetch ?? fetch)(url, init);
-    return await Promise.race([ended, work(own({ ...given, fetch: request, signal: ending.signal }))]);
+    return await Promise.race([ended, work(own({ ...given, signal: ending.signal }))]);
   } finally {
     clearTimeout(timer);
     outer?.removeEventListener("abort", aborted);

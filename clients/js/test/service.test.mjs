@@ -103,10 +103,12 @@ test("options that the platform's requests refuse are left out", async () => {
   const { Request } = globalThis;
   const asked = [];
   // `refused` is what this platform does not implement, as Cloudflare Workers do not `cache` or jsdom's neighbours a signal.
-  const platform = (refused) => {
+  const platform = (refused, isPolyfill = false) => {
     globalThis.Request = class {
-      constructor(_, init) {
+      constructor(url, init) {
         for (const name of refused) if (name in init) throw new TypeError(`${name} is not implemented`);
+        // React Native's polyfill has a parameter of its own in place of a cache mode.
+        this.url = isPolyfill && "cache" in init ? `${url}?_=1` : url;
       }
     };
     return async (_, init) => {
@@ -119,13 +121,19 @@ test("options that the platform's requests refuse are left out", async () => {
     for (const refused of [[], ["cache"], ["signal"], ["cache", "signal"]]) {
       assert.equal(await lib.keyState("", ID, { fetch: platform(refused) }), "live");
     }
+    await lib.keyState("", ID, { fetch: platform([], true) });
     globalThis.Request = undefined;
-    await lib.keyState("", ID, { fetch: platform([]) });
+    const fetch = async (_, init) => {
+      asked.push(Object.keys(init).sort().join());
+      return new Response(LIVE);
+    };
+    await lib.keyState("", ID, { fetch });
+    await lib.keyState("", ID, { fetch: Object.assign((...given) => fetch(...given), { polyfill: true }) });
   } finally {
     globalThis.Request = Request;
   }
   const expected = ["cache,method,redirect,signal", "method,redirect,signal", "cache,method,redirect", "method,redirect"];
-  assert.deepEqual(asked, [...expected, expected[0]]);
+  assert.deepEqual(asked, [...expected, expected[1], expected[0], expected[1]]);
 });
 
 test("a call ends also where fetch does not heed its signal", async () => {
