@@ -25,4 +25,19 @@ pub const TIME: &[Case] = &[
     }),
     ("an expired instance CA", "expired", |e| e.certs[3].validity.1 = der::utc_time("260115115959Z")),
     ("an expired leaf", "expired", |e| e.certs[LEAF].validity.1 = der::utc_time("260115115958Z")),
+    ("an expired root, and a regional CA of the future", "expired", |e| {
+        e.certs[0].validity.1 = der::utc_time("260101000000Z");
+        e.certs[1].validity.0 = der::utc_time("260116000000Z");
+    }),
+    ("a regional CA of the future, and an expired leaf", "not_yet_valid", |e| {
+        e.certs[1].validity.0 = der::utc_time("260116000000Z");
+        e.certs[LEAF].validity.1 = der::utc_time("260115115958Z");
+    }),
+    ("made after the leaf, which has expired", "timestamp_outside_leaf", |e| {
+        e.certs[LEAF].validity.1 = der::utc_time("260115115951Z");
+    }),
+    ("made in two minutes, under a wrong signature", "document_from_future", |e| {
+        e.set("timestamp", cbor::uint(NOW_MS + 120_000));
+        e.on_signature = |s| s[0] ^= 1;
+    }),
 ];
