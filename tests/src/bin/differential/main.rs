@@ -18,6 +18,7 @@ mod documents;
 mod records;
 mod releases;
 mod rng;
+mod structure;
 
 use std::io::{BufWriter, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
