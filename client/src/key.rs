@@ -136,6 +136,14 @@ impl KeyRequest {
     }
 }
 
+#[cfg(test)]
+impl KeyRequest {
+    /// The same with a nonce that is not random: for the vectors.
+    pub(crate) fn with_nonce(self, nonce: Nonce) -> Self {
+        Self { nonce, ..self }
+    }
+}
+
 /// A key that is proven to live in an accepted enclave, for this request. It seals one message.
 #[derive(Debug)]
 pub struct VerifiedKey {

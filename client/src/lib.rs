@@ -49,6 +49,8 @@ mod key;
 pub mod measurements;
 mod recipient;
 mod trust;
+#[cfg(test)]
+mod vectors;
 
 pub use error::Error;
 pub use key::{KeyRequest, SealedMessage, VerifiedKey};
