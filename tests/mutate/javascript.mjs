@@ -54,7 +54,7 @@ const FILES = {
   "release/version.js": ["releases"],
 };
 /** Calls that refuse. */
-const REFUSING = /\b(refuse[A-Za-z]*|invalid|refused|throw new CertificateFault|[a-z]+\.malformed|[a-zA-Z]+\.finish|[a-zA-Z]+\.end|check[A-Z]\w*)\(/g;
+const REFUSING = /\b(?:return )?(refuse[A-Za-z]*|invalid|refused|throw new CertificateFault|[a-z]+\.malformed|[a-zA-Z]+\.finish|[a-zA-Z]+\.end|check[A-Z]\w*)\(/g;
 const COMPARING = / (<=|>=|<|>) /g;
 /** A mutant that computes for so long does not end. */
 const PATIENCE_MS = 120_000;
@@ -90,7 +90,7 @@ function lineAt(source, index) {
 
 /** `file | line | what was put in place of what`, without space around it. */
 function nameOf({ file, index, found, put, source }) {
-  const what = put.trim().length < 3 ? `${found.trim()} as ${put.trim()}` : `without ${found.slice(0, -1).trim()}`;
+  const what = put.trim().length < 3 ? `${found.trim()} as ${put.trim()}` : `without ${found.slice(0, -1).replace("return ", "")}`;
   const nth = source.slice(source.lastIndexOf("\n", index) + 1, index).split(found).length;
   return `${file} | ${lineAt(source, index).trim()} | ${what}${nth > 1 ? `, number ${nth}` : ""}`;
 }
