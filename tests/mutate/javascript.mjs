@@ -16,7 +16,7 @@ import { fileURLToPath } from "node:url";
 const here = fileURLToPath(new URL(".", import.meta.url));
 const client = fileURLToPath(new URL("../../clients/js/", import.meta.url));
 // Below node_modules, so that the copies find what the client depends on and git does not see them.
-const copies = `${client}node_modules/.cache/mutants`;
+const copies = `${client}node_modules/.cache/mutants-${process.pid}`;
 /** What the vectors are about, and the suites that judge it, the likeliest first. */
 const FILES = {
   "answer.js": ["answers"],
