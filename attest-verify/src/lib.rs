@@ -97,6 +97,7 @@
 //! | `chain` | the certificates together: order, roles, validity, path |
 //! | `anchor` | [`TrustAnchor`], AWS's root |
 //! | `crypto` | the seam to ECDSA P-384: [`Provider`] |
+//! | `pem` | which block of a PEM text is meant |
 //! | `memory` | certificate signatures that were verified before |
 //! | `release` | signed releases (feature `releases`) |
 //! | `error` | every reason with its code |
@@ -120,6 +121,7 @@ mod measurements;
 mod memory;
 #[cfg(any(feature = "cli", feature = "releases"))]
 mod nitro_cli;
+mod pem;
 mod policy;
 #[cfg(feature = "releases")]
 pub mod release;
@@ -136,6 +138,7 @@ pub use self::error::{
     CoseFault, DocumentFault, Error, Field, MeasurementsFault, PayloadFault, PcrDifference,
 };
 pub use self::measurements::Measurements;
+pub use self::pem::{PemBlock, PemFault};
 pub use self::policy::{AcceptedDocument, Policy};
 pub use self::time::{CheckTime, DEFAULT_LEEWAY_MS};
 pub use self::verifier::{DEFAULT_REMEMBERED, VerifiedDocument, Verifier};

@@ -4,7 +4,7 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 /** The whole client, in bytes. */
-export const LIMIT = 30 * 1024;
+export const LIMIT = 34 * 1024;
 
 const parts = {
   everything: `export * from "./index.js"`,

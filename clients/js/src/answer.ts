@@ -1,8 +1,9 @@
 // The service's answers: JSON with exactly the fields that are due.
 
-import { type Bytes, fromUtf8, parseBase64Url } from "./bytes.js";
+import { type Bytes, fromUtf8, isBytes, parseBase64Url, utf8 } from "./bytes.js";
 import { refuse } from "./error.js";
 import { strictJson } from "./json.js";
+import { own } from "./own.js";
 
 /** The longest answer that is read, in bytes. */
 export const MAX_ANSWER = 1 << 20;
@@ -11,23 +12,32 @@ export const MAX_ANSWER = 1 << 20;
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 /**
- * Reads an answer, or looks at a part of one that was read.
+ * Reads an answer: one JSON object.
  *
  * @param fields The fields that must be there, and no other; whatever there is if left out.
- * @throws {Ok2cryError} `answer_invalid`.
+ * @throws {Ok2cryError} `answer_invalid`, also for what is neither text nor bytes: JSON that another reader has read may have had
+ *   two readings.
  */
-export function parseAnswer(answer: unknown, fields?: readonly string[]): JsonObject {
-  if ((typeof answer === "string" || answer instanceof Uint8Array) && answer.length > MAX_ANSWER) {
+export function parseAnswer(answer: string | Uint8Array, fields?: readonly string[]): JsonObject {
+  const isText = typeof answer === "string";
+  if (!isText && !isBytes(answer)) return invalid("text or bytes are due");
+  // UTF-8 has at least as many bytes as a text has units.
+  if (answer.length > MAX_ANSWER || (isText && utf8(answer).length > MAX_ANSWER)) {
     return invalid(`it is longer than ${MAX_ANSWER} bytes`);
   }
-  const text = answer instanceof Uint8Array ? (fromUtf8(answer) ?? invalid("it is not UTF-8")) : answer;
-  const value = typeof text === "string" ? strictJson(text, invalid) : text;
+  const text = isText ? answer : (fromUtf8(answer) ?? invalid("it is not UTF-8"));
+  return objectOf(strictJson(text, invalid), fields);
+}
+
+/** Looks at a part of an answer, which must be an object. */
+export function objectOf(value: unknown, fields?: readonly string[]): JsonObject {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return invalid("an object is due");
-  if (fields === undefined) return value as JsonObject;
-  for (const field of fields) if (!Object.hasOwn(value, field)) invalid(`${field} is missing`);
-  const unknown = Object.keys(value).find((field) => !fields.includes(field));
+  const object: JsonObject = own(value as JsonObject);
+  if (fields === undefined) return object;
+  for (const field of fields) if (!(field in object)) invalid(`${field} is missing`);
+  const unknown = Object.keys(object).find((field) => !fields.includes(field));
   if (unknown !== undefined) invalid(`there is an unknown field ${JSON.stringify(unknown.slice(0, 32))}`);
-  return value as JsonObject;
+  return object;
 }
 
 /** A byte string: base64url without padding. */

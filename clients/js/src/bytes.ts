@@ -1,24 +1,40 @@
 // Byte strings and the texts that stand for them. Strict: one spelling for each value.
 
-import { Ok2cryError } from "./error.js";
+import { Ok2cryError, refuse } from "./error.js";
 
 /** Bytes that WebCrypto takes: never in memory that other threads share. */
 export type Bytes = Uint8Array<ArrayBuffer>;
 
-const encoder = new TextEncoder();
-const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+let encoder: TextEncoder | undefined;
+let strictDecoder: TextDecoder | undefined;
 
-/** UTF-8 of a text. */
+/**
+ * UTF-8 of a text.
+ *
+ * @throws {Ok2cryError} `crypto_failed` where there is no `TextEncoder`.
+ */
 export function utf8(text: string): Bytes {
-  return encoder.encode(text);
+  encoder ??= made("TextEncoder", () => new TextEncoder());
+  // A copy: under Jest's jsdom the encoder answers with another realm's array.
+  return new Uint8Array(encoder.encode(text));
 }
 
 /** The text of UTF-8, or nothing if it is not UTF-8. A byte order mark is kept as the character that it is. */
 export function fromUtf8(bytes: Uint8Array): string | undefined {
+  strictDecoder ??= made("TextDecoder", () => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }));
   try {
     return strictDecoder.decode(bytes);
   } catch {
     return undefined;
+  }
+}
+
+/** At the first use, so that the package can be imported, and tell what is missing, where there is none. */
+function made<T>(name: string, make: () => T): T {
+  try {
+    return make();
+  } catch (cause) {
+    return refuse("crypto_failed", `${name} is missing here: under Jest's jsdom take it from node:util`, { cause });
   }
 }
 
@@ -36,6 +52,11 @@ export function concat(...parts: readonly Uint8Array[]): Bytes {
 /** Whether both are the same bytes. For public values: it takes longer the more they have in common. */
 export function equal(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, index) => byte === b[index]);
+}
+
+/** Whether a part stands at this place. For public values too. */
+export function hasAt(bytes: Uint8Array, at: number, part: Uint8Array): boolean {
+  return part.every((byte, index) => bytes[at + index] === byte);
 }
 
 /**
@@ -110,15 +131,6 @@ export function parseBase64Url(text: string): Bytes | undefined {
   if (!/^[A-Za-z0-9_-]*$/.test(text) || text.length % 4 === 1) return undefined;
   const padded = text.replace(/-/g, "+").replace(/_/g, "/") + "=".repeat((4 - (text.length % 4)) % 4);
   return fromBase64(padded);
-}
-
-/**
- * The DER inside the only PEM block of this label (RFC 7468), or nothing. White space around it does not matter.
- */
-export function fromPem(label: string, pem: string): Bytes | undefined {
-  const match = /^-----BEGIN ([A-Z0-9 ]+)-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END ([A-Z0-9 ]+)-----$/.exec(pem.trim());
-  if (match?.[1] !== label || match[3] !== label) return undefined;
-  return fromBase64((match[2] ?? "").replace(/[\r\n]/g, ""));
 }
 
 /** PEM of DER, in lines of 64 characters. */

@@ -15,7 +15,12 @@ export class Ok2cryError extends Error {
   }
 }
 
+/** Whether something was refused for what it is, and not because the platform failed while it was looked at. */
+export function isRefusal(error: unknown): error is Ok2cryError {
+  return error instanceof Ok2cryError && error.code !== "crypto_failed";
+}
+
 /** Throws: the one way in which this package refuses. */
-export function refuse(code: string, message: string): never {
-  throw new Ok2cryError(code, message);
+export function refuse(code: string, message: string, options?: ErrorOptions): never {
+  throw new Ok2cryError(code, message, options);
 }

@@ -1,7 +1,8 @@
 // HPKE (RFC 9180) in the one suite that there is, by the library `hpke`, which is a thin layer over WebCrypto.
 
-import { AEAD_AES_256_GCM, CipherSuite, KDF_HKDF_SHA384, KEM_DHKEM_P384_HKDF_SHA384 } from "hpke";
+import { AEAD_AES_256_GCM, CipherSuite, type KDF, KDF_HKDF_SHA384, type KEM, KEM_DHKEM_P384_HKDF_SHA384 } from "hpke";
 import { type Bytes, concat } from "./bytes.js";
+import { onPlatform } from "./webcrypto.js";
 
 /** A message's encapsulated key and ciphertext. */
 export interface Sealed {
@@ -11,28 +12,54 @@ export interface Sealed {
   readonly ciphertext: Uint8Array;
 }
 
-/** Seals one message to a point, in base mode. */
-export async function sealTo(point: Uint8Array, info: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Promise<Sealed> {
-  const hpke = suite();
-  const key = await hpke.DeserializePublicKey(point);
-  const { encapsulatedSecret, ciphertext } = await hpke.Seal(key, plaintext, { info, aad });
-  return { enc: encapsulatedSecret, ciphertext };
+/**
+ * Seals one message to a point of the curve, in base mode.
+ *
+ * @throws {Ok2cryError} `crypto_failed`.
+ */
+export function sealTo(point: Uint8Array, info: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Promise<Sealed> {
+  return onPlatform("HPKE", async () => {
+    const hpke = suite();
+    const key = await hpke.DeserializePublicKey(point);
+    const { encapsulatedSecret, ciphertext } = await hpke.Seal(key, plaintext, { info, aad });
+    return { enc: encapsulatedSecret, ciphertext };
+  });
 }
 
-/** A secret of a receiver's context (RFC 9180 §5.3), `length` bytes. */
-export async function receiveExport(
+/**
+ * A secret of a receiver's context (RFC 9180 §5.3), `length` bytes.
+ *
+ * @param enc A point of the curve.
+ * @throws {Ok2cryError} `crypto_failed`.
+ */
+export function receiveExport(
   keys: CryptoKeyPair,
   enc: Uint8Array,
   info: Uint8Array,
   exporterContext: Uint8Array,
   length: number,
 ): Promise<Bytes> {
-  const secret = await suite().ReceiveExport(keys, enc, exporterContext, length, { info });
-  const own = concat(secret);
-  secret.fill(0);
-  return own;
+  return onPlatform("HPKE", async () => {
+    const secret = await suite().ReceiveExport(keys, enc, exporterContext, length, { info });
+    const own = concat(secret);
+    secret.fill(0);
+    return own;
+  });
 }
 
-function suite(): CipherSuite<CryptoKey> {
-  return new CipherSuite(KEM_DHKEM_P384_HKDF_SHA384, KDF_HKDF_SHA384, AEAD_AES_256_GCM);
+/** The suite that there is. */
+export function suite(): CipherSuite<CryptoKey> {
+  const kem = () => {
+    const own = KEM_DHKEM_P384_HKDF_SHA384() as KEM<CryptoKey> & { readonly kdf: KDF };
+    return { ...own, kdf: withArrays(own.kdf) };
+  };
+  return new CipherSuite(kem, () => withArrays(KDF_HKDF_SHA384()), AEAD_AES_256_GCM);
+}
+
+/**
+ * The library's HKDF, but for an empty salt, which it hands to WebCrypto as an `ArrayBuffer` of zeros. Node 20 refuses one of
+ * another realm, such as jsdom's or an edge route's, and takes an array.
+ */
+function withArrays(kdf: KDF): KDF {
+  return { ...kdf, Extract: (salt, ikm) => kdf.Extract(salt.length === 0 ? new Uint8Array(kdf.Nh) : salt, ikm) };
 }

@@ -21,10 +21,21 @@
  */
 export * from "./attestation/index.js";
 export { fromBase64Url, toBase64Url } from "./bytes.js";
-export { KeyRequest, type KeyWish, MAX_COUNT, SealedMessage, VerifiedKey } from "./key.js";
+export { checkEnvironment } from "./environment.js";
+export { KeyRequest, type KeyWish, MAX_COUNT, SealedMessage, type SealedMessageJson, VerifiedKey } from "./key.js";
 export { pad, unpad } from "./padding.js";
+export type {
+  CryptoKeyLike,
+  Fetch,
+  FetchInit,
+  FetchResponse,
+  Signal,
+  SignalLike,
+  WebCryptoKey,
+  WebCryptoKeyPair,
+} from "./platform.js";
 export type { Inclusion } from "./protocol/batch.js";
-export { type KeyDescriptor, publicKeyFromPem, readDescriptor } from "./protocol/descriptor.js";
+export { type KeyDescriptor, publicKeyFromPem, publicKeyFromText, readDescriptor } from "./protocol/descriptor.js";
 export { MAX_AAD, MAX_PLAINTEXT } from "./protocol/reply.js";
 export {
   type Expected,
@@ -38,6 +49,7 @@ export {
 } from "./recipient.js";
 export * from "./release/index.js";
 export {
+  type Base,
   type CallOptions,
   destroyKey,
   fetchKey,

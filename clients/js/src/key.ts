@@ -1,17 +1,26 @@
 // The sender's side: ask for keys, verify the answer, seal one message to each.
 
-import { bytesField, type JsonObject, numberField, parseAnswer, textField } from "./answer.js";
+import { bytesField, invalid, type JsonObject, numberField, objectOf, parseAnswer, textField } from "./answer.js";
 import type { VerifiedDocument } from "./attestation/verifier.js";
-import { type Bytes, copy, equal, isBytes, toBase64Url } from "./bytes.js";
-import { refuse } from "./error.js";
+import { copy, equal, isBytes, toBase64Url } from "./bytes.js";
+import { isRefusal, refuse } from "./error.js";
 import { sealTo } from "./hybrid.js";
+import { own } from "./own.js";
 import { type Inclusion, nonceForKey } from "./protocol/batch.js";
-import { isPurpose, type KeyDescriptor, publicKeyJwk, publicKeyPem, readDescriptor, sealInfo } from "./protocol/descriptor.js";
+import {
+  decodeDescriptor,
+  isPurpose,
+  type KeyDescriptor,
+  publicKeyJwk,
+  publicKeyPem,
+  readDescriptor,
+  sealInfo,
+} from "./protocol/descriptor.js";
 import { SUITE } from "./protocol/record.js";
 import { MAX_AAD, MAX_PLAINTEXT } from "./protocol/reply.js";
 import { type CheckTime, span, systemTime } from "./time.js";
 import type { AttestedBatch, Trust } from "./trust.js";
-import { importP384 } from "./webcrypto.js";
+import { isP384Point, randomBytes, sha384 } from "./webcrypto.js";
 
 /** The most keys that one request can ask for. */
 export const MAX_COUNT = 100;
@@ -40,26 +49,26 @@ export class KeyRequest {
   #isAnswered = false;
 
   /** Not for callers: see {@link KeyRequest.create}. */
-  constructor(own: typeof OWN, wish: Required<KeyWish>) {
-    if (own !== OWN) throw new TypeError("a KeyRequest comes from KeyRequest.create");
+  constructor(request: typeof REQUEST, wish: Required<KeyWish>) {
+    if (request !== REQUEST) throw new TypeError("a KeyRequest comes from KeyRequest.create");
     this.#wish = wish;
-    this.#nonce = crypto.getRandomValues(new Uint8Array(NONCE_LENGTH));
+    this.#nonce = randomBytes(NONCE_LENGTH);
   }
 
   /**
    * Prepares a request.
    *
-   * @throws {Ok2cryError} `record_invalid` naming the field.
+   * @throws {Ok2cryError} `record_invalid` naming the field; `crypto_failed`.
    */
   static async create(wish: KeyWish): Promise<KeyRequest> {
-    const invalid = (field: string, rule: string) => refuse("record_invalid", `request: ${field}: ${rule}`);
-    const { purpose, ttlMs, count = 1 } = wish;
-    const recipient = copy(wish.recipient, "recipient");
-    if (!isPurpose(purpose)) invalid("purpose", "must be 1 to 64 of a-z, 0-9, '.', '_' and '-'");
-    if (!Number.isSafeInteger(ttlMs) || ttlMs < 1) invalid("ttl", "must be a number of milliseconds");
-    if (!Number.isInteger(count) || count < 1 || count > MAX_COUNT) invalid("count", "must be from 1 to 100");
-    if (!(await importP384(recipient))) invalid("recipient", "is not an uncompressed point on P-384");
-    return new KeyRequest(OWN, { purpose, ttlMs, count, recipient });
+    const refused = (field: string, rule: string) => refuse("record_invalid", `request: ${field}: ${rule}`);
+    const { purpose, ttlMs, count = 1, recipient: point } = own(wish);
+    const recipient = copy(point, "recipient");
+    if (!isPurpose(purpose)) refused("purpose", "must be 1 to 64 of a-z, 0-9, '.', '_' and '-'");
+    if (!Number.isSafeInteger(ttlMs) || ttlMs < 1) refused("ttl", "must be a number of milliseconds");
+    if (!Number.isInteger(count) || count < 1 || count > MAX_COUNT) refused("count", "must be from 1 to 100");
+    if (!isP384Point(recipient)) refused("recipient", "is not an uncompressed point on P-384");
+    return new KeyRequest(REQUEST, { purpose, ttlMs, count, recipient });
   }
 
   /** The body of `POST /v1/keys`. */
@@ -111,12 +120,12 @@ export class KeyRequest {
     }
     batch.checkTime(WHAT, descriptor.issuedAtMs);
     checkNotExpired(descriptor, time);
-    return new VerifiedKey(OWN, descriptor, batch);
+    return new VerifiedKey(REQUEST, descriptor, batch);
   }
 }
 
 /** Known in this module alone. */
-const OWN: unique symbol = /* @__PURE__ */ Symbol("KeyRequest");
+const REQUEST: unique symbol = /* @__PURE__ */ Symbol("KeyRequest");
 
 /**
  * A key that is proven to live in an accepted enclave. Only {@link KeyRequest.verify} makes these, and each seals one message:
@@ -128,8 +137,8 @@ export class VerifiedKey {
   #isUsed = false;
 
   /** Not for callers. */
-  constructor(own: typeof OWN, descriptor: KeyDescriptor, batch: AttestedBatch) {
-    if (own !== OWN) throw new TypeError("a VerifiedKey comes from KeyRequest.verify");
+  constructor(request: typeof REQUEST, descriptor: KeyDescriptor, batch: AttestedBatch) {
+    if (request !== REQUEST) throw new TypeError("a VerifiedKey comes from KeyRequest.verify");
     this.#descriptor = descriptor;
     this.#batch = batch;
   }
@@ -205,8 +214,9 @@ export class VerifiedKey {
    * @param plaintext At most 4,096 bytes, which are copied first. Overwrite yours when you are done (`plaintext.fill(0)`).
    * @param aad What ties the message to its transaction, such as an order's number: at most 1,024 bytes, for all to see. The
    *   recipient must expect the same.
-   * @throws {Ok2cryError} `key_expired`, `plaintext_too_long`, `aad_too_long`; `key_sealed` the second time.
-   * @throws {TypeError} for a text in place of bytes. Nothing is used up then.
+   * @throws {Ok2cryError} `key_expired`, `plaintext_too_long`, `aad_too_long`; `key_sealed` the second time; `crypto_failed` if the
+   *   platform fails. But for a success nothing uses the key up.
+   * @throws {TypeError} for a text in place of bytes.
    */
   async seal(plaintext: Uint8Array, aad: Uint8Array, time: CheckTime = systemTime()): Promise<SealedMessage> {
     checkNotExpired(this.#descriptor, time);
@@ -218,53 +228,117 @@ export class VerifiedKey {
     }
     if (aad.length > MAX_AAD) refuse("aad_too_long", `the aad is longer than ${MAX_AAD} bytes`);
     if (this.#isUsed) refuse("key_sealed", "a message was sealed to this key: ask for another one");
-    const own = { plaintext: copy(plaintext, "plaintext"), aad: copy(aad, "aad") };
+    const [secret, context] = [copy(plaintext, "plaintext"), copy(aad, "aad")];
     this.#isUsed = true;
     try {
-      const { enc, ciphertext } = await sealTo(this.#descriptor.publicKey, sealInfo(this.#descriptor), own.aad, own.plaintext);
-      return new SealedMessage(this.keyId, this.descriptorHash, enc, ciphertext, own.aad);
+      const { publicKey, bytes } = this.#descriptor;
+      const { enc, ciphertext } = await sealTo(publicKey, sealInfo(this.#descriptor), context, secret);
+      return new SealedMessage(this.keyId, this.descriptorHash, enc, ciphertext, context, bytes);
+    } catch (error) {
+      // No ciphertext has left this function.
+      this.#isUsed = false;
+      throw error;
     } finally {
-      own.plaintext.fill(0);
+      secret.fill(0);
     }
   }
 }
 
-/** A message that only the key in the enclave opens. Hand it to anybody: `JSON.stringify` it, {@link SealedMessage.parse} it. */
+/** A message as JSON has it: byte strings are base64url. */
+export interface SealedMessageJson {
+  readonly key_id: string;
+  readonly descriptor_hash: string;
+  readonly enc: string;
+  readonly ciphertext: string;
+  readonly aad: string;
+  readonly descriptor?: string;
+}
+
+/**
+ * A message that only the key in the enclave opens. Hand it to anybody: `JSON.stringify` it, {@link SealedMessage.parse} it. Its own
+ * fields are those of its JSON, and their bytes become base64url there too, so that `JSON.stringify({ order, ...message })` holds
+ * the whole message.
+ */
 export class SealedMessage {
-  /** The key that opens it: 32 characters. */
-  readonly keyId: string;
-  /** SHA-384 of the key's descriptor, 48 bytes. */
-  readonly descriptorHash: Uint8Array;
+  /** {@link SealedMessage.keyId}, by its name in JSON. */
+  readonly key_id: string;
+  /** {@link SealedMessage.descriptorHash}, by its name in JSON. */
+  readonly descriptor_hash: Uint8Array;
   /** HPKE's encapsulated key, 97 bytes. */
   readonly enc: Uint8Array;
   /** HPKE's ciphertext: 16 bytes longer than the plaintext. */
   readonly ciphertext: Uint8Array;
   /** The context that it was sealed with. */
   readonly aad: Uint8Array;
+  /** The key's descriptor, from which a recipient can tell for whom and until when the key is; not there in older messages. */
+  declare readonly descriptor?: Uint8Array;
 
   /** See {@link VerifiedKey.seal} and {@link SealedMessage.parse}. Nothing about a message is believed, so anybody may make one. */
-  constructor(keyId: string, descriptorHash: Uint8Array, enc: Uint8Array, ciphertext: Uint8Array, aad: Uint8Array) {
-    this.keyId = keyId;
-    this.descriptorHash = descriptorHash;
-    this.enc = enc;
-    this.ciphertext = ciphertext;
-    this.aad = aad;
+  constructor(
+    keyId: string,
+    descriptorHash: Uint8Array,
+    enc: Uint8Array,
+    ciphertext: Uint8Array,
+    aad: Uint8Array,
+    descriptor?: Uint8Array,
+  ) {
+    this.key_id = keyId;
+    this.descriptor_hash = jsonBytes(descriptorHash);
+    this.enc = jsonBytes(enc);
+    this.ciphertext = jsonBytes(ciphertext);
+    this.aad = jsonBytes(aad);
+    if (descriptor !== undefined) this.descriptor = jsonBytes(descriptor);
   }
 
   /**
-   * Reads what `JSON.stringify` made of a message, here or in another language's client.
+   * Reads a message, made here or by another language's client.
    *
-   * @throws {Ok2cryError} `answer_invalid`.
+   * @param message What `JSON.stringify` made of it, as text or bytes; what `JSON.parse` made of that; or the message itself.
+   * @throws {Ok2cryError} `answer_invalid`, also for fields that no message has.
    */
-  static parse(json: string | Uint8Array): SealedMessage {
-    const body = parseAnswer(json, ["key_id", "descriptor_hash", "enc", "ciphertext", "aad"]);
-    const [hash, enc, ciphertext, aad] = ["descriptor_hash", "enc", "ciphertext", "aad"].map((field) => bytesField(body, field));
-    return new SealedMessage(textField(body, "key_id"), hash as Bytes, enc as Bytes, ciphertext as Bytes, aad as Bytes);
+  static parse(message: string | Uint8Array | SealedMessageJson | SealedMessage): SealedMessage {
+    const isJson = typeof message === "string" || isBytes(message);
+    const { descriptor, ...body } = isJson ? parseAnswer(message) : objectOf(message);
+    const fields = objectOf(body, ["key_id", "descriptor_hash", "enc", "ciphertext", "aad"]);
+    const bytes = (field: string, value = fields[field]) => (isBytes(value) ? value : bytesField({ [field]: value }, field));
+    const keyId = textField(fields, "key_id");
+    const [hash, enc, ciphertext, aad] = [bytes("descriptor_hash"), bytes("enc"), bytes("ciphertext"), bytes("aad")];
+    if (!isKeyId(keyId)) invalid("key_id must be 32 characters of base64url");
+    if (hash.length !== 48) invalid("descriptor_hash must have 48 bytes");
+    if (!isP384Point(enc)) invalid("enc must be an uncompressed point on P-384");
+    const described = descriptor === undefined ? undefined : bytes("descriptor", descriptor);
+    if (described !== undefined && keyId !== describedBy(described).keyId) invalid("descriptor is another key's");
+    return new SealedMessage(keyId, hash, enc, ciphertext, aad, described);
+  }
+
+  /**
+   * Whom the key delivers to: a recipient's public key (a point, 97 bytes). Undefined in older messages, which do not say it.
+   *
+   * @throws {Ok2cryError} `answer_invalid` if the message's descriptor is not the one that it was sealed under;
+   *   `release_mode_mismatch` if the key delivers to whoever calls open.
+   */
+  async recipient(): Promise<Uint8Array | undefined> {
+    if (this.descriptor === undefined) return undefined;
+    if (!equal(await sha384(this.descriptor), this.descriptor_hash)) invalid("descriptor is not what descriptor_hash names");
+    const { recipient } = describedBy(this.descriptor);
+    return recipient ?? refuse("release_mode_mismatch", "the key delivers to whoever calls open, and not to a recipient");
+  }
+
+  /** The key that opens it: 32 characters. */
+  get keyId(): string {
+    return this.key_id;
+  }
+
+  /** SHA-384 of the key's descriptor, 48 bytes. */
+  get descriptorHash(): Uint8Array {
+    return this.descriptor_hash;
   }
 
   /** The message as JSON has it. */
-  toJSON(): { key_id: string; descriptor_hash: string; enc: string; ciphertext: string; aad: string } {
-    return { key_id: this.keyId, descriptor_hash: toBase64Url(this.descriptorHash), ...this.toOpenRequest() };
+  toJSON(): SealedMessageJson {
+    const { key_id, descriptor_hash, descriptor } = this;
+    const message = { key_id, descriptor_hash: toBase64Url(descriptor_hash), ...this.toOpenRequest() };
+    return descriptor === undefined ? message : { ...message, descriptor: toBase64Url(descriptor) };
   }
 
   /** The body of `POST /v1/keys/{keyId}/open`. */
@@ -273,18 +347,42 @@ export class SealedMessage {
   }
 }
 
+/** Whether a text names a key: 24 bytes in base64url. */
+export function isKeyId(keyId: unknown): keyId is string {
+  return typeof keyId === "string" && /^[A-Za-z0-9_-]{32}$/.test(keyId);
+}
+
+function describedBy(descriptor: Uint8Array): Omit<KeyDescriptor, "hash"> {
+  try {
+    return decodeDescriptor(descriptor);
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    return invalid(`descriptor: ${error.message}`);
+  }
+}
+
+/** A copy that becomes base64url in JSON, also where it has left the message. */
+function jsonBytes(bytes: Uint8Array): Uint8Array {
+  return Object.defineProperty(copy(bytes), "toJSON", { value: toJson });
+}
+
+function toJson(this: Uint8Array): string {
+  return toBase64Url(this);
+}
+
 interface AnsweredKey extends Inclusion {
   readonly descriptor: Uint8Array;
 }
 
-function answered(answer: string | Uint8Array): { document: Uint8Array; keys: AnsweredKey[] } {
+/** Reads the answer of `POST /v1/keys`, and verifies nothing. */
+export function answered(answer: string | Uint8Array): { document: Uint8Array; keys: AnsweredKey[] } {
   const body = parseAnswer(answer, ["document", "keys"]);
   const { keys } = body;
-  if (!Array.isArray(keys)) return refuse("answer_invalid", "the answer is not understood: keys must be an array");
+  if (!Array.isArray(keys)) return invalid("keys must be an array");
   return {
     document: bytesField(body, "document"),
     keys: keys.map((key: unknown) => {
-      const object = parseAnswer(key, ["descriptor", "index", "path"]);
+      const object = objectOf(key, ["descriptor", "index", "path"]);
       return { descriptor: bytesField(object, "descriptor"), ...inclusionOf(object) };
     }),
   };
@@ -293,15 +391,16 @@ function answered(answer: string | Uint8Array): { document: Uint8Array; keys: An
 /** The place that an answer names. */
 export function inclusionOf(object: JsonObject): Inclusion {
   const { path } = object;
-  if (!Array.isArray(path)) return refuse("answer_invalid", "the answer is not understood: path must be an array");
+  if (!Array.isArray(path)) return invalid("path must be an array");
   return {
     index: numberField(object, "index"),
-    path: path.map((_, at) => bytesField({ path: path[at] as unknown }, "path")),
+    path: path.map((hash: unknown) => bytesField({ path: hash }, "path")),
   };
 }
 
 function checkNotExpired(descriptor: KeyDescriptor, time: CheckTime): void {
-  if (time.nowMs < descriptor.expiresAtMs) return;
-  const byMs = time.nowMs - descriptor.expiresAtMs;
+  const { nowMs } = own(time);
+  if (nowMs < descriptor.expiresAtMs) return;
+  const byMs = nowMs - descriptor.expiresAtMs;
   refuse("key_expired", `the key has expired ${span(byMs)} ago; if it was asked for just now, is the clock ahead?`);
 }

@@ -1,10 +1,13 @@
 // The recipient's side: a key pair, and the checks that make a reply something to act on. Often a Node backend.
 
-import { bytesField, invalid, parseAnswer } from "./answer.js";
-import { type Bytes, concat, copy, equal, fromPem, isBytes, toHex, toPem } from "./bytes.js";
-import { refuse } from "./error.js";
+import { bytesField, invalid, type JsonObject, objectOf, parseAnswer } from "./answer.js";
+import { type Bytes, concat, copy, equal, isBytes, toHex, toPem } from "./bytes.js";
+import { type Ok2cryError, refuse } from "./error.js";
 import { receiveExport } from "./hybrid.js";
 import { inclusionOf } from "./key.js";
+import { own } from "./own.js";
+import { derOfPem, otherKey } from "./pem.js";
+import type { WebCryptoKeyPair as CryptoKeyPair } from "./platform.js";
 import type { KeyDescriptor } from "./protocol/descriptor.js";
 import {
   bindingOf,
@@ -17,9 +20,7 @@ import {
 } from "./protocol/reply.js";
 import { type CheckTime, systemTime } from "./time.js";
 import { type Attested, copyOf, type Trust } from "./trust.js";
-import { POINT_LENGTH } from "./webcrypto.js";
-
-const P384 = { name: "ECDH", namedCurve: "P-384" };
+import { ECDH_P384, isP384Point, isPair, onPlatform, pointOfPkcs8 } from "./webcrypto.js";
 
 /** What a recipient expects of a reply. Without it a genuine reply to another question would pass for this one's. */
 export interface Expected {
@@ -35,7 +36,8 @@ export interface Expected {
 /** Remembers which keys a reply was accepted for. Give it storage that survives restarts if a reply must not act twice. */
 export interface Seen {
   /**
-   * Notes a descriptor's hash, and answers `true` if it is new, and nothing else. Must be atomic where several processes share it.
+   * Notes a descriptor's hash, and answers `true` if it is new and `false` if it is not; any other answer is a `TypeError`. Must be
+   * atomic where several processes share it.
    *
    * @param descriptor SHA-384 of the descriptor, hexadecimal.
    * @param forgetAtMs After this (Unix milliseconds) no reply for it is accepted any more and it may be forgotten.
@@ -82,7 +84,8 @@ export class RecipientKey {
    *   {@link RecipientKey.keyPair} can be kept in IndexedDB.
    */
   static async generate(options: { readonly extractable?: boolean } = {}): Promise<RecipientKey> {
-    const keys = await crypto.subtle.generateKey(P384, options.extractable === true, ["deriveBits"]);
+    const isExtractable = own(options).extractable === true;
+    const keys = await onPlatform(ECDH_P384.name, (subtle) => subtle.generateKey(ECDH_P384, isExtractable, ["deriveBits"]));
     return RecipientKey.fromKeyPair(keys as CryptoKeyPair);
   }
 
@@ -92,37 +95,39 @@ export class RecipientKey {
    * @throws {Ok2cryError} `private_key_invalid`.
    */
   static async fromKeyPair(keys: CryptoKeyPair): Promise<RecipientKey> {
-    try {
-      const algorithm = keys.privateKey.algorithm as EcKeyAlgorithm;
-      const point = new Uint8Array(await crypto.subtle.exportKey("raw", keys.publicKey));
-      const isRight = algorithm.namedCurve === P384.namedCurve && keys.privateKey.usages.includes("deriveBits");
-      if (isRight && point.length === POINT_LENGTH && (await isPair(keys))) return new RecipientKey(RECIPIENT, keys, point);
-    } catch {
-      // Refused below.
+    const { privateKey, publicKey } = own(keys);
+    const isRight = [privateKey, publicKey].every((key) => {
+      const { name, namedCurve } = (key?.algorithm ?? {}) as Partial<EcKeyAlgorithm>;
+      return name === ECDH_P384.name && namedCurve === ECDH_P384.namedCurve;
+    });
+    if (isRight && publicKey.extractable && privateKey.usages.includes("deriveBits")) {
+      const point = new Uint8Array(await onPlatform(ECDH_P384.name, (subtle) => subtle.exportKey("raw", publicKey)));
+      const pair = { privateKey, publicKey };
+      return isP384Point(point) && (await isPair(pair)) ? new RecipientKey(RECIPIENT, pair, point) : refusedKey(NOT_A_PAIR);
     }
-    return refuse("private_key_invalid", "the private key is not understood: not an ECDH P-384 key pair that derives bits");
+    return refusedKey("an ECDH P-384 key pair is due, whose private key derives bits");
   }
 
   /**
-   * Reads a P-384 private key (PKCS #8, PEM), as OpenSSL and the other clients write it.
+   * Reads a P-384 private key (PKCS #8, PEM), as OpenSSL and the other clients write it, in that one encoding.
    *
-   * @throws {Ok2cryError} `private_key_invalid`.
+   * @throws {Ok2cryError} `private_key_invalid`; the message says what was found, and which command converts it. `crypto_failed`.
    */
   static async fromPem(pem: string): Promise<RecipientKey> {
-    const der = fromPem("PRIVATE KEY", pem);
+    const der = derOfPem(pem, "PRIVATE KEY", refusedKey);
     try {
-      if (der !== undefined) {
-        const privateKey = await crypto.subtle.importKey("pkcs8", der, P384, true, ["deriveBits"]);
-        const { d: _, key_ops: __, ...jwk } = await crypto.subtle.exportKey("jwk", privateKey);
-        const publicKey = await crypto.subtle.importKey("jwk", { ...jwk, key_ops: [] }, P384, true, []);
-        return await RecipientKey.fromKeyPair({ privateKey, publicKey });
-      }
-    } catch {
-      // Refused below.
+      const point = pointOfPkcs8(der) ?? refusedKey(otherKey(der, true));
+      return await onPlatform(ECDH_P384.name, async (subtle) => {
+        const privateKey = await subtle.importKey("pkcs8", der, ECDH_P384, true, ["deriveBits"]).catch((error: unknown) => {
+          // Some look at once whether both halves belong together.
+          if ((error as Error | undefined)?.name === "DataError") refusedKey(NOT_A_PAIR);
+          throw error;
+        });
+        return RecipientKey.fromKeyPair({ privateKey, publicKey: await subtle.importKey("raw", point, ECDH_P384, true, []) });
+      });
     } finally {
-      der?.fill(0);
+      der.fill(0);
     }
-    return refuse("private_key_invalid", "the private key is not understood: not a P-384 key in PKCS #8 PEM");
   }
 
   /**
@@ -132,7 +137,8 @@ export class RecipientKey {
    */
   async toPem(): Promise<string> {
     if (!this.#keys.privateKey.extractable) refuse("private_key_invalid", "the private key is not extractable");
-    const der = new Uint8Array(await crypto.subtle.exportKey("pkcs8", this.#keys.privateKey));
+    const { privateKey } = this.#keys;
+    const der = new Uint8Array(await onPlatform(ECDH_P384.name, (subtle) => subtle.exportKey("pkcs8", privateKey)));
     try {
       return toPem("PRIVATE KEY", der);
     } finally {
@@ -165,11 +171,11 @@ export class RecipientKey {
     seen: Seen,
     time: CheckTime = systemTime(),
   ): Promise<OpenedReply> {
-    const body = typeof answer === "string" || isBytes(answer) ? parseSealedReply(answer) : answer;
+    const body = own(typeof answer === "string" || isBytes(answer) ? parseSealedReply(answer) : answer);
     const at = copyOf(body.context);
     const record = copy(body.reply, "reply");
-    const { purpose, aad } = expected;
-    const own = { purpose, aad: copy(aad, "aad") };
+    const { purpose, aad } = own(expected);
+    const asked = { purpose, aad: copy(aad, "aad") };
     if (typeof seen?.firstTime !== "function") throw new TypeError("seen must remember what it was shown");
     const batch = await trust.acceptForReply(at.document, time);
     await batch.prove("reply context", at.record, at);
@@ -181,17 +187,18 @@ export class RecipientKey {
 
     const reply = await readReply(record);
     const { descriptor } = reply;
-    const plaintext = await this.openRecords(batch.instance, context, reply, own);
+    const plaintext = await this.openRecords(batch.instance, context, reply, asked);
     let isNew: unknown;
     try {
       // Last, so that only genuine replies are remembered.
       const forgetAtMs = descriptor.expiresAtMs + trust.replyHorizonMs;
-      isNew = await seen.firstTime(toHex(descriptor.hash), forgetAtMs, time.nowMs);
+      isNew = await seen.firstTime(toHex(descriptor.hash), forgetAtMs, own(time).nowMs);
+      // What a database answers is an object, whether it stored something or not.
+      if (typeof isNew !== "boolean") throw new TypeError("seen.firstTime must answer true or false, and nothing else");
     } finally {
-      // `true` and nothing like it: what a database answers is an object, whether it stored something or not.
       if (isNew !== true) plaintext.fill(0);
     }
-    if (isNew !== true) refuse("reply_replayed", "a reply for this key was accepted before");
+    if (!isNew) refuse("reply_replayed", "a reply for this key was accepted before");
     return { plaintext, descriptor };
   }
 
@@ -209,27 +216,35 @@ export class RecipientKey {
     if (!equal(reply.aad, expected.aad)) refuse("aad_mismatch", "the aad is not the expected one");
 
     const binding = await bindingOf(reply);
-    let secret: Bytes | undefined;
+    const info = replyInfo(instance, context.contextId);
+    const secret = await receiveExport(this.#keys, context.enc, info, exporterContext(binding), 44);
     try {
-      const info = replyInfo(instance, context.contextId);
-      secret = await receiveExport(this.#keys, context.enc, info, exporterContext(binding), 44);
-      const key = await crypto.subtle.importKey("raw", secret.subarray(0, 32), "AES-GCM", false, ["decrypt"]);
-      const parameters = { name: "AES-GCM", iv: secret.subarray(32), additionalData: binding };
-      return new Uint8Array(await crypto.subtle.decrypt(parameters, key, concat(reply.ciphertext)));
-    } catch {
-      return refuse("reply_open_failed", "the reply does not open");
+      return await decrypt(secret, binding, concat(reply.ciphertext));
+    } catch (error) {
+      // WebCrypto's word for a tag that does not fit. Anything else is the platform's fault.
+      const { name } = ((error as Ok2cryError).cause ?? {}) as Partial<Error>;
+      if (name === "OperationError") refuse("reply_open_failed", "the reply does not open");
+      throw error;
     } finally {
-      secret?.fill(0);
+      secret.fill(0);
     }
   }
 }
 
-/** Whether both halves belong together: they agree with a third key on the same secret. */
-async function isPair({ privateKey, publicKey }: CryptoKeyPair): Promise<boolean> {
-  const other = (await crypto.subtle.generateKey(P384, false, ["deriveBits"])) as CryptoKeyPair;
-  const agreed = async (own: CryptoKey, theirs: CryptoKey) =>
-    new Uint8Array(await crypto.subtle.deriveBits({ name: "ECDH", public: theirs }, own, 384));
-  return equal(await agreed(privateKey, other.publicKey), await agreed(other.privateKey, publicKey));
+const NOT_A_PAIR = "its public half belongs to another key";
+
+function refusedKey(why: string): never {
+  return refuse("private_key_invalid", `the private key is not understood: ${why}`);
+}
+
+/** Opens AES-256-GCM under key ‖ nonce. */
+function decrypt(secret: Bytes, additionalData: Bytes, ciphertext: Bytes): Promise<Bytes> {
+  return onPlatform("AES-256-GCM", async (subtle) => {
+    const key = await subtle.importKey("raw", secret.subarray(0, 32), "AES-GCM", false, ["decrypt"]);
+    // The length said, because WebCrypto would take another from `Object.prototype`.
+    const parameters = { name: "AES-GCM", iv: secret.subarray(32), additionalData, tagLength: 128 };
+    return new Uint8Array(await subtle.decrypt(parameters, key, ciphertext));
+  });
 }
 
 /** Remembers in memory, for as long as it lives itself. */
@@ -249,7 +264,7 @@ export class SeenSet implements Seen {
 }
 
 /**
- * Reads the answer to an open.
+ * Reads the answer to an open, `{"sealed": {"reply": …, "context": …}}`, or its inner object alone.
  *
  * @throws {Ok2cryError} `answer_invalid`; `release_mode_mismatch` if it releases plaintext to the caller instead, which did not
  *   come from a key that names a recipient.
@@ -260,9 +275,10 @@ export function parseSealedReply(answer: string | Uint8Array): SealedReply {
   if (kinds.length === 1 && kinds[0] === "plaintext") {
     refuse("release_mode_mismatch", "the answer releases plaintext to the caller, which was not asked for");
   }
-  if (kinds.length !== 1 || kinds[0] !== "sealed") invalid("sealed is due, and nothing else");
-  const sealed = parseAnswer(body["sealed"], ["reply", "context"]);
-  return { reply: bytesField(sealed, "reply"), context: parseAttested(sealed["context"]) };
+  const isInner = kinds.length === 2 && "reply" in body && "context" in body;
+  if (!isInner && (kinds.length !== 1 || kinds[0] !== "sealed")) invalid("sealed is due, and nothing else");
+  const sealed = isInner ? body : objectOf(body["sealed"], ["reply", "context"]);
+  return { reply: bytesField(sealed, "reply"), context: attestedOf(objectOf(sealed["context"], ATTESTED)) };
 }
 
 /**
@@ -270,7 +286,12 @@ export function parseSealedReply(answer: string | Uint8Array): SealedReply {
  *
  * @throws {Ok2cryError} `answer_invalid`.
  */
-export function parseAttested(answer: unknown): Attested {
-  const body = parseAnswer(answer, ["record", "index", "path", "document"]);
+export function parseAttested(answer: string | Uint8Array): Attested {
+  return attestedOf(parseAnswer(answer, ATTESTED));
+}
+
+const ATTESTED = ["record", "index", "path", "document"];
+
+function attestedOf(body: JsonObject): Attested {
   return { record: bytesField(body, "record"), document: bytesField(body, "document"), ...inclusionOf(body) };
 }

@@ -1,5 +1,7 @@
 // The clock that checks go by, as a value: nothing below reads a clock of its own.
 
+import { own } from "./own.js";
+
 /** How far a checking clock may be behind unless said otherwise: a minute. */
 export const DEFAULT_LEEWAY_MS = 60_000;
 
@@ -23,13 +25,14 @@ export function systemTime(): CheckTime {
 
 /** How far in the future an instant lies, if that is beyond the leeway. */
 export function beyondLeeway(time: CheckTime, instantMs: number): number | undefined {
-  const byMs = instantMs - time.nowMs;
-  return byMs <= (time.leewayMs ?? DEFAULT_LEEWAY_MS) ? undefined : byMs;
+  const { nowMs, leewayMs = DEFAULT_LEEWAY_MS } = own(time);
+  const byMs = instantMs - nowMs;
+  return byMs <= leewayMs ? undefined : byMs;
 }
 
 /** How long ago an instant was, if it is past. */
 export function past(time: CheckTime, instantMs: number): number | undefined {
-  const byMs = time.nowMs - instantMs;
+  const byMs = own(time).nowMs - instantMs;
   return byMs <= 0 ? undefined : byMs;
 }
 

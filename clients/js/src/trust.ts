@@ -5,7 +5,8 @@ import type { Policy } from "./attestation/policy.js";
 import type { VerifiedDocument } from "./attestation/verifier.js";
 import { Verifier } from "./attestation/verifier.js";
 import { copy, equal } from "./bytes.js";
-import { Ok2cryError, refuse } from "./error.js";
+import { isRefusal, refuse } from "./error.js";
+import { own } from "./own.js";
 import { type BatchHeader, type Inclusion, instanceOfLogKey, isIncluded, readBatchHeader } from "./protocol/batch.js";
 import { readStatement } from "./protocol/statement.js";
 import type { AcceptedReleases } from "./release/index.js";
@@ -37,8 +38,10 @@ export interface Attested extends Inclusion {
   readonly document: Uint8Array;
 }
 
-/** All of it as it is now, whoever holds it changes what. */
-export function copyOf({ record, document, index, path }: Attested): Attested {
+/** A deep copy, so that the caller cannot change it while it is verified. */
+export function copyOf(attested: Attested): Attested {
+  const { record, document, index, path } = own(attested);
+  if (!Array.isArray(path)) throw new TypeError("path must be an array");
   return {
     record: copy(record, "record"),
     document: copy(document, "document"),
@@ -60,7 +63,8 @@ export class Trust {
   constructor(anchor: TrustAnchor, policy: Policy, options: TrustOptions = {}) {
     this.#verifier = new Verifier(anchor);
     this.#policy = policy;
-    this.#maxReplyAgeMs = aNumber("maxReplyAgeMs", options.maxReplyAgeMs ?? DEFAULT_MAX_REPLY_AGE_MS);
+    const { maxReplyAgeMs = DEFAULT_MAX_REPLY_AGE_MS } = own(options);
+    this.#maxReplyAgeMs = aNumber("maxReplyAgeMs", maxReplyAgeMs);
   }
 
   /**
@@ -82,10 +86,10 @@ export class Trust {
    * @throws {Ok2cryError} The first rule that it breaks.
    */
   async verifyStatement(nonce: Uint8Array, answer: Attested, time: CheckTime = systemTime()): Promise<AttestedBatch> {
-    const [own, asked] = [copyOf(answer), copy(nonce, "nonce")];
-    const batch = await this.accept(own.document, MAX_STATEMENT_AGE_MS, time);
-    await batch.prove("statement", own.record, own);
-    const statement = await readStatement(own.record);
+    const [at, asked] = [copyOf(answer), copy(nonce, "nonce")];
+    const batch = await this.accept(at.document, MAX_STATEMENT_AGE_MS, time);
+    await batch.prove("statement", at.record, at);
+    const statement = await readStatement(at.record);
     if (!equal(statement.nonce, asked)) refuse("nonce_mismatch", "the nonce is not this request's");
     batch.checkTime("statement", statement.timeMs);
     return batch;
@@ -117,7 +121,7 @@ export class Trust {
     try {
       header = await readBatchHeader(document.userData ?? new Uint8Array());
     } catch (error) {
-      if (!(error instanceof Ok2cryError)) throw error;
+      if (!isRefusal(error)) throw error;
       return refuse("user_data_invalid", `the attestation document's user data is no batch header: ${error.message}`);
     }
     const spki = document.publicKey;

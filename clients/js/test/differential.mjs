@@ -16,6 +16,28 @@ const readers = {
   reply: modules.readReply,
 };
 
+/** Answers, and what people put into files: only the reading of them is judged. */
+const answers = {
+  issue: modules.answered,
+  open: modules.parseSealedReply,
+  attestation: modules.parseAttested,
+  state: modules.parseKeyState,
+  message: async (body) => {
+    const message = modules.SealedMessage.parse(body);
+    // Which delivery a message asks for is no question of reading it.
+    await message.recipient().catch((error) => {
+      if (error.code !== "release_mode_mismatch") throw error;
+    });
+  },
+  measurements: (body) => lib.Measurements.fromNitroCliJson(textOf(body)),
+  "private-key": (body) => modules.RecipientKey.fromPem(textOf(body)),
+  "public-key": (body) => modules.publicKeyFromText(textOf(body)),
+};
+
+function textOf(body) {
+  return modules.fromUtf8(body) ?? "(not UTF-8)";
+}
+
 /** Verdicts of a case: what is expected, and what was found, once or several times. */
 async function judge(testCase) {
   switch (testCase.kind) {
@@ -27,6 +49,14 @@ async function judge(testCase) {
     case "record": {
       const bytes = lib.fromHex(testCase.encoding);
       const found = await outcome(() => readers[testCase.record](bytes).then(() => "accepted"));
+      return [{ expected: testCase.expected, found }];
+    }
+    case "answer": {
+      const body = Uint8Array.from(atob(testCase.body), (c) => c.charCodeAt(0));
+      const found = await outcome(async () => {
+        await answers[testCase.answer](body);
+        return "accepted";
+      });
       return [{ expected: testCase.expected, found }];
     }
     case "release":
@@ -53,7 +83,7 @@ for await (const line of createInterface({ input: process.stdin })) {
     break;
   }
   const verdict = testCase.expected.code ?? testCase.expected.refused ?? "accepted";
-  const key = `${testCase.kind}: ${typeof testCase.expected === "string" ? testCase.expected : verdict}`;
+  const key = `${testCase.answer ?? testCase.kind}: ${typeof testCase.expected === "string" ? testCase.expected : verdict}`;
   counts[key] = (counts[key] ?? 0) + 1;
 }
 const total = Object.values(counts).reduce((sum, count) => sum + count, 0);

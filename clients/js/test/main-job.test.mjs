@@ -240,7 +240,7 @@ test("a host that lies gets nothing sealed", async () => {
   );
   await assert.rejects(
     ask(async () => new Response("gone", { status: 500 })),
-    refused("transport_failed"),
+    { ...refused("transport_failed"), status: 500, retryAfterMs: undefined },
   );
   await assert.rejects(
     ask(async () => {
@@ -342,10 +342,13 @@ test("texts are no bytes, and use nothing up", async () => {
   await typed(() => recipient.open(answer, { purpose: "card-pin", aad: "order 17" }, trust, new lib.SeenSet()));
   await typed(() => recipient.open(answer, EXPECTED, trust));
   // A database answers with an object, whether it stored something or not.
-  await assert.rejects(
-    recipient.open(answer, EXPECTED, trust, { firstTime: async () => ({ rowCount: 0 }) }),
-    refused("reply_replayed"),
-  );
+  for (const other of [{ rowCount: 0 }, { rowCount: 1 }, 1, 0, "true", null, undefined]) {
+    await assert.rejects(recipient.open(answer, EXPECTED, trust, { firstTime: async () => other }), {
+      name: "TypeError",
+      message: /firstTime must answer true or false/,
+    });
+  }
+  await assert.rejects(recipient.open(answer, EXPECTED, trust, { firstTime: () => false }), refused("reply_replayed"));
   assert.throws(() => lib.pad(new Uint8Array(4), 5000), refused("padding_invalid"));
   assert.throws(() => lib.fromBase64Url("AAAA\n"), refused("base64url_invalid"));
 });

@@ -29,6 +29,7 @@ test("the packed file has the modules, their types and the licences, and nothing
     "dist/index.js",
     "dist/index.d.ts",
     "dist/attestation/index.js",
+    "attestation/package.json",
     "LICENSE-MIT",
     "LICENSE-APACHE",
     "README.md",
@@ -36,12 +37,15 @@ test("the packed file has the modules, their types and the licences, and nothing
   ]) {
     assert.ok(files.includes(due), due);
   }
-  const others = files.filter((path) => !/^(dist\/.+\.(js|d\.ts)|LICENSE-\w+|README\.md|package\.json)$/.test(path));
+  const others = files.filter(
+    (path) => !/^(dist\/.+\.(js|d\.ts)|(attestation\/)?package\.json|LICENSE-\w+|README\.md)$/.test(path),
+  );
   assert.deepEqual(others, []);
   const modules = files.filter((path) => path.endsWith(".js"));
   for (const path of modules) {
     const text = readFileSync(join(client, path), "utf8");
-    assert.doesNotMatch(text, /\beval\b|new Function|WebAssembly|\brequire\(|node:/, path);
+    assert.doesNotMatch(text, /[^\0-\x7f]/, `${path} is not ASCII`);
+    assert.doesNotMatch(text, /\beval\b|new Function|WebAssembly|\brequire\(|["']node:/, path);
   }
   const { dependencies } = JSON.parse(readFileSync(join(client, "package.json"), "utf8"));
   assert.deepEqual(Object.keys(dependencies), ["hpke"]);

@@ -27,16 +27,17 @@ test("what was accepted is remembered as every client writes it, and is accepted
   const memory = new ReleaseMemory();
   await check(named("two releases overlap"), { memory });
   // The forge, which is another program, says what a client remembers of the same bundle.
-  assert.deepEqual(JSON.parse(memory.encode()), named("the same again").memory);
-  const names = ["pinned_sha384", "root_version", "root_sha384", "list_version", "list_sha384", "checkpoint"];
-  assert.deepEqual(Object.keys(JSON.parse(memory.encode())), names);
+  const { pinned_sha384: pinned, ...entry } = entryOf(named("the same again").memory);
+  const { now_ms: latest } = named("two releases overlap");
+  assert.deepEqual(JSON.parse(memory.encode()), { memories: { [pinned]: { ...entry, latest_ms: latest } } });
+  const names = ["root_version", "root_sha384", "list_version", "list_sha384", "checkpoint", "latest_ms"];
+  assert.deepEqual(Object.keys(JSON.parse(memory.encode()).memories[pinned]), names);
   const again = ReleaseMemory.decode(memory.encode());
   assert.equal(again.encode(), memory.encode());
   await check(named("two releases overlap"), { memory: again });
   assert.equal(again.encode(), memory.encode());
 
-  const nothing =
-    '{"pinned_sha384":null,"root_version":0,"root_sha384":null,"list_version":0,"list_sha384":null,"checkpoint":null}';
+  const nothing = '{"memories":{}}';
   assert.equal(new ReleaseMemory().encode(), nothing);
   assert.equal(ReleaseMemory.decode(nothing).encode(), nothing);
 });
@@ -74,7 +75,7 @@ test("of two checks at once neither forgets what the other learned", async () =>
   const [accepted] = settled.filter(({ status }) => status === "fulfilled");
   const [refused] = settled.filter(({ status }) => status === "rejected");
   assert.match(refused.reason.code, /^log_|^list_/);
-  assert.equal(JSON.parse(memory.encode()).list_version, accepted.value.list.version);
+  assert.equal(onlyEntry(memory).list_version, accepted.value.list.version);
 });
 
 test("only checks make accepted releases", async () => {
@@ -152,7 +153,7 @@ test("documents are JSON of which there is one reading", () => {
   assert.throws(() => ReleaseMemory.decode(bytes(0xff)), { code: "release_json_invalid" });
   assert.throws(() => ReleaseMemory.decode(bytes(0x78)), { code: "note_invalid" });
   // Counted in bytes, not in characters.
-  assert.throws(() => ReleaseMemory.decode(`"${"é".repeat(1 << 16)}"`), { code: "release_document_too_large" });
+  assert.throws(() => ReleaseMemory.decode(`"${"\u00e9".repeat(1 << 19)}"`), { code: "release_document_too_large" });
   assert.throws(() => Bundle.decode(" ".repeat((4 << 20) + 1)), { code: "release_document_too_large" });
   // Whatever JSON.parse and the engine make of it.
   for (const text of ["[".repeat(4 << 20), `"${"\\n".repeat(2 << 20)}`.slice(0, 4 << 20), "1".repeat(4 << 20)]) {
@@ -231,6 +232,20 @@ async function check(testCase, { memory = new ReleaseMemory(), nowMs = testCase.
   return key.check(Bundle.decode(testCase.bundle), anchor, memory, { nowMs }, tiles);
 }
 
+/** What a memory holds for the only pin set in it. */
+function onlyEntry(memory) {
+  const [entry, ...others] = Object.values(JSON.parse(memory.encode()).memories);
+  assert.deepEqual(others, []);
+  return entry;
+}
+
+/** A memory as the vectors have it, of either shape: its entry, and the pin set. */
+function entryOf(memory) {
+  if (memory.memories === undefined) return memory;
+  const [[pinned_sha384, { latest_ms: _, ...entry }]] = Object.entries(memory.memories);
+  return { pinned_sha384, ...entry };
+}
+
 function sha256(...parts) {
   return createHash("sha256").update(Buffer.concat(parts)).digest();
 }
@@ -290,7 +305,7 @@ test("a page without storage, or with something else in it, begins anew", async 
     await check(named("two releases overlap"), { memory });
     assert.notEqual(memory.checkpoint, undefined);
   }
-  assert.match(damaged.getItem("ok2cry releases"), /^\{"pinned_sha384"/);
+  assert.match(damaged.getItem("ok2cry releases"), /^\{"memories":\{"/);
 
   // A storage that takes nothing more must not take the memory back to what it has.
   const old = storage();
@@ -311,4 +326,151 @@ test("releases are trusted under the root that they were checked for, and limits
   const key = await keyOf(lib, named("two releases overlap"));
   for (const bad of ["86400000", undefined, Number.NaN]) assert.throws(() => key.maxListAgeMs(bad), TypeError);
   assert.throws(() => new ReleaseKey(undefined), TypeError);
+});
+
+test("each pin set has a memory of its own", async () => {
+  const local = storage();
+  const [both, one] = [named("two releases overlap"), pinnedByOne(named("two releases overlap"))];
+  await check(both, { memory: ReleaseMemory.keptIn(() => local) });
+  const before = JSON.parse(local.getItem("ok2cry releases")).memories;
+  // Another version of the page, on the same origin, which holds fewer keys.
+  await check(one, { memory: ReleaseMemory.keptIn(() => local) });
+  const { memories } = JSON.parse(local.getItem("ok2cry releases"));
+  assert.equal(Object.keys(memories).length, 2);
+  assert.deepEqual(Object.keys(memories), Object.keys(memories).toSorted());
+  for (const [pinned, entry] of Object.entries(before)) assert.deepEqual(memories[pinned], entry);
+  // And the first one still knows what it knew.
+  const older = { ...before[Object.keys(before)[0]] };
+  const [pinned] = Object.keys(before);
+  local.setItem("ok2cry releases", JSON.stringify({ memories: { ...memories, [pinned]: { ...older, list_version: 99 } } }));
+  await check(one, { memory: ReleaseMemory.keptIn(() => local) });
+  await assert.rejects(check(both, { memory: ReleaseMemory.keptIn(() => local) }), { code: "list_rolled_back" });
+});
+
+/** The same client with one of its keys, of which one must have signed. */
+function pinnedByOne(testCase) {
+  const { pinned } = testCase;
+  return { ...testCase, pinned: { threshold: 1, keys: pinned.keys.slice(0, 1) } };
+}
+
+test("memories of one pin set are read as they were written", async () => {
+  const { memory: before } = named("the same again");
+  const { pinned_sha384: pinned, ...entry } = entryOf(before);
+  const again = ReleaseMemory.decode(JSON.stringify({ pinned_sha384: pinned, ...entry }));
+  assert.deepEqual(JSON.parse(again.encode()), { memories: { [pinned]: { ...entry, latest_ms: null } } });
+  await check(named("the same again"), { memory: again });
+  // Without a pin set it says nothing, and is refused all the same where it is malformed.
+  for (const none of [{ ...entry }, { pinned_sha384: null, ...entry }]) {
+    assert.equal(ReleaseMemory.decode(JSON.stringify(none)).encode(), '{"memories":{}}');
+    assert.throws(() => ReleaseMemory.decode(JSON.stringify({ ...none, checkpoint: "x" })), { code: "note_invalid" });
+  }
+  const name = "0".repeat(96);
+  const least = { root_version: 1, list_version: 1 };
+  const read = (value) => ReleaseMemory.decode(JSON.stringify(value));
+  read({ memories: { [name]: least } });
+  read({ memories: Object.fromEntries(Array.from({ length: 32 }, (_, at) => [String(at).padStart(96, "0"), least])) });
+  for (const bad of [
+    { memories: {}, root_version: 1 },
+    { memories: [] },
+    { memories: null },
+    { memories: { [name.slice(1)]: least } },
+    { memories: { [name.replace("0", "A")]: least } },
+    { memories: { [name]: null } },
+    { memories: { [name]: { root_version: 1 } } },
+    { memories: { [name]: { ...least, pinned_sha384: name } } },
+    { memories: { [name]: { ...least, latest_ms: -1 } } },
+    { memories: { [name]: { ...least, latest_ms: "1" } } },
+    { memories: { [name]: { ...least, more: 1 } } },
+    { ...least, latest_ms: 1 },
+    { memories: Object.fromEntries(Array.from({ length: 33 }, (_, at) => [String(at).padStart(96, "0"), least])) },
+  ]) {
+    assert.throws(() => read(bad), { code: "release_json_invalid" }, JSON.stringify(bad).slice(0, 200));
+  }
+  assert.throws(() => read({ memories: { [name]: { ...least, checkpoint: "x" } } }), { code: "note_invalid" });
+});
+
+test("a clock that is set back makes no list younger", async () => {
+  const testCase = named("two releases overlap");
+  const memory = new ReleaseMemory();
+  const { list, endsMs } = await check(testCase, { memory });
+  const last = Math.min(list.expires_at, list.issued_at + testCase.max_list_age_ms);
+  assert.equal(endsMs, last);
+  await check(testCase, { memory, nowMs: last });
+  assert.equal(onlyEntry(memory).latest_ms, last);
+
+  // Back by a day: the list still holds, and by this clock it ends at once.
+  const day = 86_400_000;
+  const back = await check(testCase, { memory, nowMs: last - day });
+  assert.equal(back.endsMs, last - day);
+  assert.equal(onlyEntry(memory).latest_ms, last);
+  // Another that was in force later has been seen: this one is too old by any clock.
+  const [[pinned, entry]] = Object.entries(JSON.parse(memory.encode()).memories);
+  const later = ReleaseMemory.decode(JSON.stringify({ memories: { [pinned]: { ...entry, latest_ms: last + 1 } } }));
+  await assert.rejects(check(testCase, { memory: later, nowMs: testCase.now_ms }), { code: /^list_(too_old|expired)$/ });
+  // A clock that is ahead is not remembered.
+  const fresh = new ReleaseMemory();
+  await assert.rejects(check(testCase, { memory: fresh, nowMs: last + 1 }), { code: /^list_(too_old|expired)$/ });
+  assert.equal(fresh.encode(), '{"memories":{}}');
+  await check(testCase, { memory: fresh });
+});
+
+test("a memory has bounds, and what was checked last stays", async () => {
+  const others = Array.from({ length: 32 }, (_, at) => [
+    String(at).padStart(96, "0"),
+    { root_version: 1, list_version: 1, latest_ms: at },
+  ]);
+  const memory = ReleaseMemory.decode(JSON.stringify({ memories: Object.fromEntries(others) }));
+  await check(named("two releases overlap"), { memory });
+  const left = Object.keys(JSON.parse(memory.encode()).memories);
+  assert.equal(left.length, 32);
+  assert.ok(!left.includes("0".repeat(96)));
+  assert.ok(left.includes("1".padStart(96, "0")));
+  assert.equal(
+    memory.checkpoint,
+    Object.values(JSON.parse(memory.encode()).memories).find(({ checkpoint }) => checkpoint).checkpoint,
+  );
+});
+
+test("of two windows in one millisecond neither loses what the other learned", async () => {
+  // Neither list is in the other's log: whoever comes second must notice what the first has written.
+  const cases = [named("two releases overlap"), named("the older of two releases is revoked")];
+  for (const order of [cases, cases.toReversed()]) {
+    const local = storage();
+    const settled = await Promise.allSettled(
+      order.map((testCase) => check(testCase, { memory: ReleaseMemory.keptIn(() => local) })),
+    );
+    const [accepted] = settled.filter(({ status }) => status === "fulfilled");
+    const [refused] = settled.filter(({ status }) => status === "rejected");
+    assert.match(refused.reason.code, /^log_|^list_/);
+    const { memories } = JSON.parse(local.getItem("ok2cry releases"));
+    assert.equal(Object.values(memories)[0].list_version, accepted.value.list.version);
+  }
+  // Two pin sets: both are there afterwards.
+  const local = storage();
+  const two = [named("two releases overlap"), pinnedByOne(named("two releases overlap"))];
+  await Promise.all(two.map((testCase) => check(testCase, { memory: ReleaseMemory.keptIn(() => local) })));
+  assert.equal(Object.keys(JSON.parse(local.getItem("ok2cry releases")).memories).length, 2);
+});
+
+test("windows take turns with Web Locks, where there are any", async () => {
+  const place = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+  const asked = [];
+  const lock = (navigator) => Object.defineProperty(globalThis, "navigator", { value: navigator, configurable: true });
+  try {
+    const request = async (name, work) => {
+      asked.push(name);
+      return work();
+    };
+    lock({ locks: { request } });
+    await check(named("two releases overlap"), { memory: ReleaseMemory.keptIn(storage) });
+    assert.deepEqual(asked, ["ok2cry ok2cry releases"]);
+    // Where they are forbidden, as in some frames, it goes on without.
+    lock({ locks: { request: async () => Promise.reject(new DOMException("no", "SecurityError")) } });
+    const local = storage();
+    await check(named("two releases overlap"), { memory: ReleaseMemory.keptIn(() => local) });
+    assert.match(local.getItem("ok2cry releases"), /list_version/);
+  } finally {
+    if (place) Object.defineProperty(globalThis, "navigator", place);
+    else delete globalThis.navigator;
+  }
 });

@@ -16,6 +16,7 @@
     reason = "test equipment, which fails by panicking"
 )]
 
+mod batch;
 pub mod cases;
 pub mod cbor;
 mod certificate;
@@ -23,6 +24,7 @@ pub mod der;
 mod enclave;
 pub mod release;
 
+pub use batch::{Batch, Hash};
 pub use certificate::{Cert, EC_P256, EC_P384, ECDSA_SHA256, ECDSA_SHA384, Extension, INSTANCE, LEAF, key};
 pub use enclave::Enclave;
 
@@ -46,6 +48,13 @@ pub const ORDER: [u8; 48] = [
 #[must_use]
 pub fn pcr(index: u8) -> [u8; 48] {
     if index < 5 { [0xa0 + index; 48] } else { [0; 48] }
+}
+
+/// SHA-256 of some bytes, which is how root certificates are told apart.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(bytes).into()
 }
 
 /// `ORDER - s`: the other valid s of an ECDSA signature.

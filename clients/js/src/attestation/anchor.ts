@@ -1,7 +1,8 @@
 // The root certificate that everything is verified under.
 
-import { type Bytes, copy, equal, fromBase64, fromPem } from "../bytes.js";
+import { type Bytes, copy, equal, fromBase64 } from "../bytes.js";
 import { refuse } from "../error.js";
+import { derOfPem } from "../pem.js";
 import { sha256 } from "../webcrypto.js";
 import { DIGITAL_SIGNATURE, KEY_CERT_SIGN, type ParsedCertificate, parseCertificate } from "./certificate.js";
 import { CertificateFault } from "./der.js";
@@ -54,13 +55,13 @@ export class TrustAnchor {
   }
 
   /**
-   * Reads PEM of exactly one certificate.
+   * Reads PEM of exactly one certificate. Text around it does not matter.
    *
    * @throws {Ok2cryError} `anchor_pem`, or what {@link TrustAnchor.fromDer} says.
    */
   static fromPem(pem: string): TrustAnchor {
-    const der = fromPem("CERTIFICATE", pem);
-    return TrustAnchor.fromDer(der ?? refuse("anchor_pem", "trust anchor: the PEM must hold exactly one certificate"));
+    const refused = (why: string) => refuse("anchor_pem", `trust anchor: the PEM must hold exactly one certificate: ${why}`);
+    return TrustAnchor.fromDer(derOfPem(pem, "CERTIFICATE", refused));
   }
 
   /** SHA-256 of the certificate, 32 bytes. */

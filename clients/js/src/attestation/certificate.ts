@@ -193,7 +193,9 @@ function nameOf(tbs: DerReader, part: string): { der: Uint8Array; attributes: At
   if (sets.isEmpty) sets.malformed();
   const attributes: Attribute[] = [];
   while (!sets.isEmpty) {
-    for (const set = sets.nested(SET, part); !set.isEmpty; ) {
+    const set = sets.nested(SET, part);
+    // A set has at least one attribute (RFC 5280 §4.1.2.4): the first is asked for in any case.
+    do {
       const attribute = set.nested(SEQUENCE, part);
       const id = attribute.expect(OID);
       const [tag, value] = attribute.element();
@@ -204,7 +206,7 @@ function nameOf(tbs: DerReader, part: string): { der: Uint8Array; attributes: At
         if (text === undefined || (tag !== UTF8_STRING && value.some((byte) => byte > 0x7f))) attribute.malformed();
       }
       attributes.push([id, text]);
-    }
+    } while (!set.isEmpty);
   }
   return { der, attributes };
 }

@@ -2,6 +2,7 @@
 
 import { copy, equal, fromHex, isBytes } from "../bytes.js";
 import { refuse } from "../error.js";
+import { strictJson } from "../json.js";
 import { PCR_COUNT, PCR_LENGTH } from "./document.js";
 
 /**
@@ -36,31 +37,28 @@ export class Measurements {
 
   /**
    * Reads what `nitro-cli build-enclave` and `describe-eif` print: `{"Measurements": {"HashAlgorithm": "Sha384 …", "PCR0": …}}`,
-   * or the inner object alone.
+   * or the inner object alone. A byte order mark is dropped; a name that is there twice is refused.
    *
    * @throws {Ok2cryError} `measurements_invalid`, or what the constructor says.
    */
   static fromNitroCliJson(text: string): Measurements {
     const invalid = (why: string): never => refuse("measurements_invalid", `the measurements are not understood: ${why}`);
-    let json: unknown;
-    try {
-      json = JSON.parse(text);
-    } catch {
-      return invalid("not JSON");
-    }
-    if (isObject(json) && isObject(json["Measurements"])) json = json["Measurements"];
-    if (!isObject(json)) return invalid("not an object");
+    if (typeof text !== "string") throw new TypeError("measurements must be a text");
+    let json = strictJson(text.replace(/^\ufeff/, ""), invalid);
+    if (isObject(json) && Object.hasOwn(json, "Measurements")) json = json["Measurements"];
+    if (!isObject(json)) return invalid("it is not an object");
     const pcrs: [number, Uint8Array][] = [];
     for (const [name, value] of Object.entries(json)) {
-      if (typeof value !== "string") return invalid(`${name} is no text`);
+      const shown = JSON.stringify(name.slice(0, 32));
+      if (typeof value !== "string") return invalid(`${shown} is not a text`);
       if (name === "HashAlgorithm") {
-        if (!value.startsWith("Sha384")) return invalid(`HashAlgorithm is not Sha384`);
+        if (value !== "Sha384" && value !== "Sha384 { ... }") return invalid('HashAlgorithm must be "Sha384 { ... }"');
         continue;
       }
-      const index = /^PCR(\d{1,2})$/.exec(name)?.[1];
-      const bytes = fromHex(value.toLowerCase());
-      if (index === undefined) return invalid(`${JSON.stringify(name)} is no PCR`);
-      if (bytes?.length !== PCR_LENGTH) return invalid(`${name} is not 96 hex digits`);
+      const index = /^PCR(0|[1-9]\d?)$/.exec(name)?.[1];
+      const bytes = value.length === 2 * PCR_LENGTH ? fromHex(value.toLowerCase()) : undefined;
+      if (index === undefined) return invalid(`${shown} is not a PCR`);
+      if (bytes === undefined) return invalid(`${name} must be ${2 * PCR_LENGTH} hexadecimal digits`);
       pcrs.push([Number(index), bytes]);
     }
     return new Measurements(pcrs);

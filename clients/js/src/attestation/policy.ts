@@ -2,6 +2,7 @@
 
 import { copy, equal } from "../bytes.js";
 import { refuse } from "../error.js";
+import { own } from "../own.js";
 import { aNumber, type CheckTime, past, span, systemTime } from "../time.js";
 import type { Measurements } from "./measurements.js";
 import { checkNotFromFuture, VerifiedDocument } from "./verifier.js";
@@ -26,7 +27,7 @@ export class Policy {
   /** Not for callers: see the static methods. */
   constructor(policy: typeof POLICY, expected: Expected) {
     if (policy !== POLICY) throw new TypeError("a Policy comes from its static methods");
-    this.#expected = expected;
+    this.#expected = own(expected);
   }
 
   /**
@@ -82,7 +83,7 @@ export class Policy {
     const { releases, releasedUntilMs, maxAgeMs, nonce, userData } = this.#expected;
     checkNotFromFuture(document.timestampMs, time);
     // A timestamp within the leeway has no age yet.
-    const ageMs = Math.max(0, time.nowMs - document.timestampMs);
+    const ageMs = Math.max(0, own(time).nowMs - document.timestampMs);
     if (maxAgeMs !== undefined && !(ageMs <= maxAgeMs)) {
       refuse("document_too_old", `timestamp: ${span(ageMs)} old, where at most ${span(maxAgeMs)} are allowed`);
     }

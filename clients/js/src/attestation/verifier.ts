@@ -1,6 +1,7 @@
 // Whether a Nitro module signed a document, validly now: the order of all checks.
 
 import { refuse } from "../error.js";
+import { own } from "../own.js";
 import { beyondLeeway, type CheckTime, span, systemTime } from "../time.js";
 import { importP384, verifyP384 } from "../webcrypto.js";
 import type { TrustAnchor } from "./anchor.js";
@@ -35,8 +36,9 @@ export class Verifier {
   /** @param anchor The root that documents are verified under; {@link TrustAnchor.awsNitro} in production. */
   constructor(anchor: TrustAnchor, options: VerifierOptions = {}) {
     this.#anchor = anchor;
-    this.#memory = new SignatureMemory(options.rememberAtMost ?? DEFAULT_REMEMBERED);
-    this.#allowDebug = options.insecureAllowDebug === true;
+    const { rememberAtMost = DEFAULT_REMEMBERED, insecureAllowDebug } = own(options);
+    this.#memory = new SignatureMemory(rememberAtMost);
+    this.#allowDebug = insecureAllowDebug === true;
   }
 
   /**

@@ -34,7 +34,7 @@ export interface Inclusion {
  *
  * @throws {Ok2cryError} `record_invalid`.
  */
-export function readBatchHeader(bytes: Uint8Array): Promise<BatchHeader> {
+export async function readBatchHeader(bytes: Uint8Array): Promise<BatchHeader> {
   return readRecord("batch header", bytes, "ok2cry/batch/v1", 5, (record) => {
     const root = record.bytes("root", 48);
     const size = record.uint("size", MAX_BATCH);

@@ -1,8 +1,11 @@
 // The key descriptor: everything that anybody may rely on about one disposable key.
 
-import { type Bytes, concat, copy, fromPem, toBase64Url, toHex, toPem, utf8 } from "../bytes.js";
+import { type Bytes, concat, copy, parseBase64Url, toBase64Url, toHex, toPem, utf8 } from "../bytes.js";
 import { refuse } from "../error.js";
-import { importP384, p384Spki, pointOfSpki, sha384 } from "../webcrypto.js";
+import { strictJson } from "../json.js";
+import { own } from "../own.js";
+import { derOfPem, otherKey } from "../pem.js";
+import { isP384Point, p384Spki, pointOfSpki, sha384 } from "../webcrypto.js";
 import { invalid, readRecord } from "./record.js";
 
 /** The latest time that a record can name, in Unix milliseconds. */
@@ -37,22 +40,27 @@ export interface KeyDescriptor {
  *
  * @throws {Ok2cryError} `record_invalid`.
  */
-export function readDescriptor(encoded: Uint8Array): Promise<KeyDescriptor> {
+export async function readDescriptor(encoded: Uint8Array): Promise<KeyDescriptor> {
+  const descriptor = decodeDescriptor(encoded);
+  return { ...descriptor, hash: await sha384(descriptor.bytes) };
+}
+
+/** As {@link readDescriptor}, without the hash, which takes a turn of the event loop. */
+export function decodeDescriptor(encoded: Uint8Array): Omit<KeyDescriptor, "hash"> {
   const bytes = copy(encoded, "a descriptor");
-  return readRecord("key descriptor", bytes, "ok2cry/key/v1", 9, async (record) => {
+  return readRecord("key descriptor", bytes, "ok2cry/key/v1", 9, (record) => {
     const id = record.bytes("key_id", 24);
     record.suite();
-    const publicKey = await record.point("public_key");
+    const publicKey = record.point("public_key");
     const issuedAtMs = record.uint("issued_at", MAX_TIME);
     const expiresAtMs = record.uint("expires_at", MAX_TIME);
     if (expiresAtMs <= issuedAtMs) invalid("expires_at: is out of range");
     const purpose = record.text("purpose", 1, 64);
     if (!isPurpose(purpose)) invalid("purpose: may hold a-z, 0-9, '.', '_' and '-' only");
-    const recipient = await record.releaseTo("release_to");
+    const recipient = record.releaseTo("release_to");
     const clientNonce = record.bytes("client_nonce", 16, 64);
     return {
       bytes,
-      hash: await sha384(bytes),
       keyId: toBase64Url(id),
       instance: toHex(id.subarray(0, 8)),
       publicKey,
@@ -67,7 +75,7 @@ export function readDescriptor(encoded: Uint8Array): Promise<KeyDescriptor> {
 
 /** Whether a text can be a purpose. */
 export function isPurpose(text: string): boolean {
-  return /^[a-z0-9._-]{1,64}$/.test(text);
+  return typeof text === "string" && /^[a-z0-9._-]{1,64}$/.test(text);
 }
 
 /** The `info` of a message that is sealed to a key. */
@@ -78,15 +86,41 @@ export function sealInfo({ hash }: KeyDescriptor): Bytes {
 /**
  * Reads a P-384 public key from PEM (`PUBLIC KEY`): the uncompressed point, 97 bytes, that recipients are named by.
  *
- * @throws {Ok2cryError} `recipient_key_invalid`.
+ * @throws {Ok2cryError} `recipient_key_invalid`; the message says what was found, and which command converts it.
  */
-export async function publicKeyFromPem(pem: string): Promise<Uint8Array> {
-  const der = fromPem("PUBLIC KEY", pem);
-  const point = der && pointOfSpki(der);
-  if (point === undefined || !(await importP384(point))) {
-    return refuse("recipient_key_invalid", "the recipient's key is not understood: not a P-384 public key in PEM");
-  }
-  return point;
+export async function publicKeyFromPem(pem: string): Promise<Bytes> {
+  const der = derOfPem(pem, "PUBLIC KEY", refusedKey);
+  const point = pointOfSpki(der) ?? refusedKey(otherKey(der, false));
+  return isP384Point(point) ? point : refusedKey("its point is not on the curve");
+}
+
+/**
+ * Reads a recipient's public key from a text of any kind: base64url of the point, as `ok2cry recipient show` prints it, PEM
+ * (`PUBLIC KEY`), or a JSON Web Key.
+ *
+ * @throws {Ok2cryError} As {@link publicKeyFromPem}.
+ */
+export async function publicKeyFromText(text: string): Promise<Bytes> {
+  const trimmed = text.trim();
+  const point = trimmed.startsWith("{") ? pointOfJwk(trimmed) : parseBase64Url(trimmed);
+  if (point === undefined) return publicKeyFromPem(text);
+  return isP384Point(point) ? point : refusedKey("its point is not on the curve P-384, or not uncompressed");
+}
+
+function pointOfJwk(text: string): Bytes {
+  const invalid = (why: string) => refusedKey(`as a JWK: ${why}`);
+  const jwk = own(strictJson(text, invalid) as Record<string, unknown>);
+  if (jwk["kty"] !== "EC" || jwk["crv"] !== "P-384") invalid('kty must be "EC" and crv "P-384"');
+  if ("d" in jwk) invalid("this is a private key: take d out of it");
+  const [x, y] = [jwk["x"], jwk["y"]].map((value) => {
+    const bytes = typeof value === "string" ? parseBase64Url(value) : undefined;
+    return bytes?.length === 48 ? bytes : invalid("x and y must be 48 bytes each, in base64url");
+  });
+  return concat(Uint8Array.of(4), x as Bytes, y as Bytes);
+}
+
+function refusedKey(why: string): never {
+  return refuse("recipient_key_invalid", `the recipient's public key is not understood: ${why}`);
 }
 
 /** A public key as PEM (`SubjectPublicKeyInfo`). */

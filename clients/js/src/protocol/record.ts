@@ -1,9 +1,9 @@
 // Records of ok2cry: CBOR in deterministic encoding (RFC 8949 §4.2.1) with integer keys, one encoding of each.
 
 import { CborReader } from "../attestation/cbor.js";
-import { copy } from "../bytes.js";
-import { Ok2cryError, refuse } from "../error.js";
-import { importP384, POINT_LENGTH } from "../webcrypto.js";
+import { copy, utf8 } from "../bytes.js";
+import { isRefusal, refuse } from "../error.js";
+import { isP384Point, POINT_LENGTH } from "../webcrypto.js";
 
 /** IANA numbers of KEM, KDF and AEAD: DHKEM(P-384, HKDF-SHA384), HKDF-SHA384, AES-256-GCM. */
 export const SUITE: readonly [kem: number, kdf: number, aead: number] = [0x0011, 0x0002, 0x0002];
@@ -15,21 +15,21 @@ export const SUITE: readonly [kem: number, kdf: number, aead: number] = [0x0011,
  * @param type The text in field 0.
  * @param fields How many fields there are, the type among them.
  */
-export async function readRecord<T>(
+export function readRecord<T>(
   what: string,
   bytes: Uint8Array,
   type: string,
   fields: number,
-  read: (record: RecordReader) => T | Promise<T>,
-): Promise<T> {
+  read: (record: RecordReader) => T,
+): T {
   try {
     const record = new RecordReader(bytes, fields);
     if (record.text("type", 0, 64) !== type) invalid("type: names another type or version of record");
-    const value = await read(record);
+    const value = read(record);
     record.end();
     return value;
   } catch (error) {
-    if (error instanceof Ok2cryError) refuse("record_invalid", `${what}: ${error.message}`);
+    if (isRefusal(error)) refuse("record_invalid", `${what}: ${error.message}`);
     throw error;
   }
 }
@@ -60,12 +60,12 @@ export class RecordReader {
   text(field: string, min: number, max: number): string {
     this.#key(field);
     const text = this.#cbor.text(field);
-    checkLength(field, new TextEncoder().encode(text).length, min, max);
+    checkLength(field, utf8(text).length, min, max);
     return text;
   }
 
   /** An uncompressed point on P-384. */
-  async point(field: string): Promise<Uint8Array> {
+  point(field: string): Uint8Array {
     this.#key(field);
     return this.#point(field);
   }
@@ -76,7 +76,7 @@ export class RecordReader {
   }
 
   /** Whoever reads what a key opens: `[0]` the caller, `[1, suite, point]` a recipient. */
-  async releaseTo(field: string): Promise<Uint8Array | undefined> {
+  releaseTo(field: string): Uint8Array | undefined {
     this.#key(field);
     const items = this.#cbor.array(field);
     const kind = this.#uint(field, 1);
@@ -113,9 +113,9 @@ export class RecordReader {
     }
   }
 
-  async #point(field: string): Promise<Uint8Array> {
+  #point(field: string): Uint8Array {
     const point = this.#bytes(field, POINT_LENGTH);
-    return (await importP384(point)) ? point : invalid(`${field}: is not an uncompressed point on P-384`);
+    return isP384Point(point) ? point : invalid(`${field}: is not an uncompressed point on P-384`);
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { type Bytes, bigEndian, concat, fromHex, utf8 } from "../bytes.js";
 import { sha384 } from "../webcrypto.js";
-import { type KeyDescriptor, MAX_TIME, readDescriptor } from "./descriptor.js";
+import { decodeDescriptor, type KeyDescriptor, MAX_TIME } from "./descriptor.js";
 import { invalid, readRecord } from "./record.js";
 
 /** The longest plaintext that a key opens, in bytes. */
@@ -38,12 +38,12 @@ export interface Reply {
  *
  * @throws {Ok2cryError} `record_invalid`.
  */
-export function readReplyContext(bytes: Uint8Array): Promise<ReplyContext> {
-  return readRecord("reply context", bytes, "ok2cry/reply-context/v1", 7, async (record) => {
+export async function readReplyContext(bytes: Uint8Array): Promise<ReplyContext> {
+  return readRecord("reply context", bytes, "ok2cry/reply-context/v1", 7, (record) => {
     const contextId = record.bytes("context_id", 16);
     record.suite();
-    const recipient = await record.point("recipient");
-    const enc = await record.point("enc");
+    const recipient = record.point("recipient");
+    const enc = record.point("enc");
     const createdAtMs = record.uint("created_at", MAX_TIME);
     const expiresAtMs = record.uint("expires_at", MAX_TIME);
     if (expiresAtMs <= createdAtMs) invalid("expires_at: is out of range");
@@ -56,15 +56,16 @@ export function readReplyContext(bytes: Uint8Array): Promise<ReplyContext> {
  *
  * @throws {Ok2cryError} `record_invalid`.
  */
-export function readReply(bytes: Uint8Array): Promise<Reply> {
-  return readRecord("reply", bytes, "ok2cry/reply/v1", 6, async (record) => {
+export async function readReply(bytes: Uint8Array): Promise<Reply> {
+  const { descriptor, ...reply } = readRecord("reply", bytes, "ok2cry/reply/v1", 6, (record) => {
     const contextId = record.bytes("context_id", 16);
-    const descriptor = await readDescriptor(record.bytes("descriptor", 1, MAX_DESCRIPTOR));
+    const descriptor = decodeDescriptor(record.bytes("descriptor", 1, MAX_DESCRIPTOR));
     const aad = record.bytes("aad", 0, MAX_AAD);
     const requestDigest = record.bytes("request_digest", 48);
     const ciphertext = record.bytes("ciphertext", TAG, MAX_PLAINTEXT + TAG);
     return { contextId, descriptor, aad, requestDigest, ciphertext };
   });
+  return { ...reply, descriptor: { ...descriptor, hash: await sha384(descriptor.bytes) } };
 }
 
 /** What a reply is bound to: H(descriptor) ‖ H(aad) ‖ request_digest. */

@@ -16,7 +16,7 @@ export interface Statement {
  *
  * @throws {Ok2cryError} `record_invalid`.
  */
-export function readStatement(bytes: Uint8Array): Promise<Statement> {
+export async function readStatement(bytes: Uint8Array): Promise<Statement> {
   return readRecord("statement", bytes, "ok2cry/statement/v1", 3, (record) => {
     const nonce = record.bytes("nonce", 16, 64);
     return { nonce, timeMs: record.uint("time", MAX_TIME) };

@@ -5,6 +5,7 @@ import type { Measurements } from "../attestation/measurements.js";
 import { Policy } from "../attestation/policy.js";
 import { equal, toHex, utf8 } from "../bytes.js";
 import { Ok2cryError, refuse } from "../error.js";
+import { own } from "../own.js";
 import { aNumber, beyondLeeway, type CheckTime, past, span, systemTime } from "../time.js";
 import { sha384 } from "../webcrypto.js";
 import type { Bundle, Entry } from "./bundle.js";
@@ -14,7 +15,7 @@ import { refuseField } from "./fault.js";
 import { keyFromPem, Role } from "./key.js";
 import { LIST, type List, refuseProduct, verifyList } from "./list.js";
 import { MANIFEST, type Manifest, verifyManifest } from "./manifest.js";
-import { NOTHING, type ReleaseMemory, type Remembered, rememberedCheckpoint } from "./memory.js";
+import { type ReleaseMemory, type Remembered, rememberedCheckpoint } from "./memory.js";
 import { ROOT, type Root, type RootKeys, verifyRoot } from "./root.js";
 import { type TileSource, Tiles } from "./tile.js";
 import { isBelow, isVersion } from "./version.js";
@@ -106,29 +107,31 @@ export class ReleaseKey {
     tiles?: TileSource,
   ): Promise<AcceptedReleases> {
     const source = cachedTiles(bundle, tiles);
-    const now = { ...time };
+    const given = own(time);
+    const pinned = await this.#pinned.digest();
     for (;;) {
-      const before = memory.remembered;
-      const { remembered, ...decided } = await this.#decide(bundle, anchor, before, now, source);
+      // What was followed from other keys, or fewer of them, says nothing about these.
+      const seen = memory.remembered(pinned);
+      // A clock that was set back makes no list younger.
+      const now = { ...given, nowMs: Math.max(given.nowMs, seen.latest_ms ?? 0) };
+      const { remembered, ...decided } = await this.#decide(bundle, anchor, seen, now, source);
       // Another check came first. What it has learned is not to be forgotten.
-      if (memory.remembered !== before) continue;
-      memory.remembered = remembered;
+      if (!(await memory.replace(pinned, seen, remembered))) continue;
       // Remembered even so: a list that revokes everything is not to be followed by the one before.
       if (decided.releases.length === 0) refuse("no_release_accepted", "list: it holds no release that this client takes");
-      return new AcceptedReleases(CHECKED, { ...decided, anchor });
+      // By the clock that was given, which is so far behind.
+      const endsMs = Math.max(0, decided.endsMs - (now.nowMs - given.nowMs));
+      return new AcceptedReleases(CHECKED, { ...decided, endsMs, anchor });
     }
   }
 
   async #decide(
     bundle: Bundle,
     anchor: TrustAnchor,
-    memory: Remembered,
+    seen: Remembered,
     time: CheckTime,
     source: TileSource,
   ): Promise<Omit<Accepted, "anchor"> & { readonly remembered: Remembered }> {
-    const pinned = await this.#pinned.digest();
-    // What was followed from other keys, or fewer of them, says nothing about these.
-    const seen = memory.pinned_sha384 === pinned ? memory : NOTHING;
     const walked = await this.#walkRoots(bundle, seen);
     const root = walked.newest;
     const { version, expires_at: rootEndsMs, attestation_root: attestationRoot } = root.document;
@@ -166,12 +169,12 @@ export class ReleaseKey {
       root: root.document,
       endsMs: Math.min(list.expires_at, rootEndsMs, list.issued_at + this.#maxListAgeMs),
       remembered: {
-        pinned_sha384: pinned,
         root_version: version,
         root_sha384: walked.digest,
         list_version: list.version,
         list_sha384: digest,
         checkpoint: note.withoutStrangers(root.log),
+        latest_ms: Math.max(Math.floor(time.nowMs), list.issued_at),
       },
     };
   }

@@ -67,7 +67,7 @@ export class Note {
     if (!lines.endsWith("\n")) refused("it must end with a signature line");
     const signatures = lines.slice(0, -1).split("\n").map(parseSignature);
     if (!signatures.every((signature) => signature !== undefined)) {
-      return refused("a signature line is not '— NAME BASE64'");
+      return refused("a signature line is not a dash (U+2014), NAME and BASE64");
     }
     if (signatures.length > MAX_SIGNATURES) refused("it has more than 64 signatures");
     return new Note(note.slice(0, end + 1), signatures);
@@ -112,7 +112,7 @@ export class Note {
 }
 
 function parseSignature(line: string): NoteSignature | undefined {
-  const [, name = "", encoded = ""] = /^— ([^ ]*) (.*)$/su.exec(line) ?? [];
+  const [, name = "", encoded = ""] = /^\u2014 ([^ ]*) (.*)$/su.exec(line) ?? [];
   const bytes = fromBase64(encoded);
   if (!isKeyName(name) || bytes === undefined || bytes.length < 5) return undefined;
   return { line: `${line}\n`, name, id: bytes.subarray(0, 4), signature: bytes.subarray(4) };

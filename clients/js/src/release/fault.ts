@@ -1,6 +1,7 @@
 // What refusals about releases have in common.
 
 import { refuse } from "../error.js";
+import { REPLACEMENT } from "../replacement.js";
 
 /** Refuses a field that breaks its rule. */
 export function refuseField(what: string, field: string, rule: string): never {
@@ -13,7 +14,7 @@ export function shown(text: string): string {
   return [...text.slice(0, 200)]
     .slice(0, 100)
     .join("")
-    .replace(/\p{Cc}/gu, "\ufffd");
+    .replace(/\p{Cc}/gu, REPLACEMENT);
 }
 
 /** As {@link shown}, in quotation marks, and without what cannot be seen or turns the text around. */

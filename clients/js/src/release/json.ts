@@ -1,7 +1,7 @@
 // JSON as release documents are read: bounded, strict at every level and also in what nothing here looks at, and of a known shape.
 
 import { fromUtf8, utf8 } from "../bytes.js";
-import { Ok2cryError, refuse } from "../error.js";
+import { isRefusal, refuse } from "../error.js";
 import { strictJson } from "../json.js";
 import { quoted } from "./fault.js";
 import { isVersion } from "./version.js";
@@ -26,6 +26,15 @@ export function read(what: string, source: Uint8Array | string, max: number, sha
   const text = typeof source === "string" ? source : fromUtf8(source);
   if (!text?.isWellFormed()) return refuseJson(what, "it is not UTF-8");
   const value = strictJson(text, (why) => refuseJson(what, why));
+  return shaped(what, value, shape, isOpen);
+}
+
+/**
+ * A value of a document that was read, if it has this shape.
+ *
+ * @throws {Ok2cryError} `release_json_invalid`.
+ */
+export function shaped(what: string, value: unknown, shape: Shape, isOpen = false): unknown {
   const fault = misshapen(value, shape, isOpen, "");
   return fault === undefined ? value : refuseJson(what, fault);
 }
@@ -40,7 +49,7 @@ export async function readValue<T>(what: string, value: Promise<T>): Promise<T> 
   try {
     return await value;
   } catch (error) {
-    if (error instanceof Ok2cryError) refuseJson(what, error.message);
+    if (isRefusal(error)) refuseJson(what, error.message);
     throw error;
   }
 }
@@ -48,7 +57,7 @@ export async function readValue<T>(what: string, value: Promise<T>): Promise<T> 
 function misshapen(value: unknown, shape: Shape, isOpen: boolean, at: string): string | undefined {
   if (typeof shape === "function") {
     const rule = shape(value);
-    return rule && `${at} must be ${rule}`;
+    return rule && `${at || "it"} must be ${rule}`;
   }
   if (isList(shape)) {
     if (!Array.isArray(value)) return `${at} must be a list`;
@@ -59,8 +68,9 @@ function misshapen(value: unknown, shape: Shape, isOpen: boolean, at: string): s
   const unknown = isOpen ? undefined : Object.keys(value).find((field) => !Object.hasOwn(shape, field));
   if (unknown !== undefined) return `there is a field ${quoted(unknown)}, which is not known here`;
   return first(Object.entries(shape), ([field, rule]) => {
-    const found = Object.hasOwn(value, field) ? value[field] : undefined;
-    return misshapen(found, rule, isOpen, inner(field));
+    // What is left out becomes a field of its own, for which no prototype answers.
+    if (!Object.hasOwn(value, field)) value[field] = undefined;
+    return misshapen(value[field], rule, isOpen, inner(field));
   });
 }
 

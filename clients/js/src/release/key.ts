@@ -1,6 +1,8 @@
 // Public keys of those who sign releases, and how many of them it takes.
 
-import { type Bytes, fromBase64, fromPem, toBase64, toHex, utf8 } from "../bytes.js";
+import { type Bytes, fromBase64, toBase64, toHex, utf8 } from "../bytes.js";
+import { derOfPem, otherKey } from "../pem.js";
+import type { WebCryptoKey as CryptoKey } from "../platform.js";
 import { importP384, pointOfSpki, sha256, sha384 } from "../webcrypto.js";
 import { refuseField } from "./fault.js";
 
@@ -20,8 +22,8 @@ export interface PublicKey {
  *
  * @throws {Ok2cryError} `release_field_invalid`.
  */
-export function keyFromPem(pem: string): Promise<PublicKey> {
-  return keyFromDer(fromPem("PUBLIC KEY", pem));
+export async function keyFromPem(pem: string): Promise<PublicKey> {
+  return keyFromDer(derOfPem(pem, "PUBLIC KEY", refused));
 }
 
 /**
@@ -36,8 +38,12 @@ export function keyFromBase64(text: string): Promise<PublicKey> {
 async function keyFromDer(der: Bytes | undefined): Promise<PublicKey> {
   const point = der && pointOfSpki(der);
   const key = point && (await importP384(point));
-  if (!key) refuseField("key", "key", "an ECDSA P-384 public key with an uncompressed point");
+  if (!key) return refused(der === undefined ? "this is not base64" : otherKey(der, false));
   return { der, id: toHex(await sha256(der)), key };
+}
+
+function refused(why: string): never {
+  return refuseField("key", "key", `an ECDSA P-384 public key with an uncompressed point: ${why}`);
 }
 
 /** Keys, and how many of them must sign. */

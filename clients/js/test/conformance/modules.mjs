@@ -1,18 +1,19 @@
 // The client's modules as the vectors need them: more than what the package exports.
 
-import { AEAD_AES_256_GCM, CipherSuite, KDF_HKDF_SHA384, KEM_DHKEM_P384_HKDF_SHA384 } from "hpke";
+import { suite } from "../../dist/hybrid.js";
 
-export { fromHex, toBase64Url, toHex } from "../../dist/bytes.js";
+export { fromHex, fromUtf8, toBase64Url, toHex } from "../../dist/bytes.js";
 export { receiveExport, sealTo } from "../../dist/hybrid.js";
+export { answered, SealedMessage } from "../../dist/key.js";
 export { instanceOfLogKey, isIncluded, nonceForKey, readBatchHeader } from "../../dist/protocol/batch.js";
-export { publicKeyJwk, publicKeyPem, readDescriptor, sealInfo } from "../../dist/protocol/descriptor.js";
+export { publicKeyFromText, publicKeyJwk, publicKeyPem, readDescriptor, sealInfo } from "../../dist/protocol/descriptor.js";
 export { SUITE } from "../../dist/protocol/record.js";
 export { bindingOf, exporterContext, readReply, readReplyContext, replyInfo, requestDigest } from "../../dist/protocol/reply.js";
 export { readStatement } from "../../dist/protocol/statement.js";
-export { RecipientKey } from "../../dist/recipient.js";
+export { parseAttested, parseSealedReply, RecipientKey } from "../../dist/recipient.js";
+export { parseKeyState } from "../../dist/service.js";
 
 /** What the enclave does. */
 export function hpkeOpen(keys, enc, info, aad, ciphertext) {
-  const suite = new CipherSuite(KEM_DHKEM_P384_HKDF_SHA384, KDF_HKDF_SHA384, AEAD_AES_256_GCM);
-  return suite.Open(keys, enc, ciphertext, { info, aad });
+  return suite().Open(keys, enc, ciphertext, { info, aad });
 }

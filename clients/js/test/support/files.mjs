@@ -26,3 +26,8 @@ export function realDocumentEntries() {
   }
   return JSON.parse(manifest).map((entry) => ({ ...entry, bytes: readFileSync(new URL(entry.file, folder)).toString("base64") }));
 }
+
+/** Vectors of whole answers. */
+export function answerFiles() {
+  return Object.fromEntries(["issue", "replies", "statements", "trust"].map((name) => [name, vectors(`v1/${name}.json`)]));
+}

@@ -11,8 +11,8 @@ const top = fileURLToPath(new URL("../../../../", import.meta.url));
 /** The folder of the Rust programs. */
 export const programs = join(process.env.CARGO_TARGET_DIR ?? join(top, "target"), "debug");
 
-/** Starts both. `stop` ends them. */
-export async function startService() {
+/** Starts both, the parent with more flags if there are any. `stop` ends them. */
+export async function startService(...flagsOfParent) {
   const folder = mkdtempSync(join(tmpdir(), "ok2cry-js-"));
   const path = (name) => join(folder, name);
   const children = [];
@@ -39,7 +39,16 @@ export async function startService() {
       "--measurements-out",
       path("measurements.json"),
     );
-    const parent = start("ok2cry-parent", "--listen", "127.0.0.1:0", "--enclave", socket, "--log-level", "error");
+    const parent = start(
+      "ok2cry-parent",
+      "--listen",
+      "127.0.0.1:0",
+      "--enclave",
+      socket,
+      "--log-level",
+      "error",
+      ...flagsOfParent,
+    );
     const url = await line(parent, /^listening on (http:\S+)$/m);
     await until(async () => (await fetch(`${url}/readyz`)).ok);
     return {

@@ -1,7 +1,7 @@
 //! One certificate by itself: DER, version, algorithms, key, extensions.
 
 use super::Case;
-use crate::{EC_P256, ECDSA_SHA256, Extension, INSTANCE, LEAF, ORDER, der};
+use crate::{EC_P256, ECDSA_SHA256, Enclave, Extension, INSTANCE, LEAF, ORDER, der};
 
 /// One certificate by itself: DER, version, algorithms, key, extensions.
 pub const CERTIFICATES: &[Case] = &[
@@ -144,4 +144,179 @@ pub const CERTIFICATES: &[Case] = &[
     ("basicConstraints with an explicit FALSE", "der_malformed", |e| {
         e.certs[LEAF].extension(19).value = der::seq(&[&[1, 1, 0]]);
     }),
+    ("a P-256 curve and a point of 97 bytes", "certificate_key_not_p384", |e| {
+        e.certs[LEAF].key_algorithm = EC_P256.to_vec();
+    }),
+    ("a P-521 curve and a point of 97 bytes", "certificate_key_not_p384", |e| {
+        *e.certs[LEAF].key_algorithm.last_mut().unwrap() = 0x23;
+    }),
+    ("a key of ECDH alone", "certificate_key_not_p384", |e| {
+        e.certs[LEAF].key_algorithm = vec![6, 5, 0x2b, 0x81, 4, 1, 12, 6, 5, 0x2b, 0x81, 4, 0, 0x22];
+    }),
+    ("a key without a curve", "certificate_key_not_p384", |e| e.certs[LEAF].key_algorithm.truncate(9)),
+    ("a key with explicit parameters", "certificate_key_not_p384", |e| {
+        e.certs[LEAF].key_algorithm.truncate(9);
+        e.certs[LEAF].key_algorithm.extend([0x30, 0]);
+    }),
+    ("a key with a NULL after its curve", "certificate_key_not_p384", |e| {
+        e.certs[LEAF].key_algorithm.extend([5, 0]);
+    }),
+    ("a P-256 curve in a CA", "certificate_key_not_p384", |e| {
+        e.certs[INSTANCE].key_algorithm = EC_P256.to_vec();
+    }),
+    ("signed with SHA-512", "certificate_signature_algorithm", |e| {
+        *e.certs[LEAF].inner_algorithm.last_mut().unwrap() = 4;
+        *e.certs[LEAF].outer_algorithm.last_mut().unwrap() = 4;
+    }),
+    ("a NULL parameter outside only", "certificate_signature_algorithm", |e| {
+        e.certs[LEAF].outer_algorithm.extend([5, 0]);
+    }),
+    ("a NULL parameter inside only", "certificate_signature_algorithm", |e| {
+        e.certs[LEAF].inner_algorithm.extend([5, 0]);
+    }),
+    ("an issuer's unique id", "der_malformed", |e| unique_id(e, 0x81)),
+    ("a subject's unique id", "der_malformed", |e| unique_id(e, 0x82)),
+    ("no extensions in a list of extensions", "der_malformed", |e| {
+        e.certs[LEAF].extensions.clear();
+        e.certs[LEAF].after_extensions = der::tlv(0xa3, &der::seq(&[]));
+    }),
+    ("a byte after the certificate's signature", "der_trailing_bytes", |e| {
+        e.certs[LEAF].on_der = |d| inside(&d, &[5, 0]);
+    }),
+    ("a byte after the version", "der_trailing_bytes", |e| {
+        e.certs[LEAF].version = der::tlv(0xa0, &[der::uint(&[2]), vec![5, 0]].concat());
+    }),
+    ("a third time in the validity", "der_trailing_bytes", |e| {
+        let again = e.certs[LEAF].validity.1.clone();
+        e.certs[LEAF].validity.1.extend(again);
+    }),
+    ("a byte after the extensions' list", "der_trailing_bytes", |e| {
+        let list = der::seq(&[&extension(&[0x55, 0x1d, 15], &der::bit_string(6, &[0xc0]))]);
+        e.certs[LEAF].extensions.clear();
+        e.certs[LEAF].after_extensions = der::tlv(0xa3, &[list, vec![5, 0]].concat());
+    }),
+    ("a byte after an extension's value", "der_trailing_bytes", |e| {
+        let usage = extension(&[0x55, 0x1d, 15], &der::bit_string(6, &[0xc0]));
+        e.certs[LEAF].extensions.clear();
+        e.certs[LEAF].after_extensions = der::tlv(0xa3, &der::seq(&[&inside(&usage, &[5, 0])]));
+    }),
+    ("a byte after basicConstraints", "der_trailing_bytes", |e| {
+        e.certs[INSTANCE].extension(19).value.push(0)
+    }),
+    ("a byte after the pathLenConstraint", "der_trailing_bytes", |e| {
+        e.certs[INSTANCE].extension(19).value = der::seq(&[&[1, 1, 0xff], &[2, 1, 0], &[5, 0]]);
+    }),
+    ("a pathLenConstraint in a certificate that is no CA's", "der_trailing_bytes", |e| {
+        e.certs[LEAF].extension(19).value = der::seq(&[&[2, 1, 0]]);
+    }),
+    ("a byte after keyUsage", "der_trailing_bytes", |e| e.certs[LEAF].extension(15).value.push(0)),
+    ("a byte after the value of a name's attribute", "der_trailing_bytes", |e| {
+        let attribute = der::seq(&[&der::tlv(6, &[0x55, 4, 3]), &der::tlv(0x0c, b"leaf"), &[5, 0]]);
+        e.certs[LEAF].subject = der::seq(&[&der::tlv(0x31, &attribute)]);
+    }),
+    ("a byte after the CRL distribution points", "der_trailing_bytes", |e| {
+        e.certs[LEAF].extensions.push(Extension::new(&[0x55, 0x1d, 31], false, vec![0x30, 0, 0]));
+    }),
+    ("CRL distribution points that are no SEQUENCE", "der_malformed", |e| {
+        e.certs[LEAF].extensions.push(Extension::new(&[0x55, 0x1d, 31], false, vec![4, 0]));
+    }),
+    ("an alternative name that is no SEQUENCE", "der_malformed", |e| {
+        e.certs[LEAF].extensions.push(Extension::new(
+            &[0x55, 0x1d, 17],
+            false,
+            der::tlv(0x82, b"example.com"),
+        ));
+    }),
+    ("a negative pathLenConstraint", "der_malformed", |e| {
+        e.certs[INSTANCE].extension(19).value = der::seq(&[&[1, 1, 0xff], &[2, 1, 0x80]]);
+    }),
+    ("a pathLenConstraint of 256", "der_malformed", |e| {
+        e.certs[INSTANCE].extension(19).value = der::seq(&[&[1, 1, 0xff], &[2, 2, 1, 0]]);
+    }),
+    ("a pathLenConstraint with a leading zero", "der_malformed", |e| {
+        e.certs[INSTANCE].extension(19).value = der::seq(&[&[1, 1, 0xff], &[2, 2, 0, 1]]);
+    }),
+    ("a serial with a leading zero", "der_malformed", |e| e.certs[LEAF].serial = der::tlv(2, &[0, 1])),
+    ("a serial that is no INTEGER", "der_malformed", |e| e.certs[LEAF].serial = der::tlv(4, &[1])),
+    ("a name with an empty SET", "der_malformed", |e| {
+        let name = der::seq(&[&der::tlv(6, &[0x55, 4, 3]), &der::tlv(0x0c, b"leaf")]);
+        e.certs[LEAF].subject = der::seq(&[&der::tlv(0x31, &name), &der::tlv(0x31, &[])]);
+    }),
+    ("a name of nothing but an empty SET", "der_malformed", |e| {
+        e.certs[LEAF].subject = der::seq(&[&der::tlv(0x31, &[])]);
+    }),
+    ("a name that is a SET", "der_malformed", |e| e.certs[LEAF].subject[0] = 0x31),
+    ("a name's attribute without a value", "der_malformed", |e| {
+        e.certs[LEAF].subject = der::seq(&[&der::tlv(0x31, &der::seq(&[&der::tlv(6, &[0x55, 4, 3])]))]);
+    }),
+    ("a PrintableString outside ASCII", "der_malformed", |e| {
+        let attribute = der::seq(&[&der::tlv(6, &[0x55, 4, 3]), &der::tlv(0x13, "é".as_bytes())]);
+        e.certs[LEAF].subject = der::seq(&[&der::tlv(0x31, &attribute)]);
+    }),
+    ("an IA5String outside ASCII", "der_malformed", |e| {
+        let attribute = der::seq(&[&der::tlv(6, &[0x55, 4, 3]), &der::tlv(0x16, &[0x80])]);
+        e.certs[LEAF].subject = der::seq(&[&der::tlv(0x31, &attribute)]);
+    }),
+    ("an empty issuer", "der_malformed", |e| e.certs[LEAF].issuer = der::seq(&[])),
+    ("a keyUsage of no bits", "der_malformed", |e| e.certs[LEAF].extension(15).value = der::tlv(3, &[0])),
+    ("a keyUsage of three bytes", "der_malformed", |e| {
+        e.certs[LEAF].extension(15).value = der::bit_string(7, &[0xc0, 0x80, 0x80]);
+    }),
+    ("a validity of 1969", "der_malformed", |e| e.certs[1].validity.0 = der::utc_time("691231235959Z")),
+    ("a validity without seconds", "der_malformed", |e| {
+        e.certs[LEAF].validity.1 = der::utc_time("2601151500Z")
+    }),
+    ("a leap second", "der_malformed", |e| e.certs[LEAF].validity.1 = der::utc_time("260115145960Z")),
+    ("a tag of several bytes", "der_malformed", |e| {
+        e.certs[LEAF].after_extensions = vec![0x1f, 0x81, 0, 0];
+        e.certs[LEAF].extensions.clear();
+    }),
+    ("an extended key usage of nothing", "path_invalid", |e| {
+        e.certs[LEAF].extensions.push(Extension::new(&[0x55, 0x1d, 37], false, der::seq(&[])));
+    }),
+    ("an extended key usage of anything", "path_invalid", |e| {
+        let any = der::tlv(6, &[0x55, 0x1d, 37, 0]);
+        e.certs[LEAF].extensions.push(Extension::new(&[0x55, 0x1d, 37], false, der::seq(&[&any])));
+    }),
+    ("an extended key usage for servers in a CA", "path_invalid", |e| {
+        let server_auth = der::tlv(6, &[0x2b, 6, 1, 5, 5, 7, 3, 1]);
+        e.certs[1].extensions.push(Extension::new(&[0x55, 0x1d, 37], false, der::seq(&[&server_auth])));
+    }),
+    ("a critical extended key usage for clients", "certificate_critical_extension", |e| {
+        e.certs[LEAF].extensions.push(Extension::new(&[0x55, 0x1d, 37], true, der::seq(&[CLIENT_AUTH])));
+    }),
+    ("an extended key usage for servers, and a wrong signature", "path_invalid", |e| {
+        let server_auth = der::tlv(6, &[0x2b, 6, 1, 5, 5, 7, 3, 1]);
+        e.certs[LEAF].extensions.push(Extension::new(&[0x55, 0x1d, 37], false, der::seq(&[&server_auth])));
+        e.certs[LEAF].signer = 2;
+    }),
 ];
+
+/// id-kp-clientAuth.
+pub(super) const CLIENT_AUTH: &[u8] = &[6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 2];
+
+/// A unique id before the extensions.
+fn unique_id(enclave: &mut Enclave, tag: u8) {
+    let leaf = &mut enclave.certs[LEAF];
+    let extensions: Vec<_> = leaf.extensions.iter().map(|e| extension(&e.id, &e.value)).collect();
+    leaf.extensions.clear();
+    leaf.after_extensions =
+        [der::tlv(tag, &[0, 7]), der::tlv(0xa3, &der::tlv(0x30, &extensions.concat()))].concat();
+}
+
+/// An extension that is not critical.
+fn extension(id: &[u8], value: &[u8]) -> Vec<u8> {
+    der::seq(&[&der::tlv(6, id), &der::tlv(4, value)])
+}
+
+/// A SEQUENCE with more at its end.
+fn inside(sequence: &[u8], more: &[u8]) -> Vec<u8> {
+    let header = if sequence[1] == 0x82 {
+        4
+    } else if sequence[1] == 0x81 {
+        3
+    } else {
+        2
+    };
+    der::tlv(0x30, &[&sequence[header..], more].concat())
+}

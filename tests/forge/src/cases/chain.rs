@@ -79,6 +79,47 @@ pub const CHAIN: &[Case] = &[
     ("a leaf with keyCertSign", "leaf_key_cert_sign", |e| {
         *e.certs[LEAF].extension(15) = Extension::key_usage(0x84);
     }),
+    ("pathLen 2 in the root", "path_length_exceeded", |e| {
+        *e.certs[0].extension(19) = Extension::basic_constraints(true, Some(2));
+    }),
+    // Two rules broken at once. All certificates are read first, root first; then names; then each issuer by all its rules; the
+    // leaf last.
+    ("a malformed leaf, and two CAs swapped", "der_trailing_bytes", |e| {
+        e.on_cabundle = |b| b.swap(1, 2);
+        e.on_certificate = |d| [d, vec![0]].concat();
+    }),
+    ("two malformed certificates: the one nearer to the root counts", "certificate_version", |e| {
+        e.certs[1].version = vec![];
+        e.on_certificate = |_| vec![0];
+    }),
+    ("another root, and a malformed leaf", "root_not_trusted", |e| {
+        e.on_cabundle = |b| drop(b.remove(0));
+        e.on_certificate = |_| vec![0];
+    }),
+    ("two CAs swapped, and a CA without keyCertSign", "chain_out_of_order", |e| {
+        *e.certs[1].extension(15) = Extension::key_usage(0x02);
+        e.on_cabundle = |b| b.swap(2, 3);
+    }),
+    ("pathLen 0 in the regional CA, and a zonal CA that is none", "path_length_exceeded", |e| {
+        *e.certs[1].extension(19) = Extension::basic_constraints(true, Some(0));
+        *e.certs[2].extension(19) = Extension::basic_constraints(false, None);
+    }),
+    ("a CA without keyCertSign, and a leaf that is one", "issuer_not_key_cert_sign", |e| {
+        *e.certs[INSTANCE].extension(15) = Extension::key_usage(0x02);
+        *e.certs[LEAF].extension(19) = Extension::basic_constraints(true, None);
+    }),
+    ("a CA as leaf without keyUsage", "leaf_is_ca", |e| {
+        *e.certs[LEAF].extension(19) = Extension::basic_constraints(true, None);
+        e.certs[LEAF].without_extension(15);
+    }),
+    ("a wrong signature of a CA, and of the document", "certificate_signature_invalid", |e| {
+        e.certs[2].on_signature = changed;
+        e.on_signature = |s| s[95] ^= 1;
+    }),
+    ("a leaf without digitalSignature, and expired", "leaf_not_digital_signature", |e| {
+        *e.certs[LEAF].extension(15) = Extension::key_usage(0x40);
+        e.certs[LEAF].validity.1 = der::utc_time("260115115958Z");
+    }),
 ];
 
 /// A leaf's key signs documents. Whatever else it may have signed makes nobody an issuer.

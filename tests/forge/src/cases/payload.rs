@@ -93,4 +93,15 @@ pub const PAYLOAD: &[Case] = &[
     ("a public key of claimed 2^31 bytes", "cbor_truncated", |e| {
         e.set("public_key", vec![0x5a, 0x80, 0, 0, 0]);
     }),
+    ("a null module_id", "cbor_wrong_type", |e| e.set("module_id", vec![0xf6])),
+    ("a null timestamp", "cbor_wrong_type", |e| e.set("timestamp", vec![0xf6])),
+    ("null pcrs", "cbor_wrong_type", |e| e.set("pcrs", vec![0xf6])),
+    ("a null cabundle", "cbor_wrong_type", |e| e.set("cabundle", vec![0xf6])),
+    ("a cabundle of seven, whose first entry is text", "cabundle_count", |e| {
+        e.set("cabundle", cbor::array(&vec![cbor::text("root"); 7]));
+    }),
+    ("an empty certificate, and no cabundle", "certificate_length", |e| {
+        e.on_certificate = |_| vec![];
+        e.remove("cabundle");
+    }),
 ];

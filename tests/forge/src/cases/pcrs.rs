@@ -33,6 +33,13 @@ pub const PCRS: &[Case] = &[
     ("debug mode", "debug_mode", |e| e.set_pcrs((0..16).map(|i| (i, vec![u8::from(i > 2); 48])))),
     ("PCR0 zero", "pcr_zero", |e| e.set_pcrs((0..16).map(|i| (i, vec![u8::from(i != 0); 48])))),
     ("PCR1 and 2 zero", "pcr_zero", |e| e.set_pcrs((0..16).map(|i| (i, vec![u8::from(i == 0); 48])))),
+    ("33, of which the first has 32 bytes", "pcr_count", |e| e.set_pcrs((0..33).map(|i| (i, vec![1; 32])))),
+    ("PCR1 zero", "pcr_zero", |e| e.set_pcrs((0..16).map(|i| (i, vec![u8::from(i != 1); 48])))),
+    ("PCR2 zero", "pcr_zero", |e| e.set_pcrs((0..16).map(|i| (i, vec![u8::from(i != 2); 48])))),
+    ("debug mode, under a wrong signature", "document_signature_invalid", |e| {
+        e.set_pcrs((0..16).map(|i| (i, vec![u8::from(i > 2); 48])));
+        e.on_signature = |s| s[0] ^= 1;
+    }),
 ];
 
 fn measured(last: u64) -> impl Iterator<Item = (u64, Vec<u8>)> {

@@ -1,7 +1,7 @@
 //! Times that do not fit the clock or each other.
 
 use super::Case;
-use crate::{LEAF, LEAF_NOT_AFTER_MS, LEAF_NOT_BEFORE_MS, NOW_MS, cbor, der};
+use crate::{INSTANCE, LEAF, LEAF_NOT_AFTER_MS, LEAF_NOT_BEFORE_MS, NOW_MS, cbor, der};
 
 /// Times that do not fit the clock or each other.
 pub const TIME: &[Case] = &[
@@ -25,4 +25,25 @@ pub const TIME: &[Case] = &[
     }),
     ("an expired instance CA", "expired", |e| e.certs[3].validity.1 = der::utc_time("260115115959Z")),
     ("an expired leaf", "expired", |e| e.certs[LEAF].validity.1 = der::utc_time("260115115958Z")),
+    ("an expired root, and a regional CA of the future", "expired", |e| {
+        e.certs[0].validity.1 = der::utc_time("260101000000Z");
+        e.certs[1].validity.0 = der::utc_time("260116000000Z");
+    }),
+    ("a regional CA of the future, and an expired leaf", "not_yet_valid", |e| {
+        e.certs[1].validity.0 = der::utc_time("260116000000Z");
+        e.certs[LEAF].validity.1 = der::utc_time("260115115958Z");
+    }),
+    ("made after the leaf, which has expired", "timestamp_outside_leaf", |e| {
+        e.certs[LEAF].validity.1 = der::utc_time("260115115951Z");
+    }),
+    ("made in two minutes, under a wrong signature", "document_from_future", |e| {
+        e.set("timestamp", cbor::uint(NOW_MS + 120_000));
+        e.on_signature = |s| s[0] ^= 1;
+    }),
+    // The leeway forgives each of them its beginning; a path is validated at one instant all the same.
+    ("a leaf that begins after its issuer has ended, within the leeway", "path_invalid", |e| {
+        e.certs[INSTANCE].validity.1 = der::utc_time("260115120010Z");
+        e.certs[LEAF].validity.0 = der::utc_time("260115120030Z");
+        e.set("timestamp", cbor::uint(NOW_MS + 30_000));
+    }),
 ];

@@ -1,8 +1,9 @@
 //! What must be accepted: every form that real modules use, and every limit from inside.
 
+use super::certificates::CLIENT_AUTH;
 use crate::{
-    Cert, Enclave, Extension, LEAF, LEAF_NOT_AFTER_MS, LEAF_NOT_BEFORE_MS, NOW_MS, TIMESTAMP_MS, cbor, der,
-    other_s,
+    Cert, Enclave, Extension, INSTANCE, LEAF, LEAF_NOT_AFTER_MS, LEAF_NOT_BEFORE_MS, NOW_MS, TIMESTAMP_MS,
+    cbor, der, other_s,
 };
 
 /// A document that is accepted, or that depends on the clock or the escape that it is judged with.
@@ -95,7 +96,77 @@ pub const VALID: &[Judged] = &[
     valid("the other s of a CA's signature", |e| e.certs[2].on_signature = with_other_s),
     valid("the other s of the leaf's signature", |e| e.certs[LEAF].on_signature = with_other_s),
     valid("made at the leaf's first millisecond", |e| e.set("timestamp", cbor::uint(LEAF_NOT_BEFORE_MS))),
+    Judged {
+        now_ms: LEAF_NOT_AFTER_MS,
+        ..valid("made at the leaf's last millisecond", |e| e.set("timestamp", cbor::uint(LEAF_NOT_AFTER_MS)))
+    },
+    Judged {
+        now_ms: TIMESTAMP_MS,
+        ..valid("a leaf that is valid for one instant", |e| {
+            e.certs[LEAF].validity = (der::utc_time("260115115955Z"), der::utc_time("260115115955Z"));
+        })
+    },
+    valid("a leaf that begins when its issuer ends, within the leeway", |e| {
+        e.certs[INSTANCE].validity.1 = der::utc_time("260115120030Z");
+        e.certs[LEAF].validity.0 = der::utc_time("260115120030Z");
+        e.set("timestamp", cbor::uint(NOW_MS + 30_000));
+    }),
+    valid("a leaf of 1,024 bytes", |e| e.certs[LEAF].pad_to(1024)),
+    valid("a CA of 1,024 bytes", |e| e.certs[2].pad_to(1024)),
+    valid("a root of 1,024 bytes", |e| e.certs[0].pad_to(1024)),
+    valid("a payload of 16,384 bytes", |e| {
+        e.set("module_id", cbor::text(&"i".repeat(10_000)));
+        // Prefix, headers, the payload's own head and the signature are 108 bytes.
+        let missing = 16_384 - (e.document().len() - 108);
+        e.set("module_id", cbor::text(&"i".repeat(10_000 + missing)));
+    }),
+    valid("sixteen extensions", |e| {
+        e.certs[LEAF].extensions.extend((0..14).map(|i| Extension::new(&[0x2a, 3, i], false, vec![5, 0])));
+    }),
+    valid("a root with a pathLenConstraint that suffices", |e| {
+        *e.certs[0].extension(19) = Extension::basic_constraints(true, Some(3));
+    }),
+    valid("a CA with the largest pathLenConstraint", |e| {
+        *e.certs[1].extension(19) = Extension::basic_constraints(true, Some(255));
+    }),
+    valid("a leaf whose basicConstraints are empty", |e| e.certs[LEAF].extension(19).value = der::seq(&[])),
+    valid("a leaf with keyUsage of digitalSignature alone", |e| {
+        *e.certs[LEAF].extension(15) = Extension::key_usage(0x80);
+    }),
+    valid("a leaf with decipherOnly", |e| {
+        e.certs[LEAF].extension(15).value = der::bit_string(7, &[0xc8, 0x80]);
+    }),
+    valid("a leaf for clients", |e| e.certs[LEAF].extensions.push(client_auth())),
+    valid("a CA for clients", |e| e.certs[2].extensions.push(client_auth())),
+    valid("a leaf for servers and clients", |e| {
+        let server_auth = der::tlv(6, &[0x2b, 6, 1, 5, 5, 7, 3, 1]);
+        let value = der::seq(&[&server_auth, CLIENT_AUTH]);
+        e.certs[LEAF].extensions.push(Extension::new(&[0x55, 0x1d, 37], false, value));
+    }),
+    // Path validation begins below the root: what its extended key usage says does not matter.
+    valid("a root for servers", |e| {
+        let server_auth = der::tlv(6, &[0x2b, 6, 1, 5, 5, 7, 3, 1]);
+        e.certs[0].extensions.push(Extension::new(&[0x55, 0x1d, 37], false, der::seq(&[&server_auth])));
+    }),
+    valid("a root whose own signature is another's", |e| e.certs[0].signer = 9),
+    valid("serial numbers of zero and below", |e| {
+        e.certs[2].serial = der::tlv(2, &[0]);
+        e.certs[LEAF].serial = der::tlv(2, &[0x80]);
+    }),
+    valid("a serial number of 40 bytes", |e| e.certs[LEAF].serial = der::tlv(2, &[0x7f; 40])),
+    valid("a name of every kind of string", |e| {
+        let attribute = |tag, value: &[u8]| der::seq(&[&der::tlv(6, &[0x55, 4, 10]), &der::tlv(tag, value)]);
+        let one = der::tlv(0x31, &[attribute(0x13, b"(*)"), attribute(0x16, b"a@b")].concat());
+        let two = der::tlv(0x31, &attribute(0x0c, "é".as_bytes()));
+        // TeletexString and BMPString are let pass unread.
+        let three = der::tlv(0x31, &[attribute(0x14, &[0xff]), attribute(0x1e, &[0, 0x61])].concat());
+        e.certs[LEAF].subject = der::seq(&[&one, &two, &three]);
+    }),
 ];
+
+fn client_auth() -> Extension {
+    Extension::new(&[0x55, 0x1d, 37], false, der::seq(&[CLIENT_AUTH]))
+}
 
 /// The same document under different clocks.
 pub const CLOCK: &[Judged] = &[

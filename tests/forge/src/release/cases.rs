@@ -98,12 +98,13 @@ pub fn cases() -> Vec<Case> {
         encodings(),
         json_rule(),
         super::rotation::cases(),
+        super::forged::cases(),
     ]
     .concat()
 }
 
 /// SHA-256 of the root certificate of [`crate::Enclave::new`].
-fn mock_root() -> String {
+pub(super) fn mock_root() -> String {
     use sha2::Digest as _;
     hex(&sha2::Sha256::digest(crate::Enclave::new().root()))
 }
@@ -121,13 +122,13 @@ pub(super) fn bad(code: &'static str, name: &'static str, change: impl FnOnce(&m
     Case::of(name, &World::with(change), Expected::Refused(code))
 }
 
-fn rotated(world: &mut World) {
+pub(super) fn rotated(world: &mut World) {
     let mut second = root(2, &NEW_ROOT_KEYS, &world.log_key);
     second.by.extend_from_slice(&ROOT_KEYS[..2]);
     world.roots.push(second);
 }
 
-fn witnessed(world: &mut World) {
+pub(super) fn witnessed(world: &mut World) {
     let witnesses = [1_u8, 2, 3].map(|n| NoteKey::new(&format!("witness.example/w{n}"), 4, 0x80 + n));
     let log = &mut world.roots[0].body["log"];
     log["witnesses"] = witnesses.iter().map(NoteKey::vkey).collect();
@@ -224,7 +225,7 @@ fn accepted() -> Vec<Case> {
 }
 
 /// The forge puts documents into its log in another order than they came in, so a later world's log is another log.
-fn without_log(mut memory: Value) -> Value {
+pub(super) fn without_log(mut memory: Value) -> Value {
     memory["checkpoint"] = Value::Null;
     memory
 }
@@ -293,7 +294,7 @@ fn relist(bundle: &mut Value, manifest: &[u8]) {
 }
 
 /// Makes a log of what the bundle holds now, so that nothing but the change is wrong.
-fn relog(bundle: &mut Value) {
+pub(super) fn relog(bundle: &mut Value) {
     let entries: Vec<Value> = bundle["roots"]
         .as_array()
         .unwrap()
@@ -592,7 +593,7 @@ fn resigned(name: &'static str, code: &'static str, change: impl FnOnce(&str) ->
     case
 }
 
-fn payload_of(envelope: &str) -> String {
+pub(super) fn payload_of(envelope: &str) -> String {
     let envelope: Value = serde_json::from_str(envelope).unwrap();
     String::from_utf8(Base64::decode_vec(envelope["payload"].as_str().unwrap()).unwrap()).unwrap()
 }

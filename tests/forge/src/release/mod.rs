@@ -4,8 +4,10 @@
 //! the changes that must be refused, and those that must not.
 
 mod cases;
+mod forged;
 mod log;
 mod rotation;
+mod small_order;
 mod world;
 
 pub use cases::{Case, Expected, bundle_with_list, cases};

@@ -34,7 +34,7 @@ impl Key {
         hex(&Sha256::digest(self.der()))
     }
 
-    fn sign(self, message: &[u8]) -> Vec<u8> {
+    pub(super) fn sign(self, message: &[u8]) -> Vec<u8> {
         let signature: DerSignature = self.signing().sign(message);
         signature.as_bytes().to_vec()
     }
@@ -81,7 +81,7 @@ impl NoteKey {
     /// The line of a signature over `text`; a witness says it at `seconds`.
     #[must_use]
     pub fn line(&self, text: &str, seconds: u64) -> String {
-        let mut bytes = self.id().to_vec();
+        let mut bytes = vec![];
         let message = match self.kind {
             4 => {
                 bytes.extend_from_slice(&seconds.to_be_bytes());
@@ -89,8 +89,18 @@ impl NoteKey {
             }
             _ => text.to_owned(),
         };
-        bytes.extend_from_slice(&self.signing().sign(message.as_bytes()).to_bytes());
+        bytes.extend_from_slice(&self.signature(&message));
+        self.line_with(&bytes)
+    }
+
+    /// A line that says that these bytes are this key's signature.
+    pub(super) fn line_with(&self, signature: &[u8]) -> String {
+        let bytes = [&self.id(), signature].concat();
         format!("— {} {}\n", self.name, Base64::encode_string(&bytes))
+    }
+
+    pub(super) fn signature(&self, message: &str) -> [u8; 64] {
+        self.signing().sign(message.as_bytes()).to_bytes()
     }
 
     fn id(&self) -> [u8; 4] {

@@ -13,6 +13,7 @@ use ok2cry_attest_verify::{CheckTime, Error, Measurements, Policy, TrustAnchor, 
 use serde_json::{Value, json};
 
 use crate::rng::Rng;
+use crate::structure;
 
 /// A document of one of the cases, changed and signed, and a root for it.
 pub(crate) fn forge(rng: &mut Rng) -> (Vec<u8>, Vec<u8>) {
@@ -63,7 +64,31 @@ pub(crate) fn real() -> Vec<(Vec<u8>, u64)> {
 fn change(rng: &mut Rng, enclave: &mut Enclave) {
     let count = enclave.certs.len();
     let place = rng.below(count);
-    match rng.below(20) {
+    match rng.below(26) {
+        20..=22 => rename(rng, enclave, place),
+        23 => restructure(rng, &mut enclave.certs[place]),
+        24 => {
+            // Of another type, or of no length.
+            const EMPTY: &[&[u8]] = &[
+                &[0x80],
+                &[0xa0],
+                &[0x40],
+                &[0x60],
+                &[0xf6],
+                &[0x9f, 0xff],
+                &[0xbf, 0xff],
+                &[0x5f, 0xff],
+                &[0x7f, 0xff],
+            ];
+            let at = rng.below(enclave.fields.len().max(1));
+            if let Some(field) = enclave.fields.get_mut(at) {
+                field.1 = rng.of::<&[u8]>(EMPTY).to_vec();
+            }
+        }
+        25 => {
+            let kept = rng.below(enclave.fields.len() + 1);
+            enclave.fields.truncate(kept);
+        }
         0 => rng.change(&mut enclave.prefix),
         1 => rng.change(&mut enclave.protected),
         2 => rng.change(&mut enclave.unprotected),
@@ -103,7 +128,7 @@ fn change(rng: &mut Rng, enclave: &mut Enclave) {
                 entry.1 = cbor::uint(time);
             }
         }
-        11..=13 => {
+        11..=13 if !enclave.fields.is_empty() => {
             let at = rng.below(enclave.fields.len());
             match rng.below(4) {
                 0 => drop(enclave.fields.remove(at)),
@@ -118,6 +143,64 @@ fn change(rng: &mut Rng, enclave: &mut Enclave) {
             }
         }
         _ => change_certificate(rng, &mut enclave.certs[place]),
+    }
+}
+
+/// Changes the structure of a certificate's name, and of its name in the certificate that it issued, so that the two still match.
+fn rename(rng: &mut Rng, enclave: &mut Enclave, place: usize) {
+    let mut name = enclave.certs[place].subject.clone();
+    for _ in 0..=rng.below(2) {
+        structure::change(rng, &mut name);
+    }
+    if let Some(issued) = enclave.certs.get_mut(place + 1) {
+        issued.issuer.clone_from(&name);
+    }
+    if place == 0 {
+        enclave.certs[place].issuer.clone_from(&name);
+    }
+    enclave.certs[place].subject = name;
+}
+
+/// Changes the structure of one part of a certificate.
+fn restructure(rng: &mut Rng, cert: &mut Cert) {
+    const KEY_USAGES: [u8; 3] = [0x55, 0x1d, 0x25];
+    match rng.below(14) {
+        0 => structure::change(rng, &mut cert.version),
+        1 => structure::change(rng, &mut cert.serial),
+        2 => structure::change(rng, &mut cert.issuer),
+        3 => structure::change(rng, &mut cert.validity.0),
+        4 => structure::change(rng, &mut cert.key_algorithm),
+        5 => structure::change(rng, &mut cert.inner_algorithm),
+        6 => structure::change(rng, &mut cert.outer_algorithm),
+        7 => {
+            // All extensions as one encoding, so that their list can be empty too.
+            let encoded = cert.extensions.drain(..).map(|extension| {
+                der::seq(&[&der::tlv(6, &extension.id), &extension.critical, &der::tlv(4, &extension.value)])
+            });
+            cert.after_extensions = der::tlv(0xa3, &der::tlv(0x30, &encoded.collect::<Vec<_>>().concat()));
+            structure::change(rng, &mut cert.after_extensions);
+        }
+        8..=10 => {
+            // For clients, for servers, and what is neither; also none.
+            let all: [&[u8]; 5] = [
+                &[6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 2],
+                &[6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 1],
+                &[6, 0],
+                &[5, 0],
+                &[6],
+            ];
+            let purposes: Vec<_> = (0..rng.below(4)).map(|_| *rng.of(&all)).collect();
+            let mut value = der::seq(&purposes);
+            if rng.one_in(4) {
+                structure::change(rng, &mut value);
+            }
+            cert.extensions.push(Extension::new(&KEY_USAGES, rng.one_in(8), value));
+        }
+        _ if cert.extensions.is_empty() => {}
+        _ => {
+            let at = rng.below(cert.extensions.len());
+            structure::change(rng, &mut cert.extensions[at].value);
+        }
     }
 }
 

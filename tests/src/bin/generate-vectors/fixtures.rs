@@ -55,6 +55,11 @@ impl KeyPair {
         })
     }
 
+    /// The scalar, 48 bytes.
+    pub(crate) fn private_key(&self) -> &Hex {
+        &self.private_key
+    }
+
     /// A base-mode context to `recipient` with this pair as the ephemeral one.
     pub(crate) fn sender(&self, recipient: &PublicKey, info: &[u8]) -> Result<Sender> {
         let recipient = <Kem as hpke::Kem>::PublicKey::from_bytes(recipient.as_bytes())?;

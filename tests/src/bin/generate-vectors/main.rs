@@ -9,6 +9,7 @@
 //! What must be refused is stated by hand, with its field and rule, and not asked of the decoder: the tests that
 //! read the files hold the decoder to it. `hpke.json` is not from here, see `tests/interop/known_answers.py`.
 
+mod answers;
 mod batch;
 mod documents;
 mod fixtures;
@@ -78,6 +79,10 @@ fn files() -> Result<Vec<(&'static str, String)>> {
         ("rpc.json", pretty(&rpc::file()?)?),
         ("documents.json", pretty(&documents::file()?)?),
         ("releases.json", pretty(&releases::file()?)?),
+        ("issue.json", pretty(&answers::issue::file()?)?),
+        ("replies.json", pretty(&answers::replies::file()?)?),
+        ("statements.json", pretty(&answers::statements::file()?)?),
+        ("trust.json", pretty(&answers::trust::file()?)?),
     ])
 }
 

@@ -2,8 +2,8 @@
 
 use crate::Result;
 use base64ct::{Base64, Encoding};
-use ok2cry_attest_forge::Enclave;
 use ok2cry_attest_forge::release::{Case, World, cases, envelope};
+use ok2cry_attest_forge::{Enclave, NOW_MS};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::{fs, path::Path};
@@ -46,6 +46,38 @@ fn appraisals() -> Vec<Value> {
         of([0x60, 0x61, 0x63], ends, json!({"refused": "release_not_listed"})),
         of([0x01, 0x02, 0x03], ends, json!({"refused": "release_not_listed"})),
         of([0x60, 0x61, 0x62], ends + 1, json!({"refused": "list_expired"})),
+    ]
+    .into_iter()
+    .chain(later())
+    .collect()
+}
+
+/// Of clients that checked once and run on, and of a signed image, which has a PCR8.
+fn later() -> Vec<Value> {
+    let cases = cases();
+    let of = |name: &str, pcrs: &[(u64, u8)], now_ms: u64, expected: Value| {
+        let case = cases.iter().position(|case| case.name == name);
+        let registers = pcrs.iter().map(|(index, byte)| (*index, vec![*byte; 48]));
+        let document = Enclave::with(|enclave| enclave.set_pcrs(registers)).document();
+        let pcrs: Vec<_> = pcrs.iter().take(3).map(|(_, byte)| format!("{byte:02x}").repeat(48)).collect();
+        json!({"case": case, "pcrs": pcrs, "document": Base64::encode_string(&document), "now_ms": now_ms, "expected": expected})
+    };
+    let old = [(0, 0x60), (1, 0x61), (2, 0x62)];
+    let signed = [(0, 0x70), (1, 0x71), (2, 0x72), (8, 0x78)];
+    let with_pcr8 = |byte| [(0, 0x70), (1, 0x71), (2, 0x72), (8, byte)];
+    let day = 24 * 3_600_000;
+    let (root, age) = ("a root document that ends before the list", "a client that takes lists of two days");
+    let image = "a manifest of a signed image";
+    vec![
+        of(root, &old, NOW_MS + day, json!({"accepted": "1.2.0"})),
+        of(root, &old, NOW_MS + day + 1, json!({"refused": "list_expired"})),
+        of(age, &old, NOW_MS + day, json!({"accepted": "1.2.0"})),
+        of(age, &old, NOW_MS + day + 1, json!({"refused": "list_expired"})),
+        of(image, &signed, NOW_MS, json!({"accepted": "1.3.0"})),
+        // PCR0, 1 and 2 are those of one release, and its PCR8 is not.
+        of(image, &with_pcr8(0), NOW_MS, json!({"refused": "measurements_mixed"})),
+        of(image, &signed[..3], NOW_MS, json!({"refused": "measurements_mixed"})),
+        of(image, &[(0, 0x60), (1, 0x61), (2, 0x62), (8, 0x78)], NOW_MS, json!({"accepted": "1.2.0"})),
     ]
 }
 

@@ -1,0 +1,185 @@
+// What the client says about tests/vectors/v1/issue.json, replies.json, statements.json and trust.json. Runs in Node and in
+// browsers: no imports.
+
+/**
+ * @param {object} lib The client.
+ * @param {Record<string, object>} files By name: issue, replies, statements, trust.
+ * @returns {Promise<{name: string, expected: string, found: string}[]>}
+ */
+export async function answerVectors(lib, files) {
+  const outcomes = [];
+  const judges = [issued, replied, stated];
+  for (const [at, file] of [files.issue, files.replies, files.statements].entries()) {
+    const experienced = new Map();
+    for (const testCase of file.cases) {
+      // Not in this client: plaintext for the caller.
+      if (testCase.request?.recipient === "caller") continue;
+      const accepted = JSON.stringify([testCase.attestation_root, testCase.releases]) + (testCase.max_age_ms ?? "");
+      if (!experienced.has(accepted)) experienced.set(accepted, trustOf(lib, file, testCase));
+      for (const trust of [trustOf(lib, file, testCase), experienced.get(accepted)]) {
+        outcomes.push(
+          ...(await judges[at](lib, file, testCase, trust)).map(([expected, found]) => ({
+            name: `${["issue", "reply", "statement"][at]}: ${testCase.name}`,
+            expected: JSON.stringify(expected),
+            found,
+          })),
+        );
+      }
+    }
+  }
+  const { anchors, measurements, policies } = files.trust;
+  for (const { name, der, pem, expected } of anchors) {
+    const found = await verdict(lib, async () => {
+      const anchor = pem === undefined ? lib.TrustAnchor.fromDer(lib.fromHex(der)) : lib.TrustAnchor.fromPem(pem);
+      return lib.toHex(await anchor.fingerprint());
+    });
+    outcomes.push({ name: `anchor: ${name}`, expected: JSON.stringify(expected), found });
+  }
+  const of = (pcrs) => new lib.Measurements(pcrs.map(([index, value]) => [index, lib.fromHex(value)]));
+  for (const { name, pcrs, expected } of measurements) {
+    const found = await verdict(lib, async () => of(pcrs) && true);
+    outcomes.push({ name: `measurements: ${name}`, expected: JSON.stringify(expected), found });
+  }
+  for (const { name, releases, expected } of policies) {
+    const found = await verdict(lib, async () => lib.Policy.of(...releases.map(of)) && true);
+    outcomes.push({ name: `policy: ${name}`, expected: JSON.stringify(expected), found });
+  }
+  return outcomes;
+}
+
+async function issued(lib, file, { request, now_ms: nowMs, expected, seal, ...body }, trust) {
+  const { nonce, purpose, ttl, recipient, count } = request;
+  const own = await withNonce(lib.fromHex(nonce), () =>
+    lib.KeyRequest.create({ purpose, ttlMs: ttl, recipient: lib.fromHex(recipient), count }),
+  );
+  let keys = [];
+  const found = await verdict(lib, async () => {
+    keys = await own.verify(bodyOf(lib, body), trust, { nowMs, leewayMs: file.leeway_ms });
+    return keys.map((key) => ({
+      key_id: key.keyId,
+      instance_id: key.instance,
+      public_key: lib.toHex(pointOf(lib, key.toJwk())),
+      issued_at: key.issuedAtMs,
+      expires_at: key.expiresAtMs,
+      descriptor_hash: lib.toHex(key.descriptorHash),
+    }));
+  });
+  const outcomes = [[expected, found]];
+  if (seal !== undefined && keys.length > 0) {
+    const sealed = await verdict(lib, async () => {
+      const message = await keys[0].seal(lib.fromHex(seal.plaintext), lib.fromHex(seal.aad), { nowMs: seal.now_ms });
+      return message.ciphertext.length === seal.plaintext.length / 2 + 16;
+    });
+    outcomes.push([seal.expected, sealed]);
+  }
+  return outcomes;
+}
+
+async function replied(lib, file, { recipient = file.recipient, expect, seen = [], now_ms: nowMs, expected, ...body }, trust) {
+  const key = await lib.RecipientKey.fromKeyPair(await keyPair(recipient.private_key, recipient.public_key));
+  const memory = new lib.SeenSet();
+  for (const hash of seen) memory.firstTime(hash, Number.MAX_SAFE_INTEGER, nowMs);
+  let forgetAt = 0;
+  const noting = {
+    firstTime(hash, forgetAtMs, now) {
+      forgetAt = forgetAtMs;
+      return memory.firstTime(hash, forgetAtMs, now);
+    },
+  };
+  const until = expected.accepted?.remember_until_ms ?? 0;
+  const open = () =>
+    verdict(lib, async () => {
+      const wanted = { purpose: expect.purpose, aad: lib.fromHex(expect.aad) };
+      const time = { nowMs, leewayMs: file.leeway_ms };
+      const opened = await key.open(bodyOf(lib, body), wanted, trust, noting, time);
+      return {
+        plaintext: lib.toHex(opened.plaintext),
+        descriptor_hash: lib.toHex(opened.descriptor.hash),
+        remember_until_ms: forgetAt >= until ? until : forgetAt,
+      };
+    });
+  // A refusal leaves no trace, and what was accepted is not accepted again.
+  const again = expected.accepted === undefined ? expected : { refused: "reply_replayed" };
+  return [
+    [expected, await open()],
+    [again, await open()],
+  ];
+}
+
+async function stated(lib, file, { nonce, now_ms: nowMs, expected, ...body }, trust) {
+  const found = await verdict(lib, async () => {
+    const time = { nowMs, leewayMs: file.leeway_ms };
+    const batch = await trust.verifyStatement(lib.fromHex(nonce), lib.parseAttested(bodyOf(lib, body)), time);
+    const { size, root } = batch.logHead;
+    return {
+      instance_id: batch.instance,
+      document_ms: batch.document.timestampMs,
+      log_size: size,
+      log_root: lib.toHex(root),
+    };
+  });
+  return [[expected, found]];
+}
+
+function trustOf(
+  lib,
+  file,
+  { attestation_root: root = file.attestation_root, releases = file.releases, max_age_ms: maxReplyAgeMs },
+) {
+  const sets = releases.map((set) => new lib.Measurements(Object.entries(set).map(([i, pcr]) => [Number(i), lib.fromHex(pcr)])));
+  const options = maxReplyAgeMs === undefined ? {} : { maxReplyAgeMs };
+  return new lib.Trust(lib.TrustAnchor.fromDer(lib.fromHex(root)), lib.Policy.of(...sets), options);
+}
+
+/** The body of the answer. */
+function bodyOf(lib, { answer, answer_bytes: bytes, answer_then: then }) {
+  if (bytes !== undefined) return lib.fromHex(bytes);
+  return new TextEncoder().encode(then === undefined ? answer : answer + then.text.repeat(then.count));
+}
+
+/** Makes what a call draws at random this nonce. */
+async function withNonce(nonce, call) {
+  const original = crypto.getRandomValues;
+  Object.defineProperty(crypto, "getRandomValues", {
+    configurable: true,
+    writable: true,
+    value(bytes) {
+      bytes.set(nonce.subarray(0, bytes.length));
+      return bytes;
+    },
+  });
+  try {
+    return await call();
+  } finally {
+    Object.defineProperty(crypto, "getRandomValues", { configurable: true, writable: true, value: original });
+  }
+}
+
+function pointOf(lib, { x, y }) {
+  return new Uint8Array([4, ...lib.fromBase64Url(x), ...lib.fromBase64Url(y)]);
+}
+
+async function verdict(lib, decide) {
+  try {
+    return JSON.stringify({ accepted: await decide() });
+  } catch (error) {
+    return error instanceof lib.Ok2cryError ? JSON.stringify({ refused: error.code }) : `${error}\n${error.stack}`;
+  }
+}
+
+/** A key pair of a scalar and a point, in hexadecimal. */
+async function keyPair(scalar, point) {
+  const bytes = (hex) => Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
+  const url = (part) =>
+    btoa(String.fromCharCode(...part))
+      .replace(/\+/g, "-")
+      .replace(/\//g, "_")
+      .replace(/=/g, "");
+  const [x, y] = [bytes(point).slice(1, 49), bytes(point).slice(49)];
+  const jwk = { kty: "EC", crv: "P-384", x: url(x), y: url(y) };
+  const algorithm = { name: "ECDH", namedCurve: "P-384" };
+  return {
+    privateKey: await crypto.subtle.importKey("jwk", { ...jwk, d: url(bytes(scalar)) }, algorithm, true, ["deriveBits"]),
+    publicKey: await crypto.subtle.importKey("jwk", jwk, algorithm, true, []),
+  };
+}

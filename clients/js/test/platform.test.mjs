@@ -1,0 +1,315 @@
+// What the platform gets wrong, lacks or fails at: refused with a code, and nothing is used up.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { runInNewContext } from "node:vm";
+import * as lib from "../dist/index.js";
+import * as modules from "./conformance/modules.mjs";
+import { vectors } from "./support/files.mjs";
+import { startService } from "./support/service.mjs";
+
+const AAD = new TextEncoder().encode("order 17");
+const PIN = new TextEncoder().encode("4931");
+const EXPECTED = { purpose: "card-pin", aad: AAD };
+const real = globalThis.crypto;
+let service;
+let trust;
+let recipient;
+
+before(async () => {
+  service = await startService();
+  const policy = lib.Policy.of(lib.Measurements.fromNitroCliJson(service.measurements));
+  trust = new lib.Trust(lib.TrustAnchor.fromPem(service.rootPem), policy);
+  recipient = await lib.RecipientKey.generate({ extractable: true });
+});
+after(() => service?.stop());
+
+const wish = (more = {}) => ({ purpose: "card-pin", ttlMs: 60_000, recipient: recipient.publicKey, ...more });
+const failed = { name: "Ok2cryError", code: "crypto_failed" };
+
+/** Works with another `crypto`, or without one. */
+async function withCrypto(crypto, work) {
+  const place = Object.getOwnPropertyDescriptor(globalThis, "crypto");
+  Object.defineProperty(globalThis, "crypto", { value: crypto, configurable: true, writable: true });
+  try {
+    return await work();
+  } finally {
+    Object.defineProperty(globalThis, "crypto", place);
+  }
+}
+
+/** The platform's `crypto` with some methods of `subtle` in place of its own. */
+function cryptoWith(methods) {
+  const subtle = new Proxy(real.subtle, {
+    get: (target, name) => methods[name] ?? ((...given) => target[name](...given)),
+  });
+  return { subtle, getRandomValues: (bytes) => real.getRandomValues(bytes) };
+}
+
+const PRIME = 2n ** 384n - 2n ** 128n - 2n ** 96n + 2n ** 32n - 1n;
+const B = 0xb3312fa7e23ee7e4988e056be3f82d19181d9c6efe8141120314088f5013875ac656398d8a2ed19d2a85c8edd3ec2aefn;
+
+function power(base, exponent) {
+  let [result, factor] = [1n, base % PRIME];
+  for (let left = exponent; left > 0n; left >>= 1n) {
+    if (left & 1n) result = (result * factor) % PRIME;
+    factor = (factor * factor) % PRIME;
+  }
+  return result;
+}
+
+const encoded = (x, y) =>
+  new Uint8Array(Buffer.from(`04${x.toString(16).padStart(96, "0")}${y.toString(16).padStart(96, "0")}`, "hex"));
+
+/** A point with a small x: its coordinates and the prime have room in 48 bytes. */
+function smallPoint() {
+  for (let x = 0n; ; x++) {
+    const square = ((((x * x - 3n) * x + B) % PRIME) + PRIME) % PRIME;
+    const y = power(square, (PRIME + 1n) / 4n);
+    if ((y * y) % PRIME === square) return [x, y];
+  }
+}
+
+const [X, Y] = smallPoint();
+const NO_POINTS = [
+  ["y plus 1", encoded(X, Y + 1n)],
+  ["x above the prime", encoded(X + PRIME, Y)],
+  ["y is the prime", encoded(0n, PRIME)],
+  ["the origin, as some write the identity", new Uint8Array(97).fill(4, 0, 1)],
+  ["the identity", Uint8Array.of(0)],
+  ["compressed", Uint8Array.of(2 + Number(Y & 1n), ...encoded(X, Y).subarray(1, 49))],
+  ["hybrid", Uint8Array.of(6 + Number(Y & 1n), ...encoded(X, Y).subarray(1))],
+];
+
+const pem = (der) => `-----BEGIN PUBLIC KEY-----\n${Buffer.from(der).toString("base64")}\n-----END PUBLIC KEY-----\n`;
+const spki = (point) => pem(Buffer.concat([Buffer.from("3076301006072a8648ce3d020106052b81040022036200", "hex"), point]));
+const jwk = (point) =>
+  JSON.stringify({ kty: "EC", crv: "P-384", x: lib.toBase64Url(point.subarray(1, 49)), y: lib.toBase64Url(point.subarray(49)) });
+
+test("points are judged here, whatever the platform imports", async () => {
+  // As WebKitGTK and Deno do with some: whatever comes is imported as some key.
+  const some = recipient.publicKey;
+  const importKey = (format, data, ...more) => real.subtle.importKey(format, format === "raw" ? some : data, ...more);
+  const { encoding } = vectors("v1/key-descriptor.json").valid[0];
+  const descriptor = Buffer.from(encoding, "hex");
+  const pointAt = descriptor.indexOf(Buffer.from([0x58, 97, 4])) + 2;
+  await withCrypto(cryptoWith({ importKey }), async () => {
+    for (const [name, point] of NO_POINTS) {
+      const refused = (code) => ({ name: "Ok2cryError", code });
+      await assert.rejects(lib.KeyRequest.create(wish({ recipient: point })), refused("record_invalid"), name);
+      await assert.rejects(lib.publicKeyFromPem(spki(point)), refused("recipient_key_invalid"), name);
+      if (point[0] === 4) await assert.rejects(lib.publicKeyFromText(jwk(point)), refused("recipient_key_invalid"), name);
+      await assert.rejects(lib.publicKeyFromText(lib.toBase64Url(point)), refused("recipient_key_invalid"), name);
+      await assert.rejects(lib.ReleaseKey.fromPem(spki(point)), refused("release_field_invalid"), name);
+      if (point.length !== 97) continue;
+      const changed = new Uint8Array(descriptor);
+      changed.set(point, pointAt);
+      await assert.rejects(lib.readDescriptor(changed), refused("record_invalid"), name);
+    }
+    for (const good of [encoded(X, Y), some]) {
+      await lib.publicKeyFromPem(spki(good));
+      await lib.publicKeyFromText(jwk(good));
+      await lib.ReleaseKey.fromPem(spki(good));
+    }
+  });
+});
+
+test("certificates with a point off the curve verify nothing", async () => {
+  const file = vectors("attestation/valid.json");
+  const testCase = file.cases[0];
+  const document = Buffer.from(testCase.document, "base64");
+  const at = document.lastIndexOf(Buffer.from([0x03, 0x62, 0x00, 0x04])) + 50;
+  document[at] ^= 1;
+  const verifier = new lib.Verifier(lib.TrustAnchor.fromDer(Buffer.from(file.root, "base64")));
+  const importKey = (format, _, ...more) => real.subtle.importKey(format, recipient.publicKey, ...more);
+  // Says yes to everything, so that only the point is left to refuse.
+  await withCrypto(cryptoWith({ importKey, verify: async () => true }), () =>
+    assert.rejects(verifier.verify(document, { nowMs: testCase.now_ms }), { code: /^(certificate|document)_signature_invalid$/ }),
+  );
+});
+
+test("signatures out of range are refused here", async () => {
+  const { verifyP384 } = await import("../dist/webcrypto.js");
+  const order = "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973";
+  const one = "1".padStart(96, "0");
+  await withCrypto(cryptoWith({ verify: async () => true }), async () => {
+    const verdict = (r, s) => verifyP384(undefined, new Uint8Array(1), Buffer.from(r + s, "hex"));
+    assert.ok(await verdict(one, one));
+    assert.ok(await verdict(order.replace(/3$/, "2"), one));
+    for (const bad of ["0".repeat(96), order, "f".repeat(96)]) {
+      assert.ok(!(await verdict(bad, one)), bad);
+      assert.ok(!(await verdict(one, bad)), bad);
+    }
+  });
+});
+
+/** Everything that asks the platform, by the methods of `subtle` that it asks. */
+async function calls() {
+  const key = await lib.fetchKey(service.url, trust, wish());
+  const message = await key.seal(PIN, AAD);
+  const reply = await lib.openMessage(service.url, message);
+  const request = await lib.KeyRequest.create(wish());
+  const body = JSON.stringify(request);
+  const headers = { "content-type": "application/json" };
+  const answer = await (await fetch(`${service.url}/v1/keys`, { method: "POST", headers, body })).text();
+  const releases = vectors("v1/releases.json").cases[0];
+  const releaseKey = await lib.ReleaseKey.fromPems(
+    releases.pinned.threshold,
+    releases.pinned.keys.map((der) => pem(Buffer.from(der, "base64"))),
+  );
+  const privatePem = await recipient.toPem();
+  return [
+    ["verify an answer", ["digest", "importKey", "verify"], () => request.verify(answer, freshTrust())],
+    ["read a descriptor", ["digest"], () => lib.readDescriptor(key.descriptor)],
+    ["generate", ["generateKey", "exportKey", "deriveBits"], () => lib.RecipientKey.generate()],
+    ["write PEM", ["exportKey"], () => recipient.toPem()],
+    ["read PEM", ["importKey", "deriveBits"], () => lib.RecipientKey.fromPem(privatePem)],
+    ["take a pair", ["exportKey", "generateKey"], () => lib.RecipientKey.fromKeyPair(recipient.keyPair)],
+    [
+      "open",
+      ["digest", "importKey", "verify", "decrypt"],
+      () => recipient.open(reply, EXPECTED, freshTrust(), new lib.SeenSet()),
+    ],
+    ["a release key", ["importKey", "digest"], () => lib.ReleaseKey.fromPem(pem(Buffer.from(releases.pinned.keys[0], "base64")))],
+    [
+      "check releases",
+      ["digest", "importKey", "verify"],
+      () =>
+        releaseKey.check(lib.Bundle.decode(releases.bundle), lib.TrustAnchor.awsNitro(), new lib.ReleaseMemory(), {
+          nowMs: releases.now_ms,
+        }),
+    ],
+    ["fingerprint", ["digest"], () => lib.TrustAnchor.awsNitro().fingerprint()],
+  ];
+}
+
+/** One that remembers no signatures. */
+const freshTrust = () =>
+  new lib.Trust(lib.TrustAnchor.fromPem(service.rootPem), lib.Policy.of(lib.Measurements.fromNitroCliJson(service.measurements)));
+
+test("a platform that fails is crypto_failed with its cause", async () => {
+  for (const [name, methods, call] of await calls()) {
+    for (const method of methods) {
+      for (const cause of [new DOMException("broken", "NotSupportedError"), new TypeError("no such method"), new Error("HSM")]) {
+        const broken = cryptoWith({ [method]: async () => Promise.reject(cause) });
+        await withCrypto(broken, async () => {
+          const error = await Promise.resolve()
+            .then(call)
+            .then(
+              () => assert.fail(`${name}: ${method} was not asked`),
+              (error) => error,
+            );
+          assert.equal(error.code, "crypto_failed", `${name}, ${method}: ${error.stack}`);
+          assert.equal(error.cause, cause, `${name}, ${method}`);
+          assert.match(error.message, /checkEnvironment/);
+        });
+      }
+    }
+    for (const none of [undefined, {}, { subtle: undefined, getRandomValues: (bytes) => real.getRandomValues(bytes) }]) {
+      await withCrypto(none, () => assert.rejects(async () => call(), { ...failed, message: /https/ }, name));
+    }
+  }
+  await withCrypto({ subtle: real.subtle }, () => assert.rejects(lib.KeyRequest.create(wish()), failed));
+});
+
+test("a page without crypto.subtle is not told that its recipient is wrong", async () => {
+  await withCrypto({ getRandomValues: (bytes) => real.getRandomValues(bytes) }, async () => {
+    // What needs no platform needs none.
+    await lib.KeyRequest.create(wish());
+    await lib.publicKeyFromPem(spki(recipient.publicKey));
+    await assert.rejects(lib.fetchKey(service.url, trust, wish()), { ...failed, message: /https.*localhost/ });
+  });
+});
+
+test("a platform that failed has used no key up", async () => {
+  const key = await lib.fetchKey(service.url, trust, wish());
+  for (const method of ["importKey", "generateKey", "deriveBits", "exportKey", "sign", "encrypt"]) {
+    const broken = cryptoWith({ [method]: async () => Promise.reject(new DOMException("broken", "OperationError")) });
+    await withCrypto(broken, () => assert.rejects(key.seal(PIN, AAD), failed, method));
+  }
+  // Two at once: one is refused, whatever becomes of the other.
+  const broken = cryptoWith({ encrypt: async () => Promise.reject(new Error("broken")) });
+  const both = await withCrypto(broken, () => Promise.allSettled([key.seal(PIN, AAD), key.seal(PIN, AAD)]));
+  assert.deepEqual(
+    both.map(({ reason }) => reason.code),
+    ["crypto_failed", "key_sealed"],
+  );
+  const message = await key.seal(PIN, AAD);
+  await assert.rejects(key.seal(PIN, AAD), { code: "key_sealed" });
+  const { plaintext } = await recipient.open(await lib.openMessage(service.url, message), EXPECTED, trust, new lib.SeenSet());
+  assert.deepEqual(plaintext, PIN);
+});
+
+test("a reply that does not open is told apart from a platform that fails", async () => {
+  const message = await (await lib.fetchKey(service.url, trust, wish())).seal(PIN, AAD);
+  const reply = await lib.openMessage(service.url, message);
+  reply.reply[reply.reply.length - 1] ^= 1;
+  await assert.rejects(recipient.open(reply, EXPECTED, trust, new lib.SeenSet()), { code: "reply_open_failed" });
+});
+
+test("the environment is checked by name", async () => {
+  await lib.checkEnvironment();
+  const without = (method, isMissing) =>
+    cryptoWith({
+      [method]: async (...given) =>
+        given.some((part) => isMissing(typeof part === "string" ? { name: part } : part))
+          ? Promise.reject(new DOMException("Unrecognized name.", "NotSupportedError"))
+          : real.subtle[method](...given),
+    });
+  const cases = [
+    [/^Ed25519 missing/, without("generateKey", ({ name }) => name === "Ed25519")],
+    [/^ECDSA P-384 missing/, without("generateKey", ({ name }) => name === "ECDSA")],
+    [/^ECDH P-384 missing/, without("deriveBits", ({ name }) => name === "ECDH")],
+    [/^AES-256-GCM missing/, without("encrypt", ({ name }) => name === "AES-GCM")],
+    [/^HKDF-SHA384 \(by HMAC\) missing/, without("importKey", (part) => part?.name === "HMAC")],
+    [/^ECDSA P-384, Ed25519 missing/, cryptoWith({ verify: async () => false })],
+    [/^SHA-256 and SHA-384/, without("digest", ({ name }) => name === "SHA-384")],
+    [/^crypto.getRandomValues missing/, { ...cryptoWith({}), getRandomValues: (bytes) => bytes }],
+  ];
+  for (const [message, crypto] of cases) {
+    await withCrypto(crypto, () => assert.rejects(lib.checkEnvironment(), { ...failed, message }, `${message}`));
+  }
+  for (const none of [undefined, {}]) {
+    await withCrypto(none, () => assert.rejects(lib.checkEnvironment(), { ...failed, message: /https.*localhost/ }));
+  }
+});
+
+test("a runtime without TextEncoder can import the package, and says what is missing", async () => {
+  const kept = [globalThis.TextEncoder, globalThis.TextDecoder];
+  try {
+    [globalThis.TextEncoder, globalThis.TextDecoder] = [undefined, undefined];
+    const bare = await import("../dist/bytes.js?without");
+    assert.throws(() => bare.utf8("a"), { ...failed, message: /TextEncoder/ });
+    assert.throws(() => bare.fromUtf8(new Uint8Array(1)), { ...failed, message: /TextDecoder/ });
+  } finally {
+    [globalThis.TextEncoder, globalThis.TextDecoder] = kept;
+  }
+});
+
+test("bytes of another realm are bytes", async () => {
+  const other = (bytes) => runInNewContext("Uint8Array.from(bytes)", { bytes: [...bytes] });
+  assert.ok(!(other([1]) instanceof Uint8Array));
+  const key = await lib.fetchKey(service.url, trust, wish({ recipient: other(recipient.publicKey) }));
+  const message = await key.seal(other(PIN), other(AAD));
+  const json = other(Buffer.from(JSON.stringify(message)));
+  const opened = await lib.openMessage(service.url, lib.SealedMessage.parse(json));
+  const body = other(
+    Buffer.from(
+      JSON.stringify({
+        sealed: {
+          reply: lib.toBase64Url(opened.reply),
+          context: {
+            record: lib.toBase64Url(opened.context.record),
+            index: opened.context.index,
+            path: opened.context.path.map(lib.toBase64Url),
+            document: lib.toBase64Url(opened.context.document),
+          },
+        },
+      }),
+    ),
+  );
+  const expected = { purpose: "card-pin", aad: other(AAD) };
+  const { plaintext } = await recipient.open(body, expected, trust, new lib.SeenSet());
+  assert.deepEqual(plaintext, PIN);
+  assert.equal(modules.toHex(other([7])), "07");
+});

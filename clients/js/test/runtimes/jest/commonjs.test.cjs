@@ -1,0 +1,3 @@
+const { report } = require("../suite.mjs");
+
+test("the suite, required", () => report(process.env.HARNESS), 300_000);

@@ -1,0 +1,44 @@
+// What every runtime must do: the vectors get their verdicts, and a message goes from a sender to a recipient. Knows nothing of the
+// runtime that it is in but `fetch`, by which it gets its input and reports.
+
+import * as lib from "../../dist/index.js";
+import { attestationVectors, realDocuments } from "../conformance/attestation.mjs";
+import * as modules from "../conformance/modules.mjs";
+import { protocolVectors } from "../conformance/protocol.mjs";
+import { run as releaseVectors } from "../conformance/releases.mjs";
+import { job } from "./job.mjs";
+
+/**
+ * Runs what the harness at `base` has for this runtime, and tells it what came of it: `{ outcomes }`, or `{ failed }` with what was
+ * thrown.
+ *
+ * @param {string} base The harness.
+ * @param {{ fetch?: typeof fetch }} options As the client's calls take them.
+ */
+export async function report(base, options = {}) {
+  const ask = options.fetch ?? fetch;
+  let said;
+  try {
+    const input = await (await ask(`${base}/input.json`)).json();
+    said = { outcomes: await outcomesOf(input, options) };
+  } catch (error) {
+    said = { failed: told(error) };
+  }
+  await ask(`${base}/report`, { method: "POST", body: JSON.stringify(said) });
+}
+
+async function outcomesOf({ service, vectors }, options) {
+  const outcomes = await job(lib, service, options);
+  if (vectors === undefined) return outcomes;
+  for (const file of vectors.attestation) outcomes.push(...(await attestationVectors(lib, file)));
+  outcomes.push(...(await protocolVectors(modules, vectors.protocol)));
+  outcomes.push(...(await releaseVectors(vectors.releases, lib)));
+  if (vectors.real) outcomes.push(...(await realDocuments(lib, vectors.real)));
+  return outcomes;
+}
+
+/** An error with its causes. */
+function told(error) {
+  const cause = error?.cause === undefined ? "" : `\ncaused by ${told(error.cause)}`;
+  return `${error?.name}: ${error?.message}\n${error?.stack}${cause}`;
+}

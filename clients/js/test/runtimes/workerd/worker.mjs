@@ -1,0 +1,3 @@
+import { report } from "suite.mjs";
+
+export default { test: (_, env) => report(env.HARNESS) };

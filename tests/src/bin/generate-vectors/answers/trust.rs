@@ -1,0 +1,185 @@
+//! What callers bring: root certificates, reference values, policies.
+
+use super::{Accepted, Expected, Refused, Verdict};
+use crate::{
+    Result,
+    fixtures::{Hex, hex},
+};
+use base64ct::{Base64, Encoding as _};
+use ok2cry_attest_forge::{Cert, ECDSA_SHA256, Extension, der, sha256};
+use serde::Serialize;
+
+#[derive(Serialize)]
+pub(crate) struct File {
+    about: &'static str,
+    anchors: Vec<Anchor>,
+    measurements: Vec<Measurements>,
+    policies: Vec<Policy>,
+}
+
+#[derive(Serialize)]
+struct Anchor {
+    name: &'static str,
+    #[serde(flatten)]
+    certificate: Certificate,
+    expected: Expected<Hex>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Certificate {
+    Der(Hex),
+    Pem(String),
+}
+
+/// Index and value of each PCR, in this order.
+type Pcrs = Vec<(u8, Hex)>;
+
+#[derive(Serialize)]
+struct Measurements {
+    name: &'static str,
+    pcrs: Pcrs,
+    expected: Expected<bool>,
+}
+
+#[derive(Serialize)]
+struct Policy {
+    name: &'static str,
+    releases: Vec<Pcrs>,
+    expected: Expected<bool>,
+}
+
+pub(crate) fn file() -> Result<File> {
+    Ok(File {
+        about: "What a caller brings: `anchors`, root certificates (DER in hexadecimal, or PEM) that are taken, with their SHA-256, or \
+                refused; `measurements`, reference values of one release, index and value; `policies`, the releases of a policy. \
+                Codes: docs/attestation.md.",
+        anchors: ders().into_iter().chain(pems()).collect(),
+        measurements: measurements(),
+        policies: vec![
+            Policy {
+                name: "no release",
+                releases: vec![],
+                expected: Refused("policy_without_release").of(|| true),
+            },
+            Policy { name: "one release", releases: vec![vec![pcr(0, 1)]], expected: Accepted.of(|| true) },
+            Policy {
+                name: "two releases",
+                releases: vec![vec![pcr(0, 1)], vec![pcr(0, 2), pcr(1, 2)]],
+                expected: Accepted.of(|| true),
+            },
+        ],
+    })
+}
+
+fn ders() -> Vec<Anchor> {
+    let anchor = |name, verdict: Verdict, change: fn(&mut Cert)| {
+        let mut root = Cert::at(0);
+        change(&mut root);
+        let certificate = root.sign();
+        let expected = verdict.of(|| hex(sha256(&certificate)));
+        Anchor { name, certificate: Certificate::Der(Hex(certificate)), expected }
+    };
+    let length = Refused("anchor_length");
+    vec![
+        anchor("a root", Accepted, |_| {}),
+        anchor("a root with a pathLenConstraint", Accepted, |c| {
+            *c.extension(19) = Extension::basic_constraints(true, Some(3));
+        }),
+        anchor("a root of exactly 1,024 bytes", Accepted, |c| c.pad_to(1024)),
+        anchor("a root of 1,025 bytes", length, |c| c.pad_to(1025)),
+        anchor("nothing", length, |c| c.on_der = |_| vec![]),
+        anchor("a root that has expired, which the clock decides", Accepted, |c| {
+            c.validity.1 = der::utc_time("200102000000Z");
+        }),
+        // Nothing is proven by a root's own signature: the root is trusted as it is.
+        anchor("a root whose own signature is another's", Accepted, |c| c.signer = 9),
+        anchor("a certificate of another issuer", Refused("anchor_not_root"), |c| {
+            c.issuer = der::name("another")
+        }),
+        anchor("a root that is no CA", Refused("issuer_not_ca"), |c| {
+            *c.extension(19) = Extension::basic_constraints(false, None);
+        }),
+        anchor("a root without basicConstraints", Refused("issuer_not_ca"), |c| c.without_extension(19)),
+        anchor("a root without extensions", Refused("issuer_not_ca"), |c| c.extensions.clear()),
+        anchor("a root without keyUsage", Refused("issuer_not_key_cert_sign"), |c| c.without_extension(15)),
+        anchor("a root that may not sign certificates", Refused("issuer_not_key_cert_sign"), |c| {
+            *c.extension(15) = Extension::key_usage(0x82);
+        }),
+        anchor("a root of version 1", Refused("certificate_version"), |c| c.version = vec![]),
+        anchor("a root that is signed with SHA-256", Refused("certificate_signature_algorithm"), |c| {
+            (c.inner_algorithm, c.outer_algorithm) = (ECDSA_SHA256.to_vec(), ECDSA_SHA256.to_vec());
+        }),
+        anchor("a root with a compressed point", Refused("certificate_key_not_p384"), |c| {
+            c.point.truncate(49);
+            c.point[0] = 2;
+        }),
+        anchor("a root with a byte after it", Refused("der_trailing_bytes"), |c| {
+            c.on_der = |d| [d, vec![0]].concat()
+        }),
+        anchor("no certificate", Refused("der_malformed"), |c| c.on_der = |_| vec![0x30, 0x80]),
+        anchor("a root with an unknown critical extension", Refused("certificate_critical_extension"), |c| {
+            c.extensions.push(Extension::new(&[0x2a, 3, 4], true, vec![5, 0]));
+        }),
+    ]
+}
+
+fn pems() -> Vec<Anchor> {
+    let root = || pem("CERTIFICATE", &Cert::at(0).sign());
+    let anchor = |name, verdict: Verdict, pem: String| Anchor {
+        name,
+        certificate: Certificate::Pem(pem),
+        expected: verdict.of(|| hex(sha256(&Cert::at(0).sign()))),
+    };
+    let code = Refused("anchor_pem");
+    vec![
+        anchor("PEM", Accepted, root()),
+        anchor("PEM with the other line ends", Accepted, root().replace('\n', "\r\n")),
+        anchor("two certificates in PEM", code, root().repeat(2)),
+        anchor("PEM of nothing", code, String::new()),
+        anchor("text that is no PEM", code, "a root certificate".into()),
+        anchor("PEM that is cut off", code, root()[..200].into()),
+        anchor("PEM of a public key", code, pem("PUBLIC KEY", &Cert::at(0).point)),
+        anchor(
+            "PEM of a certificate that is none",
+            Refused("der_malformed"),
+            pem("CERTIFICATE", &[0x30, 0x80]),
+        ),
+    ]
+}
+
+fn measurements() -> Vec<Measurements> {
+    let case = |name, verdict: Verdict, pcrs| Measurements { name, pcrs, expected: verdict.of(|| true) };
+    vec![
+        case("PCR0, 1 and 2", Accepted, vec![pcr(0, 1), pcr(1, 2), pcr(2, 3)]),
+        case("PCR0 alone", Accepted, vec![pcr(0, 1)]),
+        case("in another order", Accepted, vec![pcr(8, 4), pcr(2, 3), pcr(0, 1)]),
+        case("the last PCR", Accepted, vec![pcr(0, 1), pcr(31, 1)]),
+        case("a PCR8 that is zero, as of an image that is not signed", Accepted, vec![pcr(0, 1), pcr(8, 0)]),
+        case("none", Refused("measurements_empty"), vec![]),
+        case("PCR1 and 2 without PCR0", Refused("measurements_without_pcr0"), vec![pcr(1, 2), pcr(2, 3)]),
+        case("PCR8 alone", Refused("measurements_without_pcr0"), vec![pcr(8, 4)]),
+        case("PCR0 is zero", Refused("measurements_zero"), vec![pcr(0, 0), pcr(1, 2), pcr(2, 3)]),
+        case("PCR1 is zero", Refused("measurements_zero"), vec![pcr(0, 1), pcr(1, 0)]),
+        case("PCR2 is zero", Refused("measurements_zero"), vec![pcr(0, 1), pcr(1, 2), pcr(2, 0)]),
+        case("PCR1 is zero and PCR0 is missing", Refused("measurements_zero"), vec![pcr(1, 0)]),
+        case("PCR32", Refused("measurements_index"), vec![pcr(0, 1), pcr(32, 1)]),
+        case("PCR255", Refused("measurements_index"), vec![pcr(0, 1), pcr(255, 1)]),
+        case("PCR0 twice", Refused("measurements_duplicate"), vec![pcr(0, 1), pcr(0, 2)]),
+        case(
+            "PCR1 twice, the same",
+            Refused("measurements_duplicate"),
+            vec![pcr(0, 1), pcr(1, 2), pcr(1, 2)],
+        ),
+    ]
+}
+
+fn pcr(index: u8, value: u8) -> (u8, Hex) {
+    (index, Hex(vec![value; 48]))
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = Base64::encode_string(der);
+    let lines: Vec<_> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
