@@ -8,11 +8,15 @@ use sha2::{Digest, Sha256};
 
 use crate::document::MAX_CERTIFICATE_LEN;
 use crate::error::{AnchorFault, CertificateAt, CertificateFault, Error};
+use crate::pem::PemBlock;
 use crate::x509::Certificate;
 
 /// `aws.nitro-enclaves`, valid from 2019-10-28 to 2049-10-28. AWS publishes it in the Nitro Enclaves user guide, section
 /// "Verifying the root of trust", for everybody who verifies documents.
 const AWS_NITRO_ROOT_G1: &[u8] = include_bytes!("aws-nitro-enclaves-root-g1.der");
+
+/// What a certificate's PEM block is called.
+const LABEL: &str = "CERTIFICATE";
 
 /// The root certificate that every document's `cabundle` must begin with, byte for byte.
 #[derive(Clone)]
@@ -69,17 +73,19 @@ impl TrustAnchor {
         Ok(Self { der: der.to_vec(), webpki })
     }
 
-    /// Like [`TrustAnchor::from_der`], from PEM text that holds exactly one certificate.
+    /// Like [`TrustAnchor::from_der`], from PEM text that holds exactly one block, a certificate. A byte order mark, text
+    /// around the block, and the length of its lines do not matter.
     ///
     /// # Errors
     ///
     /// [`Error::Anchor`] or [`Error::Certificate`].
     pub fn from_pem(pem: &str) -> Result<Self, Error> {
-        let mut certificates = CertificateDer::pem_slice_iter(pem.as_bytes());
-        match (certificates.next(), certificates.next()) {
-            (Some(Ok(der)), None) => Self::from_der(&der),
-            _ => Err(Error::Anchor(AnchorFault::Pem)),
-        }
+        let refused = || Error::Anchor(AnchorFault::Pem);
+        let block = PemBlock::only(pem).ok().filter(|block| block.label == LABEL).ok_or_else(refused)?;
+        let base64: String = block.base64().map(char::from).collect();
+        let lines = format!("-----BEGIN {LABEL}-----\n{base64}\n-----END {LABEL}-----\n");
+        let der = CertificateDer::from_pem_slice(lines.as_bytes()).map_err(|_| refused())?;
+        Self::from_der(&der)
     }
 
     /// The certificate as DER.
@@ -131,5 +137,28 @@ mod tests {
         );
         assert_eq!(TrustAnchor::aws_nitro().as_der(), AWS_NITRO_ROOT_G1);
         assert!(TrustAnchor::from_der(AWS_NITRO_ROOT_G1).is_ok());
+    }
+
+    #[test]
+    fn pem_is_read_whatever_stands_around_it() {
+        let base64 = concat!(
+            "MIICETCCAZagAwIBAgIRAPkxdWgbkK/hHUbMtOTn+FYwCgYIKoZIzj0EAwMwSTELMAkGA1UEBhMCVVMxDzANBgNVBAoMBkFtYXpvbjEMMAoG",
+            "A1UECwwDQVdTMRswGQYDVQQDDBJhd3Mubml0cm8tZW5jbGF2ZXMwHhcNMTkxMDI4MTMyODA1WhcNNDkxMDI4MTQyODA1WjBJMQswCQYDVQQG",
+            "EwJVUzEPMA0GA1UECgwGQW1hem9uMQwwCgYDVQQLDANBV1MxGzAZBgNVBAMMEmF3cy5uaXRyby1lbmNsYXZlczB2MBAGByqGSM49AgEGBSuB",
+            "BAAiA2IABPwCVOumCMHzaHDimtqQvkY4MpJzbolL//Zy2YlES1BR5TSksfbb48C8WBoyt7F2Bw7eEtaaP+ohG2bnUs990d0JX28TcPQXCEPZ",
+            "3BABIeTPYwEoCWZEh8l5YoQwTcU/9KNCMEAwDwYDVR0TAQH/BAUwAwEB/zAdBgNVHQ4EFgQUkCW1DdkFR+eWw5b6cp3PmanfS5YwDgYDVR0P",
+            "AQH/BAQDAgGGMAoGCCqGSM49BAMDA2kAMGYCMQCjfy+Rocm9Xue4YnwWmNJVA44fA0P5W2OpYow9OYCVRaEevL8uO1XYru5xtMPWrfMCMQCi",
+            "85sWBbJwKKXdS6BptQFuZbT73o/gBh1qUxl/nNr12UO8Yfwr6wPLb+6NIwLz3/Y=",
+        );
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----");
+        let around = [format!("\u{feff}{pem}"), format!("subject=x\n{pem}\nend"), pem.replace('\n', "")];
+        for text in [pem.clone(), pem.replace('\n', "\r\n ")].iter().chain(&around) {
+            assert_eq!(TrustAnchor::from_pem(text), Ok(TrustAnchor::aws_nitro()), "{text}");
+        }
+        for text in
+            [pem.repeat(2), format!("{pem}{}", pem.replace("CERTIFICATE", "PRIVATE KEY")), base64.into()]
+        {
+            assert_eq!(TrustAnchor::from_pem(&text).unwrap_err().code(), "anchor_pem", "{text}");
+        }
     }
 }

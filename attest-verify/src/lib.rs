@@ -96,6 +96,7 @@
 //! | `chain` | the certificates together: order, roles, validity, path |
 //! | `anchor` | [`TrustAnchor`], AWS's root |
 //! | `crypto` | the seam to ECDSA P-384: [`Provider`] |
+//! | `pem` | which block of a PEM text is meant |
 //! | `memory` | certificate signatures that were verified before |
 //! | `release` | signed releases (feature `releases`) |
 //! | `error` | every reason with its code |
@@ -117,6 +118,7 @@ mod der;
 mod document;
 mod measurements;
 mod memory;
+mod pem;
 mod policy;
 #[cfg(feature = "releases")]
 pub mod release;
@@ -133,6 +135,7 @@ pub use self::error::{
     CoseFault, DocumentFault, Error, Field, MeasurementsFault, PayloadFault,
 };
 pub use self::measurements::Measurements;
+pub use self::pem::{PemBlock, PemFault};
 pub use self::policy::{AcceptedDocument, Policy};
 pub use self::time::{CheckTime, DEFAULT_LEEWAY_MS};
 pub use self::verifier::{DEFAULT_REMEMBERED, VerifiedDocument, Verifier};

@@ -224,6 +224,51 @@ fn a_policy_comes_from_a_pinned_key_in_one_call() {
     }
 }
 
+/// Two programs, or two versions of a page, with one memory and other keys.
+#[test]
+fn clients_with_other_keys_share_a_memory() {
+    let ours = CASES[0].clone();
+    let theirs = Case { threshold: 1, pinned: ours.pinned[..1].to_vec(), ..ours.clone() };
+    let newer = World::with(|w| w.list.body["version"] = 8.into()).bundle().to_string();
+    let mut memory = Memory::default();
+    check(&Case { bundle: newer, ..ours.clone() }, &mut memory).unwrap();
+    check(&theirs, &mut memory).unwrap();
+    let mut memory = Memory::decode(&memory.encode()).unwrap();
+    assert_eq!(check(&ours, &mut memory).unwrap_err().code(), "log_forked");
+    check(&theirs, &mut memory).unwrap();
+}
+
+/// A clock that is set back makes no list younger: it was valid at a later time before.
+#[test]
+fn a_clock_that_is_set_back_does_not_stretch_a_list() {
+    let day_ms = 24 * 3_600_000;
+    let mut case = Case { max_list_age_ms: 2 * day_ms, ..CASES[0].clone() };
+    let mut memory = Memory::default();
+    let fresh = check(&case, &mut memory.clone()).unwrap();
+    let issued_ms = fresh.list().issued_at;
+    case.now_ms = issued_ms + 2 * day_ms;
+    assert_eq!(check(&case, &mut memory).unwrap().ends_ms(), issued_ms + 2 * day_ms);
+
+    // The clock is right, and a day later set back to before.
+    case.now_ms = issued_ms + day_ms;
+    let again = check(&case, &mut memory).unwrap();
+    assert_eq!(again.ends_ms(), issued_ms + day_ms, "by the clock that is a day behind");
+    case.max_list_age_ms = day_ms;
+    assert_eq!(check(&case, &mut memory).unwrap_err().code(), "list_too_old");
+    check(&case, &mut Memory::default()).unwrap();
+}
+
+/// A clock that is far ahead refuses what it sees, and is not remembered.
+#[test]
+fn a_clock_that_was_ahead_does_not_refuse_for_ever() {
+    let case = &CASES[0];
+    let mut memory = Memory::default();
+    let ahead = Case { now_ms: case.now_ms * 2, ..case.clone() };
+    check(&ahead, &mut memory).unwrap_err();
+    assert_eq!(memory, Memory::default());
+    check(case, &mut memory).unwrap();
+}
+
 #[test]
 fn a_damaged_memory_is_no_memory() {
     for memory in [

@@ -6,7 +6,10 @@ use ok2cry_protocol::DecodeError;
 pub enum Error {
     /// The attestation document is refused.
     #[error("the attestation document is refused: {0}")]
-    Document(#[from] ok2cry_attest_verify::Error),
+    Document(ok2cry_attest_verify::Error),
+    /// A trust anchor, reference values or a policy of the caller's own cannot be used.
+    #[error("what is to be trusted cannot be used: {0}")]
+    Trust(ok2cry_attest_verify::Error),
     /// The published releases are refused.
     #[error("the releases are refused: {0}")]
     Releases(ok2cry_attest_verify::Error),
@@ -75,12 +78,15 @@ pub enum Error {
     /// A reply for this key was accepted before.
     #[error("a reply for this key was accepted before")]
     Replayed,
-    /// Plaintext came in answer although a recipient was named, or the other way round.
-    #[error("the answer releases plaintext to the caller, which was not asked for")]
+    /// Plaintext came in answer although the key names a recipient, or the other way round.
+    #[error("the answer is not what the key delivers: plaintext where a sealed reply is due, or the reverse")]
     ReleaseMode,
     /// A private key could not be read.
     #[error("the private key is not understood: {0}")]
-    PrivateKey(&'static str),
+    PrivateKey(String),
+    /// A recipient's public key could not be read.
+    #[error("the recipient's public key is not understood: {0}")]
+    RecipientKey(String),
     /// Measurements could not be read.
     #[error("the measurements are not understood: {0}")]
     Measurements(String),
@@ -93,7 +99,7 @@ impl Error {
     /// The stable, machine-readable reason. The code of a refused document, or of refused releases, is passed through.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Document(error) | Self::Releases(error) => error.code(),
+            Self::Document(error) | Self::Trust(error) | Self::Releases(error) => error.code(),
             Self::DocumentNonce => "document_nonce_set",
             Self::UserData(_) => "user_data_invalid",
             Self::LogKey => "log_key_invalid",
@@ -116,8 +122,22 @@ impl Error {
             Self::Replayed => "reply_replayed",
             Self::ReleaseMode => "release_mode_mismatch",
             Self::PrivateKey(_) => "private_key_invalid",
+            Self::RecipientKey(_) => "recipient_key_invalid",
             Self::Measurements(_) => "measurements_invalid",
             Self::Crypto(_) => "crypto_failed",
+        }
+    }
+}
+
+/// A faulty file of the caller's own is not a document that was refused.
+impl From<ok2cry_attest_verify::Error> for Error {
+    fn from(error: ok2cry_attest_verify::Error) -> Self {
+        use ok2cry_attest_verify::{CertificateAt, Error as Verifier};
+        match error {
+            Verifier::Anchor(_)
+            | Verifier::Measurements(_)
+            | Verifier::Certificate { at: CertificateAt::Anchor, .. } => Self::Trust(error),
+            error => Self::Document(error),
         }
     }
 }

@@ -41,7 +41,7 @@ impl PrivateKey {
     pub(crate) fn from_scalar(scalar: &[u8]) -> Result<Self, Error> {
         <Kem as hpke::Kem>::PrivateKey::from_bytes(scalar)
             .map(Self)
-            .map_err(|_| Error::PrivateKey("not a P-384 scalar"))
+            .map_err(|_| Error::PrivateKey("its number is not a scalar of P-384".into()))
     }
 
     pub(crate) fn scalar(&self) -> Zeroizing<[u8; 48]> {

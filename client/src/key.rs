@@ -1,4 +1,8 @@
-use crate::{Error, Trust, hybrid};
+use crate::{
+    Error, Trust,
+    answer::{Object, Text, read_issued},
+    hybrid,
+};
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use ok2cry_attest_verify::CheckTime;
 use ok2cry_protocol::{
@@ -8,6 +12,7 @@ use ok2cry_protocol::{
     ids::{InstanceId, KeyId, Nonce, Purpose},
     suite::{PublicKey, Suite, seal_info},
 };
+use serde::Serialize;
 
 /// A request for keys, with a fresh nonce. It verifies one answer and is used up by that.
 #[derive(Debug)]
@@ -80,8 +85,7 @@ impl KeyRequest {
     ///
     /// The first rule that broke: see [`Error::code`]. No key is returned unless all of them hold.
     pub fn verify(self, answer: &[u8], trust: &Trust, time: &CheckTime) -> Result<Vec<VerifiedKey>, Error> {
-        let answer = serde_json::from_slice(answer).map_err(|e| Error::Answer(e.to_string()))?;
-        self.verify_response(&answer, trust, time)
+        self.verify_response(&read_issued(answer)?, trust, time)
     }
 
     /// The same for an answer that has been read already.
@@ -133,6 +137,14 @@ impl KeyRequest {
         let nonce = Nonce::new(nonce).map_err(Error::Record)?;
         let purpose = Purpose::new(purpose).map_err(Error::Record)?;
         Ok(Self { nonce, purpose, ttl_ms, release_to, count: 1 })
+    }
+}
+
+#[cfg(test)]
+impl KeyRequest {
+    /// The same with a nonce that is not random: for the vectors.
+    pub(crate) fn with_nonce(self, nonce: Nonce) -> Self {
+        Self { nonce, ..self }
     }
 }
 
@@ -213,6 +225,7 @@ impl VerifiedKey {
             enc,
             ciphertext,
             aad: aad.to_vec(),
+            descriptor: Some(self.descriptor),
         })
     }
 }
@@ -230,9 +243,60 @@ pub struct SealedMessage {
     pub ciphertext: Vec<u8>,
     /// The context that was sealed with it.
     pub aad: Vec<u8>,
+    /// The key's descriptor, if the message brings it: to whom the key delivers, for what, and until when. Its hash is
+    /// `descriptor_hash`, and nobody else vouches for it.
+    pub descriptor: Option<Encoded<KeyDescriptor>>,
 }
 
 impl SealedMessage {
+    /// Reads a message as [`SealedMessage::encode`] writes it, here or in another language's client.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Answer`]; also for a descriptor that is another key's.
+    pub fn parse(json: &[u8]) -> Result<Self, Error> {
+        const FIELDS: [&str; 5] = ["key_id", "descriptor_hash", "enc", "ciphertext", "aad"];
+        let refused = |why: &str| Error::Answer(why.into());
+        let text = Text::read(json)?;
+        let message = Object::with_optional(&text.0, "a sealed message", &FIELDS, &["descriptor"])?;
+        let key_id = KeyId::from_base64url(message.text("key_id")?)
+            .map_err(|_| refused("key_id must be 24 bytes of base64url"))?;
+        let descriptor_hash: Hash = message
+            .bytes("descriptor_hash")?
+            .0
+            .try_into()
+            .map_err(|_| refused("descriptor_hash must have 48 bytes"))?;
+        let enc = PublicKey::new(&message.bytes("enc")?.0)
+            .map_err(|_| refused("enc must be an uncompressed point on P-384"))?;
+        let descriptor = match message.has("descriptor") {
+            true => Some(message.bytes("descriptor")?),
+            false => None,
+        };
+        let descriptor = descriptor.map(|bytes| Encoded::<KeyDescriptor>::decode(&bytes.0)).transpose();
+        let descriptor = descriptor.map_err(|_| refused("descriptor is not a key descriptor"))?;
+        if descriptor.as_ref().is_some_and(|d| d.key_id != key_id || *d.hash() != descriptor_hash) {
+            return Err(refused("descriptor is another key's"));
+        }
+        let (ciphertext, aad) = (message.bytes("ciphertext")?.0, message.bytes("aad")?.0);
+        Ok(Self { key_id, descriptor_hash, enc, ciphertext, aad, descriptor })
+    }
+
+    /// The whole message as JSON: what travels to the party that has it opened.
+    pub fn encode(&self) -> String {
+        let file = MessageFile {
+            key_id: self.key_id.to_base64url(),
+            descriptor_hash: Bytes(self.descriptor_hash.to_vec()),
+            body: self.body(),
+            descriptor: self.descriptor.as_ref().map(|descriptor| Bytes(descriptor.bytes().to_vec())),
+        };
+        serde_json::to_string(&file).unwrap_or_default()
+    }
+
+    /// To whom the key delivers, if the message says so.
+    pub fn release_to(&self) -> Option<&ReleaseTo> {
+        self.descriptor.as_ref().map(|descriptor| &descriptor.release_to)
+    }
+
     /// The body for `POST /v1/keys/{id}/open`.
     pub fn body(&self) -> OpenRequest {
         OpenRequest {
@@ -246,6 +310,16 @@ impl SealedMessage {
     pub fn to_json(&self) -> String {
         serde_json::to_string(&self.body()).unwrap_or_default()
     }
+}
+
+#[derive(Serialize)]
+struct MessageFile {
+    key_id: String,
+    descriptor_hash: Bytes,
+    #[serde(flatten)]
+    body: OpenRequest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    descriptor: Option<Bytes>,
 }
 
 fn check_not_expired(d: &KeyDescriptor, time: &CheckTime) -> Result<(), Error> {

@@ -38,19 +38,26 @@
 //! | [`Trust`] | which enclaves are accepted |
 //! | [`KeyRequest`], [`VerifiedKey`], [`SealedMessage`] | the sender's side |
 //! | [`RecipientKey`], [`Expected`], [`SeenSet`] | the recipient's side |
+//! | [`recipient_public_key`] | reading a recipient's public key: base64url, PEM, JWK |
+//! | [`answer`] | reading the service's answers, strictly |
 //! | [`http`] | a small blocking client for a parent's API (feature `http`) |
 //! | [`measurements`] | reading measurements as `nitro-cli` prints them |
 
+pub mod answer;
 mod error;
 #[cfg(feature = "http")]
 pub mod http;
 mod hybrid;
 mod key;
+mod keyfile;
 pub mod measurements;
 mod recipient;
 mod trust;
+#[cfg(test)]
+mod vectors;
 
 pub use error::Error;
 pub use key::{KeyRequest, SealedMessage, VerifiedKey};
+pub use keyfile::recipient_public_key;
 pub use recipient::{Expected, OpenedReply, RecipientKey, Seen, SeenSet, sealed_reply};
 pub use trust::{AttestedBatch, Trust};

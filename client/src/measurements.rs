@@ -1,38 +1,43 @@
 //! Measurements as `nitro-cli build-enclave` and `describe-eif` print them.
 
 use crate::Error;
-use ok2cry_attest_verify::Measurements;
-use serde::Deserialize;
-use std::collections::BTreeMap;
+use ok2cry_attest_verify::{Measurements, release::strict_json};
 
 /// Reads one release's measurements: `{"Measurements": {"HashAlgorithm": "Sha384 { ... }", "PCR0": "…", …}}`, or
-/// the inner object alone.
+/// the inner object alone. A byte order mark in front does not matter; no name may be there twice, at any level.
 ///
 /// # Errors
 ///
-/// [`Error::Measurements`] for anything else than SHA-384 PCRs; [`Error::Document`] for a set that cannot be used
+/// [`Error::Measurements`] for anything else than SHA-384 PCRs; [`Error::Trust`] for a set that cannot be used
 /// as reference values (no PCR0, zeros).
 pub fn from_nitro_cli_json(json: &str) -> Result<Measurements, Error> {
     let bad = |m: String| Error::Measurements(m);
-    let File { measurements } = match serde_json::from_str(json) {
-        Ok(file) => file,
-        Err(_) => File { measurements: serde_json::from_str(json).map_err(|e| bad(e.to_string()))? },
-    };
+    let json = json.strip_prefix('\u{feff}').unwrap_or(json);
+    let file = strict_json(json.as_bytes()).map_err(|e| bad(e.to_string()))?;
+    let measurements = file.get("Measurements").unwrap_or(&file).as_object();
     let mut pcrs = Vec::new();
-    for (name, value) in measurements {
+    for (name, value) in measurements.ok_or_else(|| bad("Measurements must be an object".into()))? {
+        let value = value.as_str().ok_or_else(|| bad(format!("{name:?} must be a text")))?;
         if name == "HashAlgorithm" {
-            if !value.starts_with("Sha384") {
-                return Err(bad(format!("HashAlgorithm is {value:?}, not Sha384")));
+            if !HASH_ALGORITHMS.contains(&value) {
+                return Err(bad(format!("HashAlgorithm is {value:?}, and must be \"Sha384 {{ ... }}\"")));
             }
             continue;
         }
-        let index = name
-            .strip_prefix("PCR")
-            .and_then(|n| n.parse().ok())
-            .ok_or_else(|| bad(format!("{name:?} is no PCR")))?;
-        pcrs.push((index, parse_pcr(&value).ok_or_else(|| bad(format!("{name} is not 96 hex digits")))?));
+        let index = pcr_index(name).ok_or_else(|| bad(format!("{name:?} is no PCR")))?;
+        pcrs.push((index, parse_pcr(value).ok_or_else(|| bad(format!("{name} is not 96 hex digits")))?));
     }
     Ok(Measurements::new(pcrs)?)
+}
+
+/// What `nitro-cli` writes, and the name alone.
+const HASH_ALGORITHMS: [&str; 2] = ["Sha384 { ... }", "Sha384"];
+
+/// The number of `PCR0` to `PCR99`, in its one spelling.
+fn pcr_index(name: &str) -> Option<u8> {
+    let digits = name.strip_prefix("PCR")?;
+    let index: u8 = digits.parse().ok()?;
+    (digits.len() <= 2 && index.to_string() == digits).then_some(index)
 }
 
 /// Reads one PCR: 96 hex digits.
@@ -49,12 +54,6 @@ pub fn parse_pcr(hex: &str) -> Option<[u8; 48]> {
     Some(pcr)
 }
 
-#[derive(Deserialize)]
-struct File {
-    #[serde(rename = "Measurements")]
-    measurements: BTreeMap<String, String>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,14 +67,45 @@ mod tests {
         let outer = format!(r#"{{"Measurements":{inner}}}"#);
         let read = from_nitro_cli_json(&outer).unwrap();
         assert_eq!(read, from_nitro_cli_json(&inner).unwrap());
+        assert_eq!(read, from_nitro_cli_json(&format!("\u{feff}{outer}")).unwrap());
+        let described = outer.replace("{\"Meas", "{\"EifVersion\":4,\"IsSigned\":false,\"Meas");
+        assert_eq!(read, from_nitro_cli_json(&described).unwrap());
         assert_eq!(read.iter().next().unwrap().1, &[0xab; 48]);
+    }
+
+    #[test]
+    fn a_faulty_file_is_not_told_as_a_refused_document() {
+        let zeros = format!(r#"{{"PCR0":"{}"}}"#, "0".repeat(96));
+        let error = from_nitro_cli_json(&zeros).unwrap_err();
+        assert_eq!(error.code(), "measurements_zero");
+        assert!(!error.to_string().contains("document"), "{error}");
     }
 
     #[test]
     fn anything_else_is_refused() {
         let refused = |json: &str| from_nitro_cli_json(json).unwrap_err().code();
         assert_eq!(refused("[]"), "measurements_invalid");
-        assert_eq!(refused(r#"{"HashAlgorithm":"Sha256"}"#), "measurements_invalid");
+        let pcr = format!(r#""PCR0":"{}""#, "ab".repeat(48));
+        for algorithm in ["Sha256", "Sha384/256", "Sha384 { ... }x", "sha384", "Sha384{ ... }", ""] {
+            let file = format!(r#"{{"HashAlgorithm":"{algorithm}",{pcr}}}"#);
+            assert_eq!(refused(&file), "measurements_invalid", "{algorithm}");
+        }
+        for file in [
+            format!("{{{pcr},{pcr}}}"),
+            format!(r#"{{"Measurements":{{{pcr},{pcr}}}}}"#),
+            format!(r#"{{"Measurements":{{{pcr}}},"Measurements":{{{pcr}}}}}"#),
+            format!(r#"{{"Measurements":[["PCR0","{}"]]}}"#, "ab".repeat(48)),
+            format!(r#"{{"Measurements":null,{pcr}}}"#),
+            format!("{{{pcr},{}}}", pcr.replace("PCR0", "PCR+1")),
+            format!("{{{pcr},{}}}", pcr.replace("PCR0", "PCR01")),
+            format!("{{{pcr},{}}}", pcr.replace("PCR0", "PCR100")),
+            format!("{{{pcr},\"PCR1\":1}}"),
+        ] {
+            assert_eq!(refused(&file), "measurements_invalid", "{file}");
+        }
+        assert_eq!(refused(&format!("{{{}}}", pcr.replace("PCR0", "PCR1"))), "measurements_without_pcr0");
+        let above = refused(&format!("{{{pcr},{}}}", pcr.replace("PCR0", "PCR32")));
+        assert_eq!(above, "measurements_index");
         assert_eq!(refused(r#"{"PCR0":"xy"}"#), "measurements_invalid");
         assert_eq!(refused(r#"{"PCRx":"00"}"#), "measurements_invalid");
         assert!(parse_pcr(&"+f".repeat(48)).is_none());

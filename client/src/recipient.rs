@@ -1,4 +1,4 @@
-use crate::{Error, Trust, hybrid::PrivateKey};
+use crate::{Error, Trust, hybrid::PrivateKey, keyfile::read_private};
 use ok2cry_attest_verify::CheckTime;
 use ok2cry_protocol::{
     Encoded, Hash, Record as _,
@@ -8,7 +8,7 @@ use ok2cry_protocol::{
     reply::{Reply, ReplyContext},
     suite::{PublicKey, reply_info},
 };
-use p384::pkcs8::{DecodePrivateKey, EncodePrivateKey, LineEnding};
+use p384::pkcs8::{EncodePrivateKey, LineEnding};
 use std::collections::HashMap;
 use zeroize::Zeroizing;
 
@@ -24,21 +24,23 @@ impl RecipientKey {
         Self::new(PrivateKey::generate())
     }
 
-    /// Reads a P-384 private key (PKCS #8, PEM), as OpenSSL writes it.
+    /// Reads a P-384 private key (PKCS #8, PEM) with its public half uncompressed, as OpenSSL writes it.
     ///
     /// # Errors
     ///
-    /// [`Error::PrivateKey`].
+    /// [`Error::PrivateKey`], which says what was found instead and which command converts it.
     pub fn from_pem(pem: &str) -> Result<Self, Error> {
-        let key = p384::SecretKey::from_pkcs8_pem(pem)
-            .map_err(|_| Error::PrivateKey("not a P-384 key in PKCS #8 PEM"))?;
-        let scalar = Zeroizing::new(key.to_bytes());
-        Self::new(PrivateKey::from_scalar(&scalar)?)
+        let (scalar, point) = read_private(pem)?;
+        let key = Self::new(PrivateKey::from_scalar(scalar.as_ref())?)?;
+        if *key.public.as_bytes() != point {
+            return Err(Error::PrivateKey("its public half is another key's".into()));
+        }
+        Ok(key)
     }
 
     /// The key pair as PEM (PKCS #8). Whoever reads it reads all replies.
     pub fn to_pem(&self) -> Result<Zeroizing<String>, Error> {
-        let failed = Error::PrivateKey("cannot be encoded");
+        let failed = Error::Crypto("a key cannot be encoded");
         let key = p384::SecretKey::from_slice(self.private.scalar().as_ref()).map_err(|_| failed.clone())?;
         key.to_pkcs8_pem(LineEnding::LF).map_err(|_| failed)
     }

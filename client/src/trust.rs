@@ -34,9 +34,9 @@ impl Trust {
     ///
     /// # Errors
     ///
-    /// [`Error::Document`] without a release.
+    /// [`Error::Trust`] without a release.
     pub fn new(anchor: TrustAnchor, releases: impl IntoIterator<Item = Measurements>) -> Result<Self, Error> {
-        Ok(Self::with(anchor, Policy::new(releases)?))
+        Ok(Self::with(anchor, Policy::new(releases).map_err(Error::Trust)?))
     }
 
     /// Accepts documents under `anchor` from enclaves that run one of these signed releases, until their list ends. `anchor`
@@ -49,7 +49,7 @@ impl Trust {
         if releases.root().attestation_root.0 != anchor.fingerprint() {
             return Err(Error::Releases(ReleaseFault::Anchor.into()));
         }
-        Ok(Self::with(anchor, releases.policy()?))
+        Ok(Self::with(anchor, releases.policy().map_err(Error::Releases)?))
     }
 
     /// Accepts any image that anybody runs in any enclave under `anchor`.
@@ -74,7 +74,32 @@ impl Trust {
         body: &AttestedBody,
         time: &CheckTime,
     ) -> Result<AttestedBatch, Error> {
-        let batch = self.accept(&body.document, MAX_STATEMENT_AGE_MS, time)?;
+        self.verify_statement_of_age(nonce, body, MAX_STATEMENT_AGE_MS, time)
+    }
+
+    /// The same, with the age that the document of a reply may have: whether a reply that the enclave makes now would be
+    /// accepted here. To be asked before a key is used up.
+    ///
+    /// # Errors
+    ///
+    /// As [`Trust::verify_statement`].
+    pub fn verify_statement_for_replies(
+        &self,
+        nonce: &Nonce,
+        body: &AttestedBody,
+        time: &CheckTime,
+    ) -> Result<AttestedBatch, Error> {
+        self.verify_statement_of_age(nonce, body, self.max_reply_age_ms, time)
+    }
+
+    fn verify_statement_of_age(
+        &self,
+        nonce: &Nonce,
+        body: &AttestedBody,
+        max_age_ms: u64,
+        time: &CheckTime,
+    ) -> Result<AttestedBatch, Error> {
+        let batch = self.accept(&body.document, max_age_ms, time)?;
         let statement = batch.record::<Statement>("statement", &body.record.0, body.index, &body.path)?;
         if statement.nonce != *nonce {
             return Err(Error::Nonce);

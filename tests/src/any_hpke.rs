@@ -53,5 +53,6 @@ pub fn seal_with_info(
         enc,
         ciphertext,
         aad: aad.to_vec(),
+        descriptor: Some(descriptor.clone()),
     })
 }

@@ -2,9 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
 
-use ok2cry_tests::{Deployment, Options, process::program};
+use ok2cry_attest_verify::CheckTime;
+use ok2cry_client::http::Client;
+use ok2cry_protocol::ids::Nonce;
+use ok2cry_tests::{
+    Deployment, HostileParent, Options,
+    hostile_parent::{Exchange, Passing, Step},
+    process::program,
+};
+use serde_json::{Value, json};
 use std::{
+    fs::OpenOptions,
     io::Write as _,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Output, Stdio},
 };
@@ -22,6 +32,20 @@ impl Shell {
     }
 
     fn run(&self, args: &[&str], stdin: &[u8]) -> Output {
+        self.run_into(args, stdin, Stdio::piped())
+    }
+
+    /// Runs it with standard output on a disk that is full, and returns what it says.
+    fn on_a_full_disk(&self, args: &[&str]) -> String {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = self.run_into(args, b"4931", full.into());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+        assert!(said.contains("standard output cannot be written"), "{args:?}: {said}");
+        said
+    }
+
+    fn run_into(&self, args: &[&str], stdin: &[u8], stdout: Stdio) -> Output {
         let mut child = Command::new(program("ok2cry").unwrap())
             .args(args)
             .current_dir(self.folder.path())
@@ -29,11 +53,12 @@ impl Shell {
             .env("OK2CRY_ROOT", self.deployment.root_pem())
             .env("OK2CRY_MEASUREMENTS", self.deployment.measurements())
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        child.stdin.take().unwrap().write_all(stdin).unwrap();
+        // What does not read it has ended, and says why.
+        let _ = child.stdin.take().unwrap().write_all(stdin);
         child.wait_with_output().unwrap()
     }
 
@@ -48,10 +73,14 @@ impl Shell {
     fn refused(&self, args: &[&str]) -> String {
         let output = self.run(&[&["--json"], args].concat(), b"");
         assert_eq!(output.status.code(), Some(1), "{args:?}");
-        let verdict: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let verdict: Value = serde_json::from_slice(&output.stdout).unwrap();
         let reason = verdict["reason"].as_str().unwrap().to_owned();
         assert!(String::from_utf8(output.stderr).unwrap().starts_with(&format!("refused: {reason}: ")));
         reason
+    }
+
+    fn read_file(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(name)).unwrap()
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -64,7 +93,7 @@ impl Shell {
         let seal = ["seal", "--purpose", "card-pin", "--aad", "order 17", "--recipient", recipient.trim()];
         let message = self.ok(&seal, b"4931");
         self.write("message.json", &message);
-        let message: serde_json::Value = serde_json::from_str(&message).unwrap();
+        let message: Value = serde_json::from_str(&message).unwrap();
         message["key_id"].as_str().unwrap().to_owned()
     }
 }
@@ -174,6 +203,211 @@ fn a_caller_gets_plaintext_only_where_everybody_agreed_to_it() {
     shell.write("message.json", &message);
     assert_eq!(shell.ok(&["open", "message.json"], b""), "hello");
     assert_eq!(shell.refused(&["open", "message.json"]), "key_used");
+}
+
+/// A host that answers every open with `answer`.
+fn host_that_answers(shell: &Shell, answer: Value) -> HostileParent {
+    let tamper = move |exchange: &Exchange, passing: &mut Passing| {
+        if exchange.step == Step::OpenAnswer {
+            passing.body = answer.clone();
+        }
+    };
+    HostileParent::start(shell.deployment.url(), tamper).unwrap()
+}
+
+#[test]
+fn what_the_host_made_up_is_not_printed() {
+    let shell = Shell::new();
+    let host = host_that_answers(&shell, json!({"plaintext": "OTk5OQ"}));
+    let url = host.url("a");
+    shell.seal();
+    let message: Value = serde_json::from_str(&shell.read_file("message.json")).unwrap();
+    for without in [None, Some("descriptor")] {
+        let mut message = message.clone();
+        without.map(|field| message.as_object_mut().unwrap().remove(field));
+        shell.write("message.json", &message.to_string());
+        assert_eq!(shell.refused(&["open", "--url", &url, "message.json"]), "release_mode_mismatch");
+    }
+    assert!(!shell.folder.path().join("message.json.reply").exists(), "it is not a reply");
+
+    let message = shell.ok(&["seal", "--purpose", "caller-demo", "--insecure-release-to-caller"], b"hello");
+    shell.write("message.json", &message);
+    let sealed = json!({"sealed": {"reply": "AA", "context": {"record": "AA", "index": 0, "path": [], "document": "AA"}}});
+    let url = host_that_answers(&shell, sealed).url("a");
+    assert_eq!(shell.refused(&["open", "--url", &url, "message.json"]), "release_mode_mismatch");
+}
+
+#[test]
+fn a_message_says_to_whom_its_key_delivers() {
+    let shell = Shell::new();
+    let key = shell.seal();
+    let open = ["open", "message.json", "--insecure-release-to-caller"];
+    assert_eq!(shell.run(&open, b"").status.code(), Some(2), "the key names a recipient");
+
+    // Another key's descriptor.
+    let first: Value = serde_json::from_str(&shell.read_file("message.json")).unwrap();
+    std::fs::remove_file(shell.folder.path().join("issuer.pem")).unwrap();
+    shell.seal();
+    let mut mixed = first.clone();
+    mixed["descriptor"] =
+        serde_json::from_str::<Value>(&shell.read_file("message.json")).unwrap()["descriptor"].clone();
+    shell.write("mixed.json", &mixed.to_string());
+    assert_eq!(shell.run(&["open", "mixed.json"], b"").status.code(), Some(2));
+    assert_eq!(shell.ok(&["status", &key], b""), "live\n");
+
+    let message = shell.ok(&["seal", "--purpose", "caller-demo", "--insecure-release-to-caller"], b"hello");
+    shell.write("message.json", &message);
+    let to_caller = [&["open", "message.json"][..], &READ].concat();
+    assert_eq!(shell.refused(&to_caller), "release_mode_mismatch");
+    let mut silent: Value = serde_json::from_str(&message).unwrap();
+    silent.as_object_mut().unwrap().remove("descriptor");
+    shell.write("silent.json", &silent.to_string());
+    assert_eq!(shell.ok(&["open", "silent.json", "--insecure-release-to-caller"], b""), "hello");
+}
+
+#[test]
+fn local_mistakes_use_no_key_up() {
+    let shell = Shell::new();
+    let key = shell.seal();
+    shell.ok(&["recipient", "new", "other.pem"], b"");
+    shell.ok(&["recipient", "new", "open.pem"], b"");
+    let open = shell.folder.path().join("open.pem");
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let measurements = std::fs::read(shell.deployment.measurements()).unwrap();
+    let mut measurements: Value = serde_json::from_slice(&measurements).unwrap();
+    measurements["Measurements"]["PCR0"] = "ab".repeat(48).into();
+    shell.write("old.json", &measurements.to_string());
+    shell.write("damaged", "x");
+    let message: Value = serde_json::from_str(&shell.read_file("message.json")).unwrap();
+    let hash = message["descriptor_hash"].as_str().unwrap();
+    let hash = <base64ct::Base64UrlUnpadded as base64ct::Encoding>::decode_vec(hash).unwrap();
+    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    shell.write("had", &format!("{hex}\n"));
+    let with = |from: &str, to: &str| -> Vec<String> {
+        let open = [&["open", "message.json"][..], &READ].concat();
+        open.into_iter().map(|arg| if arg == from { to.to_owned() } else { arg.to_owned() }).collect()
+    };
+    let codes = [("issuer.pem", "other.pem", "recipient_mismatch"), ("seen", "had", "reply_replayed")];
+    for (from, to, code) in codes.into_iter().chain([("card-pin", "pin-change", "purpose_mismatch")]) {
+        let args = with(from, to);
+        let args: Vec<_> = args.iter().map(String::as_str).collect();
+        assert_eq!(shell.refused(&args), code, "{to}");
+    }
+    let old = [&["open", "message.json", "--measurements", "old.json"][..], &READ].concat();
+    assert_eq!(shell.refused(&old), "pcr_mismatch");
+    let wrong_root = [&["open", "message.json", "--root", "damaged"][..], &READ].concat();
+    assert_eq!(shell.run(&wrong_root, b"").status.code(), Some(2));
+    for (from, to) in
+        [("issuer.pem", "open.pem"), ("issuer.pem", "damaged"), ("seen", "damaged"), ("seen", ".")]
+    {
+        let args = with(from, to);
+        let output = shell.run(&args.iter().map(String::as_str).collect::<Vec<_>>(), b"");
+        assert_ne!(output.status.code(), Some(0), "{to}");
+    }
+    assert_eq!(shell.ok(&["status", &key], b""), "live\n");
+    assert_eq!(shell.ok(&[&["open", "message.json"][..], &READ].concat(), b""), "4931");
+}
+
+/// What `ok2cry open` asks before it uses a key up: a clock that is wrong would refuse the reply.
+#[test]
+fn a_wrong_clock_is_noticed_before_the_key_is_used() {
+    let shell = Shell::new();
+    let (client, trust) = (Client::new(shell.deployment.url()), shell.deployment.trust().unwrap());
+    let nonce = Nonce::new([7; 32]).unwrap();
+    let statement = client.attestation(&nonce).unwrap();
+    let now = CheckTime::system();
+    let at = |now_ms: u64| CheckTime { now_ms, ..now };
+    let verdict = |time: &CheckTime| trust.verify_statement_for_replies(&nonce, &statement, time).map(drop);
+    assert_eq!(verdict(&now), Ok(()));
+    assert_eq!(verdict(&at(now.now_ms + 300_000)), Ok(()), "a reply of five minutes ago is read");
+    assert!(trust.verify_statement(&nonce, &statement, &at(now.now_ms + 300_000)).is_err());
+    verdict(&at(now.now_ms - 300_000)).unwrap_err();
+    assert_eq!(verdict(&at(now.now_ms + 700_000)).unwrap_err().code(), "document_too_old");
+    let other = Nonce::new([8; 32]).unwrap();
+    assert!(trust.verify_statement_for_replies(&other, &statement, &now).is_err());
+}
+
+#[test]
+fn a_reply_that_came_is_not_lost() {
+    let shell = Shell::new();
+    shell.seal();
+    let open = [&["open", "message.json"][..], &READ].concat();
+    let said = shell.on_a_full_disk(&open);
+    assert!(said.contains("message.json.reply"), "{said}");
+    // It was not read, so it does not count as seen.
+    let read = [&["read", "message.json.reply"][..], &READ].concat();
+    assert_eq!(shell.ok(&read, b""), "4931");
+    assert_eq!(shell.refused(&read), "reply_replayed");
+
+    // Nor is it where nothing can be written: it is said.
+    std::fs::remove_file(shell.folder.path().join("issuer.pem")).unwrap();
+    std::fs::remove_file(shell.folder.path().join("seen")).unwrap();
+    shell.seal();
+    let said = shell.on_a_full_disk(&["open", "message.json", "--keep", "/nonexistent/reply"]);
+    let reply = said.lines().last().unwrap();
+    assert_eq!(shell.ok(&[&["read", "-"][..], &READ].concat(), reply.as_bytes()), "4931");
+    // An attempt later keeps the same bytes in the same file.
+    let said = shell.on_a_full_disk(&["open", "message.json"]);
+    assert!(said.contains("message.json.reply.1"), "the first has another reply: {said}");
+}
+
+#[test]
+fn a_reply_that_is_refused_is_kept_as_it_came() {
+    let shell = Shell::new();
+    shell.seal();
+    let tamper = |exchange: &Exchange, passing: &mut Passing| {
+        if exchange.step == Step::OpenAnswer {
+            passing.body["sealed"]["context"]["index"] = 7.into();
+        }
+    };
+    let host = HostileParent::start(shell.deployment.url(), tamper).unwrap();
+    let url = host.url("a");
+    let open = [&["open", "message.json", "--url", &url][..], &READ].concat();
+    assert_eq!(shell.refused(&open), "not_in_batch");
+    let mut kept: Value = serde_json::from_str(&shell.read_file("message.json.reply")).unwrap();
+    assert_eq!(kept["sealed"]["context"]["index"], 7);
+    kept["sealed"]["context"]["index"] = 0.into();
+    shell.write("reply.json", &kept.to_string());
+    assert_eq!(shell.ok(&[&["read", "reply.json"][..], &READ].concat(), b""), "4931");
+}
+
+#[test]
+fn a_reply_has_one_format_and_the_one_before_is_read() {
+    let shell = Shell::new();
+    shell.seal();
+    let printed = shell.ok(&["open", "message.json"], b"");
+    let reply: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(reply.as_object().unwrap().keys().collect::<Vec<_>>(), ["sealed"]);
+    shell.write("bare.json", &reply["sealed"].to_string());
+    shell.write("reply.json", &printed);
+    let careless = ["--recipient-key", "issuer.pem", "--purpose", "card-pin", "--aad", "order 17"];
+    for file in ["bare.json", "reply.json"] {
+        let read = [&["read", file, "--insecure-allow-replays"][..], &careless].concat();
+        assert_eq!(shell.ok(&read, b""), "4931", "{file}");
+    }
+    shell.write("list.json", &json!([reply["sealed"]["reply"], reply["sealed"]["context"]]).to_string());
+    let read = [&["read", "list.json", "--insecure-allow-replays"][..], &careless].concat();
+    assert_eq!(shell.run(&read, b"").status.code(), Some(2));
+}
+
+#[test]
+fn nothing_is_printed_onto_a_full_disk_with_success() {
+    let shell = Shell::new();
+    let key = shell.seal();
+    let to_caller = ["seal", "--purpose", "caller-demo", "--insecure-release-to-caller"];
+    shell.write("caller.json", &shell.ok(&to_caller, b"hello"));
+    for args in [
+        &["attest"][..],
+        &["attest", "--json"],
+        &["status", &key],
+        &["destroy", &key],
+        &to_caller,
+        &["open", "caller.json"],
+    ] {
+        shell.on_a_full_disk(args);
+    }
+    // Plaintext that is kept nowhere else.
+    assert!(shell.read_file("caller.json.reply").contains("aGVsbG8"));
 }
 
 /// What a release engineer runs on an EC2 instance, under this deployment's root instead of AWS's.

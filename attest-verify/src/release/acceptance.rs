@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha384};
 
 use super::bundle::{Bundle, Entry};
@@ -14,6 +13,7 @@ use super::json::{self, Hex};
 use super::key::{PublicKey, Role};
 use super::list::{self, List};
 use super::manifest::{self, Manifest};
+use super::memory::{Memory, Remembered};
 use super::root::{self, Root};
 use super::tile::{Tile, TileSource, Tiles};
 use super::tree::{leaf_hash, proves_consistency, proves_inclusion};
@@ -26,8 +26,6 @@ use crate::time::CheckTime;
 
 /// How old a list may be unless [`ReleaseKey::max_list_age_ms`] says otherwise: seven days, in milliseconds.
 pub const DEFAULT_MAX_LIST_AGE_MS: u64 = 7 * 24 * 3_600_000;
-/// The longest memory that is read, in bytes.
-const MAX_MEMORY_LEN: usize = 1 << 17;
 /// The most tiles that are fetched for one check. A consistency proof needs two for each level of tiles, of which a log of
 /// 2^48 entries has six; a bundle that brings the others needs no more.
 const MAX_FETCHED_TILES: usize = 32;
@@ -106,9 +104,9 @@ impl ReleaseKey {
         time: &CheckTime,
     ) -> Result<AcceptedReleases, Error> {
         let pinned = self.pinned.digest();
-        // What was followed from other keys, or fewer of them, says nothing about these.
-        let remembered = Some(&*memory).filter(|memory| memory.pinned_sha384 == Some(pinned)).cloned();
-        let remembered = remembered.unwrap_or_default();
+        let remembered = memory.of(&pinned);
+        let clock_ms = time.now_ms;
+        let time = &remembered.not_before(time);
         let walked = self.walk_roots(bundle, &remembered)?;
         let root = &walked.newest;
         if let Some(by_ms) = time.past(root.expires_at) {
@@ -121,7 +119,7 @@ impl ReleaseKey {
         let (checkpoint, cosigned) = Checkpoint::verify(note, &root.log, time)?;
         let tiles = CachedTiles { bundle, more, fetched: RefCell::default() };
         let log = Tiles::new(&tiles, checkpoint.size);
-        remembered.check_log(&checkpoint, &log)?;
+        check_log(&remembered, &checkpoint, &log)?;
         for entry in bundle.roots.iter().skip(walked.first) {
             is_in_log(root::WHAT, entry, &checkpoint, &log)?;
         }
@@ -136,7 +134,7 @@ impl ReleaseKey {
         self.check_age(&list, time)?;
         // Other list keys count anew: what the old ones signed last is not to bind them.
         if walked.remembered.as_ref().is_none_or(|remembered| remembered.lists == root.lists) {
-            remembered.check_list(&list, &digest)?;
+            check_list(&remembered, &list, &digest)?;
         }
         is_in_log(list::WHAT, &bundle.list, &checkpoint, &log)?;
 
@@ -145,16 +143,19 @@ impl ReleaseKey {
         if cosigned < threshold {
             return Err(ReleaseFault::WitnessesBelowThreshold { found: cosigned, threshold }.into());
         }
-        *memory = Memory {
-            pinned_sha384: Some(pinned),
+        let known = Remembered {
             root_version: root.version,
             root_sha384: Some(walked.digest),
             list_version: list.version,
             list_sha384: Some(digest),
             checkpoint: Some(Note::parse(note)?.without_strangers(&root.log)),
+            latest_ms: Some(time.now_ms.max(list.issued_at)),
         };
+        memory.set(pinned, known);
         let too_old_ms = list.issued_at.saturating_add(self.max_list_age_ms);
         let ends_ms = list.expires_at.min(root.expires_at).min(too_old_ms);
+        // By the clock that the policy will be held to: it is this far behind.
+        let ends_ms = ends_ms.saturating_sub(time.now_ms.saturating_sub(clock_ms));
         // Remembered even so: a list that revokes everything is not to be followed by the one before.
         match releases.is_empty() {
             true => Err(ReleaseFault::NoRelease.into()),
@@ -164,7 +165,7 @@ impl ReleaseKey {
 
     /// From the first root document that the pinned keys have signed to the newest. What is remembered must be among them:
     /// the keys that are pinned may have been stolen since they were replaced.
-    fn walk_roots(&self, bundle: &Bundle, memory: &Memory) -> Result<Walked, Error> {
+    fn walk_roots(&self, bundle: &Bundle, memory: &Remembered) -> Result<Walked, Error> {
         let mut walked: Option<Walked> = None;
         for (first, entry) in bundle.roots.iter().enumerate() {
             let envelope = Envelope::decode(root::WHAT, entry.envelope.as_bytes())?;
@@ -317,78 +318,31 @@ fn is_in_log(
     }
 }
 
-/// What a client keeps between checks, so that nobody can take it back in time or show it another log. A client that
-/// keeps nothing has the list's age and the pinned key to go by.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Memory {
-    /// Of the keys that all this was followed from, and how many must sign. With others a client begins anew.
-    pinned_sha384: Option<Hex<48>>,
-    root_version: u64,
-    /// Of its payload.
-    root_sha384: Option<Hex<48>>,
-    list_version: u64,
-    list_sha384: Option<Hex<48>>,
-    /// With the signatures of the log and its witnesses: beside another it is the evidence of a fork.
-    checkpoint: Option<String>,
+fn check_log(seen: &Remembered, now: &Checkpoint, log: &Tiles<'_>) -> Result<(), Error> {
+    let Some(seen) = seen.log()? else { return Ok(()) };
+    if seen.origin != now.origin {
+        // Another log: only a root document can have said so.
+        return Ok(());
+    }
+    if now.size < seen.size {
+        return Err(ReleaseFault::LogRolledBack { found: now.size, seen: seen.size }.into());
+    }
+    let proof = log.consistency_proof(seen.size)?;
+    match proves_consistency(seen.size, &seen.root, now.size, &now.root, &proof) {
+        true => Ok(()),
+        false => Err(ReleaseFault::LogForked { found: now.size, seen: seen.size }.into()),
+    }
 }
 
-impl Memory {
-    /// Reads what [`Memory::encode`] wrote.
-    ///
-    /// # Errors
-    ///
-    /// [`ReleaseFault::TooLarge`], [`ReleaseFault::Json`], or what [`Checkpoint::parse`] says.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let memory: Self = json::read("memory", bytes, MAX_MEMORY_LEN)?;
-        memory.remembered()?;
-        Ok(memory)
+fn check_list(seen: &Remembered, list: &List, digest: &Hex<48>) -> Result<(), Error> {
+    if list.version < seen.list_version {
+        return Err(ReleaseFault::ListRolledBack { found: list.version, seen: seen.list_version }.into());
     }
-
-    /// The memory as JSON.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        json::write(self)
-    }
-
-    /// The newest checkpoint that was accepted, with its signatures.
-    #[must_use]
-    pub fn checkpoint(&self) -> Option<&str> {
-        self.checkpoint.as_deref()
-    }
-
-    fn remembered(&self) -> Result<Option<Checkpoint>, Error> {
-        let Some(note) = &self.checkpoint else { return Ok(None) };
-        // Its signatures were verified before it was remembered.
-        Checkpoint::parse(Note::parse(note.as_bytes())?.unverified_text()).map(Some)
-    }
-
-    fn check_log(&self, now: &Checkpoint, log: &Tiles<'_>) -> Result<(), Error> {
-        let Some(seen) = self.remembered()? else { return Ok(()) };
-        if seen.origin != now.origin {
-            // Another log: only a root document can have said so.
-            return Ok(());
+    match seen.list_sha384 {
+        Some(known) if list.version == seen.list_version && known != *digest => {
+            Err(ReleaseFault::ListForked { version: list.version }.into())
         }
-        if now.size < seen.size {
-            return Err(ReleaseFault::LogRolledBack { found: now.size, seen: seen.size }.into());
-        }
-        let proof = log.consistency_proof(seen.size)?;
-        match proves_consistency(seen.size, &seen.root, now.size, &now.root, &proof) {
-            true => Ok(()),
-            false => Err(ReleaseFault::LogForked { found: now.size, seen: seen.size }.into()),
-        }
-    }
-
-    fn check_list(&self, list: &List, digest: &Hex<48>) -> Result<(), Error> {
-        if list.version < self.list_version {
-            return Err(ReleaseFault::ListRolledBack { found: list.version, seen: self.list_version }.into());
-        }
-        match self.list_sha384 {
-            Some(seen) if list.version == self.list_version && seen != *digest => {
-                Err(ReleaseFault::ListForked { version: list.version }.into())
-            }
-            _ => Ok(()),
-        }
+        _ => Ok(()),
     }
 }
 
@@ -427,8 +381,8 @@ impl AcceptedReleases {
         &self.root
     }
 
-    /// When they end, in Unix milliseconds: with the list, with the root document, or when the list is older than the client
-    /// takes.
+    /// When they end, in Unix milliseconds of the clock that they were checked by: with the list, with the root document,
+    /// or when the list is older than the client takes. Earlier where that clock was behind the latest time in the memory.
     #[must_use]
     pub fn ends_ms(&self) -> u64 {
         self.ends_ms

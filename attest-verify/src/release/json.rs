@@ -27,6 +27,16 @@ pub(super) fn read<T: DeserializeOwned>(what: &'static str, bytes: &[u8], max: u
     read.map_err(|e| ReleaseFault::Json { what, why: shown(&e.to_string()) }.into())
 }
 
+/// Reads all of `bytes` as one JSON value under the rule that release documents are read by (`docs/releases.md`), for
+/// readers of other documents. How long it may be is theirs to say.
+///
+/// # Errors
+///
+/// What is not JSON, and what JSON has more than one reading of. The error's text may repeat a value.
+pub fn strict_json(bytes: &[u8]) -> Result<Value, serde_json::Error> {
+    serde_json::from_slice(bytes).map(|Strict(value)| value)
+}
+
 /// JSON of what cannot fail to be JSON.
 pub(super) fn write(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()

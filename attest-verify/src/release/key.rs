@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256, Sha384};
 use super::fault::ReleaseFault;
 use super::json::Hex;
 use crate::error::Error;
+use crate::pem::PemBlock;
 
 /// The most keys of a role.
 const MAX_KEYS: usize = 16;
@@ -39,15 +40,16 @@ impl PublicKey {
         }
     }
 
-    /// Reads PEM (`PUBLIC KEY`).
+    /// Reads PEM (`PUBLIC KEY`): see [`PemBlock::only`].
     ///
     /// # Errors
     ///
     /// [`ReleaseFault::Field`].
     pub fn from_pem(pem: &str) -> Result<Self, Error> {
-        let key = VerifyingKey::from_public_key_pem(pem.trim()).map_err(|_| Error::from(KEY_RULE))?;
-        let der = key.to_public_key_der().map_err(|_| Error::from(KEY_RULE))?;
-        Self::from_der(der.as_bytes())
+        let block = PemBlock::only(pem).ok().filter(|block| block.label == "PUBLIC KEY");
+        let base64: Option<String> = block.map(|block| block.base64().map(char::from).collect());
+        let der = base64.and_then(|base64| Base64::decode_vec(&base64).ok());
+        Self::from_der(&der.ok_or_else(|| Error::from(KEY_RULE))?)
     }
 
     /// DER of the `SubjectPublicKeyInfo`.

@@ -28,7 +28,8 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | `acceptance` | the order of all checks; what a client pins, remembers and gets |
+//! | `acceptance` | the order of all checks; what a client pins and gets |
+//! | `memory` | what a client remembers |
 //! | `bundle` | all that a client needs, in one file |
 //! | `root`, `list`, `manifest`, `version` | what the documents say |
 //! | `envelope`, `key` | DSSE and who has signed |
@@ -47,23 +48,25 @@ mod key;
 mod list;
 mod log_key;
 mod manifest;
+mod memory;
 mod root;
 mod tile;
 pub mod tree;
 mod version;
 
-pub use self::acceptance::{AcceptedRelease, AcceptedReleases, DEFAULT_MAX_LIST_AGE_MS, Memory, ReleaseKey};
+pub use self::acceptance::{AcceptedRelease, AcceptedReleases, DEFAULT_MAX_LIST_AGE_MS, ReleaseKey};
 pub use self::bundle::{Bundle, Entry, MAX_BUNDLE_LEN};
 pub use self::checkpoint::{Checkpoint, MAX_NOTE_LEN, Note};
 pub use self::envelope::{Envelope, MAX_ENVELOPE_LEN};
 pub use self::fault::ReleaseFault;
-pub use self::json::Hex;
+pub use self::json::{Hex, strict_json};
 pub use self::key::{PublicKey, Role};
 pub use self::list::{LIST_PAYLOAD_TYPE, List, ListedRelease, MAX_RELEASES};
 pub use self::log_key::LogKey;
 pub use self::manifest::{
     Digests, Manifest, PREDICATE_TYPE, Predicate, STATEMENT_PAYLOAD_TYPE, STATEMENT_TYPE, Source, Subject,
 };
+pub use self::memory::{MAX_MEMORY_LEN, Memory};
 pub use self::root::{Log, ROOT_PAYLOAD_TYPE, Root};
 pub use self::tile::{Tile, TileSource, Tiles};
 pub use self::version::Version;

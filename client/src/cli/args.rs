@@ -64,8 +64,9 @@ pub(crate) struct Seal {
     /// How long the key lives: 500ms, 90s, 5m.
     #[arg(long, default_value = "60s", value_parser = parse_duration_ms)]
     pub(crate) ttl: u64,
-    /// Who reads it: the recipient's public key, base64url (as `ok2cry recipient` prints it).
-    #[arg(long, required_unless_present = "insecure_release_to_caller")]
+    /// Who reads it: the recipient's public key, as `ok2cry recipient` prints it (base64url), as PEM or as a JSON Web Key;
+    /// or a file with one of these.
+    #[arg(long, required_unless_present = "insecure_release_to_caller", allow_hyphen_values = true)]
     pub(crate) recipient: Option<String>,
     /// Let whoever calls open read the plaintext, the service included.
     #[arg(long, conflicts_with = "recipient")]
@@ -87,13 +88,19 @@ pub(crate) struct Open {
     /// Read the reply with this private key. Without it the reply is printed, for `ok2cry read`.
     #[arg(long)]
     pub(crate) recipient_key: Option<PathBuf>,
+    /// Where a reply is put that came and could not be read or printed: beside the message, as MESSAGE.reply, if left out.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keep: Option<PathBuf>,
+    /// Print plaintext for a message that does not say to whom its key delivers.
+    #[arg(long, conflicts_with = "recipient_key")]
+    pub(crate) insecure_release_to_caller: bool,
     #[command(flatten)]
     pub(crate) reading: Reading,
 }
 
 #[derive(ClapArgs)]
 pub(crate) struct Read {
-    /// The reply, as `ok2cry open` prints it; - for standard input.
+    /// The reply, as `ok2cry open` prints it and the service answers it; - for standard input.
     pub(crate) reply: PathBuf,
     /// The recipient's private key.
     #[arg(long)]
@@ -147,8 +154,12 @@ pub(crate) struct Attest {
 
 #[derive(ClapArgs)]
 pub(crate) struct Releases {
-    #[command(flatten)]
-    pub(crate) service: Service,
+    /// The service, unless --releases names a file.
+    #[arg(long, env = "OK2CRY_URL")]
+    pub(crate) url: Option<String>,
+    /// Check TLS against the certificates in this file (PEM) instead of the system's.
+    #[arg(long, env = "OK2CRY_CACERT", value_name = "FILE")]
+    pub(crate) cacert: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) trust: TrustArgs,
 }
@@ -158,6 +169,9 @@ pub(crate) struct Service {
     /// The service, for example `https://keys.example.com`.
     #[arg(long, env = "OK2CRY_URL")]
     pub(crate) url: String,
+    /// Check TLS against the certificates in this file (PEM) instead of the system's.
+    #[arg(long, env = "OK2CRY_CACERT", value_name = "FILE")]
+    pub(crate) cacert: Option<PathBuf>,
 }
 
 /// Which enclaves are accepted. Without measurements, and without the escape, none is.
@@ -217,6 +231,20 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Args::command().debug_assert();
+    }
+
+    /// Kubernetes sets such variables in every container, for a Service of any name.
+    #[test]
+    fn no_setting_is_named_as_a_service_is() {
+        let command = Args::command();
+        let subcommands = command.get_subcommands().flat_map(clap::Command::get_arguments);
+        let names: Vec<_> = subcommands.filter_map(|a| a.get_env()?.to_str()).collect();
+        assert!(names.len() > 20 && names.contains(&"OK2CRY_CACERT"), "{names:?}");
+        for name in names {
+            let injected = ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT", "_TCP", "_UDP", "_SCTP"];
+            assert!(injected.iter().all(|end| !name.ends_with(end)), "{name}");
+            assert!(!name.contains("_SERVICE_PORT_") && !name.contains("_PORT_"), "{name}");
+        }
     }
 
     #[test]

@@ -3,22 +3,21 @@
 use crate::{
     Failure,
     args::TrustArgs,
-    message::{read_bytes, read_text},
+    files::{lock, read_bytes, read_text, replace},
 };
 use ok2cry_attest_verify::{
     CheckTime, Measurements, TrustAnchor,
-    release::{AcceptedReleases, Bundle, MAX_BUNDLE_LEN, Memory, PublicKey, ReleaseKey, Role, Version},
+    release::{
+        AcceptedReleases, Bundle, MAX_BUNDLE_LEN, MAX_MEMORY_LEN, Memory, PublicKey, ReleaseKey, Role,
+        Version,
+    },
 };
 use ok2cry_client::{
     Trust,
     http::Client,
     measurements::{from_nitro_cli_json, parse_pcr},
 };
-use std::{
-    fs::{self, File},
-    io::Write as _,
-    path::Path,
-};
+use std::path::Path;
 
 /// What the arguments accept. `service` is asked for its releases, if they are to come from there.
 pub(crate) fn trust(args: &TrustArgs, service: Option<&Client>) -> Result<Trust, Failure> {
@@ -80,7 +79,7 @@ pub(crate) fn releases(
     };
     // A list that leaves no release is refused and remembered: the one before is not to come back.
     if let Some(path) = args.release_memory.as_deref().filter(|_| memory != before) {
-        remember(path, &memory)?;
+        replace(path, &memory.encode()).map_err(|e| unusable(&format!("{}: {e}", path.display())))?;
     }
     checked
 }
@@ -117,33 +116,15 @@ fn pcr(text: &str) -> Result<(u8, [u8; 48]), Failure> {
         .ok_or_else(|| unusable(&format!("--pcr {text:?} is not N=HEX with 96 hex digits")))
 }
 
-/// Waits until no other process uses the memory.
-fn lock(memory: &Path) -> Result<File, Failure> {
-    let mut path = memory.as_os_str().to_owned();
-    path.push(".lock");
-    let file = File::create(&path).and_then(|file| file.lock().map(|()| file));
-    file.map_err(|e| unusable(&format!("{}: {e}", Path::new(&path).display())))
-}
-
 fn remembered(path: &Path) -> Result<Memory, Failure> {
     if !path.exists() {
         return Ok(Memory::default());
     }
     // Damaged is not forgotten: whoever wants to begin anew deletes the file.
-    Memory::decode(&read_bytes(path, 1 << 20)?).map_err(|e| unusable(&format!("{}: {e}", path.display())))
-}
-
-fn remember(path: &Path, memory: &Memory) -> Result<(), Failure> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let written = File::create(&partial).and_then(|mut file| {
-        file.write_all(&memory.encode())?;
-        file.sync_all()?;
-        fs::rename(&partial, path)
-    });
-    written.map_err(|e| unusable(&format!("{}: {e}", path.display())))
+    Memory::decode(&read_bytes(path, MAX_MEMORY_LEN as u64)?)
+        .map_err(|e| unusable(&format!("{}: {e}", path.display())))
 }
 
 fn unusable(why: &str) -> Failure {
-    Failure::Unusable(why.to_owned())
+    Failure::unusable(why)
 }

@@ -67,6 +67,11 @@ export async function checkSignatures(chain: Chain, remembered: SignatureMemory)
   if (!chain.slice(1).every((certificate) => allowsClientAuth(certificate.extendedKeyUsage))) {
     refuse("path_invalid", "path validation refused the chain: its key purposes are not a Nitro chain's");
   }
+  // The leeway forgives each certificate its beginning; a path is valid at one instant (RFC 5280 §6.1).
+  const beginsMs = Math.max(...chain.map((certificate) => certificate.notBeforeMs));
+  if (chain.slice(1).some((certificate) => certificate.notAfterMs < beginsMs)) {
+    refuse("path_invalid", "path validation refused the chain: its certificates are never valid at once");
+  }
   const verdicts = chain.slice(1).map(async (certificate, index) => {
     const issuer = chain[index] as ParsedCertificate;
     const digest = await digestOf(issuer, certificate);

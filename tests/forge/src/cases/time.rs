@@ -1,7 +1,7 @@
 //! Times that do not fit the clock or each other.
 
 use super::Case;
-use crate::{LEAF, LEAF_NOT_AFTER_MS, LEAF_NOT_BEFORE_MS, NOW_MS, cbor, der};
+use crate::{INSTANCE, LEAF, LEAF_NOT_AFTER_MS, LEAF_NOT_BEFORE_MS, NOW_MS, cbor, der};
 
 /// Times that do not fit the clock or each other.
 pub const TIME: &[Case] = &[
@@ -39,5 +39,11 @@ pub const TIME: &[Case] = &[
     ("made in two minutes, under a wrong signature", "document_from_future", |e| {
         e.set("timestamp", cbor::uint(NOW_MS + 120_000));
         e.on_signature = |s| s[0] ^= 1;
+    }),
+    // The leeway forgives each of them its beginning; a path is validated at one instant all the same.
+    ("a leaf that begins after its issuer has ended, within the leeway", "path_invalid", |e| {
+        e.certs[INSTANCE].validity.1 = der::utc_time("260115120010Z");
+        e.certs[LEAF].validity.0 = der::utc_time("260115120030Z");
+        e.set("timestamp", cbor::uint(NOW_MS + 30_000));
     }),
 ];

@@ -2,8 +2,8 @@
 
 use super::certificates::CLIENT_AUTH;
 use crate::{
-    Cert, Enclave, Extension, LEAF, LEAF_NOT_AFTER_MS, LEAF_NOT_BEFORE_MS, NOW_MS, TIMESTAMP_MS, cbor, der,
-    other_s,
+    Cert, Enclave, Extension, INSTANCE, LEAF, LEAF_NOT_AFTER_MS, LEAF_NOT_BEFORE_MS, NOW_MS, TIMESTAMP_MS,
+    cbor, der, other_s,
 };
 
 /// A document that is accepted, or that depends on the clock or the escape that it is judged with.
@@ -106,6 +106,11 @@ pub const VALID: &[Judged] = &[
             e.certs[LEAF].validity = (der::utc_time("260115115955Z"), der::utc_time("260115115955Z"));
         })
     },
+    valid("a leaf that begins when its issuer ends, within the leeway", |e| {
+        e.certs[INSTANCE].validity.1 = der::utc_time("260115120030Z");
+        e.certs[LEAF].validity.0 = der::utc_time("260115120030Z");
+        e.set("timestamp", cbor::uint(NOW_MS + 30_000));
+    }),
     valid("a leaf of 1,024 bytes", |e| e.certs[LEAF].pad_to(1024)),
     valid("a CA of 1,024 bytes", |e| e.certs[2].pad_to(1024)),
     valid("a root of 1,024 bytes", |e| e.certs[0].pad_to(1024)),

@@ -14,6 +14,7 @@
     reason = "test equipment, which fails by panicking"
 )]
 
+mod answers;
 mod documents;
 mod records;
 mod releases;
@@ -38,14 +39,15 @@ fn main() -> std::io::Result<()> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     for number in 0..count {
         let mut rng = Rng::new(seed.wrapping_mul(0x1_0000_0000).wrapping_add(number));
-        let mut case = match rng.below(10) {
+        let mut case = match rng.below(12) {
             0 if !real.is_empty() => documents::changed(&mut rng, &real),
             0 | 1 => records::changed(&mut rng),
             2..=6 => match quietly(|| documents::forge(&mut rng)) {
                 Some((root, document)) => documents::judged(&mut rng, &root, &document, NOW_MS),
                 None => continue,
             },
-            _ => releases::forged(&mut rng),
+            7..=9 => releases::forged(&mut rng),
+            _ => answers::changed(&mut rng),
         };
         case["name"] = format!("seed {seed}, case {number}").into();
         written += 1;

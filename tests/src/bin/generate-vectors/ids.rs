@@ -154,5 +154,7 @@ fn invalid_statements() -> Result<Vec<Refused>> {
         map.bad("negative time", "time", vec![0x20], &Rule::WrongType),
         map.bad("time as text", "time", text("2027-01-15T08:00:00Z"), &Rule::WrongType),
     ]);
+    all.extend(map.renumbered());
+    all.push(map.bad("time after 2^53 - 1", "time", uint(1 << 53), &Rule::Range));
     Ok(all)
 }

@@ -119,6 +119,17 @@ fn invalid(base: &KeyDescriptor) -> Result<Vec<Refused>> {
     all.extend(points(&map, &base.public_key));
     all.extend(purposes_and_nonces(&map));
     all.extend(releases(&map)?);
+    all.extend(map.renumbered());
+    // As above_the_prime: a coordinate has one spelling.
+    all.push(map.bad(
+        "x above the prime, on the curve modulo it",
+        "public_key",
+        above_the_prime(),
+        &Rule::NotOnCurve,
+    ));
+    let recipient = array(&[uint(1), array(&[uint(0x11), uint(2), uint(2)]), above_the_prime()]);
+    all.push(map.bad("recipient's x above the prime", "release_to", recipient, &Rule::NotOnCurve));
+    all.push(map.bad("issued at 2^64 - 1", "issued_at", uint(u64::MAX), &Rule::Range));
     Ok(all)
 }
 
@@ -190,6 +201,21 @@ fn points(map: &RawMap, good: &PublicKey) -> Vec<Refused> {
         map.bad("coordinates above the prime", "public_key", point(&[&[4], &[0xff; 96]]), &Rule::NotOnCurve),
         map.bad("coordinates exchanged", "public_key", point(&[&[4], y, x]), &Rule::NotOnCurve),
     ]
+}
+
+/// The point whose x is 0, with the field's prime in its place.
+pub(crate) fn above_the_prime() -> Vec<u8> {
+    let mut point = vec![4];
+    point.extend([0xff; 31]);
+    point.extend([
+        0xfe, 0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff,
+    ]);
+    point.extend([
+        0xc3, 0x06, 0x61, 0x0f, 0xb0, 0xae, 0x5a, 0x15, 0x9c, 0xf4, 0x5c, 0x06, 0x06, 0x9f, 0x22, 0xa6, 0xc5,
+        0xeb, 0x36, 0x41, 0xc6, 0x02, 0xd4, 0x2d, 0xea, 0x2c, 0x4b, 0x4f, 0x75, 0x55, 0x07, 0x93, 0x40, 0x6d,
+        0x80, 0xd2, 0xb9, 0x1a, 0xd5, 0x4f, 0x90, 0x48, 0xbd, 0x48, 0x7a, 0xf1, 0xad, 0xe1,
+    ]);
+    bytes(&point)
 }
 
 fn purposes_and_nonces(map: &RawMap) -> Vec<Refused> {

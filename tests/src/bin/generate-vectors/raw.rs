@@ -169,6 +169,19 @@ impl RawMap {
         all
     }
 
+    /// Each field in turn under the next number that is free, in its own place: there are as many fields as are due.
+    pub(crate) fn renumbered(&self) -> Vec<Refused> {
+        let next = uint(self.entries.len() as u64);
+        let of = |(i, name): (usize, &&'static str)| {
+            let mut map = self.clone();
+            if let Some(entry) = map.entries.get_mut(i) {
+                entry.0.clone_from(&next);
+            }
+            self.refused(format!("{name} under the next free number"), map.encode(), name, &Rule::Missing)
+        };
+        self.names.iter().enumerate().map(of).collect()
+    }
+
     /// What every record refuses besides: another type in field 0, and field 1, a byte string of fixed or
     /// bounded length, written in ways that are not its only one.
     pub(crate) fn typed(&self, own: &str, other: &str) -> Vec<Refused> {

@@ -3,6 +3,7 @@
 use crate::{
     Result,
     fixtures::{self, Hex, KeyPair, SUITE, TIME, context_id, hex, instance, log_key},
+    key_descriptor::above_the_prime,
     raw::{RawMap, Refused, array, bytes, text, uint},
     seal,
 };
@@ -222,6 +223,12 @@ fn invalid_contexts(context: &ReplyContext) -> Result<Vec<Refused>> {
         map.bad("ends when it is made", "expires_at", uint(context.created_at), &Rule::Range),
         map.bad("ends before it is made", "expires_at", uint(0), &Rule::Range),
     ]);
+    all.extend(map.renumbered());
+    all.extend([
+        map.bad("ends after 2^53 - 1", "expires_at", uint(1 << 53), &Rule::Range),
+        map.bad("recipient's x above the prime", "recipient", above_the_prime(), &Rule::NotOnCurve),
+        map.bad("encapsulated key's x above the prime", "enc", above_the_prime(), &Rule::NotOnCurve),
+    ]);
     Ok(all)
 }
 
@@ -269,6 +276,7 @@ fn invalid_replies(good: &Reply) -> Result<Vec<Refused>> {
         inner.refused("descriptor that is none", with(&[0]), "map", &Rule::WrongType),
         inner.refused("descriptor with a byte more", with(&longer), "end", &Rule::Trailing),
     ]);
+    all.extend(map.renumbered());
     Ok(all)
 }
 

@@ -3,6 +3,7 @@
 use crate::{
     Result,
     fixtures::{self, Hex, KeyPair, ReleaseToJson, TIME, hex, nonce},
+    key_descriptor::above_the_prime,
     raw::{RawMap, Refused, array, bytes, text, uint},
 };
 use ok2cry_protocol::{
@@ -220,6 +221,21 @@ fn invalid_requests() -> Result<Vec<Refused>> {
         issue.bad("count above 32 bits", "count", uint(1 << 32), &Rule::Range),
         issue.plus("issue with more than it takes", &Rule::Unknown(5)),
     ]);
+    all.extend(outer.renumbered());
+    let suite = |kem| array(&[uint(kem), uint(2), uint(2)]);
+    let to = |suite, key: &[u8]| array(&[uint(1), suite, bytes(key)]);
+    let recipient = KeyPair::of("recipient")?.public_key;
+    let of_another_suite = issue.parameters.with("release_to", to(suite(0x10), recipient.as_bytes()));
+    all.extend([
+        issue.refused(
+            "recipient of another suite",
+            &of_another_suite.encode(),
+            "suite",
+            &Rule::UnsupportedSuite,
+        ),
+        issue.bad("recipient off the curve", "release_to", to(suite(0x11), &[4; 97]), &Rule::NotOnCurve),
+        open.bad("enc whose x is above the prime", "enc", above_the_prime(), &Rule::NotOnCurve),
+    ]);
     Ok(all)
 }
 
@@ -429,6 +445,9 @@ fn streams() -> Result<Vec<Stream>> {
     };
     let too_long = |length: u32, limit| FrameError::TooLong { length, limit };
     let beyond_request = u32::try_from(MAX_REQUEST)? + 1;
+    let beyond_response = u32::try_from(MAX_RESPONSE)? + 1;
+    // Frames are cut here, and not read.
+    let longest = vec![0xf6; MAX_REQUEST];
     Ok(vec![
         stream("no frame", MAX_REQUEST, Vec::new(), &[], None),
         stream("one frame", MAX_REQUEST, one_framed.clone(), &[&one], None),
@@ -470,6 +489,14 @@ fn streams() -> Result<Vec<Stream>> {
             vec![0xff; 4],
             &[],
             Some(too_long(u32::MAX, MAX_RESPONSE)),
+        ),
+        stream("the longest request", MAX_REQUEST, frame::encode(&longest), &[&longest], None),
+        stream(
+            "a response longer than responses may be",
+            MAX_RESPONSE,
+            beyond_response.to_be_bytes().to_vec(),
+            &[],
+            Some(too_long(beyond_response, MAX_RESPONSE)),
         ),
     ])
 }

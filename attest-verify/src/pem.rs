@@ -1,0 +1,123 @@
+//! Which block of a PEM text is meant (RFC 7468), by one rule for all languages.
+//!
+//! What is in a block is for its reader to say.
+
+use std::fmt;
+
+/// The longest label, in characters.
+const MAX_LABEL_LEN: usize = 64;
+/// What OpenSSL writes in front of an `EC PRIVATE KEY`. It says nothing that the key does not.
+const PARAMETERS: &str = "EC PARAMETERS";
+
+/// A block of a PEM text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PemBlock<'a> {
+    /// What stands behind `BEGIN`, for example `PUBLIC KEY`.
+    pub label: &'a str,
+    /// All between the two lines: base64, with white space that does not matter.
+    pub body: &'a str,
+}
+
+/// Why there is not exactly one block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PemFault {
+    /// There is none.
+    None,
+    /// One has no end.
+    Broken,
+    /// There are several.
+    Several(usize),
+}
+
+impl<'a> PemBlock<'a> {
+    /// The only block of `text`. A byte order mark in front, and text around blocks, do not matter: OpenSSL prints
+    /// attributes there. Nor does a block of `EC PARAMETERS` beside another one.
+    ///
+    /// # Errors
+    ///
+    /// [`PemFault`].
+    pub fn only(text: &'a str) -> Result<Self, PemFault> {
+        let blocks = Self::all(text)?;
+        let meant: Vec<_> = blocks.iter().filter(|block| block.label != PARAMETERS).collect();
+        match (&meant[..], &blocks[..]) {
+            ([block], _) => Ok(**block),
+            ([], [block]) => Ok(*block),
+            ([], []) => Err(PemFault::None),
+            ([], several) => Err(PemFault::Several(several.len())),
+            (several, _) => Err(PemFault::Several(several.len())),
+        }
+    }
+
+    /// The characters of the body that are not white space.
+    pub fn base64(&self) -> impl Iterator<Item = u8> {
+        self.body.bytes().filter(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
+    }
+
+    fn all(text: &'a str) -> Result<Vec<Self>, PemFault> {
+        let mut blocks = Vec::new();
+        let mut rest = text;
+        while let Some((_, begun)) = rest.split_once("-----BEGIN ") {
+            let Some((label, inside)) = begun.split_once("-----").filter(|(label, _)| is_label(label)) else {
+                rest = begun;
+                continue;
+            };
+            let (body, after) =
+                inside.split_once(&format!("-----END {label}-----")).ok_or(PemFault::Broken)?;
+            blocks.push(Self { label, body });
+            rest = after;
+        }
+        Ok(blocks)
+    }
+}
+
+/// 1 to 64 of `A-Z`, `0-9` and space. What has another one is not a block.
+fn is_label(label: &str) -> bool {
+    let is_one = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b' ';
+    (1..=MAX_LABEL_LEN).contains(&label.len()) && label.bytes().all(is_one)
+}
+
+impl fmt::Display for PemFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("there is no PEM block (-----BEGIN …-----)"),
+            Self::Broken => f.write_str("a PEM block has no end"),
+            Self::Several(n) => write!(f, "there are {n} PEM blocks, and exactly one is due"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_around_a_block_does_not_matter() {
+        for text in [
+            "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
+            "\u{feff}-----BEGIN PUBLIC KEY-----\r\nAA\r\nAA\r\n-----END PUBLIC KEY-----",
+            "Bag Attributes\n  friendlyName: x\n-----BEGIN PUBLIC KEY-----\n AA\tAA -----END PUBLIC KEY-----\nend",
+            "-----BEGIN EC PARAMETERS-----\nBg==\n-----END EC PARAMETERS-----\n-----BEGIN PUBLIC KEY-----AAAA-----END PUBLIC KEY-----",
+        ] {
+            let block = PemBlock::only(text).unwrap();
+            assert_eq!((block.label, block.base64().collect()), ("PUBLIC KEY", b"AAAA".to_vec()), "{text}");
+        }
+    }
+
+    #[test]
+    fn exactly_one_block_is_due() {
+        let block = "-----BEGIN A-----\nAAAA\n-----END A-----\n";
+        for (text, fault) in [
+            (String::new(), PemFault::None),
+            ("AAAA".to_owned(), PemFault::None),
+            (block.repeat(2), PemFault::Several(2)),
+            (block.replace("END A", "END B"), PemFault::Broken),
+            (block.replace("BEGIN A", "BEGIN a"), PemFault::None),
+            (block.replace("BEGIN A", "BEGIN "), PemFault::None),
+            (block.replace('A', &"A".repeat(65)), PemFault::None),
+            ("-----BEGIN A".to_owned(), PemFault::None),
+            ("-----BEGIN -----BEGIN A-----".to_owned(), PemFault::Broken),
+        ] {
+            assert_eq!(PemBlock::only(&text), Err(fault), "{text}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! What a client keeps between checks: one entry for each set of pinned keys.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::checkpoint::{Checkpoint, Note};
+use super::json::{self, Hex};
+use crate::error::Error;
+use crate::time::CheckTime;
+
+/// The longest memory that is read or written, in bytes.
+pub const MAX_MEMORY_LEN: usize = 1 << 20;
+/// The most entries.
+const MAX_ENTRIES: usize = 32;
+
+/// What a client keeps between checks, so that a host cannot take it back in time or show it another log. A client that
+/// keeps nothing has the list's age and the pinned key to go by.
+///
+/// Each set of pinned keys has an entry of its own, so clients that pin different keys can share a memory. Some 2 kB for
+/// each. The JSON form is that of all of ok2cry's clients (`docs/releases.md`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    entries: BTreeMap<Hex<48>, Remembered>,
+}
+
+impl Memory {
+    /// Reads what [`Memory::encode`] wrote, and the form of before, which had one entry.
+    ///
+    /// # Errors
+    ///
+    /// [`ReleaseFault::TooLarge`](super::ReleaseFault::TooLarge), [`ReleaseFault::Json`](super::ReleaseFault::Json), or
+    /// what [`Checkpoint::parse`] says.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        let value: serde_json::Value = json::read(WHAT, bytes, MAX_MEMORY_LEN)?;
+        if value.get("memories").is_some() {
+            let Current { memories } = json::read(WHAT, bytes, MAX_MEMORY_LEN)?;
+            if memories.len() > MAX_ENTRIES {
+                let why = format!("there are {} memories, and {MAX_ENTRIES} at most", memories.len());
+                return Err(super::ReleaseFault::Json { what: WHAT, why }.into());
+            }
+            memories.values().try_for_each(|remembered| remembered.log().map(drop))?;
+            return Ok(Self { entries: memories });
+        }
+        let before: Before = json::read(WHAT, bytes, MAX_MEMORY_LEN)?;
+        let (pinned, remembered) = before.into();
+        remembered.log()?;
+        // Without the keys that it was followed from it says nothing.
+        Ok(Self { entries: pinned.map(|pinned| (pinned, remembered)).into_iter().collect() })
+    }
+
+    /// The memory as JSON.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        json::write(&Current { memories: self.entries.clone() })
+    }
+
+    /// The newest checkpoint that was accepted, with its signatures: that of the keys that were checked last.
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<&str> {
+        let last = self.entries.values().max_by_key(|remembered| remembered.latest_ms.unwrap_or(0))?;
+        last.checkpoint.as_deref()
+    }
+
+    /// What was followed from these keys. What was followed from others, or from fewer of them, says nothing about these.
+    pub(super) fn of(&self, pinned: &Hex<48>) -> Remembered {
+        self.entries.get(pinned).cloned().unwrap_or_default()
+    }
+
+    /// Replaces what is known of these keys. The entries that were used longest ago make room.
+    pub(super) fn set(&mut self, pinned: Hex<48>, remembered: Remembered) {
+        self.entries.insert(pinned, remembered);
+        while self.entries.len() > MAX_ENTRIES || self.encode().len() > MAX_MEMORY_LEN {
+            let others = self.entries.iter().filter(|(key, _)| **key != pinned);
+            let Some(oldest) =
+                others.min_by_key(|(_, remembered)| remembered.latest_ms.unwrap_or(0)).map(|(key, _)| *key)
+            else {
+                return;
+            };
+            self.entries.remove(&oldest);
+        }
+    }
+}
+
+const WHAT: &str = "memory";
+
+/// One entry.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Remembered {
+    pub(super) root_version: u64,
+    /// Of its payload.
+    pub(super) root_sha384: Option<Hex<48>>,
+    pub(super) list_version: u64,
+    pub(super) list_sha384: Option<Hex<48>>,
+    /// With the signatures of the log and its witnesses: beside another it is the evidence of a fork.
+    pub(super) checkpoint: Option<String>,
+    /// The latest time at which a list was valid for this client, in Unix milliseconds. It is never earlier than this.
+    pub(super) latest_ms: Option<u64>,
+}
+
+impl Remembered {
+    /// `time`, unless its clock was set back since the last check.
+    pub(super) fn not_before(&self, time: &CheckTime) -> CheckTime {
+        CheckTime { now_ms: time.now_ms.max(self.latest_ms.unwrap_or(0)), ..*time }
+    }
+
+    /// The newest checkpoint that was accepted.
+    pub(super) fn log(&self) -> Result<Option<Checkpoint>, Error> {
+        let Some(note) = &self.checkpoint else { return Ok(None) };
+        // Its signatures were verified before it was remembered.
+        Checkpoint::parse(Note::parse(note.as_bytes())?.unverified_text()).map(Some)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Current {
+    memories: BTreeMap<Hex<48>, Remembered>,
+}
+
+/// The form of before 0.2: one entry, for whichever keys were checked last.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Before {
+    pinned_sha384: Option<Hex<48>>,
+    root_version: u64,
+    root_sha384: Option<Hex<48>>,
+    list_version: u64,
+    list_sha384: Option<Hex<48>>,
+    checkpoint: Option<String>,
+}
+
+impl From<Before> for (Option<Hex<48>>, Remembered) {
+    fn from(before: Before) -> Self {
+        let Before { pinned_sha384, root_version, root_sha384, list_version, list_sha384, checkpoint } =
+            before;
+        let remembered =
+            Remembered { root_version, root_sha384, list_version, list_sha384, checkpoint, latest_ms: None };
+        (pinned_sha384, remembered)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(n: u8) -> Hex<48> {
+        Hex([n; 48])
+    }
+
+    fn at(latest_ms: u64) -> Remembered {
+        Remembered { latest_ms: Some(latest_ms), ..Remembered::default() }
+    }
+
+    #[test]
+    fn each_set_of_keys_has_its_own_entry() {
+        let mut memory = Memory::default();
+        memory.set(key(1), Remembered { list_version: 7, ..at(10) });
+        memory.set(key(2), Remembered { list_version: 3, ..at(20) });
+        assert_eq!(memory.of(&key(1)).list_version, 7);
+        assert_eq!(memory.of(&key(3)), Remembered::default());
+        assert_eq!(Memory::decode(&memory.encode()), Ok(memory));
+    }
+
+    #[test]
+    fn the_form_of_before_is_read_and_rewritten() {
+        let old = |pinned: &str| {
+            format!(r#"{{"pinned_sha384":{pinned},"root_version":2,"list_version":7,"checkpoint":null}}"#)
+        };
+        let hex = format!("\"{}\"", key(1));
+        let memory = Memory::decode(old(&hex).as_bytes()).unwrap();
+        assert_eq!(memory.of(&key(1)).list_version, 7);
+        let written = String::from_utf8(memory.encode()).unwrap();
+        let entry = r#"{"root_version":2,"root_sha384":null,"list_version":7,"list_sha384":null,"checkpoint":null,"latest_ms":null}"#;
+        assert_eq!(written, format!("{{\"memories\":{{{hex}:{entry}}}}}"));
+        assert_eq!(Memory::decode(old("null").as_bytes()), Ok(Memory::default()));
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        let entry = r#"{"root_version":2,"list_version":7}"#;
+        let good = format!(r#"{{"memories":{{"{}":{entry}}}}}"#, key(1));
+        assert!(Memory::decode(good.as_bytes()).is_ok());
+        assert_eq!(Memory::decode(br#"{"memories":{}}"#), Ok(Memory::default()));
+        let many: Vec<_> = (0..33).map(|n| format!("\"{}\":{entry}", key(n))).collect();
+        for bad in [
+            good.replace("\"memories\"", "\"more\":1,\"memories\""),
+            good.replace("0101\"", "01\""),
+            good.replace("0101\"", "010G\""),
+            good.replace("\"root_version\":2,", ""),
+            good.replace("\"root_version\"", "\"pinned_sha384\":null,\"root_version\""),
+            good.replace(entry, "[2,null,7,null,null,null]"),
+            r#"{"memories":[]}"#.to_owned(),
+            r#"{"memories":null}"#.to_owned(),
+            r#"{"root_version":2,"list_version":7,"latest_ms":1}"#.to_owned(),
+            format!("{{\"memories\":{{{}}}}}", many.join(",")),
+        ] {
+            let error = Memory::decode(bad.as_bytes()).unwrap_err();
+            assert_eq!(error.code(), "release_json_invalid", "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_entry_that_was_used_longest_ago_makes_room() {
+        let mut memory = Memory::default();
+        (0..32).for_each(|n| memory.set(key(n), at(100 + u64::from(n))));
+        memory.set(key(5), at(1000));
+        memory.set(key(40), at(1));
+        assert_eq!(memory.entries.len(), 32);
+        assert!(!memory.entries.contains_key(&key(0)));
+        assert!(memory.entries.contains_key(&key(5)) && memory.entries.contains_key(&key(40)));
+        // 24 of the longest notes, of which each character takes two.
+        let long = Remembered { checkpoint: Some("\n".repeat(1 << 16)), ..at(2000) };
+        (50..74).for_each(|n| memory.set(key(n), long.clone()));
+        assert!(memory.encode().len() <= MAX_MEMORY_LEN);
+        assert!(memory.entries.contains_key(&key(73)) && !memory.entries.contains_key(&key(5)));
+    }
+}
