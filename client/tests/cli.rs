@@ -154,6 +154,15 @@ fn a_private_key_that_others_can_read_is_refused() {
     std::fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
     let warned = ok2cry(&["recipient", "show", path(&file)]);
     assert!(warned.status.success() && text(&warned.stderr).starts_with("warning: "));
+
+    // What everybody may read is named for what it is.
+    let public = ok2cry_client::recipient_public_key(text(&warned.stdout)).unwrap().to_pem();
+    std::fs::write(&file, public).unwrap();
+    std::fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    let refused = ok2cry(&["--json", "recipient", "show", path(&file)]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stdout).contains("private_key_invalid"), "{}", text(&refused.stdout));
+    assert!(text(&refused.stderr).contains("it is a public key"), "{}", text(&refused.stderr));
 }
 
 /// Variables of a Kubernetes Service named `ok2cry`, and of one named `ok2cry-url`.

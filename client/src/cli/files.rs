@@ -30,25 +30,28 @@ pub(crate) fn read_text(path: &Path) -> Result<Zeroizing<String>, Failure> {
     text(path, &read_input(path)?)
 }
 
-/// Reads a private key, unless others than its owner and group can read it or change it.
+/// Reads a private key, unless others than its owner and group can read it, or others than its owner change it. What is
+/// not a private key is for the parser to name.
 pub(crate) fn read_private_key(path: &Path) -> Result<Zeroizing<String>, Failure> {
     if path.as_os_str() == "-" {
         return read_text(path);
     }
     let file = File::open(path).map_err(|e| unusable(path, &e))?;
     let metadata = file.metadata().map_err(|e| unusable(path, &e))?;
-    let mode = metadata.mode() & 0o777;
+    let text = text(path, &read_from(path, file, MAX_FILE)?)?;
     // Of a pipe the mode says nothing: it has one reader.
-    if metadata.is_file() && mode & 0o027 != 0 {
+    let is_guarded = metadata.is_file() && text.contains("PRIVATE KEY");
+    let mode = metadata.mode() & 0o777;
+    if is_guarded && mode & 0o027 != 0 {
         return Err(Failure::unusable(format!(
             "{0}: a private key that others can read or change (mode {mode:03o}): chmod 600 {0}",
             path.display()
         )));
     }
-    if metadata.is_file() && mode & 0o040 != 0 {
+    if is_guarded && mode & 0o040 != 0 {
         say(&format!("warning: {}: its group can read this private key (mode {mode:03o})", path.display()));
     }
-    text(path, &read_from(path, file, MAX_FILE)?)
+    Ok(text)
 }
 
 /// Writes a new file for its owner alone, and returns once it is on disk. Nothing is overwritten, and a file that
@@ -164,7 +167,7 @@ mod tests {
     fn a_private_key_is_for_its_owner() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("key");
-        create(&file, b"key").unwrap();
+        create(&file, b"-----BEGIN PRIVATE KEY-----").unwrap();
         assert_eq!(create(&file, b"other").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         for (mode, is_read) in [(0o600, true), (0o400, true), (0o440, true), (0o640, true), (0o660, false)] {
             fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();

@@ -15,7 +15,7 @@ use args::{Args, Command};
 use clap::Parser as _;
 use ok2cry_client::http::CallError;
 use output::{print, print_line, say};
-use serde_json::json;
+use serde::Serialize;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -63,6 +63,19 @@ struct Failure {
     kept: Option<Kept>,
 }
 
+/// A failure on standard output.
+#[derive(Serialize)]
+struct Verdict<'a> {
+    verdict: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply: Option<&'a str>,
+}
+
 /// An answer that is not lost.
 #[derive(Debug)]
 enum Kept {
@@ -80,17 +93,21 @@ impl Failure {
     /// Says why on standard error, with `json` on standard output too, and returns the exit status.
     fn tell(&self, json: bool) -> ExitCode {
         if json {
-            let mut verdict = match &self.code {
-                Some(code) => json!({"verdict": "refused", "reason": code, "message": self.message}),
-                None => json!({"verdict": "error", "message": self.message}),
+            let (kept, reply) = match &self.kept {
+                Some(Kept::File { name, .. }) => (Some(name), None),
+                Some(Kept::Here(reply)) => (None, Some(reply)),
+                None => (None, None),
             };
-            match &self.kept {
-                Some(Kept::File { name, .. }) => verdict["kept"] = name.as_str().into(),
-                Some(Kept::Here(reply)) => verdict["reply"] = reply.as_str().into(),
-                None => {}
-            }
+            let verdict = Verdict {
+                verdict: if self.code.is_some() { "refused" } else { "error" },
+                reason: self.code.as_deref(),
+                message: &self.message,
+                kept: kept.map(String::as_str),
+                reply: reply.map(String::as_str),
+            };
+            let verdict = serde_json::to_string(&verdict).unwrap_or_default();
             // It has failed already.
-            let _ = print_line(&verdict.to_string());
+            let _ = print_line(&verdict);
         }
         match &self.code {
             Some(code) => say(&format!("refused: {code}: {}", self.message)),
@@ -98,7 +115,7 @@ impl Failure {
         }
         match &self.kept {
             Some(Kept::File { name, is_reply: true }) => {
-                say(&format!("the reply is kept, for `ok2cry read {name}`"))
+                say(&format!("the reply is kept, for `ok2cry read {name}`"));
             }
             Some(Kept::File { name, .. }) => say(&format!("the answer is kept in {name}")),
             Some(Kept::Here(reply)) => say(&format!("the reply, for `ok2cry read -`:\n{reply}")),

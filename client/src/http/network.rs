@@ -84,8 +84,8 @@ impl Network {
             true if text.contains("InvalidContentType") => {
                 "; what answers there is not TLS: does it speak http://?"
             }
-            true if text.contains("UnknownIssuer") => {
-                "; its certificate is signed by none that is known here: see --cacert and SSL_CERT_FILE"
+            true if text.contains("UnknownIssuer") || text.contains("CaUsedAsEndEntity") => {
+                "; its certificate is issued by no authority that is known here: see --cacert and SSL_CERT_FILE"
             }
             false if matches!(error, ureq::Error::Protocol(_)) => {
                 "; what answers there is not HTTP: does it speak https://?"
