@@ -53,6 +53,7 @@ export class KeyRequest {
     if (request !== REQUEST) throw new TypeError("a KeyRequest comes from KeyRequest.create");
     this.#wish = wish;
     this.#nonce = randomBytes(NONCE_LENGTH);
+    Object.freeze(this);
   }
 
   /**
@@ -141,6 +142,7 @@ export class VerifiedKey {
     if (request !== REQUEST) throw new TypeError("a VerifiedKey comes from KeyRequest.verify");
     this.#descriptor = descriptor;
     this.#batch = batch;
+    Object.freeze(this);
   }
 
   /** Names the key in URLs: 32 characters. */

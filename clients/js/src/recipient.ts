@@ -75,6 +75,7 @@ export class RecipientKey {
     if (recipient !== RECIPIENT) throw new TypeError("a RecipientKey comes from its static methods");
     this.#keys = keys;
     this.#publicKey = publicKey;
+    Object.freeze(this);
   }
 
   /**
@@ -251,6 +252,11 @@ function decrypt(secret: Bytes, additionalData: Bytes, ciphertext: Bytes): Promi
 export class SeenSet implements Seen {
   readonly #forgetAt = new Map<string, number>();
   #sweepAt = 1024;
+
+  constructor() {
+    // A class that extends this one has its own fields to add.
+    if (new.target === SeenSet) Object.freeze(this);
+  }
 
   firstTime(descriptor: string, forgetAtMs: number, nowMs: number): boolean {
     if (this.#forgetAt.size >= this.#sweepAt) {

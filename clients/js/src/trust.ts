@@ -65,6 +65,7 @@ export class Trust {
     this.#policy = policy;
     const { maxReplyAgeMs = DEFAULT_MAX_REPLY_AGE_MS } = own(options);
     this.#maxReplyAgeMs = aNumber("maxReplyAgeMs", maxReplyAgeMs);
+    Object.freeze(this);
   }
 
   /**

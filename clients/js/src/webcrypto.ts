@@ -29,7 +29,11 @@ export async function onPlatform<T>(what: string, work: (subtle: SubtleCrypto) =
   try {
     const subtle = globalThis.crypto?.subtle;
     return await work(
-      subtle ?? refuse("crypto_failed", "there is no crypto.subtle: serve the page over https, or from localhost"),
+      subtle ??
+        refuse(
+          "crypto_failed",
+          "there is no crypto.subtle, which browsers have in secure contexts only: serve the page over https, or from localhost",
+        ),
     );
   } catch (cause) {
     if (cause instanceof Ok2cryError) throw cause;

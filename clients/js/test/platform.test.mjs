@@ -143,6 +143,20 @@ test("signatures out of range are refused here", async () => {
   });
 });
 
+test("points of small order sign nothing, whatever the platform says", async () => {
+  const { verifyEd25519 } = await import("../dist/webcrypto.js");
+  await withCrypto(cryptoWith({ verify: async () => true }), async () => {
+    const base = Buffer.from(`58${"66".repeat(31)}`, "hex");
+    const small = ["00".repeat(32), `01${"00".repeat(31)}`, `ec${"ff".repeat(30)}7f`].map((hex) => Buffer.from(hex, "hex"));
+    const verdict = (key, r) => verifyEd25519(key, new Uint8Array(1), Buffer.concat([r, Buffer.alloc(32, 1)]));
+    assert.ok(await verdict(base, base));
+    for (const point of small) {
+      assert.ok(!(await verdict(point, base)));
+      assert.ok(!(await verdict(base, point)));
+    }
+  });
+});
+
 /** Everything that asks the platform, by the methods of `subtle` that it asks. */
 async function calls() {
   const key = await lib.fetchKey(service.url, trust, wish());

@@ -21,6 +21,7 @@ export class TrustAnchor {
   constructor(anchor: typeof ANCHOR, der: Bytes) {
     if (anchor !== ANCHOR) throw new TypeError("a TrustAnchor comes from its static methods");
     this.#der = der;
+    Object.freeze(this);
   }
 
   /** The certificate as DER: a copy. */

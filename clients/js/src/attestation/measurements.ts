@@ -33,6 +33,7 @@ export class Measurements {
     }
     if (this.#pcrs.size === 0) refuse("measurements_empty", "measurements: at least PCR0 is needed");
     if (!this.#pcrs.has(0)) refuse("measurements_without_pcr0", "measurements: PCR0, the image, is missing");
+    Object.freeze(this);
   }
 
   /**

@@ -28,6 +28,7 @@ export class Policy {
   constructor(policy: typeof POLICY, expected: Expected) {
     if (policy !== POLICY) throw new TypeError("a Policy comes from its static methods");
     this.#expected = own(expected);
+    Object.freeze(this);
   }
 
   /**

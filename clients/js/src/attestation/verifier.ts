@@ -39,6 +39,7 @@ export class Verifier {
     const { rememberAtMost = DEFAULT_REMEMBERED, insecureAllowDebug } = own(options);
     this.#memory = new SignatureMemory(rememberAtMost);
     this.#allowDebug = insecureAllowDebug === true;
+    Object.freeze(this);
   }
 
   /**

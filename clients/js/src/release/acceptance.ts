@@ -48,6 +48,7 @@ export class ReleaseKey {
     this.#pinned = pinned;
     this.#maxListAgeMs = maxListAgeMs;
     this.#minimumVersion = minimumVersion;
+    Object.freeze(this);
   }
 
   /**

@@ -51,6 +51,7 @@ export class Bundle {
     this.manifests = content.manifests;
     this.checkpoint = content.checkpoint;
     this.#tiles = content.tiles;
+    Object.freeze(this);
   }
 
   /**

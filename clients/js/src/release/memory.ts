@@ -66,6 +66,10 @@ export class ReleaseMemory {
   /** What the storage held when it was last looked at. */
   #stored: string | null = null;
 
+  constructor() {
+    Object.freeze(this);
+  }
+
   /**
    * A memory that is kept in a page's storage, and shared by its windows. Where there is no storage, or something in it that is no
    * memory, it begins anew and lasts as long as the page.

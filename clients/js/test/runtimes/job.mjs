@@ -33,6 +33,7 @@ export async function job(lib, service, options) {
     return [error instanceof lib.ServiceError, error.code, error.status, error.retryAfterMs];
   };
 
+  await is("the environment has what is needed", undefined, () => lib.checkEnvironment());
   const key = await lib.fetchKey(base, trust, wish, patient);
   const aad = bytes("order 17");
   const message = lib.SealedMessage.parse(JSON.stringify(await key.seal(lib.pad(bytes("4931")), aad)));

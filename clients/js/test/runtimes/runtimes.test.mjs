@@ -1,5 +1,7 @@
 // The suite in every runtime that npm has.
 
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -68,30 +70,41 @@ runtime("Next's edge runtime", {}, resolve("@edge-runtime/vm"), () => async (bas
   vm.evaluate(`suite.report(${JSON.stringify(base)})`).catch(reject);
 });
 
-/** A test runner under Node. */
-const runner =
-  (script, flags, env = {}) =>
-  (base, reject) =>
-    harness.program(process.execPath, () => [script, ...flags], {
-      cwd: here,
-      env: { ...process.env, NODE_TEST_CONTEXT: undefined, HARNESS: base, ...env },
-    })(base, reject);
+/** How a test runner is started, with the harness's address if it has one to report to. */
+const under = (base, env = {}) => ({
+  cwd: here,
+  env: { ...process.env, NODE_TEST_CONTEXT: undefined, HARNESS: base, ...env },
+});
+const runner = (flags, env) => (base, reject) => harness.program(process.execPath, () => flags, under(base, env))(base, reject);
 
 const JEST = {
   testEnvironment: "./jest/environment.cjs",
   haste: { throwOnModuleCollision: false },
   modulePathIgnorePatterns: ["<rootDir>/node_modules/.*/node_modules"],
 };
-const jest = (config, env) =>
-  runner("./node_modules/jest/bin/jest.js", ["--ci", "--runInBand", "--config", JSON.stringify(config)], env);
+const MODULES = { NODE_OPTIONS: "--experimental-vm-modules" };
+const jestWith = (config) => [
+  "./node_modules/jest/bin/jest.js",
+  "--ci",
+  "--runInBand",
+  "--config",
+  JSON.stringify({ ...JEST, ...config }),
+];
+const jest = (config, env) => runner(jestWith(config), env);
+
+test("stock jsdom under Jest lacks what is needed, and is told so", () => {
+  const config = { testEnvironment: "jsdom", transform: {}, testMatch: ["<rootDir>/jest/plain.test.mjs"] };
+  const { status, stderr } = spawnSync(process.execPath, jestWith(config), { ...under(undefined, MODULES), encoding: "utf8" });
+  assert.equal(status, 0, stderr);
+  assert.match(stderr, /1 passed/);
+});
 
 runtime("Jest with jsdom", {}, resolve("jest"), () =>
-  jest({ ...JEST, transform: {}, testMatch: ["<rootDir>/jest/suite.test.mjs"] }, { NODE_OPTIONS: "--experimental-vm-modules" }),
+  jest({ transform: {}, testMatch: ["<rootDir>/jest/suite.test.mjs"] }, MODULES),
 );
 
 runtime("Jest with jsdom and a transform to CommonJS", { withVectors: false }, resolve("jest"), () =>
   jest({
-    ...JEST,
     moduleFileExtensions: ["cjs", "mjs", "js", "json"],
     testMatch: ["<rootDir>/jest/commonjs.test.cjs"],
     transform: { "\\.(m?js)$": "./jest/to-commonjs.cjs" },
@@ -104,7 +117,7 @@ for (const [name, options, env] of [
   ["Vitest with jsdom and React Native's fetch", { withVectors: false, usesXhr: true }, { OVER_XHR: "1" }],
 ]) {
   runtime(name, options, resolve("vitest/package.json"), () =>
-    runner("./node_modules/vitest/vitest.mjs", ["run", "--environment", "jsdom", "vitest"], env),
+    runner(["./node_modules/vitest/vitest.mjs", "run", "--environment", "jsdom", "vitest"], env),
   );
 }
 

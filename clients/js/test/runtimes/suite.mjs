@@ -2,6 +2,7 @@
 // runtime that it is in but `fetch`, by which it gets its input and reports.
 
 import * as lib from "../../dist/index.js";
+import { answerVectors } from "../conformance/answers.mjs";
 import { attestationVectors, realDocuments } from "../conformance/attestation.mjs";
 import * as modules from "../conformance/modules.mjs";
 import { protocolVectors } from "../conformance/protocol.mjs";
@@ -32,6 +33,7 @@ async function outcomesOf({ service, vectors }, options) {
   if (vectors === undefined) return outcomes;
   for (const file of vectors.attestation) outcomes.push(...(await attestationVectors(lib, file)));
   outcomes.push(...(await protocolVectors(modules, vectors.protocol)));
+  outcomes.push(...(await answerVectors(lib, vectors.answers)));
   outcomes.push(...(await releaseVectors(vectors.releases, lib)));
   if (vectors.real) outcomes.push(...(await realDocuments(lib, vectors.real)));
   return outcomes;
