@@ -70,7 +70,7 @@ impl<'a> Reader<'a> {
         match self.head(field)? {
             (MAP, Argument::Value(count)) => Ok(MapEntries::Definite(count)),
             (MAP, Argument::Indefinite) => Ok(MapEntries::UntilBreak),
-            _ => Err(fault(field, CborFault::WrongType { expected: "a map" })),
+            (found, _) => Err(wrong_type(field, "a map", found)),
         }
     }
 
@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
 
     fn definite(&mut self, major: u8, field: Field, expected: &'static str) -> Result<u64, Error> {
         match self.head(field)? {
-            (found, _) if found != major => Err(fault(field, CborFault::WrongType { expected })),
+            (found, _) if found != major => Err(wrong_type(field, expected, found)),
             (_, Argument::Indefinite) => Err(fault(field, CborFault::IndefiniteLength)),
             (_, Argument::Value(value)) => Ok(value),
         }
@@ -152,6 +152,21 @@ pub(crate) enum MapEntries {
 enum Argument {
     Value(u64),
     Indefinite,
+}
+
+/// `found` is a major type.
+fn wrong_type(field: Field, expected: &'static str, found: u8) -> Error {
+    let found = match found {
+        UINT => "an unsigned integer",
+        1 => "a negative integer",
+        BYTES => "a byte string",
+        TEXT => "a text string",
+        ARRAY => "an array",
+        MAP => "a map",
+        TAG => "a tag",
+        _ => "null or another simple value",
+    };
+    fault(field, CborFault::WrongType { expected, found })
 }
 
 fn fault(field: Field, fault: CborFault) -> Error {

@@ -40,12 +40,15 @@ impl<'a> Envelope<'a> {
             4 => {}
             count => return Err(Error::Cose(CoseFault::ElementCount { count })),
         }
-        if reader.bytes(Field::ProtectedHeader)? != PROTECTED_ES384 {
-            return Err(Error::Cose(CoseFault::ProtectedHeader));
+        let protected = reader.bytes(Field::ProtectedHeader)?;
+        if protected != PROTECTED_ES384 {
+            let found = protected.iter().take(16).copied().collect();
+            return Err(Error::Cose(CoseFault::ProtectedHeader { found }));
         }
         // The signature does not cover this map: whatever stood in it would be the sender's free choice.
-        if reader.map(Field::UnprotectedHeader)? != 0 {
-            return Err(Error::Cose(CoseFault::UnprotectedHeader));
+        match reader.map(Field::UnprotectedHeader)? {
+            0 => {}
+            count => return Err(Error::Cose(CoseFault::UnprotectedHeader { count })),
         }
         let payload = reader.bytes(Field::Payload)?;
         if payload.is_empty() || payload.len() > MAX_PAYLOAD_LEN {

@@ -261,7 +261,7 @@ fn module_id_of<'a>(reader: &mut Reader<'a>) -> Result<&'a str, Error> {
 fn digest_of(reader: &mut Reader<'_>) -> Result<(), Error> {
     match reader.text(Field::Digest)? {
         "SHA384" => Ok(()),
-        _ => Err(Error::Payload(PayloadFault::Digest)),
+        found => Err(Error::Payload(PayloadFault::Digest { found: found.chars().take(32).collect() })),
     }
 }
 

@@ -238,7 +238,9 @@ reasons! {
         WrongType {
             /// What the field must be.
             expected: &'static str,
-        } => "cbor_wrong_type", "this must be {expected}";
+            /// What it is.
+            found: &'static str,
+        } => "cbor_wrong_type", "expected {expected}, found {found}";
         /// A text string that is not UTF-8.
         NotUtf8 => "cbor_not_utf8", "a text string is not UTF-8";
         /// Bytes after the end.
@@ -262,9 +264,16 @@ reasons! {
             count: u64,
         } => "cose_element_count", "COSE_Sign1: the array has {count} elements instead of 4";
         /// The protected header is not exactly `{1: -35}`, bytes `a1013822`.
-        ProtectedHeader => "protected_header_not_es384", "protected header: this must be exactly {{1: -35}} (ES384)";
+        ProtectedHeader {
+            /// Its first bytes, at most 16.
+            found: Vec<u8>,
+        } => "protected_header_not_es384",
+            "protected header: expected a1013822, which is {{1: -35}} (ES384), found {hex}", hex = Hex(found);
         /// The unprotected header holds something. It is not covered by the signature.
-        UnprotectedHeader => "unprotected_header_not_empty", "unprotected header: this must be an empty map";
+        UnprotectedHeader {
+            /// How many entries it has.
+            count: u64,
+        } => "unprotected_header_not_empty", "unprotected header: expected an empty map, found {count} entries";
         /// Payload of 0 or more than 16,384 bytes.
         PayloadLength {
             /// Its length in bytes.
@@ -301,7 +310,10 @@ reasons! {
         /// `module_id` is empty.
         ModuleIdEmpty => "module_id_empty", "module_id: this must not be empty";
         /// `digest` is not `SHA384`.
-        Digest => "digest_not_sha384", "digest: this must be \"SHA384\"";
+        Digest {
+            /// What it is, cut to 32 characters.
+            found: String,
+        } => "digest_not_sha384", "digest: expected \"SHA384\", found {found:?}";
         /// `timestamp` is 0.
         TimestampZero => "timestamp_zero", "timestamp: this must be greater than 0";
         /// No PCRs, or more than 32.
@@ -575,17 +587,20 @@ pub struct PcrDifference {
 
 impl fmt::Display for PcrDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hex =
-            |f: &mut fmt::Formatter<'_>, value: &[u8]| value.iter().try_for_each(|b| write!(f, "{b:02x}"));
-        write!(f, "PCR{} must be ", self.index)?;
-        hex(f, &self.expected)?;
+        write!(f, "PCR{} must be {} and is ", self.index, Hex(&self.expected))?;
         match &self.found {
-            Some(found) => {
-                f.write_str(" and is ")?;
-                hex(f, found)
-            }
-            None => f.write_str(" and is absent"),
+            Some(found) => Hex(found).fmt(f),
+            None => f.write_str("absent"),
         }
+    }
+}
+
+/// Bytes as hexadecimal digits.
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Measurements as `nitro-cli build-enclave` and `describe-eif` print them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -25,9 +26,8 @@ impl Measurements {
             Ok(_) => return Err(refused("expected a JSON object")),
             Err(error) => return Err(refused(&format!("expected JSON of nitro-cli: {error}"))),
         };
-        let inner = all.iter().find(|(name, _)| name == "Measurements");
-        let Some((_, inner)) = inner else { return Self::from_entries(&all) };
-        if let Some((name, _)) = all.iter().find(|(name, _)| is_entry(name)) {
+        let Some(inner) = all.get("Measurements") else { return Self::from_entries(&all) };
+        if let Some(name) = all.keys().find(|name| is_entry(name)) {
             return Err(refused(&format!("{name} stands beside Measurements, and belongs into it")));
         }
         match inner {
@@ -36,7 +36,7 @@ impl Measurements {
         }
     }
 
-    fn from_entries(entries: &[(String, Json)]) -> Result<Self, Error> {
+    fn from_entries(entries: &BTreeMap<String, Json>) -> Result<Self, Error> {
         let mut pcrs = Vec::new();
         for (name, value) in entries {
             let Json::Text(value) = value else {
@@ -103,7 +103,7 @@ fn refused(why: &str) -> Error {
 /// values, or the last.
 enum Json {
     Text(String),
-    Object(Vec<(String, Json)>),
+    Object(BTreeMap<String, Json>),
     Other,
 }
 
@@ -127,12 +127,12 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
-        let mut entries: Vec<(String, Json)> = Vec::new();
-        while let Some((name, value)) = map.next_entry::<String, Json>()? {
-            if entries.iter().any(|(other, _)| *other == name) {
+        let mut entries = BTreeMap::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if entries.contains_key(&name) {
                 return Err(A::Error::custom(format_args!("{:?} appears twice", shown(&name))));
             }
-            entries.push((name, value));
+            entries.insert(name, map.next_value()?);
         }
         Ok(Json::Object(entries))
     }

@@ -44,7 +44,9 @@ pub(super) fn write(value: &impl Serialize) -> Vec<u8> {
 
 /// Foreign text in a message: at most 100 characters, none of which does anything to a terminal.
 pub(super) fn shown(text: &str) -> String {
-    text.chars().take(100).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    // What is escaped and is no quotation mark or backslash: control characters, and those that turn text around.
+    let acts = |c: char| !matches!(c, '"' | '\'' | '\\') && c.escape_debug().len() > 1;
+    text.chars().take(100).map(|c| if acts(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// Lower-case hexadecimal of `N` bytes.

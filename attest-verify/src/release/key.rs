@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256, Sha384};
 
 use super::fault::ReleaseFault;
-use super::json::{self, Hex};
+use super::json::Hex;
 use crate::error::Error;
 use crate::pem::PemBlock;
 
@@ -155,7 +155,7 @@ impl KeyIds {
     pub(super) fn new<'a>(ids: impl IntoIterator<Item = &'a str>) -> Self {
         let short = |id: &str| match id {
             "" => "no keyid".to_owned(),
-            id => json::shown(id).chars().take(Self::DIGITS).collect(),
+            id => id.chars().take(Self::DIGITS).flat_map(char::escape_debug).collect(),
         };
         Self(ids.into_iter().map(short).collect())
     }
