@@ -92,8 +92,12 @@ pub fn create_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 /// Makes a file that must not be there; `O_EXCL` does not follow a link either.
 fn create(path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(readers.mode()).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // Half a file would be in the way of the next attempt.
+        let _ = fs::remove_file(path);
+    }
+    written
 }
 
 /// Makes a folder with those above it, each of which is on disk before the next.

@@ -56,7 +56,7 @@ fn other_programs_read_the_keys_and_find_the_same_public_half() {
                   spki = s.PublicFormat.SubjectPublicKeyInfo\n\
                   sys.stdout.buffer.write(key.public_bytes(s.Encoding.DER, spki))";
     let vkey = LogKey::parse(&us.vkey).unwrap().to_string();
-    let raw = Base64::decode_vec(vkey.rsplit_once('+').unwrap().1).unwrap();
+    let raw = Base64::decode_vec(vkey.splitn(3, '+').nth(2).unwrap()).unwrap();
     let of_log = [&[0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0][..], &raw[1..]].concat();
     let of_list = der(&fs::read_to_string(us.path("list.pub")).unwrap());
     let mut readers = 0;
@@ -92,7 +92,7 @@ fn the_public_half_of_every_kind_of_key_is_printed_again() {
 fn a_key_of_version_2_is_read_still() {
     let us = Engineers::new();
     let v1 = der(&fs::read_to_string(us.path("log.pem")).unwrap());
-    let raw = Base64::decode_vec(us.vkey.rsplit_once('+').unwrap().1).unwrap();
+    let raw = Base64::decode_vec(us.vkey.splitn(3, '+').nth(2).unwrap()).unwrap();
     let v2 = [&[0x30, 0x51, 2, 1, 1][..], &v1[5..], &[0x81, 0x21, 0], &raw[1..]].concat();
     let pem =
         format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", Base64::encode_string(&v2));
