@@ -15,6 +15,7 @@ use ok2cry_tests::{
     process::Process,
 };
 use serde_json::json;
+use std::os::unix::fs::PermissionsExt as _;
 
 #[test]
 fn plaintext_in_the_place_of_a_reply_is_refused() {
@@ -35,6 +36,7 @@ fn plaintext_in_the_place_of_a_reply_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (key_file, message_file) = (folder.path().join("key.pem"), folder.path().join("message.json"));
     std::fs::write(&key_file, recipient.to_pem().unwrap().as_bytes()).unwrap();
+    std::fs::set_permissions(&key_file, std::fs::Permissions::from_mode(0o600)).unwrap();
     let text = |bytes: &[u8]| serde_json::to_value(Bytes(bytes.to_vec())).unwrap();
     let mut file = serde_json::to_value(message.body()).unwrap();
     file["key_id"] = text(&message.key_id.0);
