@@ -120,6 +120,10 @@ pub const VALID: &[Judged] = &[
         let missing = 16_384 - (e.document().len() - 108);
         e.set("module_id", cbor::text(&"i".repeat(10_000 + missing)));
     }),
+    valid("elements of 128 and 256 bytes", |e| {
+        e.certs[LEAF].extensions.push(Extension::new(&[0x2a, 3, 4], false, vec![0; 128]));
+        e.certs[LEAF].extensions.push(Extension::new(&[0x2a, 3, 5], false, vec![0; 256]));
+    }),
     valid("sixteen extensions", |e| {
         e.certs[LEAF].extensions.extend((0..14).map(|i| Extension::new(&[0x2a, 3, i], false, vec![5, 0])));
     }),
