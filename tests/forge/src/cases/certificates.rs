@@ -290,6 +290,26 @@ pub const CERTIFICATES: &[Case] = &[
         e.certs[LEAF].extensions.push(Extension::new(&[0x55, 0x1d, 37], false, der::seq(&[&server_auth])));
         e.certs[LEAF].signer = 2;
     }),
+    ("a byte after the key", "der_trailing_bytes", |e| {
+        // The key with more at its end comes first; the other is never reached.
+        let algorithm = der::tlv(0x30, &e.certs[LEAF].key_algorithm);
+        let key = der::seq(&[&algorithm, &der::bit_string(0, &e.certs[LEAF].point), &[5, 0]]);
+        e.certs[LEAF].subject.extend(key);
+    }),
+    ("a serial with a leading 0xff", "der_malformed", |e| e.certs[LEAF].serial = der::tlv(2, &[0xff, 0x80])),
+    ("a key with unused bits", "der_malformed", |e| {
+        let algorithm = der::tlv(0x30, &e.certs[LEAF].key_algorithm);
+        let key = der::seq(&[&algorithm, &der::bit_string(1, &e.certs[LEAF].point)]);
+        e.certs[LEAF].subject.extend(key);
+    }),
+    ("a signature with unused bits", "der_malformed", |e| {
+        e.certs[LEAF].on_der = |mut d| {
+            let at = d.windows(3).rposition(|w| w[0] == 0 && w[1] == 0x30 && (0x60..0x70).contains(&w[2]));
+            d[at.unwrap()] = 1;
+            d
+        };
+    }),
+    ("a UTCTime of 1950", "der_malformed", |e| e.certs[LEAF].validity.1 = der::utc_time("500101000000Z")),
 ];
 
 /// id-kp-clientAuth.
