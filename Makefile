@@ -31,13 +31,15 @@ test: rust ## every test that needs Rust only
 	  --test the_main_job --test once --test race --test endings --test hostile_parent --test secrets
 	$(CARGO) test --locked --manifest-path release/Cargo.toml --target-dir $(TARGET)/release-light --no-default-features --features witness --no-fail-fast
 
-test-js: rust node ## the JavaScript client in Node and in Chromium: vectors, real processes, the demo's page, what npm would install
+test-js: rust node ## the JavaScript client in Node, browsers and other runtimes: vectors, real processes, the demo's page, what npm would install
 	cd clients/js && npm ci --silent --ignore-scripts && npm run --silent lint && npm run --silent build && npm run --silent demo:check
 	$(CARGO) build --locked --workspace --bins
 	@$(MAKE) --no-print-directory release-tool
 	cd clients/js && npm test --silent
 	$(TARGET)/debug/differential $(or $(DIFFERENTIAL),3000) | node clients/js/test/differential.mjs
-	bash -c '. image/lib.sh; need chromium'
+	cd clients/js/test/runtimes && npm ci --silent --ignore-scripts
+	cd clients/js && npm run --silent test:runtimes
+	bash -c '. image/lib.sh; need chromium firefox-esr libwebkit2gtk-4.1-0 xvfb'
 	cd clients/js && npm run --silent test:browser
 
 bench-js: rust node ## how long the JavaScript client takes to verify, beside raw signatures; BENCH=--short only shows that it runs
@@ -124,5 +126,6 @@ rust:
 	  echo "Rust is missing: install it from https://rustup.rs (1.92 or newer), then run make again." >&2; exit 1; }
 
 node:
-	@node -e 'process.exit(+(process.versions.node.split(".")[0] < 20))' 2>/dev/null && command -v npm >/dev/null || { \
-	  echo "Node is missing: install version 20 or newer, with npm, from https://nodejs.org, then run make again." >&2; exit 1; }
+	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(+!(a > 22 || (a === 20 && b >= 19) || (a === 22 && b >= 12)))' \
+	  2>/dev/null && command -v npm >/dev/null || { \
+	  echo "Node is missing: install version 20.19, 22.12 or newer, with npm, from https://nodejs.org, then run make again." >&2; exit 1; }
