@@ -290,6 +290,13 @@ pub const CERTIFICATES: &[Case] = &[
         e.certs[LEAF].extensions.push(Extension::new(&[0x55, 0x1d, 37], false, der::seq(&[&server_auth])));
         e.certs[LEAF].signer = 2;
     }),
+    ("a byte after the key", "der_trailing_bytes", |e| {
+        // The key with more at its end comes first; the other is never reached.
+        let algorithm = der::tlv(0x30, &e.certs[LEAF].key_algorithm);
+        let key = der::seq(&[&algorithm, &der::bit_string(0, &e.certs[LEAF].point), &[5, 0]]);
+        e.certs[LEAF].subject.extend(key);
+    }),
+    ("a UTCTime of 1950", "der_malformed", |e| e.certs[LEAF].validity.1 = der::utc_time("500101000000Z")),
 ];
 
 /// id-kp-clientAuth.

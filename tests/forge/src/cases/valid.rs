@@ -154,9 +154,10 @@ pub const VALID: &[Judged] = &[
         e.certs[LEAF].serial = der::tlv(2, &[0x80]);
     }),
     valid("a serial number of 40 bytes", |e| e.certs[LEAF].serial = der::tlv(2, &[0x7f; 40])),
+    valid("a CA that has been valid since 1970", |e| e.certs[1].validity.0 = der::utc_time("700101000000Z")),
     valid("a name of every kind of string", |e| {
         let attribute = |tag, value: &[u8]| der::seq(&[&der::tlv(6, &[0x55, 4, 10]), &der::tlv(tag, value)]);
-        let one = der::tlv(0x31, &[attribute(0x13, b"(*)"), attribute(0x16, b"a@b")].concat());
+        let one = der::tlv(0x31, &[attribute(0x13, b"(*)\x7f"), attribute(0x16, b"a@b")].concat());
         let two = der::tlv(0x31, &attribute(0x0c, "é".as_bytes()));
         // TeletexString and BMPString are let pass unread.
         let three = der::tlv(0x31, &[attribute(0x14, &[0xff]), attribute(0x1e, &[0, 0x61])].concat());

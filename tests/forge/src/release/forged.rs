@@ -184,6 +184,12 @@ fn notes() -> Vec<Case> {
             w.cosigners =
                 (0..64).map(|n| (NoteKey::new(&format!("stranger.example/{n}"), 4, 0x90), 1)).collect();
         }),
+        bad("note_invalid", "a tab in a checkpoint", |w| {
+            w.on_checkpoint = |text| format!("{text}an\textension\n")
+        }),
+        bad("note_invalid", "a note of more than 65,536 bytes", |w| {
+            w.on_checkpoint = |text| format!("{text}{}\n", "e".repeat(65_536));
+        }),
         good("a checkpoint with extension lines", |w| {
             w.on_checkpoint = |text| format!("{text}an extension\nanother\n")
         }),
@@ -280,6 +286,18 @@ fn walks() -> Vec<Case> {
             rotated(w);
             w.roots[1].body["attestation_root"] = mock_root().into();
         }),
+        bad(
+            "manifest_subject_mismatch",
+            "a next root document that takes everything over to another product",
+            |w| {
+                rotated(w);
+                w.roots[1].body["product"] = "another-enclave".into();
+                w.list.body["product"] = "another-enclave".into();
+                for manifest in &mut w.manifests {
+                    manifest.body["subject"][0]["name"] = "another-enclave".into();
+                }
+            },
+        ),
         bad("payload_type_mismatch", "a list in the place of a root document", |w| {
             w.roots[0].payload_type = "application/vnd.ok2cry.release-list.v1+json";
         }),
@@ -363,6 +381,12 @@ fn lists() -> Vec<Case> {
         bad("release_json_invalid", "a version of four numbers", |w| versions(w, ["1.2.0", "1.3.0.0"])),
         bad("release_json_invalid", "a version with a suffix", |w| versions(w, ["1.2.0", "1.3.0-rc1"])),
         bad("release_field_invalid", "33 releases", many(33)),
+        bad("release_field_invalid", "33 manifests, of which two are listed", |w| {
+            w.on_bundle = |b| {
+                let extra = b["manifests"][0].clone();
+                b["manifests"].as_array_mut().unwrap().resize(33, extra);
+            };
+        }),
         good("32 releases", many(32)).with(|c| {
             c.minimum_version = "1.3.31";
             c.expected = Expected::Accepted(&["1.3.31"]);
