@@ -152,6 +152,9 @@ export function pointOfPkcs8(der: Uint8Array): Bytes | undefined {
  */
 export async function verifyEd25519(key: Uint8Array, message: Uint8Array, signature: Uint8Array): Promise<boolean> {
   if (signature.length !== 64 || isSmallOrder(key) || isSmallOrder(signature.subarray(0, 32))) return false;
+  // RFC 8032, section 5.1.7. WebKitGTK takes an S that is not reduced, so that one signature would have several spellings.
+  const order = 2n ** 252n + 27742317777372353535851937790883648493n;
+  if (integer(Uint8Array.from(signature.subarray(32)).reverse()) >= order) return false;
   return onPlatform("Ed25519", async (subtle) => {
     const imported = await subtle.importKey("raw", concat(key), "Ed25519", false, ["verify"]).catch((error: unknown) => {
       // Some refuse here what is not the one spelling of a point; all else is the platform's fault.
