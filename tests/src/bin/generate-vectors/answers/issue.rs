@@ -306,7 +306,7 @@ fn descriptors() -> Vec<Change> {
     const RECORD: Verdict = Refused("record_invalid");
     vec![
         ("a descriptor with a byte after it", RECORD, |w| {
-            w.on_records = |r| vec![[&r[0][..], &[0]].concat()]
+            w.on_records = |r| vec![[&r[0][..], &[0]].concat()];
         }),
         ("a descriptor of another version", RECORD, |w| {
             w.on_records = |mut r| {
@@ -315,7 +315,7 @@ fn descriptors() -> Vec<Change> {
             };
         }),
         ("a descriptor of another suite", RECORD, |w| {
-            w.on_records = |r| vec![replaced(&r[0], &SUITE, &[0x83, 0x10, 1, 1])]
+            w.on_records = |r| vec![replaced(&r[0], &SUITE, &[0x83, 0x10, 1, 1])];
         }),
         ("a descriptor whose key is off the curve", RECORD, |w| {
             w.on_records = |mut r| {
@@ -331,7 +331,7 @@ fn descriptors() -> Vec<Change> {
             w.on_records = |_| vec![Statement { nonce: World::nonce(), time: TIMESTAMP_MS }.encode()];
         }),
         ("a reply context in the place of a descriptor", RECORD, |w| {
-            w.on_records = |_| vec![context().encode()]
+            w.on_records = |_| vec![context().encode()];
         }),
         ("an empty record in the place of a descriptor", RECORD, |w| w.on_records = |_| vec![vec![]]),
         ("a key of another enclave", Refused("instance_mismatch"), |w| {
@@ -354,7 +354,7 @@ fn descriptors() -> Vec<Change> {
             w.keys[0].client_nonce = World::nonce().for_key(0, 2);
         }),
         ("another purpose", Refused("purpose_mismatch"), |w| {
-            w.keys[0].purpose = Purpose::new("card-pan").unwrap()
+            w.keys[0].purpose = Purpose::new("card-pan").unwrap();
         }),
         ("a purpose that begins as the one that was asked for", Refused("purpose_mismatch"), |w| {
             w.keys[0].purpose = Purpose::new("card-pin.test").unwrap();
@@ -381,7 +381,7 @@ fn descriptors() -> Vec<Change> {
         }),
         ("at the key's end", Refused("key_expired"), |w| w.forge.now_ms = TIMESTAMP_MS + TTL),
         ("an hour after the key's end", Refused("key_expired"), |w| {
-            w.forge.now_ms = TIMESTAMP_MS + TTL + 3_600_000
+            w.forge.now_ms = TIMESTAMP_MS + TTL + 3_600_000;
         }),
     ]
 }
@@ -488,18 +488,18 @@ fn seals() -> Vec<Change> {
     }
     vec![
         ("sealed to at the key's last millisecond", Accepted, |w| {
-            seal(w, TIMESTAMP_MS + TTL - 1, (4, 8), Accepted)
+            seal(w, TIMESTAMP_MS + TTL - 1, (4, 8), Accepted);
         }),
         ("sealed to at the key's end", Accepted, |w| {
-            seal(w, TIMESTAMP_MS + TTL, (4, 8), Refused("key_expired"))
+            seal(w, TIMESTAMP_MS + TTL, (4, 8), Refused("key_expired"));
         }),
         ("sealed to an hour later", Accepted, |w| {
-            seal(w, NOW_MS + 3_600_000, (4, 8), Refused("key_expired"))
+            seal(w, NOW_MS + 3_600_000, (4, 8), Refused("key_expired"));
         }),
         ("the longest message", Accepted, |w| seal(w, NOW_MS, (4096, 1024), Accepted)),
         ("the shortest message", Accepted, |w| seal(w, NOW_MS, (0, 0), Accepted)),
         ("a message that is too long", Accepted, |w| {
-            seal(w, NOW_MS, (4097, 8), Refused("plaintext_too_long"))
+            seal(w, NOW_MS, (4097, 8), Refused("plaintext_too_long"));
         }),
         ("an aad that is too long", Accepted, |w| seal(w, NOW_MS, (4, 1025), Refused("aad_too_long"))),
     ]
@@ -511,11 +511,11 @@ fn shapes() -> Vec<Change> {
     vec![
         ("JSON: keys that are no list", CODE, |w| w.forge.on_answer = |a| a["keys"] = a["keys"][0].clone()),
         ("JSON: keys that are text", CODE, |w| {
-            w.forge.on_answer = |a| a["keys"] = a["keys"].to_string().into()
+            w.forge.on_answer = |a| a["keys"] = a["keys"].to_string().into();
         }),
         ("JSON: keys that are null", CODE, |w| w.forge.on_answer = |a| a["keys"] = Value::Null),
         ("JSON: no keys field", CODE, |w| {
-            w.forge.on_answer = |a| drop(a.as_object_mut().unwrap().remove("keys"))
+            w.forge.on_answer = |a| drop(a.as_object_mut().unwrap().remove("keys"));
         }),
         ("JSON: a key that is text of an object", CODE, |w| {
             w.forge.on_answer = |a| a["keys"][0] = a["keys"][0].to_string().into();
@@ -531,12 +531,12 @@ fn shapes() -> Vec<Change> {
         }),
         ("JSON: a key that is null", CODE, |w| w.forge.on_answer = |a| a["keys"][0] = Value::Null),
         ("JSON: a descriptor that is null", CODE, |w| {
-            w.forge.on_answer = |a| a["keys"][0]["descriptor"] = Value::Null
+            w.forge.on_answer = |a| a["keys"][0]["descriptor"] = Value::Null;
         }),
         ("JSON: a padded descriptor", CODE, |w| {
             w.forge.on_answer = |a| {
                 a["keys"][0]["descriptor"] =
-                    format!("{}=", a["keys"][0]["descriptor"].as_str().unwrap()).into()
+                    format!("{}=", a["keys"][0]["descriptor"].as_str().unwrap()).into();
             };
         }),
         ("JSON: the id beside the descriptor", CODE, |w| {

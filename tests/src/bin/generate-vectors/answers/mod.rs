@@ -197,8 +197,11 @@ fn nonce_32(label: &str) -> [u8; 32] {
     hash(&[b"ok2cry vectors v1 ", label.as_bytes()])[..32].try_into().unwrap()
 }
 
+/// A name, a code and a change.
+type Refusal = (&'static str, &'static str, fn(&mut Forge));
+
 /// What is wrong with documents, whatever is in their batch: the first code that applies.
-const DOCUMENTS: &[(&str, &str, fn(&mut Forge))] = &[
+const DOCUMENTS: &[Refusal] = &[
     ("a document under another root", "root_not_trusted", |f| f.attestation_root = Some(another_root())),
     ("a document that changed after it was signed", "document_signature_invalid", |f| {
         f.on_enclave = |e| e.on_signature = |signature| signature[95] ^= 1;

@@ -242,13 +242,13 @@ fn documents() -> Vec<Change> {
             w.max_age_ms = Some(4_999);
         }),
         ("a document from the future", Refused("document_from_future"), |w| {
-            w.forge.now_ms = TIMESTAMP_MS - 60_001
+            w.forge.now_ms = TIMESTAMP_MS - 60_001;
         }),
         ("the index of another record", PLACE, |w| {
             w.forge.on_answer = |a| a["sealed"]["context"]["index"] = 3.into();
         }),
         ("an index beyond the batch", PLACE, |w| {
-            w.forge.on_answer = |a| a["sealed"]["context"]["index"] = 5.into()
+            w.forge.on_answer = |a| a["sealed"]["context"]["index"] = 5.into();
         }),
         ("an empty path", PLACE, |w| w.forge.on_answer = |a| a["sealed"]["context"]["path"] = json!([])),
         ("a path of 13 hashes", PLACE, |w| {
@@ -314,7 +314,7 @@ fn replies() -> Vec<Change> {
             };
         }),
         ("a context in the place of the reply", RECORD, |w| {
-            w.on_reply_record = |_| World::new().context.encode()
+            w.on_reply_record = |_| World::new().context.encode();
         }),
         ("a descriptor that is none, within the reply", RECORD, |w| {
             w.descriptor.expires_at = w.descriptor.issued_at;
@@ -333,7 +333,7 @@ fn replies() -> Vec<Change> {
             w.descriptor.release_to = ReleaseTo::Recipient(key("another recipient"));
         }),
         ("a key for the caller", Refused("recipient_mismatch"), |w| {
-            w.descriptor.release_to = ReleaseTo::Caller
+            w.descriptor.release_to = ReleaseTo::Caller;
         }),
         ("a key for another purpose", Refused("purpose_mismatch"), |w| {
             w.descriptor.purpose = Purpose::new("card-pan").unwrap();
@@ -342,11 +342,11 @@ fn replies() -> Vec<Change> {
             w.descriptor.purpose = Purpose::new("card-pin.test").unwrap();
         }),
         ("the recipient expects another purpose", Refused("purpose_mismatch"), |w| {
-            w.expect.purpose = "card-pan"
+            w.expect.purpose = "card-pan";
         }),
         ("another aad", Refused("aad_mismatch"), |w| w.aad = b"order 4712".to_vec()),
         ("an aad that begins as the expected one", Refused("aad_mismatch"), |w| {
-            w.aad = b"order 47110".to_vec()
+            w.aad = b"order 47110".to_vec();
         }),
         ("no aad where one is expected", Refused("aad_mismatch"), |w| w.aad.clear()),
         ("an aad where none is expected", Refused("aad_mismatch"), |w| w.expect.aad = Hex(vec![])),
@@ -433,7 +433,7 @@ fn shapes() -> Vec<Change> {
         }),
         ("empty plaintext", MODE, |w| w.forge.on_answer = |a| *a = json!({"plaintext": ""})),
         ("plaintext that is not base64url", MODE, |w| {
-            w.forge.on_answer = |a| *a = json!({"plaintext": "MTI="})
+            w.forge.on_answer = |a| *a = json!({"plaintext": "MTI="});
         }),
         ("plaintext that is null", MODE, |w| w.forge.on_answer = |a| *a = json!({"plaintext": null})),
         ("JSON: plaintext and an unknown field", CODE, |w| {
@@ -443,15 +443,15 @@ fn shapes() -> Vec<Change> {
             w.forge.on_text = |_| r#"{"plaintext":"MTIzNA","plaintext":"MTIzNA"}"#.into();
         }),
         ("JSON: plaintext and a sealed reply", CODE, |w| {
-            w.forge.on_answer = |a| a["plaintext"] = "MTIzNA".into()
+            w.forge.on_answer = |a| a["plaintext"] = "MTIzNA".into();
         }),
         ("JSON: an empty object", CODE, |w| w.forge.on_answer = |a| *a = json!({})),
         ("JSON: another kind of answer", CODE, |w| {
-            w.forge.on_answer = |a| *a = json!({"opened": a["sealed"]})
+            w.forge.on_answer = |a| *a = json!({"opened": a["sealed"]});
         }),
         ("JSON: the text sealed", CODE, |w| w.forge.on_answer = |a| *a = json!("sealed")),
         ("JSON: the reply and its context alone", Accepted, |w| {
-            w.forge.on_answer = |a| *a = a["sealed"].clone()
+            w.forge.on_answer = |a| *a = a["sealed"].clone();
         }),
         ("JSON: sealed is null", CODE, |w| w.forge.on_answer = |a| a["sealed"] = Value::Null),
         ("JSON: sealed is text of an object", CODE, |w| {
@@ -470,7 +470,7 @@ fn shapes() -> Vec<Change> {
             };
         }),
         ("JSON: no reply", CODE, |w| {
-            w.forge.on_answer = |a| drop(a["sealed"].as_object_mut().unwrap().remove("reply"))
+            w.forge.on_answer = |a| drop(a["sealed"].as_object_mut().unwrap().remove("reply"));
         }),
         ("JSON: no context", CODE, |w| {
             w.forge.on_answer = |a| drop(a["sealed"].as_object_mut().unwrap().remove("context"));
@@ -484,7 +484,7 @@ fn shapes() -> Vec<Change> {
                 |a| a["sealed"]["reply"] = format!("{}=", a["sealed"]["reply"].as_str().unwrap()).into();
         }),
         ("JSON: an unknown field within sealed", CODE, |w| {
-            w.forge.on_answer = |a| a["sealed"]["purpose"] = "card-pin".into()
+            w.forge.on_answer = |a| a["sealed"]["purpose"] = "card-pin".into();
         }),
         ("JSON: an unknown field, in an answer of another release", CODE, |w| {
             w.forge.releases = Some(vec![release_without(&[1])]);

@@ -131,7 +131,7 @@ fn rules() -> Vec<Change> {
             w.forge.now_ms = TIMESTAMP_MS + 60_001;
         }),
         ("a document from the future", Refused("document_from_future"), |w| {
-            w.forge.now_ms = TIMESTAMP_MS - 60_001
+            w.forge.now_ms = TIMESTAMP_MS - 60_001;
         }),
         ("the index of another record", PLACE, |w| w.forge.on_answer = |a| a["index"] = 3.into()),
         ("an empty path", PLACE, |w| w.forge.on_answer = |a| a["path"] = json!([])),
@@ -158,7 +158,7 @@ fn rules() -> Vec<Change> {
         ("another nonce", NONCE, |w| w.nonce[31] ^= 1),
         ("the beginning of the nonce", NONCE, |w| w.statement.nonce = Nonce::new(&w.nonce[..16]).unwrap()),
         ("the nonce and more", NONCE, |w| {
-            w.statement.nonce = Nonce::new([&w.nonce[..], &[0]].concat()).unwrap()
+            w.statement.nonce = Nonce::new([&w.nonce[..], &[0]].concat()).unwrap();
         }),
         ("made 60,001 ms before the document", FAR, |w| w.statement.time -= 60_001),
         ("made 60,001 ms after the document", FAR, |w| w.statement.time += 60_001),

@@ -7,12 +7,14 @@ use super::{
 use crate::fixtures::Hex;
 use serde_json::{Value, json};
 
+type Change = fn(&mut Forge);
+
 const INVALID: Verdict = Refused("answer_invalid");
 /// The longest answer, in bytes.
 const LONGEST: usize = 1 << 20;
 
-/// What holds for every answer with a `document`, an `index` and a `path`.
-pub(super) fn cases() -> Vec<(String, Verdict, fn(&mut Forge))> {
+/// What holds for every answer with a `document`, an `index` and a `path`: names, verdicts and changes.
+pub(super) fn cases() -> Vec<(String, Verdict, Change)> {
     [bodies(), fields(), byte_strings(), numbers(), shapes()]
         .concat()
         .into_iter()
@@ -98,7 +100,7 @@ fn byte_strings() -> Vec<Case> {
     vec![
         ("a padded document", INVALID, |f| {
             f.on_answer = |answer| {
-                edit(answer, "document", |text| text.clone() + &"=".repeat((4 - text.len() % 4) % 4 + 1))
+                edit(answer, "document", |text| text.clone() + &"=".repeat((4 - text.len() % 4) % 4 + 1));
             };
         }),
         ("a document in base64 of the other alphabet", INVALID, |f| {
@@ -139,7 +141,7 @@ fn byte_strings() -> Vec<Case> {
 fn numbers() -> Vec<Case> {
     vec![
         ("an index of 2^53 - 1", Refused("not_in_batch"), |f| {
-            f.on_text = |text| index(&text, "9007199254740991")
+            f.on_text = |text| index(&text, "9007199254740991");
         }),
         ("an index of 2^53", INVALID, |f| f.on_text = |text| index(&text, "9007199254740992")),
         ("an index of 2^64 - 1", INVALID, |f| f.on_text = |text| index(&text, "18446744073709551615")),
@@ -163,13 +165,13 @@ fn shapes() -> Vec<Case> {
     vec![
         ("a document that is null", INVALID, |f| f.on_answer = |answer| put(answer, "document", Value::Null)),
         ("a document that is a number", INVALID, |f| {
-            f.on_answer = |answer| put(answer, "document", json!(0))
+            f.on_answer = |answer| put(answer, "document", json!(0));
         }),
         ("a document that is a list of bytes", INVALID, |f| {
             f.on_answer = |answer| put(answer, "document", json!([132, 68]));
         }),
         ("a document that is an object", INVALID, |f| {
-            f.on_answer = |answer| put(answer, "document", json!({}))
+            f.on_answer = |answer| put(answer, "document", json!({}));
         }),
         ("a path that is null", INVALID, |f| f.on_answer = |answer| put(answer, "path", Value::Null)),
         ("a path that is text", INVALID, |f| {
@@ -232,11 +234,10 @@ fn edit(answer: &mut Value, name: &str, change: impl FnOnce(String) -> String) {
 
 fn remove(answer: &mut Value, name: &str) {
     match answer {
-        Value::Object(fields) => {
-            if fields.remove(name).is_none() {
-                fields.values_mut().for_each(|field| remove(field, name));
-            }
-        }
+        Value::Object(fields) => match fields.remove(name) {
+            Some(_) => {}
+            None => fields.values_mut().for_each(|field| remove(field, name)),
+        },
         Value::Array(items) => items.iter_mut().for_each(|item| remove(item, name)),
         _ => {}
     }

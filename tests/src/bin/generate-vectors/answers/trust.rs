@@ -95,7 +95,7 @@ fn ders() -> Vec<Anchor> {
         // Nothing is proven by a root's own signature: the root is trusted as it is.
         anchor("a root whose own signature is another's", Accepted, |c| c.signer = 9),
         anchor("a certificate of another issuer", Refused("anchor_not_root"), |c| {
-            c.issuer = der::name("another")
+            c.issuer = der::name("another");
         }),
         anchor("a root that is no CA", Refused("issuer_not_ca"), |c| {
             *c.extension(19) = Extension::basic_constraints(false, None);
@@ -115,7 +115,7 @@ fn ders() -> Vec<Anchor> {
             c.point[0] = 2;
         }),
         anchor("a root with a byte after it", Refused("der_trailing_bytes"), |c| {
-            c.on_der = |d| [d, vec![0]].concat()
+            c.on_der = |d| [d, vec![0]].concat();
         }),
         anchor("no certificate", Refused("der_malformed"), |c| c.on_der = |_| vec![0x30, 0x80]),
         anchor("a root with an unknown critical extension", Refused("certificate_critical_extension"), |c| {
