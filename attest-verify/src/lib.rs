@@ -125,6 +125,8 @@ mod pem;
 mod policy;
 #[cfg(feature = "releases")]
 pub mod release;
+#[cfg(any(feature = "cli", feature = "releases"))]
+mod strict_json;
 mod time;
 mod verifier;
 mod x509;

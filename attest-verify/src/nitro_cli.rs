@@ -1,28 +1,27 @@
 //! Measurements as `nitro-cli build-enclave` and `describe-eif` print them.
 
-use std::collections::BTreeMap;
-use std::fmt;
-
-use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 use crate::document::PCR_LEN;
 use crate::error::{Error, MeasurementsFault};
 use crate::measurements::Measurements;
+use crate::strict_json::{shown, strict_json};
 
 impl Measurements {
     /// Reads one release's measurements: `{"Measurements": {"HashAlgorithm": "Sha384 { ... }", "PCR0": "…", …}}` with
     /// whatever else `nitro-cli` prints beside them, or the inner object alone.
     ///
-    /// Values are 96 hexadecimal digits of either case. `HashAlgorithm` may be absent.
+    /// Values are 96 hexadecimal digits of either case. `HashAlgorithm` may be absent. The JSON is held to the rule of
+    /// release documents (`docs/releases.md`), after a byte order mark, if there is one.
     ///
     /// # Errors
     ///
     /// [`MeasurementsFault::Json`] for anything else, a name that appears twice included, and what [`Measurements::new`]
     /// says of a set that cannot be used.
     pub fn from_nitro_cli_json(json: &str) -> Result<Self, Error> {
-        let all = match serde_json::from_str(json) {
-            Ok(Json::Object(all)) => all,
+        let json = json.strip_prefix('\u{feff}').unwrap_or(json);
+        let all = match strict_json(json.as_bytes()) {
+            Ok(Value::Object(all)) => all,
             Ok(_) => return Err(refused("expected a JSON object")),
             Err(error) => return Err(refused(&format!("expected JSON of nitro-cli: {error}"))),
         };
@@ -31,15 +30,15 @@ impl Measurements {
             return Err(refused(&format!("{name} stands beside Measurements, and belongs into it")));
         }
         match inner {
-            Json::Object(entries) => Self::from_entries(entries),
+            Value::Object(entries) => Self::from_entries(entries),
             _ => Err(refused("Measurements must be an object")),
         }
     }
 
-    fn from_entries(entries: &BTreeMap<String, Json>) -> Result<Self, Error> {
+    fn from_entries(entries: &Map<String, Value>) -> Result<Self, Error> {
         let mut pcrs = Vec::new();
         for (name, value) in entries {
-            let Json::Text(value) = value else {
+            let Value::String(value) = value else {
                 return Err(refused(&format!("{:?} must be a text", shown(name))));
             };
             match pcr_index(name) {
@@ -75,11 +74,11 @@ fn is_entry(name: &str) -> bool {
     name == "HashAlgorithm" || pcr_index(name).is_some()
 }
 
-/// The number of `PCR0` to `PCR31`, in its one spelling.
+/// The number of `PCR0` to `PCR99`, in its one spelling.
 fn pcr_index(name: &str) -> Option<u8> {
     let digits = name.strip_prefix("PCR")?;
     let index = digits.parse().ok()?;
-    (digits == u8::to_string(&index)).then_some(index)
+    (digits.len() <= 2 && digits == u8::to_string(&index)).then_some(index)
 }
 
 fn pcr_value(digits: &str) -> Option<[u8; PCR_LEN]> {
@@ -90,75 +89,6 @@ fn pcr_value(digits: &str) -> Option<[u8; PCR_LEN]> {
     bytes?.try_into().ok()
 }
 
-/// Foreign text for a message, cut.
-fn shown(text: &str) -> String {
-    text.chars().take(40).collect()
-}
-
 fn refused(why: &str) -> Error {
     Error::Measurements(MeasurementsFault::Json { why: why.to_owned() })
-}
-
-/// As much of a JSON text as matters here. No name appears twice in any of its objects: other readers keep the first of two
-/// values, or the last.
-enum Json {
-    Text(String),
-    Object(BTreeMap<String, Json>),
-    Other,
-}
-
-impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(JsonVisitor)
-    }
-}
-
-struct JsonVisitor;
-
-impl<'de> Visitor<'de> for JsonVisitor {
-    type Value = Json;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Json, E> {
-        Ok(Json::Text(text.to_owned()))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
-        let mut entries = BTreeMap::new();
-        while let Some(name) = map.next_key::<String>()? {
-            if entries.contains_key(&name) {
-                return Err(A::Error::custom(format_args!("{:?} appears twice", shown(&name))));
-            }
-            entries.insert(name, map.next_value()?);
-        }
-        Ok(Json::Object(entries))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Json::Other)
-    }
-
-    fn visit_unit<E>(self) -> Result<Json, E> {
-        Ok(Json::Other)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Json, E> {
-        Ok(Json::Other)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Json, E> {
-        Ok(Json::Other)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Json, E> {
-        Ok(Json::Other)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Json, E> {
-        Ok(Json::Other)
-    }
 }

@@ -1,43 +1,20 @@
 //! Measurements as `nitro-cli build-enclave` and `describe-eif` print them.
 
 use crate::Error;
-use ok2cry_attest_verify::{Measurements, release::strict_json};
+use ok2cry_attest_verify::{Error as VerifyError, Measurements, MeasurementsFault};
 
-/// Reads one release's measurements: `{"Measurements": {"HashAlgorithm": "Sha384 { ... }", "PCR0": "…", …}}`, or
-/// the inner object alone. A byte order mark in front does not matter; no name may be there twice, at any level.
+/// Reads one release's measurements ([`Measurements::from_nitro_cli_json`]): the object that `nitro-cli` prints, or the inner
+/// object alone. A byte order mark in front does not matter; no name may be there twice, at any level.
 ///
 /// # Errors
 ///
 /// [`Error::Measurements`] for anything else than SHA-384 PCRs; [`Error::Trust`] for a set that cannot be used
 /// as reference values (no PCR0, zeros).
 pub fn from_nitro_cli_json(json: &str) -> Result<Measurements, Error> {
-    let bad = |m: String| Error::Measurements(m);
-    let json = json.strip_prefix('\u{feff}').unwrap_or(json);
-    let file = strict_json(json.as_bytes()).map_err(|e| bad(e.to_string()))?;
-    let measurements = file.get("Measurements").unwrap_or(&file).as_object();
-    let mut pcrs = Vec::new();
-    for (name, value) in measurements.ok_or_else(|| bad("Measurements must be an object".into()))? {
-        let value = value.as_str().ok_or_else(|| bad(format!("{name:?} must be a text")))?;
-        if name == "HashAlgorithm" {
-            if !HASH_ALGORITHMS.contains(&value) {
-                return Err(bad(format!("HashAlgorithm is {value:?}, and must be \"Sha384 {{ ... }}\"")));
-            }
-            continue;
-        }
-        let index = pcr_index(name).ok_or_else(|| bad(format!("{name:?} is no PCR")))?;
-        pcrs.push((index, parse_pcr(value).ok_or_else(|| bad(format!("{name} is not 96 hex digits")))?));
-    }
-    Ok(Measurements::new(pcrs)?)
-}
-
-/// What `nitro-cli` writes, and the name alone.
-const HASH_ALGORITHMS: [&str; 2] = ["Sha384 { ... }", "Sha384"];
-
-/// The number of `PCR0` to `PCR99`, in its one spelling.
-fn pcr_index(name: &str) -> Option<u8> {
-    let digits = name.strip_prefix("PCR")?;
-    let index: u8 = digits.parse().ok()?;
-    (digits.len() <= 2 && index.to_string() == digits).then_some(index)
+    Measurements::from_nitro_cli_json(json).map_err(|error| match error {
+        VerifyError::Measurements(MeasurementsFault::Json { why }) => Error::Measurements(why),
+        other => Error::Trust(other),
+    })
 }
 
 /// Reads one PCR: 96 hex digits.
@@ -100,6 +77,7 @@ mod tests {
             format!("{{{pcr},{}}}", pcr.replace("PCR0", "PCR01")),
             format!("{{{pcr},{}}}", pcr.replace("PCR0", "PCR100")),
             format!("{{{pcr},\"PCR1\":1}}"),
+            format!(r#"{{"Measurements":{{{pcr}}},{pcr}}}"#),
         ] {
             assert_eq!(refused(&file), "measurements_invalid", "{file}");
         }

@@ -179,10 +179,11 @@ fn measurements_of_nitro_cli_are_read_strictly() {
         format!(r#"{{"Measurements":{{{inner}}}}}"#),
         format!("{{{inner}}}"),
         format!(
-            r#"{{"EifVersion":4,"CheckCRC":true,"Metadata":{{"a":[1.5,-1,null,{{}}]}},"Measurements":{{{inner}}}}}"#
+            r#"{{"EifVersion":4,"CheckCRC":true,"Metadata":{{"a":[15,-1,null,{{}}]}},"Measurements":{{{inner}}}}}"#
         ),
         format!("{{{inner}}}").replace("Sha384 { ... }", "Sha384").replace("a0", "A0"),
         format!(r#"{{"PCR0":"{}","PCR1":"{}"}}"#, of(0xa0), of(0xa1)),
+        format!("\u{feff}{{{inner}}}"),
     ] {
         assert_eq!(Measurements::from_nitro_cli_json(&json), Ok(expected.clone()), "{json}");
     }
@@ -195,7 +196,10 @@ fn measurements_of_nitro_cli_are_read_strictly() {
         (outer.replace("PCR1", "PCR01"), "measurements_invalid"),
         (outer.replace("PCR1", "PCR+1"), "measurements_invalid"),
         (outer.replace("PCR1", "PCR32"), "measurements_index"),
-        (outer.replace("PCR1", "PCR256"), "measurements_invalid"),
+        (outer.replace("PCR1", "PCR99"), "measurements_index"),
+        (outer.replace("PCR1", "PCR100"), "measurements_invalid"),
+        (outer.replacen('{', r#"{"Metadata":{"a":1.5},"#, 1), "measurements_invalid"),
+        (outer.replacen('{', r#"{"Metadata":{"a":1,"a":1},"#, 1), "measurements_invalid"),
         (outer.replace("PCR1", "pcr1"), "measurements_invalid"),
         (outer.replace(r#""PCR1""#, r#""HashAlgorithm""#), "measurements_invalid"),
         (outer.replacen("a1", "a", 1), "measurements_invalid"),

@@ -46,7 +46,11 @@ export class Measurements {
     const invalid = (why: string): never => refuse("measurements_invalid", `the measurements are not understood: ${why}`);
     if (typeof text !== "string") throw new TypeError("measurements must be a text");
     let json = strictJson(text.replace(/^\ufeff/, ""), invalid);
-    if (isObject(json) && Object.hasOwn(json, "Measurements")) json = json["Measurements"];
+    if (isObject(json) && Object.hasOwn(json, "Measurements")) {
+      const beside = Object.keys(json).find((name) => name === "HashAlgorithm" || PCR_NAME.test(name));
+      if (beside !== undefined) return invalid(`${beside} stands beside Measurements, and belongs into it`);
+      json = json["Measurements"];
+    }
     if (!isObject(json)) return invalid("it is not an object");
     const pcrs: [number, Uint8Array][] = [];
     for (const [name, value] of Object.entries(json)) {
@@ -56,7 +60,7 @@ export class Measurements {
         if (value !== "Sha384" && value !== "Sha384 { ... }") return invalid('HashAlgorithm must be "Sha384 { ... }"');
         continue;
       }
-      const index = /^PCR(0|[1-9]\d?)$/.exec(name)?.[1];
+      const index = PCR_NAME.exec(name)?.[1];
       const bytes = value.length === 2 * PCR_LENGTH ? fromHex(value.toLowerCase()) : undefined;
       if (index === undefined) return invalid(`${shown} is not a PCR`);
       if (bytes === undefined) return invalid(`${name} must be ${2 * PCR_LENGTH} hexadecimal digits`);
@@ -75,6 +79,9 @@ export class Measurements {
     return [...this].filter(([index, value]) => !equal(pcrs.get(index) ?? new Uint8Array(), value)).map(([index]) => index);
   }
 }
+
+/** `PCR0` to `PCR99`, each in its one spelling. */
+const PCR_NAME = /^PCR(0|[1-9]\d?)$/;
 
 /** Whether a register holds nothing, as in debug mode. */
 export function isZero(value: Uint8Array): boolean {
