@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::document::PCR_LEN;
 use crate::error::{Error, MeasurementsFault};
 use crate::measurements::Measurements;
-use crate::strict_json::{shown, strict_json};
+use crate::strict_json::{self, shown};
 
 impl Measurements {
     /// Reads one release's measurements: `{"Measurements": {"HashAlgorithm": "Sha384 { ... }", "PCR0": "…", …}}` with
@@ -20,7 +20,7 @@ impl Measurements {
     /// says of a set that cannot be used.
     pub fn from_nitro_cli_json(json: &str) -> Result<Self, Error> {
         let json = json.strip_prefix('\u{feff}').unwrap_or(json);
-        let all = match strict_json(json.as_bytes()) {
+        let all = match strict_json::read(json.as_bytes()) {
             Ok(Value::Object(all)) => all,
             Ok(_) => return Err(refused("expected a JSON object")),
             Err(error) => return Err(refused(&format!("expected JSON of nitro-cli: {error}"))),

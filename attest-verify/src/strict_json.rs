@@ -15,16 +15,6 @@ use serde_json::{Map, Value};
 /// The largest number: 2^53 - 1, above which JavaScript rounds.
 const MAX_NUMBER: u64 = (1 << 53) - 1;
 
-/// Reads one JSON value under the rule that release documents are read by (`docs/releases.md`), for readers of other
-/// documents. How long it may be is theirs to say.
-///
-/// # Errors
-///
-/// What is not JSON, and what JSON has more than one reading of. The error's text may repeat a value.
-pub fn strict_json(bytes: &[u8]) -> Result<Value, serde_json::Error> {
-    read(bytes)
-}
-
 /// Reads all of `bytes` under the rule, as a document: a structure is an object, never a list of its fields.
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
     serde_json::from_slice(bytes).and_then(|Strict(value)| T::deserialize(Strict(value)))

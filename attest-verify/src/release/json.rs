@@ -1,13 +1,13 @@
-//! JSON of release documents: bounded, and under the rule of [`strict_json`](crate::strict_json).
+//! JSON of release documents: bounded, and under the rule of `crate::strict_json`.
 
 use std::fmt;
 
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::fault::ReleaseFault;
 use crate::error::Error;
-use crate::strict_json;
 
 pub(super) use crate::strict_json::shown;
 
@@ -16,7 +16,18 @@ pub(super) fn read<T: DeserializeOwned>(what: &'static str, bytes: &[u8], max: u
     if bytes.len() > max {
         return Err(ReleaseFault::TooLarge { what, max }.into());
     }
-    strict_json::read(bytes).map_err(|e| ReleaseFault::Json { what, why: shown(&e.to_string()) }.into())
+    crate::strict_json::read(bytes)
+        .map_err(|e| ReleaseFault::Json { what, why: shown(&e.to_string()) }.into())
+}
+
+/// Reads one JSON value under the rule that release documents are read by (`docs/releases.md`), for readers of other
+/// documents. How long it may be is theirs to say.
+///
+/// # Errors
+///
+/// What is not JSON, and what JSON has more than one reading of. The error's text may repeat a value.
+pub fn strict_json(bytes: &[u8]) -> Result<Value, serde_json::Error> {
+    crate::strict_json::read(bytes)
 }
 
 /// JSON of what cannot fail to be JSON.

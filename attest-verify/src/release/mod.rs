@@ -59,7 +59,7 @@ pub use self::bundle::{Bundle, Entry, MAX_BUNDLE_LEN};
 pub use self::checkpoint::{Checkpoint, MAX_NOTE_LEN, Note};
 pub use self::envelope::{Envelope, MAX_ENVELOPE_LEN};
 pub use self::fault::ReleaseFault;
-pub use self::json::Hex;
+pub use self::json::{Hex, strict_json};
 pub use self::key::{KeyIds, PublicKey, Role};
 pub use self::list::{LIST_PAYLOAD_TYPE, List, ListedRelease, MAX_RELEASES};
 pub use self::log_key::LogKey;
@@ -70,7 +70,6 @@ pub use self::memory::{MAX_MEMORY_LEN, Memory};
 pub use self::root::{Log, ROOT_PAYLOAD_TYPE, Root};
 pub use self::tile::{Tile, TileSource, Tiles};
 pub use self::version::Version;
-pub use crate::strict_json::strict_json;
 
 impl From<ReleaseFault> for crate::Error {
     fn from(fault: ReleaseFault) -> Self {
