@@ -3,11 +3,12 @@
 use super::{Accepted, Expected, Refused, Verdict};
 use crate::{
     Result,
-    fixtures::{Hex, hex},
+    fixtures::{Hex, KeyPair, hex},
 };
-use base64ct::{Base64, Encoding as _};
+use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
 use ok2cry_attest_forge::{Cert, ECDSA_SHA256, Extension, der, sha256};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 #[derive(Serialize)]
 pub(crate) struct File {
@@ -15,6 +16,7 @@ pub(crate) struct File {
     anchors: Vec<Anchor>,
     measurements: Vec<Measurements>,
     policies: Vec<Policy>,
+    recipients: Vec<Recipient>,
 }
 
 #[derive(Serialize)]
@@ -49,10 +51,18 @@ struct Policy {
     expected: Expected<bool>,
 }
 
+#[derive(Serialize)]
+struct Recipient {
+    name: &'static str,
+    text: String,
+    expected: Expected<Hex>,
+}
+
 pub(crate) fn file() -> Result<File> {
     Ok(File {
         about: "What a caller brings: `anchors`, root certificates (DER in hexadecimal, or PEM) that are taken, with their SHA-256, or \
-                refused; `measurements`, reference values of one release, index and value; `policies`, the releases of a policy. \
+                refused; `measurements`, reference values of one release, index and value; `policies`, the releases of a policy; \
+                `recipients`, texts of a recipient's public key, and its point. \
                 Codes: docs/attestation.md.",
         anchors: ders().into_iter().chain(pems()).collect(),
         measurements: measurements(),
@@ -69,6 +79,7 @@ pub(crate) fn file() -> Result<File> {
                 expected: Accepted.of(|| true),
             },
         ],
+        recipients: recipients()?,
     })
 }
 
@@ -146,6 +157,66 @@ fn pems() -> Vec<Anchor> {
             pem("CERTIFICATE", &[0x30, 0x80]),
         ),
     ]
+}
+
+/// Base64url of the point, PEM, or a JSON Web Key.
+fn recipients() -> Result<Vec<Recipient>> {
+    let key = KeyPair::of("recipient")?.public_key;
+    let url = |bytes: &[u8]| Base64UrlUnpadded::encode_string(bytes);
+    let point = key.as_bytes().to_vec();
+    let (x, y) = point[1..].split_at(48);
+    let jwk = json!({"kty": "EC", "crv": "P-384", "x": url(x), "y": url(y)});
+    let jwk_with = |field: &str, value: Value| {
+        let mut jwk = jwk.clone();
+        jwk[field] = value;
+        jwk.to_string()
+    };
+    let spki = |point: &[u8]| {
+        let algorithm =
+            vec![0x30, 0x10, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 5, 0x2b, 0x81, 4, 0, 0x22];
+        let bits = [&[3, u8::try_from(point.len() + 1).unwrap_or_default(), 0], point].concat();
+        let length = u8::try_from(algorithm.len() + bits.len()).unwrap_or_default();
+        pem("PUBLIC KEY", &[vec![0x30, length], algorithm, bits].concat())
+    };
+    let off_curve = [&[4][..], x, x].concat();
+    let compressed = [&[2 + y[47] % 2][..], x].concat();
+    let good = |name, text: String| Recipient { name, text, expected: Accepted.of(|| hex(&point)) };
+    let bad = |name, text: String| Recipient {
+        name,
+        text,
+        expected: Refused("recipient_key_invalid").of(|| hex(&point)),
+    };
+    Ok(vec![
+        good("base64url", url(&point)),
+        good("base64url with space around it", format!("  {}\n", url(&point))),
+        good("PEM", spki(&point)),
+        good("a JWK", jwk.to_string()),
+        good("a JWK with a name", jwk_with("kid", "a".into())),
+        bad("nothing", String::new()),
+        bad("text that is no key", "a key".into()),
+        bad("base64url with padding", url(&point) + "=="),
+        bad("base64url of a compressed point", url(&compressed)),
+        bad("base64url of a point off the curve", url(&off_curve)),
+        bad("base64url of a hybrid point", url(&[&[6 + y[47] % 2][..], x, y].concat())),
+        bad("base64url of the point and a byte", url(&[&point[..], &[0]].concat())),
+        bad("PEM of a compressed point", spki(&compressed)),
+        bad("PEM of a point off the curve", spki(&off_curve)),
+        bad("PEM twice", spki(&point).repeat(2)),
+        bad("PEM under another label", pem("EC PUBLIC KEY", &point)),
+        bad("PEM of a private key", pem("PRIVATE KEY", &point)),
+        bad("PEM of nothing", pem("PUBLIC KEY", &[])),
+        bad("a JWK of another kind", jwk_with("kty", "RSA".into())),
+        bad("a JWK of another curve", jwk_with("crv", "P-256".into())),
+        bad("a JWK with a private half", jwk_with("d", url(x).into())),
+        bad("a JWK with a private half that is null", jwk_with("d", Value::Null)),
+        bad("a JWK whose x is a number", jwk_with("x", 1.into())),
+        bad("a JWK whose x has 47 bytes", jwk_with("x", url(&x[1..]).into())),
+        bad("a JWK whose x has 49 bytes", jwk_with("x", url(&point[..49]).into())),
+        bad("a JWK off the curve", jwk_with("y", url(x).into())),
+        bad("a JWK without y", json!({"kty": "EC", "crv": "P-384", "x": url(x)}).to_string()),
+        bad("a JWK that names x twice", jwk.to_string().replacen('{', r#"{"x":"AA","#, 1)),
+        bad("a JWK and more", jwk.to_string() + "{}"),
+    ])
 }
 
 fn measurements() -> Vec<Measurements> {
