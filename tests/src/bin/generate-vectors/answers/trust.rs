@@ -17,6 +17,7 @@ pub(crate) struct File {
     measurements: Vec<Measurements>,
     policies: Vec<Policy>,
     recipients: Vec<Recipient>,
+    measurement_files: Vec<MeasurementFile>,
 }
 
 #[derive(Serialize)]
@@ -58,11 +59,18 @@ struct Recipient {
     expected: Expected<Hex>,
 }
 
+#[derive(Serialize)]
+struct MeasurementFile {
+    name: &'static str,
+    text: String,
+    expected: Expected<Pcrs>,
+}
+
 pub(crate) fn file() -> Result<File> {
     Ok(File {
         about: "What a caller brings: `anchors`, root certificates (DER in hexadecimal, or PEM) that are taken, with their SHA-256, or \
                 refused; `measurements`, reference values of one release, index and value; `policies`, the releases of a policy; \
-                `recipients`, texts of a recipient's public key, and its point. \
+                `recipients`, texts of a recipient's public key, and its point; `measurement_files`, what nitro-cli prints, and its PCRs. \
                 Codes: docs/attestation.md.",
         anchors: ders().into_iter().chain(pems()).collect(),
         measurements: measurements(),
@@ -80,6 +88,7 @@ pub(crate) fn file() -> Result<File> {
             },
         ],
         recipients: recipients()?,
+        measurement_files: measurement_files(),
     })
 }
 
@@ -217,6 +226,65 @@ fn recipients() -> Result<Vec<Recipient>> {
         bad("a JWK that names x twice", jwk.to_string().replacen('{', r#"{"x":"AA","#, 1)),
         bad("a JWK and more", jwk.to_string() + "{}"),
     ])
+}
+
+/// What `nitro-cli build-enclave` and `describe-eif` print, or the inner object alone.
+fn measurement_files() -> Vec<MeasurementFile> {
+    let digits = |value: u8| format!("{value:02x}").repeat(48);
+    let inner = format!(
+        r#"{{"HashAlgorithm":"Sha384 {{ ... }}","PCR0":"{}","PCR1":"{}"}}"#,
+        digits(0xa0),
+        digits(0xa1)
+    );
+    let outer = format!(r#"{{"Measurements":{inner}}}"#);
+    let file = |name, verdict: Verdict, text: String| MeasurementFile {
+        name,
+        text,
+        expected: verdict.of(|| vec![pcr(0, 0xa0), pcr(1, 0xa1)]),
+    };
+    let invalid = |name, text: String| file(name, Refused("measurements_invalid"), text);
+    let algorithm = |name: &str| outer.replace("Sha384 { ... }", name);
+    vec![
+        file("what build-enclave prints", Accepted, outer.clone()),
+        file("the inner object alone", Accepted, inner.clone()),
+        file(
+            "what describe-eif prints",
+            Accepted,
+            outer.replacen('{', r#"{"EifVersion":4,"Metadata":{"a":[1,null,{}]},"#, 1),
+        ),
+        file("digits in capitals", Accepted, outer.replace(&digits(0xa0), &digits(0xa0).to_uppercase())),
+        file("the algorithm's bare name", Accepted, algorithm("Sha384")),
+        file("no algorithm", Accepted, outer.replace(r#""HashAlgorithm":"Sha384 { ... }","#, "")),
+        file("a byte order mark", Accepted, format!("\u{feff}{outer}")),
+        invalid("two byte order marks", format!("\u{feff}\u{feff}{outer}")),
+        invalid("nothing", String::new()),
+        invalid("a list", "[]".into()),
+        invalid("null", "null".into()),
+        invalid("a text", r#""PCR0""#.into()),
+        invalid("Measurements that are a list", format!(r#"{{"Measurements":[{inner}]}}"#)),
+        invalid("Measurements that are null", r#"{"Measurements":null}"#.into()),
+        invalid("Measurements twice", format!(r#"{{"Measurements":{inner},"Measurements":{inner}}}"#)),
+        invalid("PCR0 twice", outer.replace("PCR1", "PCR0")),
+        invalid("another algorithm", algorithm("Sha256 { ... }")),
+        invalid("Sha384/256", algorithm("Sha384/256")),
+        invalid("an algorithm with a space after it", algorithm("Sha384 ")),
+        invalid("an algorithm that is null", outer.replace(r#""Sha384 { ... }""#, "null")),
+        invalid("a PCR that is a number", r#"{"Measurements":{"PCR0":0}}"#.into()),
+        invalid("a PCR with a leading zero", outer.replace("PCR1", "PCR01")),
+        invalid("a PCR with a sign", outer.replace("PCR1", "PCR+1")),
+        invalid("a PCR in small letters", outer.replace("PCR1", "pcr1")),
+        invalid("a PCR of three digits", outer.replace("PCR1", "PCR256")),
+        invalid("another name", outer.replace("PCR1", "EifVersion")),
+        invalid("a digit too few", outer.replacen("a1", "a", 1)),
+        invalid("two digits too many", outer.replacen("a1", "a1a1", 1)),
+        invalid("a sign among the digits", outer.replacen("a1", "+1", 1)),
+        invalid("text after the object", outer.clone() + "{}"),
+        file("a file of PCR32", Refused("measurements_index"), outer.replace("PCR1", "PCR32")),
+        file("a file whose PCR0 is zero", Refused("measurements_zero"), outer.replace("a0", "00")),
+        file("a file without PCR0", Refused("measurements_without_pcr0"), outer.replace("PCR0", "PCR3")),
+        file("a file without PCRs", Refused("measurements_empty"), r#"{"Measurements":{}}"#.into()),
+        file("an empty object", Refused("measurements_empty"), "{}".into()),
+    ]
 }
 
 fn measurements() -> Vec<Measurements> {
