@@ -85,6 +85,9 @@ fn notes() -> Vec<Case> {
             w.on_bundle = |b| b["checkpoint"] = format!("x{}", stranger().line("x", 0)).into();
         }),
         bad("checkpoint_invalid", "a checkpoint without any text", |w| w.on_checkpoint = |_| "\n".into()),
+        bad("checkpoint_invalid", "a checkpoint whose origin is empty", |w| {
+            w.on_checkpoint = |text| text.replacen("releases.example/log", "", 1);
+        }),
         bad("checkpoint_invalid", "a checkpoint of an origin", |w| {
             w.on_checkpoint = |_| "releases.example/log\n".into();
         }),

@@ -270,6 +270,7 @@ fn measurement_files() -> Vec<MeasurementFile> {
         invalid("an algorithm with a space after it", algorithm("Sha384 ")),
         invalid("an algorithm that is null", outer.replace(r#""Sha384 { ... }""#, "null")),
         invalid("a PCR that is a number", r#"{"Measurements":{"PCR0":0}}"#.into()),
+        invalid("a PCR that is null", r#"{"Measurements":{"PCR0":null}}"#.into()),
         invalid("a PCR with a leading zero", outer.replace("PCR1", "PCR01")),
         invalid("a PCR with a sign", outer.replace("PCR1", "PCR+1")),
         invalid("a PCR in small letters", outer.replace("PCR1", "pcr1")),
