@@ -117,6 +117,20 @@ fn what_callers_bring_is_taken_as_the_vectors_say() {
         check(&case["name"], &case["expected"], Policy::new(releases).map(|_| json!(true)));
     }
     assert!(list(&file["anchors"]).len() > 25);
+    for case in list(&file["recipients"]) {
+        let key = crate::recipient_public_key(text(&case["text"]));
+        let found = verdict(key.as_ref().map(|key| hex(key.as_bytes()).into()));
+        assert_eq!(found, case["expected"], "{}", case["name"]);
+    }
+    assert!(list(&file["recipients"]).len() > 25);
+    for case in list(&file["measurement_files"]) {
+        let read = crate::measurements::from_nitro_cli_json(text(&case["text"]));
+        let found = verdict(
+            read.as_ref().map(|set| set.iter().map(|(index, value)| json!([index, hex(value)])).collect()),
+        );
+        assert_eq!(found, case["expected"], "{}", case["name"]);
+    }
+    assert!(list(&file["measurement_files"]).len() > 30);
 }
 
 /// Expected and found.

@@ -3,6 +3,7 @@
 //   npm --prefix clients/js run build && node tests/mutate/javascript.mjs            every rule: minutes
 //   node tests/mutate/javascript.mjs --sample 40                                     every so-and-so-many-th of them
 //   node tests/mutate/javascript.mjs --only key.js,trust.js                          those of some files, with commas
+//   node tests/mutate/javascript.mjs --listed                                        those of equivalent.txt: is one noticed after all?
 //
 // A rule is a place in the compiled client that refuses, or that compares with a bound. The one is broken by refusing nothing there,
 // the other by moving the bound by one. What no vector can notice is in equivalent.txt, with the reason. Ends with 1 if
@@ -91,8 +92,11 @@ function lineAt(source, index) {
 /** `file | line | what was put in place of what`, without space around it. */
 function nameOf({ file, index, found, put, source }) {
   const what = put.trim().length < 3 ? `${found.trim()} as ${put.trim()}` : `without ${found.slice(0, -1).replace("return ", "")}`;
-  const nth = source.slice(source.lastIndexOf("\n", index) + 1, index).split(found).length;
-  return `${file} | ${lineAt(source, index).trim()} | ${what}${nth > 1 ? `, number ${nth}` : ""}`;
+  const begin = source.lastIndexOf("\n", index) + 1;
+  const nth = source.slice(begin, index).split(found).length;
+  const line = lineAt(source, index).trim();
+  const before = source.slice(0, begin).split("\n").filter((other) => other.trim() === line).length;
+  return `${file} | ${line} | ${what}${nth > 1 ? `, number ${nth}` : ""}${before > 0 ? `, line ${before + 1} of these` : ""}`;
 }
 
 function copyFor(worker) {
@@ -136,7 +140,8 @@ const stale = [...equivalent.keys()].filter((name) => !names.has(name));
 
 const survivors = [];
 let killed = 0;
-const queue = chosen.filter((mutant) => !equivalent.has(nameOf(mutant)));
+const isListed = args.includes("--listed");
+const queue = chosen.filter((mutant) => equivalent.has(nameOf(mutant)) === isListed);
 async function work(worker) {
   const folder = copyFor(worker);
   const own = await judge(folder, ["protocol", "answers", "attestation", "releases"]);
@@ -146,7 +151,9 @@ async function work(worker) {
     writeFileSync(`${folder}/dist/${file}`, source.slice(0, index) + put + source.slice(index + found.length));
     const noticed = await judge(folder, FILES[file]);
     writeFileSync(`${folder}/dist/${file}`, source);
-    if (noticed === undefined) {
+    if (isListed) {
+      if (noticed !== undefined) stale.push(`${nameOf(mutant)}, which ${noticed} notices`);
+    } else if (noticed === undefined) {
       survivors.push(nameOf(mutant));
       console.log(`SURVIVED ${nameOf(mutant)}`);
     } else {

@@ -21,7 +21,8 @@ const judges = {
     const lib = await inFolder("dist/index.js");
     const all = files(["issue", "replies", "statements", "trust"]);
     const nothing = { ...all.issue, cases: [] };
-    const none = { issue: nothing, replies: nothing, statements: nothing, trust: { anchors: [], measurements: [], policies: [] } };
+    const trust = { anchors: [], measurements: [], policies: [], recipients: [], measurement_files: [] };
+    const none = { issue: nothing, replies: nothing, statements: nothing, trust };
     yield answerVectors(lib, { ...none, trust: all.trust });
     for (const name of ["issue", "replies", "statements"]) {
       for (const piece of pieces(all[name])) yield answerVectors(lib, { ...none, [name]: piece });

@@ -206,6 +206,29 @@ test("a message goes whole into other JSON", async () => {
   await lib.openMessage(service.url, older);
 });
 
+test("a message is read with fields of the right form alone", async () => {
+  const make = async () => JSON.parse(JSON.stringify(await (await lib.fetchKey(service.url, trust, wish())).seal(AAD, AAD)));
+  const [message, other] = [await make(), await make()];
+  const shorter = (field) => lib.toBase64Url(lib.fromBase64Url(message[field]).slice(1));
+  for (const [change, rule] of [
+    [{ key_id: message.key_id.slice(1) }, /key_id must/],
+    [{ key_id: `${message.key_id.slice(1)}+` }, /key_id must/],
+    [{ descriptor_hash: shorter("descriptor_hash") }, /descriptor_hash must/],
+    [{ enc: shorter("enc") }, /enc must/],
+    [{ descriptor: other.descriptor }, /descriptor is another key's/],
+  ]) {
+    const read = () => lib.SealedMessage.parse({ ...message, ...change });
+    assert.throws(read, { ...refused("answer_invalid"), message: rule });
+  }
+  for (const nothing of [undefined, null, 1]) assert.throws(() => lib.parseSealedReply(nothing), refused("answer_invalid"));
+});
+
+test("a request is for 1 to 100 keys", async () => {
+  for (const count of [1, 100]) await lib.KeyRequest.create(wish({ count }));
+  for (const count of [0, 101])
+    await assert.rejects(async () => lib.KeyRequest.create(wish({ count })), refused("record_invalid"));
+});
+
 test("a message knows to whom its key delivers", async () => {
   const message = await (await lib.fetchKey(service.url, trust, wish())).seal(utf8.encode("4931"), AAD);
   assert.deepEqual(await message.recipient(), recipient.publicKey);

@@ -353,6 +353,30 @@ function pinnedByOne(testCase) {
   return { ...testCase, pinned: { threshold: 1, keys: pinned.keys.slice(0, 1) } };
 }
 
+test("the entry of a memory that was checked longest ago makes room", async () => {
+  const others = (count) =>
+    Object.fromEntries(
+      Array.from({ length: count }, (_, at) => [
+        String(at).padStart(96, "0"),
+        { root_version: 1, list_version: 1, latest_ms: 100 - at },
+      ]),
+    );
+  for (const [count, dropped] of [
+    [31, undefined],
+    [32, String(31).padStart(96, "0")],
+  ]) {
+    const before = others(count);
+    const memory = ReleaseMemory.decode(JSON.stringify({ memories: before }));
+    await check(named("two releases overlap"), { memory });
+    const after = Object.keys(JSON.parse(memory.encode()).memories);
+    assert.equal(after.length, 32);
+    assert.deepEqual(
+      Object.keys(before).filter((name) => !after.includes(name)),
+      dropped === undefined ? [] : [dropped],
+    );
+  }
+});
+
 test("memories of one pin set are read as they were written", async () => {
   const { memory: before } = named("the same again");
   const { pinned_sha384: pinned, ...entry } = entryOf(before);

@@ -27,7 +27,7 @@ export async function answerVectors(lib, files) {
       }
     }
   }
-  const { anchors, measurements, policies } = files.trust;
+  const { anchors, measurements, policies, recipients, measurement_files: measurementFiles } = files.trust;
   for (const { name, der, pem, expected } of anchors) {
     const found = await verdict(lib, async () => {
       const anchor = pem === undefined ? lib.TrustAnchor.fromDer(lib.fromHex(der)) : lib.TrustAnchor.fromPem(pem);
@@ -43,6 +43,16 @@ export async function answerVectors(lib, files) {
   for (const { name, releases, expected } of policies) {
     const found = await verdict(lib, async () => lib.Policy.of(...releases.map(of)) && true);
     outcomes.push({ name: `policy: ${name}`, expected: JSON.stringify(expected), found });
+  }
+  for (const { name, text, expected } of recipients) {
+    const found = await verdict(lib, async () => lib.toHex(await lib.publicKeyFromText(text)));
+    outcomes.push({ name: `recipient: ${name}`, expected: JSON.stringify(expected), found });
+  }
+  for (const { name, text, expected } of measurementFiles) {
+    const found = await verdict(lib, async () =>
+      [...lib.Measurements.fromNitroCliJson(text)].map(([index, value]) => [index, lib.toHex(value)]),
+    );
+    outcomes.push({ name: `measurement file: ${name}`, expected: JSON.stringify(expected), found });
   }
   return outcomes;
 }

@@ -99,6 +99,7 @@ pub fn cases() -> Vec<Case> {
         json_rule(),
         super::rotation::cases(),
         super::forged::cases(),
+        super::limits::cases(),
     ]
     .concat()
 }

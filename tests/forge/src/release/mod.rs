@@ -5,6 +5,7 @@
 
 mod cases;
 mod forged;
+mod limits;
 mod log;
 mod rotation;
 mod small_order;

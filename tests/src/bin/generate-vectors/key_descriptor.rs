@@ -171,6 +171,9 @@ fn suites(map: &RawMap) -> Vec<Refused> {
         map.bad("suite for export only", "suite", suite(&[0x11, 2, 0xffff]), &Rule::UnsupportedSuite),
         map.bad("suite number above 65535", "suite", suite(&[0x1_0011, 2, 2]), &Rule::Range),
         map.bad("suite of two numbers", "suite", suite(&[0x11, 2]), &exactly_3),
+        // What stands in the array is right, and its head counts otherwise.
+        map.bad("suite of three numbers that says two", "suite", vec![0x82, 0x11, 2, 2], &exactly_3),
+        map.bad("suite of three numbers that says four", "suite", vec![0x84, 0x11, 2, 2], &exactly_3),
         map.bad("suite of four numbers", "suite", suite(&[0x11, 2, 2, 2]), &exactly_3),
         map.bad("suite of indefinite length", "suite", vec![0x9f, 0x11, 2, 2, 0xff], &Rule::NotDeterministic),
         map.bad(
@@ -248,6 +251,14 @@ fn releases(map: &RawMap) -> Result<Vec<Refused>> {
     Ok(vec![
         map.bad("released to nobody", FIELD, array(&[]), &length(1, 3)),
         map.bad("released to the caller and more", FIELD, array(&[uint(0), uint(0)]), &length(1, 1)),
+        map.bad("released to the caller in an array that says none", FIELD, vec![0x80, 0], &length(1, 3)),
+        map.bad("released to the caller in an array that says two", FIELD, vec![0x82, 0], &length(1, 1)),
+        map.bad(
+            "recipient in an array that says two",
+            FIELD,
+            [&[0x82, 1][..], &suite, &key].concat(),
+            &length(3, 3),
+        ),
         map.bad(
             "released to the caller with a key",
             FIELD,

@@ -3,7 +3,7 @@
 use crate::Result;
 use base64ct::{Base64, Encoding};
 use ok2cry_attest_forge::release::{Case, World, cases, envelope};
-use ok2cry_attest_forge::{Enclave, NOW_MS};
+use ok2cry_attest_forge::{Enclave, NOW_MS, TIMESTAMP_MS};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::{fs, path::Path};
@@ -46,6 +46,9 @@ fn appraisals() -> Vec<Value> {
         of([0x60, 0x61, 0x63], ends, json!({"refused": "release_not_listed"})),
         of([0x01, 0x02, 0x03], ends, json!({"refused": "release_not_listed"})),
         of([0x60, 0x61, 0x62], ends + 1, json!({"refused": "list_expired"})),
+        // The document was verified as of its own time, and the policy has a clock of now.
+        of([0x60, 0x61, 0x62], TIMESTAMP_MS - 60_000, json!({"accepted": "1.2.0"})),
+        of([0x60, 0x61, 0x62], TIMESTAMP_MS - 60_001, json!({"refused": "document_from_future"})),
     ]
     .into_iter()
     .chain(later())

@@ -3,11 +3,12 @@
 use super::{Accepted, Expected, Refused, Verdict};
 use crate::{
     Result,
-    fixtures::{Hex, hex},
+    fixtures::{Hex, KeyPair, hex},
 };
-use base64ct::{Base64, Encoding as _};
+use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
 use ok2cry_attest_forge::{Cert, ECDSA_SHA256, Extension, der, sha256};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 #[derive(Serialize)]
 pub(crate) struct File {
@@ -15,6 +16,8 @@ pub(crate) struct File {
     anchors: Vec<Anchor>,
     measurements: Vec<Measurements>,
     policies: Vec<Policy>,
+    recipients: Vec<Recipient>,
+    measurement_files: Vec<MeasurementFile>,
 }
 
 #[derive(Serialize)]
@@ -49,10 +52,25 @@ struct Policy {
     expected: Expected<bool>,
 }
 
+#[derive(Serialize)]
+struct Recipient {
+    name: &'static str,
+    text: String,
+    expected: Expected<Hex>,
+}
+
+#[derive(Serialize)]
+struct MeasurementFile {
+    name: &'static str,
+    text: String,
+    expected: Expected<Pcrs>,
+}
+
 pub(crate) fn file() -> Result<File> {
     Ok(File {
         about: "What a caller brings: `anchors`, root certificates (DER in hexadecimal, or PEM) that are taken, with their SHA-256, or \
-                refused; `measurements`, reference values of one release, index and value; `policies`, the releases of a policy. \
+                refused; `measurements`, reference values of one release, index and value; `policies`, the releases of a policy; \
+                `recipients`, texts of a recipient's public key, and its point; `measurement_files`, what nitro-cli prints, and its PCRs. \
                 Codes: docs/attestation.md.",
         anchors: ders().into_iter().chain(pems()).collect(),
         measurements: measurements(),
@@ -69,6 +87,8 @@ pub(crate) fn file() -> Result<File> {
                 expected: Accepted.of(|| true),
             },
         ],
+        recipients: recipients()?,
+        measurement_files: measurement_files(),
     })
 }
 
@@ -145,6 +165,126 @@ fn pems() -> Vec<Anchor> {
             Refused("der_malformed"),
             pem("CERTIFICATE", &[0x30, 0x80]),
         ),
+    ]
+}
+
+/// Base64url of the point, PEM, or a JSON Web Key.
+fn recipients() -> Result<Vec<Recipient>> {
+    let key = KeyPair::of("recipient")?.public_key;
+    let url = |bytes: &[u8]| Base64UrlUnpadded::encode_string(bytes);
+    let point = key.as_bytes().to_vec();
+    let (x, y) = point[1..].split_at(48);
+    let jwk = json!({"kty": "EC", "crv": "P-384", "x": url(x), "y": url(y)});
+    let jwk_with = |field: &str, value: Value| {
+        let mut jwk = jwk.clone();
+        jwk[field] = value;
+        jwk.to_string()
+    };
+    let spki = |point: &[u8]| {
+        let algorithm =
+            vec![0x30, 0x10, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 5, 0x2b, 0x81, 4, 0, 0x22];
+        let bits = [&[3, u8::try_from(point.len() + 1).unwrap_or_default(), 0], point].concat();
+        let length = u8::try_from(algorithm.len() + bits.len()).unwrap_or_default();
+        pem("PUBLIC KEY", &[vec![0x30, length], algorithm, bits].concat())
+    };
+    let off_curve = [&[4][..], x, x].concat();
+    let compressed = [&[2 + y[47] % 2][..], x].concat();
+    let good = |name, text: String| Recipient { name, text, expected: Accepted.of(|| hex(&point)) };
+    let bad = |name, text: String| Recipient {
+        name,
+        text,
+        expected: Refused("recipient_key_invalid").of(|| hex(&point)),
+    };
+    Ok(vec![
+        good("base64url", url(&point)),
+        good("base64url with space around it", format!("  {}\n", url(&point))),
+        good("PEM", spki(&point)),
+        good("a JWK", jwk.to_string()),
+        good("a JWK with a name", jwk_with("kid", "a".into())),
+        bad("nothing", String::new()),
+        bad("text that is no key", "a key".into()),
+        bad("base64url with padding", url(&point) + "=="),
+        bad("base64url of a compressed point", url(&compressed)),
+        bad("base64url of a point off the curve", url(&off_curve)),
+        bad("base64url of a hybrid point", url(&[&[6 + y[47] % 2][..], x, y].concat())),
+        bad("base64url of the point and a byte", url(&[&point[..], &[0]].concat())),
+        bad("PEM of a compressed point", spki(&compressed)),
+        bad("PEM of a point off the curve", spki(&off_curve)),
+        bad("PEM twice", spki(&point).repeat(2)),
+        bad("PEM under another label", pem("EC PUBLIC KEY", &point)),
+        bad("PEM of a private key", pem("PRIVATE KEY", &point)),
+        bad("PEM of nothing", pem("PUBLIC KEY", &[])),
+        bad("a JWK of another kind", jwk_with("kty", "RSA".into())),
+        bad("a JWK of another curve", jwk_with("crv", "P-256".into())),
+        bad("a JWK with a private half", jwk_with("d", url(x).into())),
+        bad("a JWK with a private half that is null", jwk_with("d", Value::Null)),
+        bad("a JWK whose x is a number", jwk_with("x", 1.into())),
+        bad("a JWK whose x has 47 bytes", jwk_with("x", url(&x[1..]).into())),
+        bad("a JWK whose x has 49 bytes", jwk_with("x", url(&point[..49]).into())),
+        bad("a JWK off the curve", jwk_with("y", url(x).into())),
+        bad("a JWK without y", json!({"kty": "EC", "crv": "P-384", "x": url(x)}).to_string()),
+        bad("a JWK that names x twice", jwk.to_string().replacen('{', r#"{"x":"AA","#, 1)),
+        bad("a JWK and more", jwk.to_string() + "{}"),
+    ])
+}
+
+/// What `nitro-cli build-enclave` and `describe-eif` print, or the inner object alone.
+fn measurement_files() -> Vec<MeasurementFile> {
+    let digits = |value: u8| format!("{value:02x}").repeat(48);
+    let inner = format!(
+        r#"{{"HashAlgorithm":"Sha384 {{ ... }}","PCR0":"{}","PCR1":"{}"}}"#,
+        digits(0xa0),
+        digits(0xa1)
+    );
+    let outer = format!(r#"{{"Measurements":{inner}}}"#);
+    let file = |name, verdict: Verdict, text: String| MeasurementFile {
+        name,
+        text,
+        expected: verdict.of(|| vec![pcr(0, 0xa0), pcr(1, 0xa1)]),
+    };
+    let invalid = |name, text: String| file(name, Refused("measurements_invalid"), text);
+    let algorithm = |name: &str| outer.replace("Sha384 { ... }", name);
+    vec![
+        file("what build-enclave prints", Accepted, outer.clone()),
+        file("the inner object alone", Accepted, inner.clone()),
+        file(
+            "what describe-eif prints",
+            Accepted,
+            outer.replacen('{', r#"{"EifVersion":4,"Metadata":{"a":[1,null,{}]},"#, 1),
+        ),
+        file("digits in capitals", Accepted, outer.replace(&digits(0xa0), &digits(0xa0).to_uppercase())),
+        file("the algorithm's bare name", Accepted, algorithm("Sha384")),
+        file("no algorithm", Accepted, outer.replace(r#""HashAlgorithm":"Sha384 { ... }","#, "")),
+        file("a byte order mark", Accepted, format!("\u{feff}{outer}")),
+        invalid("two byte order marks", format!("\u{feff}\u{feff}{outer}")),
+        invalid("nothing", String::new()),
+        invalid("a list", "[]".into()),
+        invalid("null", "null".into()),
+        invalid("a text", r#""PCR0""#.into()),
+        invalid("Measurements that are a list", format!(r#"{{"Measurements":[{inner}]}}"#)),
+        invalid("Measurements that are null", r#"{"Measurements":null}"#.into()),
+        invalid("Measurements twice", format!(r#"{{"Measurements":{inner},"Measurements":{inner}}}"#)),
+        invalid("PCR0 twice", outer.replace("PCR1", "PCR0")),
+        invalid("another algorithm", algorithm("Sha256 { ... }")),
+        invalid("Sha384/256", algorithm("Sha384/256")),
+        invalid("an algorithm with a space after it", algorithm("Sha384 ")),
+        invalid("an algorithm that is null", outer.replace(r#""Sha384 { ... }""#, "null")),
+        invalid("a PCR that is a number", r#"{"Measurements":{"PCR0":0}}"#.into()),
+        invalid("a PCR that is null", r#"{"Measurements":{"PCR0":null}}"#.into()),
+        invalid("a PCR with a leading zero", outer.replace("PCR1", "PCR01")),
+        invalid("a PCR with a sign", outer.replace("PCR1", "PCR+1")),
+        invalid("a PCR in small letters", outer.replace("PCR1", "pcr1")),
+        invalid("a PCR of three digits", outer.replace("PCR1", "PCR256")),
+        invalid("another name", outer.replace("PCR1", "EifVersion")),
+        invalid("a digit too few", outer.replacen("a1", "a", 1)),
+        invalid("two digits too many", outer.replacen("a1", "a1a1", 1)),
+        invalid("a sign among the digits", outer.replacen("a1", "+1", 1)),
+        invalid("text after the object", outer.clone() + "{}"),
+        file("a file of PCR32", Refused("measurements_index"), outer.replace("PCR1", "PCR32")),
+        file("a file whose PCR0 is zero", Refused("measurements_zero"), outer.replace("a0", "00")),
+        file("a file without PCR0", Refused("measurements_without_pcr0"), outer.replace("PCR0", "PCR3")),
+        file("a file without PCRs", Refused("measurements_empty"), r#"{"Measurements":{}}"#.into()),
+        file("an empty object", Refused("measurements_empty"), "{}".into()),
     ]
 }
 
