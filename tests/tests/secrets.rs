@@ -158,6 +158,8 @@ fn tell_the_story(deployment: &Deployment, recipient: &RecipientKey, secrets: &m
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 400") && !answer.contains(PLAINTEXT), "{answer}");
+    // The parent reads on until the caller has closed, and says of the connection that it broke only then.
+    drop(stream);
     let mut stream = deployment.stream().unwrap();
     stream.send(&frame::encode(PLAINTEXT.as_bytes())).unwrap();
     stream.until_closed().unwrap();
@@ -166,7 +168,10 @@ fn tell_the_story(deployment: &Deployment, recipient: &RecipientKey, secrets: &m
     stream.send(&frame::encode(&[&status[..], PLAINTEXT.as_bytes()].concat())).unwrap();
     stream.until_closed().unwrap();
 
-    raw_http::request(deployment.url(), "GET", "/metrics", &[], b"").unwrap().text()
+    eventually("the parent has counted the connection that broke", || {
+        let metrics = raw_http::request(deployment.url(), "GET", "/metrics", &[], b"").ok()?.text();
+        metrics.contains("http_connection_errors_total 1\n").then_some(metrics)
+    })
 }
 
 /// A recipient, and the scalar that its replies are read with.
