@@ -83,6 +83,9 @@ impl TrustAnchor {
         let refused = || Error::Anchor(AnchorFault::Pem);
         let block = PemBlock::only(pem).ok().filter(|block| block.label == LABEL).ok_or_else(refused)?;
         let base64: String = block.base64().map(char::from).collect();
+        if !is_canonical(&base64) {
+            return Err(refused());
+        }
         let lines = format!("-----BEGIN {LABEL}-----\n{base64}\n-----END {LABEL}-----\n");
         let der = CertificateDer::from_pem_slice(lines.as_bytes()).map_err(|_| refused())?;
         Self::from_der(&der)
@@ -119,6 +122,19 @@ impl fmt::Debug for TrustAnchor {
         self.fingerprint().iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
         f.write_str(")")
     }
+}
+
+/// Whether a text has the length, padding and unused bits of the one base64 of some bytes. The decoder of `pki-types` takes
+/// others, too.
+fn is_canonical(base64: &str) -> bool {
+    let digits = base64.trim_end_matches('=');
+    let may_be_last = match base64.len().saturating_sub(digits.len()) {
+        0 => return base64.len().is_multiple_of(4),
+        1 => "AEIMQUYcgkosw048",
+        2 => "AQgw",
+        _ => return false,
+    };
+    base64.len().is_multiple_of(4) && digits.ends_with(|last: char| may_be_last.contains(last))
 }
 
 fn in_anchor(fault: CertificateFault) -> Error {

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use base64ct::{Base64, Encoding as _};
 use ok2cry_attest_forge::release::{Case, Expected, Key, Log, World, cases, pem};
 use ok2cry_attest_forge::{Enclave, NOW_MS, cbor};
 use ok2cry_attest_verify::release::tree::{proves_consistency, proves_inclusion};
@@ -12,6 +13,7 @@ use ok2cry_attest_verify::release::{
     AcceptedReleases, Bundle, Hex, Memory, PublicKey, ReleaseFault, ReleaseKey, Role, Tile, Tiles, Version,
 };
 use ok2cry_attest_verify::{CheckTime, Error, Policy, TrustAnchor, Verifier};
+use serde_json::{Value, json};
 
 static CASES: LazyLock<Vec<Case>> = LazyLock::new(cases);
 
@@ -256,6 +258,32 @@ fn enclaves_are_held_to_whole_listed_releases() {
     assert!(accepted.ends_ms() < ends);
 }
 
+/// What other languages are told about enclaves, in `tests/vectors/v1/releases.json`, holds here.
+#[test]
+fn the_appraisals_of_the_vectors_get_their_verdicts() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/v1/releases.json");
+    let file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let bytes = |text: &Value| Base64::decode_vec(text.as_str().unwrap()).unwrap();
+    let root = TrustAnchor::from_der(&bytes(&file["enclave_root"])).unwrap();
+    let appraisals = file["appraisals"].as_array().unwrap();
+    for appraisal in appraisals {
+        let case = &CASES[usize::try_from(appraisal["case"].as_u64().unwrap()).unwrap()];
+        let accepted = check(case, &mut memory(case)).unwrap();
+        let document = bytes(&appraisal["document"]);
+        let document = Verifier::new(root.clone()).verify_historical(&document).unwrap();
+        let time = CheckTime::at(appraisal["now_ms"].as_u64().unwrap());
+        let found = match accepted.policy().unwrap().appraise(document, &time) {
+            Ok(document) => {
+                let release = &accepted.releases()[document.release().unwrap()];
+                json!({"accepted": release.version().to_string()})
+            }
+            Err(error) => json!({"refused": error.code()}),
+        };
+        assert_eq!(found, appraisal["expected"], "{}: {}", case.name, appraisal["pcrs"]);
+    }
+    assert!(appraisals.len() > 15, "{}", appraisals.len());
+}
+
 #[test]
 fn a_policy_comes_from_a_pinned_key_in_one_call() {
     let bundle = Bundle::decode(World::new().bundle().to_string().as_bytes()).unwrap();
@@ -372,7 +400,7 @@ fn key(case: &Case) -> ReleaseKey {
 }
 
 fn check(case: &Case, memory: &mut Memory) -> Result<AcceptedReleases, Error> {
-    check_bundle(case, &Bundle::decode(case.bundle.as_bytes())?, memory)
+    check_bundle(case, &Bundle::decode(case.whole_bundle().as_bytes())?, memory)
 }
 
 fn check_bundle(case: &Case, bundle: &Bundle, memory: &mut Memory) -> Result<AcceptedReleases, Error> {

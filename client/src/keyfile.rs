@@ -57,7 +57,7 @@ pub(crate) fn read_private(pem: &str) -> Result<PrivateHalf, Error> {
 ///
 /// [`Error::RecipientKey`], which says what was found instead.
 pub fn recipient_public_key(text: &str) -> Result<PublicKey, Error> {
-    let text = text.trim_start_matches('\u{feff}').trim();
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_matches([' ', '\t', '\r', '\n']);
     let point = match () {
         () if text.starts_with('{') => jwk_point(text)?,
         () if text.contains("-----BEGIN") => pem_point(text)?,

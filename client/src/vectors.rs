@@ -3,11 +3,12 @@
 
 use crate::{
     Error, Expected, KeyRequest, RecipientKey, Seen, SeenSet, Trust, VerifiedKey,
-    answer::{read_attested, read_sealed},
+    answer::{read_attested, read_opened, read_sealed},
 };
 use ok2cry_attest_verify::{CheckTime, Measurements, Policy, TrustAnchor};
 use ok2cry_protocol::{
     Hash,
+    http::OpenResponse,
     ids::{Nonce, Purpose},
     suite::PublicKey,
 };
@@ -66,6 +67,21 @@ fn replies_are_accepted_and_refused_as_the_vectors_say() {
         };
         vec![(expected.clone(), open()), (again, open())]
     });
+}
+
+#[test]
+fn answers_to_callers_are_read_as_the_vectors_say() {
+    let file = file("replies.json");
+    for case in list(&file["caller_answers"]) {
+        let read = match read_opened(text(&case["answer"]).as_bytes()) {
+            Ok(OpenResponse::Plaintext(plaintext)) => Ok(json!({"plaintext": hex(&plaintext.0)})),
+            // A caller who asked for plaintext refuses it so.
+            Ok(OpenResponse::Sealed(_)) => Err(Error::ReleaseMode),
+            Err(error) => Err(error),
+        };
+        assert_eq!(verdict(read.as_ref().map(Clone::clone)), case["expected"], "{}", case["name"]);
+    }
+    assert!(list(&file["caller_answers"]).len() > 15);
 }
 
 #[test]

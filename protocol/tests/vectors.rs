@@ -375,6 +375,36 @@ mod frames {
     }
 
     #[test]
+    fn the_longest_frames_are_taken_and_no_longer_ones() {
+        for case in list(&file("rpc.json")["long_streams"]) {
+            let size = |field: &str| usize::try_from(number(&case[field])).unwrap();
+            let byte = u8::try_from(number(&case["byte"])).unwrap();
+            let stream = [bytes(&case["bytes"]), vec![byte; size("count")]].concat();
+            let mut reader = FrameReader::new(size("limit"));
+            let (mut lengths, mut closed) = (Vec::new(), None);
+            'stream: for piece in stream.chunks(16_384) {
+                reader.push(piece);
+                loop {
+                    match reader.next_frame() {
+                        Ok(Some(frame)) => {
+                            assert!(frame.iter().all(|found| *found == byte), "{}", case["name"]);
+                            lengths.push(frame.len());
+                        }
+                        Ok(None) => break,
+                        Err(error) => {
+                            closed = Some(error.reason());
+                            break 'stream;
+                        }
+                    }
+                }
+            }
+            let closed = closed.or_else(|| reader.end().err().map(|error| error.reason()));
+            assert_eq!(Value::from(lengths), case["frame_lengths"], "{}", case["name"]);
+            assert_eq!(Value::from(closed), case["closed"], "{}", case["name"]);
+        }
+    }
+
+    #[test]
     fn documents_are_found_in_their_places_and_cross_once() {
         let streams = file("documents.json");
         let mut written = 0;

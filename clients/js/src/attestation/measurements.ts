@@ -66,7 +66,8 @@ export class Measurements {
       if (bytes === undefined) return invalid(`${name} must be ${2 * PCR_LENGTH} hexadecimal digits`);
       pcrs.push([Number(index), bytes]);
     }
-    return new Measurements(pcrs);
+    // By ascending index, as in Rust: which rule is reported does not hang on the order in the file.
+    return new Measurements(pcrs.sort(([a], [b]) => a - b));
   }
 
   /** Index and value, by ascending index. The values are copies. */

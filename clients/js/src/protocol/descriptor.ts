@@ -101,7 +101,8 @@ export async function publicKeyFromPem(pem: string): Promise<Bytes> {
  * @throws {Ok2cryError} As {@link publicKeyFromPem}.
  */
 export async function publicKeyFromText(text: string): Promise<Bytes> {
-  const trimmed = text.trim();
+  // Not `trim`, which takes more for white space than other languages do.
+  const trimmed = text.replace(/^\ufeff/, "").replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, "");
   const point = trimmed.startsWith("{") ? pointOfJwk(trimmed) : parseBase64Url(trimmed);
   if (point === undefined) return publicKeyFromPem(text);
   return isP384Point(point) ? point : refusedKey("its point is not on the curve P-384, or not uncompressed");

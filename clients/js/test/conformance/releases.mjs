@@ -50,7 +50,9 @@ async function check(vectors, lib, given) {
   const time = { nowMs: given.now_ms };
   const before = memory.encode();
   try {
-    const accepted = await key.check(lib.Bundle.decode(given.bundle), anchor, memory, time);
+    const { text = "", count = 0 } = given.bundle_then ?? {};
+    const bundle = lib.Bundle.decode(given.bundle + text.repeat(count));
+    const accepted = await key.check(bundle, anchor, memory, time);
     if (!memory.checkpoint) throw new Error("nothing is remembered");
     return accepted;
   } catch (error) {

@@ -310,10 +310,89 @@ pub const CERTIFICATES: &[Case] = &[
         };
     }),
     ("a UTCTime of 1950", "der_malformed", |e| e.certs[LEAF].validity.1 = der::utc_time("500101000000Z")),
+    ("a NULL after the key, and no extensions", "der_malformed", |e| after_key(e, &[5, 0])),
+    ("an element [4] after the key", "der_malformed", |e| after_key(e, &[0xa4, 2, 0x30, 0])),
+    ("a [3] of another form after the key", "der_malformed", |e| after_key(e, &[0x83, 2, 0x30, 0])),
+    ("a SEQUENCE of extensions after the key, without its [3]", "der_malformed", |e| {
+        let usage = extension(&[0x55, 0x1d, 15], &der::bit_string(6, &[0xc0]));
+        after_key(e, &der::seq(&[&usage]));
+    }),
+    ("a byte after the key, and no extensions", "der_malformed", |e| after_key(e, &[0])),
+    ("extensions twice", "der_trailing_bytes", |e| {
+        let usage = extension(&[0x55, 0x1d, 15], &der::bit_string(6, &[0xc0]));
+        e.certs[LEAF].after_extensions = der::tlv(0xa3, &der::seq(&[&usage]));
+    }),
+    ("an element [4] after the extensions", "der_trailing_bytes", |e| {
+        e.certs[LEAF].after_extensions = vec![0xa4, 0];
+    }),
+    ("a byte after a signature whose r is zero", "der_trailing_bytes", |e| {
+        e.certs[LEAF].on_signature = |_| {
+            let zero = der::seq(&[&der::tlv(2, &[0]), &der::uint(&[1])]);
+            [zero, vec![0]].concat()
+        };
+    }),
+    ("a byte after a signature of one integer", "der_trailing_bytes", |e| {
+        e.certs[LEAF].on_signature = |_| [der::seq(&[&der::uint(&[1])]), vec![0]].concat();
+    }),
+    ("a signature that is a SET, and a byte after it", "der_malformed", |e| {
+        e.certs[LEAF].on_signature = |_| [der::tlv(0x31, &der::uint(&[1])), vec![0]].concat();
+    }),
+    ("a third integer behind an r of 49 bytes", "der_malformed", |e| {
+        e.certs[LEAF].on_signature =
+            |_| der::seq(&[&der::uint(&[1; 49]), &der::uint(&[1]), &der::uint(&[1])]);
+    }),
+    ("version 1, and a padded signature", "der_malformed", |e| {
+        e.certs[LEAF].version = vec![];
+        e.certs[LEAF].on_signature = |_| der::seq(&[&der::tlv(2, &[0, 1]), &der::uint(&[1])]);
+    }),
+    ("SHA-256 outside, and a padded signature", "certificate_signature_algorithm", |e| {
+        e.certs[LEAF].outer_algorithm = ECDSA_SHA256.to_vec();
+        e.certs[LEAF].on_signature = |_| der::seq(&[&der::tlv(2, &[0, 1]), &der::uint(&[1])]);
+    }),
+    ("version 1, and a byte after the certificate's signature", "der_trailing_bytes", |e| {
+        e.certs[LEAF].version = vec![];
+        e.certs[LEAF].on_der = |d| inside(&d, &[5, 0]);
+    }),
+    ("a short point, and a byte after the key", "der_trailing_bytes", |e| {
+        let algorithm = der::tlv(0x30, &e.certs[LEAF].key_algorithm);
+        let key = der::seq(&[&algorithm, &der::bit_string(0, &[4; 96]), &[5, 0]]);
+        e.certs[LEAF].subject.extend(key);
+    }),
+    ("a P-256 curve, and a key with unused bits", "certificate_key_not_p384", |e| {
+        let algorithm = der::tlv(0x30, EC_P256);
+        let key = der::seq(&[&algorithm, &der::bit_string(1, &e.certs[LEAF].point)]);
+        e.certs[LEAF].subject.extend(key);
+    }),
+    ("an inverted validity, and a third time", "der_trailing_bytes", |e| {
+        let again = e.certs[LEAF].validity.0.clone();
+        e.certs[LEAF].validity = (e.certs[LEAF].validity.1.clone(), [again.clone(), again].concat());
+    }),
+    ("a seventeenth extension that is a second keyUsage", "certificate_extension_duplicate", |e| {
+        e.certs[LEAF].extensions.extend((0..14).map(|i| Extension::new(&[0x2a, 3, i], false, vec![5, 0])));
+        e.certs[LEAF].extensions.push(Extension::key_usage(0xc0));
+    }),
+    ("a seventeenth extension that is critical", "der_malformed", |e| {
+        e.certs[LEAF].extensions.extend((0..15).map(|i| Extension::new(&[0x2a, 3, i], i == 14, vec![5, 0])));
+    }),
+    ("an unknown critical extension before a broken keyUsage", "certificate_critical_extension", |e| {
+        e.certs[LEAF].extensions.insert(0, Extension::new(&[0x2a, 3, 4], true, vec![5, 0]));
+        e.certs[LEAF].extension(15).value = vec![5, 0];
+    }),
+    ("a broken keyUsage before an unknown critical extension", "der_malformed", |e| {
+        e.certs[LEAF].extension(15).value = vec![5, 0];
+        e.certs[LEAF].extensions.push(Extension::new(&[0x2a, 3, 4], true, vec![5, 0]));
+    }),
 ];
 
 /// id-kp-clientAuth.
 pub(super) const CLIENT_AUTH: &[u8] = &[6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 2];
+
+/// Nothing but this after the leaf's key.
+fn after_key(enclave: &mut Enclave, bytes: &[u8]) {
+    let leaf = &mut enclave.certs[LEAF];
+    leaf.extensions.clear();
+    leaf.after_extensions = bytes.to_vec();
+}
 
 /// A unique id before the extensions.
 fn unique_id(enclave: &mut Enclave, tag: u8) {

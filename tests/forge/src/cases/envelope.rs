@@ -73,4 +73,15 @@ pub const ENVELOPE: &[Case] = &[
     ("another message's signature", "document_signature_invalid", |e| e.on_signature = |s| s[95] ^= 1),
     ("signed by the instance CA", "document_signature_invalid", |e| e.signer = INSTANCE),
     ("signed by another key", "document_signature_invalid", |e| e.signer = 9),
+    ("another tag in a long form", "cbor_non_minimal", |e| e.prefix = vec![0xd8, 17, 0x84]),
+    ("a tag of a reserved form", "cbor_malformed", |e| e.prefix = vec![0xdc, 0x84]),
+    ("three elements, of which the first is another header", "cose_element_count", |e| {
+        e.prefix = vec![0x83];
+        e.protected = cbor::bytes(&[0xa1, 0x01, 0x26]);
+    }),
+    ("an unprotected header of text", "cbor_wrong_type", |e| e.unprotected = cbor::text("")),
+    ("bytes after it, and a payload of an empty map", "cbor_trailing_bytes", |e| {
+        e.suffix = vec![0];
+        e.on_payload = |_| vec![0xa0];
+    }),
 ];

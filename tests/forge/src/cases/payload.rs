@@ -104,4 +104,43 @@ pub const PAYLOAD: &[Case] = &[
         e.on_certificate = |_| vec![];
         e.remove("cabundle");
     }),
+    ("two timestamps, of which the second is text", "duplicate_key", |e| {
+        e.fields.push((cbor::text("timestamp"), cbor::text("now")));
+    }),
+    ("an unknown key whose value is not CBOR", "unknown_key", |e| {
+        e.fields.push((cbor::text("extra"), vec![0xff]));
+    }),
+    ("bytes after it, and no digest", "cbor_trailing_bytes", |e| {
+        e.remove("digest");
+        e.on_payload = |p| [p, vec![0]].concat();
+    }),
+    ("a null of two bytes", "cbor_non_minimal", |e| e.set("nonce", vec![0xf8, 22])),
+    ("a simple value of two bytes below 24", "cbor_non_minimal", |e| e.set("nonce", vec![0xf8, 0])),
+    ("the simple value 23 in two bytes", "cbor_non_minimal", |e| e.set("nonce", vec![0xf8, 23])),
+    ("the simple value 24, which there is not", "cbor_wrong_type", |e| e.set("nonce", vec![0xf8, 24])),
+    ("the simple value 31, which there is not", "cbor_wrong_type", |e| e.set("nonce", vec![0xf8, 31])),
+    ("the simple value 32", "cbor_wrong_type", |e| e.set("nonce", vec![0xf8, 32])),
+    ("a simple value that is cut off", "cbor_wrong_type", |e| e.set("nonce", vec![0xf8, 0x65])),
+    ("a half-precision zero", "cbor_non_minimal", |e| e.set("timestamp", vec![0xf9, 0, 0])),
+    ("a half-precision one", "cbor_wrong_type", |e| e.set("timestamp", vec![0xf9, 0x3c, 0])),
+    ("a single-precision number whose bits are few", "cbor_non_minimal", |e| {
+        e.set("timestamp", vec![0xfa, 0, 0, 0xff, 0xff]);
+    }),
+    ("a byte string in a long form in the place of a number", "cbor_non_minimal", |e| {
+        e.set("timestamp", vec![0x58, 1, 0]);
+    }),
+    ("text of claimed 2^64 - 1 bytes in the place of a byte string", "cbor_wrong_type", |e| {
+        e.set("user_data", [&[0x7b][..], &[0xff; 8]].concat());
+    }),
+    ("indefinite text in the place of a number", "cbor_wrong_type", |e| e.set("timestamp", vec![0x7f, 0xff])),
+    ("an indefinite number", "cbor_malformed", |e| e.set("timestamp", vec![0x1f])),
+    ("a reserved length of another type", "cbor_malformed", |e| e.set("timestamp", vec![0x5d])),
+    ("an indefinite tag", "cbor_malformed", |e| e.set("timestamp", vec![0xdf])),
+    ("a timestamp of 2^64 - 1", "timestamp_outside_leaf", |e| {
+        e.set("timestamp", [&[0x1b][..], &[0xff; 8]].concat());
+    }),
+    ("a NitroTPM document with pcrs that are text", "cbor_wrong_type", |e| {
+        e.set("pcrs", cbor::text("pcrs"));
+        e.fields.push((cbor::text("nitrotpm_pcrs"), vec![0xa0]));
+    }),
 ];

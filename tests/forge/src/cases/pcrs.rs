@@ -40,6 +40,20 @@ pub const PCRS: &[Case] = &[
         e.set_pcrs((0..16).map(|i| (i, vec![u8::from(i > 2); 48])));
         e.on_signature = |s| s[0] ^= 1;
     }),
+    ("PCR0 twice, of which the second has 32 bytes", "pcr_length", |e| {
+        e.set_pcrs(measured(2).chain([(0, vec![0xbb; 32])]))
+    }),
+    ("PCR0 twice, of which the second is null", "cbor_wrong_type", |e| {
+        e.set("pcrs", cbor::map(&[(vec![0], cbor::bytes(&[1; 48])), (vec![0], vec![0xf6])]));
+    }),
+    ("PCR32 of 32 bytes", "pcr_index", |e| e.set_pcrs(measured(2).chain([(32, vec![0; 32])]))),
+    ("PCR0 twice, and no PCR1", "pcr_duplicate", |e| {
+        e.set_pcrs([(0, vec![1; 48]), (2, vec![1; 48]), (0, vec![1; 48])])
+    }),
+    ("PCR0 twice before PCR32", "pcr_duplicate", |e| {
+        e.set_pcrs([(0, vec![1; 48]), (0, vec![1; 48]), (32, vec![1; 48])])
+    }),
+    ("PCR0 twice and zero", "pcr_duplicate", |e| e.set_pcrs(measured(2).chain([(0, vec![0; 48])]))),
 ];
 
 fn measured(last: u64) -> impl Iterator<Item = (u64, Vec<u8>)> {

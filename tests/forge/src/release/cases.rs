@@ -39,6 +39,8 @@ pub struct Case {
     pub minimum_version: &'static str,
     /// What it is handed.
     pub bundle: String,
+    /// So many spaces come after it.
+    pub spaces: usize,
     /// What it must decide.
     pub expected: Expected,
 }
@@ -55,15 +57,22 @@ impl Case {
             max_list_age_ms: 7 * DAY_MS,
             minimum_version: "0.0.0",
             bundle: world.bundle().to_string(),
+            spaces: 0,
             expected,
         }
+    }
+
+    /// What it is handed, byte for byte.
+    #[must_use]
+    pub fn whole_bundle(&self) -> String {
+        format!("{}{}", self.bundle, " ".repeat(self.spaces))
     }
 
     /// The case as `tests/vectors/v1/releases.json` has it.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let keys: Vec<_> = self.pinned.iter().map(|key| Base64::encode_string(&key.der())).collect();
-        json!({
+        let mut case = json!({
             "name": self.name,
             "pinned": {"threshold": self.threshold, "keys": keys},
             "attestation_root": self.attestation_root,
@@ -76,7 +85,11 @@ impl Case {
                 Expected::Accepted(versions) => json!({"accepted": versions}),
                 Expected::Refused(code) => json!({"refused": code}),
             },
-        })
+        });
+        if self.spaces > 0 {
+            case["bundle_then"] = json!({"text": " ", "count": self.spaces});
+        }
+        case
     }
 
     pub(super) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
@@ -100,6 +113,7 @@ pub fn cases() -> Vec<Case> {
         super::rotation::cases(),
         super::forged::cases(),
         super::limits::cases(),
+        super::details::cases(),
     ]
     .concat()
 }
@@ -592,6 +606,13 @@ fn resigned(name: &'static str, code: &'static str, change: impl FnOnce(&str) ->
     let payload = payload_of(bundle["list"]["envelope"].as_str().unwrap());
     case.bundle = bundle_with_list(&World::new(), change(&payload).as_bytes());
     case
+}
+
+/// Changes an envelope within a bundle.
+pub(super) fn edit(entry: &mut Value, change: impl FnOnce(&mut Value)) {
+    let mut envelope: Value = serde_json::from_str(entry["envelope"].as_str().unwrap()).unwrap();
+    change(&mut envelope);
+    entry["envelope"] = envelope.to_string().into();
 }
 
 pub(super) fn payload_of(envelope: &str) -> String {

@@ -4,7 +4,7 @@ use base64ct::{Base64, Encoding};
 use serde_json::{Value, json};
 
 use super::cases::{
-    Case, Expected, bad, good, mock_root, payload_of, relog, rotated, without_log, witnessed,
+    Case, Expected, bad, edit, good, mock_root, payload_of, relog, rotated, without_log, witnessed,
 };
 use super::small_order;
 use super::world::{
@@ -572,13 +572,6 @@ fn times() -> Vec<Case> {
         }),
         good("a client that takes lists of two days", |_| {}).with(|c| c.max_list_age_ms = 2 * DAY_MS),
     ]
-}
-
-/// Changes an envelope within a bundle.
-fn edit(entry: &mut Value, change: impl FnOnce(&mut Value)) {
-    let mut envelope: Value = serde_json::from_str(entry["envelope"].as_str().unwrap()).unwrap();
-    change(&mut envelope);
-    entry["envelope"] = envelope.to_string().into();
 }
 
 /// Puts a stranger's signature in the place of this one, and leaves its name. The log holds what comes of it.

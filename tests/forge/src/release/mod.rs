@@ -4,6 +4,7 @@
 //! the changes that must be refused, and those that must not.
 
 mod cases;
+mod details;
 mod forged;
 mod limits;
 mod log;

@@ -20,7 +20,8 @@ pub(crate) fn file() -> Result<File> {
     Ok(File {
         about: "A client pins `pinned` (threshold, and keys as base64 of DER), holds the root certificate with the SHA-256 \
                 `attestation_root`, remembers `memory` or nothing, and is handed `bundle`, the text of a bundle.json, at \
-                `now_ms`. It must accept exactly these versions, or refuse with this code. `appraisals`: an enclave with these \
+                `now_ms`. It must accept exactly these versions, or refuse with this code. \
+                Where there is `bundle_then`, `bundle` goes on with its `text`, `count` times. `appraisals`: an enclave with these \
                 PCR0, 1 and 2 meets a client that accepted `cases[case]`, at `now_ms`. Its attestation document is `document`, in base64, \
                 as of its own time; `enclave_root` is the root certificate (DER, base64) that it verifies under.",
         enclave_root: Base64::encode_string(&Enclave::new().root()),
@@ -70,7 +71,7 @@ fn later() -> Vec<Value> {
     let with_pcr8 = |byte| [(0, 0x70), (1, 0x71), (2, 0x72), (8, byte)];
     let day = 24 * 3_600_000;
     let (root, age) = ("a root document that ends before the list", "a client that takes lists of two days");
-    let image = "a manifest of a signed image";
+    let (image, set_back) = ("a manifest of a signed image", "a clock that was set back by three days");
     vec![
         of(root, &old, NOW_MS + day, json!({"accepted": "1.2.0"})),
         of(root, &old, NOW_MS + day + 1, json!({"refused": "list_expired"})),
@@ -81,6 +82,9 @@ fn later() -> Vec<Value> {
         of(image, &with_pcr8(0), NOW_MS, json!({"refused": "measurements_mixed"})),
         of(image, &signed[..3], NOW_MS, json!({"refused": "measurements_mixed"})),
         of(image, &[(0, 0x60), (1, 0x61), (2, 0x62), (8, 0x78)], NOW_MS, json!({"accepted": "1.2.0"})),
+        // Three days of the list's six are over already, by the latest time that is remembered.
+        of(set_back, &old, NOW_MS + 3 * day, json!({"accepted": "1.2.0"})),
+        of(set_back, &old, NOW_MS + 3 * day + 1, json!({"refused": "list_expired"})),
     ]
 }
 

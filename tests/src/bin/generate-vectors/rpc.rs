@@ -29,6 +29,7 @@ pub(crate) struct File {
     responses: Vec<ResponseCase>,
     invalid_responses: Vec<Refused>,
     streams: Vec<Stream>,
+    long_streams: Vec<LongStream>,
 }
 
 #[derive(Serialize)]
@@ -96,6 +97,19 @@ struct Stream {
     closed: Option<&'static str>,
 }
 
+/// A stream that is made by a rule: `bytes`, and then one byte again and again.
+#[derive(Serialize)]
+struct LongStream {
+    name: &'static str,
+    limit: usize,
+    bytes: Hex,
+    byte: u8,
+    count: usize,
+    /// How long the frames are that come out; all their bytes are `byte`.
+    frame_lengths: Vec<usize>,
+    closed: Option<&'static str>,
+}
+
 pub(crate) fn file() -> Result<File> {
     Ok(File {
         about: "Requests and responses between parent and enclave, and their frames (docs/protocol.md, Frames). \
@@ -109,6 +123,7 @@ pub(crate) fn file() -> Result<File> {
             .collect(),
         invalid_responses: invalid_responses()?,
         streams: streams()?,
+        long_streams: long_streams()?,
     })
 }
 
@@ -293,6 +308,21 @@ fn responses() -> Result<Vec<std::result::Result<Answer, Refusal>>> {
         Answer::Attested(attested),
         Answer::Health(health),
     ];
+    let place = || Inclusion { index: 0, path: vec![] };
+    let record = |length| Attested { record: vec![1; length], inclusion: place(), document: vec![0xd0; 40].into() };
+    let key = |length| (vec![5; length], place());
+    let full = Inclusion { index: 4095, path: vec![[0x11; 48]; 12] };
+    // At the ends of what the rules allow.
+    let limits = [
+        Answer::Sealed(SealedReply { reply: vec![0x5e], context: record(1) }),
+        Answer::Sealed(SealedReply { reply: vec![0x5e; 5_904], context: record(512) }),
+        Answer::Issued(Issued { document: vec![0xd0].into(), keys: vec![key(1)] }),
+        Answer::Issued(Issued { document: vec![0xd0; 12_288].into(), keys: vec![key(512)] }),
+        Answer::Issued(Issued { document: vec![0xd0; 40].into(), keys: vec![key(20); 100] }),
+        Answer::Attested(Attested { inclusion: full, ..record(20) }),
+        Answer::Plaintext(Plaintext(vec![0x31; 4096].into())),
+    ];
+    let detail = Refusal { detail: "d".repeat(512), retry_after: u64::MAX >> 11, ..Refusal::new(Code::Busy) };
     let refusals =
         [Refusal::new(Code::KeyUsed), Refusal::with_detail(Code::StoreFull, "no room").retry_after(1500)];
     Ok(refusals
@@ -300,6 +330,8 @@ fn responses() -> Result<Vec<std::result::Result<Answer, Refusal>>> {
         .into_iter()
         .chain(answers.map(Ok))
         .chain(states.map(|state| Ok(Answer::State(state))))
+        .chain(limits.map(Ok))
+        .chain([Err(detail)])
         .collect())
 }
 
@@ -429,7 +461,53 @@ fn invalid_responses() -> Result<Vec<Refused>> {
         refused("health with a number missing", 6, &vec![uint(0); 6], "health", Rule::Missing),
         refused("health with a number too many", 6, &vec![uint(0); 8], "map", Rule::Unknown(7)),
     ]);
+    let of = |record: &[u8]| array(&[bytes(record), inclusion(&[]), document()]);
+    let issued = |descriptor: &[u8]| array(&[array(&[bytes(descriptor), inclusion(&[])])]);
+    let sealed = |name, reply: &[u8], rule| refused(name, 2, &[bytes(reply), of(&[1; 20])], "reply", rule);
+    all.extend([
+        sealed("sealed with an empty reply", &[], length(1, 5904)),
+        sealed("sealed with a reply of 5905 bytes", &[1; 5905], length(1, 5904)),
+        refused("sealed with an empty context", 2, &[bytes(&[1]), of(&[])], "record", length(1, 512)),
+        refused("sealed with a context of 513 bytes", 2, &[bytes(&[1]), of(&[1; 513])], "record", length(1, 512)),
+        refused("attested with an empty record", 5, &[of(&[])], "record", length(1, 512)),
+        refused("attested with a record of 513 bytes", 5, &[of(&[1; 513])], "record", length(1, 512)),
+        refused("issued with an empty descriptor", 1, &[document(), issued(&[])], "descriptor", length(1, 512)),
+        refused("issued with a descriptor of 513 bytes", 1, &[document(), issued(&[1; 513])], "descriptor", length(1, 512)),
+        refused("issued with a descriptor alone", 1, &[document(), array(&[array(&[bytes(&[1])])])], "key", length(2, 2)),
+        refused("an empty code", 0, &[text(""), text(""), uint(0)], "code", length(1, 64)),
+        refused("an empty state", 4, &[text("")], "state", length(1, 16)),
+    ]);
     Ok(all)
+}
+
+/// Both sides of the longest frames, and a frame that is as long as the other direction's may be.
+fn long_streams() -> Result<Vec<LongStream>> {
+    let stream = |name, limit: usize, length: usize, count, closed: Option<FrameError>| {
+        let whole = closed.is_none() && count == length;
+        Ok(LongStream {
+            name,
+            limit,
+            bytes: hex(u32::try_from(length)?.to_be_bytes()),
+            byte: 0xf6,
+            count,
+            frame_lengths: if whole { vec![length] } else { vec![] },
+            closed: closed.map(FrameError::reason),
+        })
+    };
+    let too_long =
+        |length: usize, limit| Ok::<_, std::num::TryFromIntError>(FrameError::TooLong { length: u32::try_from(length)?, limit });
+    let (request, response) = (MAX_REQUEST, MAX_RESPONSE);
+    [
+        stream("the longest response", response, response, response, None),
+        stream("the longest response, and a byte of it missing", response, response, response - 1, Some(FrameError::Truncated)),
+        stream("a byte more than the longest response", response, response + 1, response + 1, Some(too_long(response + 1, response)?)),
+        stream("the longest request", request, request, request, None),
+        stream("a byte more than the longest request", request, request + 1, request + 1, Some(too_long(request + 1, request)?)),
+        stream("a request as long as responses may be", request, response, response, Some(too_long(response, request)?)),
+        stream("a response longer than requests may be", response, request + 1, request + 1, None),
+    ]
+    .into_iter()
+    .collect()
 }
 
 fn streams() -> Result<Vec<Stream>> {

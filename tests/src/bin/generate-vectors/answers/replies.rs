@@ -27,6 +27,20 @@ pub(crate) struct File {
     common: Common,
     recipient: Keys,
     cases: Vec<Case>,
+    caller_answers: Vec<CallerAnswer>,
+}
+
+/// What a client reads that asked for plaintext.
+#[derive(Serialize)]
+struct CallerAnswer {
+    name: &'static str,
+    answer: String,
+    expected: Expected<Read>,
+}
+
+#[derive(Serialize)]
+struct Read {
+    plaintext: Hex,
 }
 
 /// A recipient's key pair.
@@ -194,7 +208,57 @@ pub(crate) fn file() -> Result<File> {
             public_key: hex(pair.public_key.as_bytes()),
         },
         cases,
+        caller_answers: caller_answers(),
     })
+}
+
+/// Answers to opens under keys that deliver to the caller. Nothing is verified: there is no document in plaintext.
+fn caller_answers() -> Vec<CallerAnswer> {
+    const MODE: Verdict = Refused("release_mode_mismatch");
+    const CODE: Verdict = Refused("answer_invalid");
+    let context = json!({"record": "AA", "index": 0, "path": [], "document": "AA"});
+    let bare = json!({"reply": "AA", "context": context});
+    let sealed = json!({"sealed": bare});
+    let of = |name, verdict: Verdict, answer: String| CallerAnswer {
+        name,
+        answer,
+        expected: verdict.of(|| Read { plaintext: hex(b"1234") }),
+    };
+    let with = |name, verdict, field: &str, value: Value| {
+        let mut answer = sealed.clone();
+        answer["sealed"][field] = value;
+        of(name, verdict, answer.to_string())
+    };
+    vec![
+        of("plaintext", Accepted, json!({"plaintext": "MTIzNA"}).to_string()),
+        of("plaintext with white space around it", Accepted, " {\n\"plaintext\" : \"MTIzNA\"}\n".into()),
+        of("a sealed reply", MODE, sealed.to_string()),
+        of("a reply and its context alone", MODE, bare.to_string()),
+        of("a sealed reply of no bytes, in no record and no document", MODE, {
+            json!({"reply": "", "context": {"record": "", "index": 0, "path": [], "document": ""}}).to_string()
+        }),
+        of("sealed is null", CODE, json!({"sealed": null}).to_string()),
+        of("sealed is an empty object", CODE, json!({"sealed": {}}).to_string()),
+        with("a reply that is not base64url", CODE, "reply", "A".into()),
+        with("a context that is null", CODE, "context", Value::Null),
+        with("a sealed reply with an unknown field", CODE, "extra", 1.into()),
+        of("a reply alone", CODE, json!({"reply": "AA"}).to_string()),
+        of("plaintext that is null", CODE, json!({"plaintext": null}).to_string()),
+        of("plaintext that is a number", CODE, json!({"plaintext": 1234}).to_string()),
+        of("plaintext that is padded", CODE, json!({"plaintext": "MTIzNA=="}).to_string()),
+        of("plaintext and an unknown field", CODE, json!({"plaintext": "MTIzNA", "extra": 1}).to_string()),
+        of("plaintext and a sealed reply", CODE, {
+            json!({"plaintext": "MTIzNA", "sealed": sealed["sealed"]}).to_string()
+        }),
+        of("plaintext beside a reply and its context", CODE, {
+            json!({"plaintext": "MTIzNA", "reply": "AA", "context": sealed["sealed"]["context"]}).to_string()
+        }),
+        of("plaintext within sealed", CODE, json!({"sealed": {"plaintext": "MTIzNA"}}).to_string()),
+        of("plaintext twice", CODE, r#"{"plaintext":"MTIzNA","plaintext":"MTIzNA"}"#.into()),
+        of("an empty object", CODE, "{}".into()),
+        of("a text", CODE, r#""MTIzNA""#.into()),
+        of("a byte order mark", CODE, "\u{feff}{\"plaintext\":\"MTIzNA\"}".into()),
+    ]
 }
 
 fn good() -> Vec<Change> {

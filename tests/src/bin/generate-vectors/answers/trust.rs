@@ -165,7 +165,42 @@ fn pems() -> Vec<Anchor> {
             Refused("der_malformed"),
             pem("CERTIFICATE", &[0x30, 0x80]),
         ),
+        anchor("PEM with a byte order mark", Accepted, format!("\u{feff}{}", root())),
+        anchor("PEM with text around it", Accepted, format!("subject=x\n{}\nissuer=x", root())),
+        anchor("PEM in one line", Accepted, root().replace('\n', "")),
+        anchor("PEM with spaces and tabs in it", Accepted, root().replace('\n', " \t\n ")),
+        anchor("PEM beside EC PARAMETERS", Accepted, pem("EC PARAMETERS", &[6, 0]) + &root()),
+        anchor("PEM before two EC PARAMETERS", Accepted, root() + &pem("EC PARAMETERS", &[6, 0]).repeat(2)),
+        anchor("PEM of EC PARAMETERS alone", code, pem("EC PARAMETERS", &[6, 0])),
+        anchor("PEM beside a private key", code, root() + &pem("PRIVATE KEY", &[0x30, 0])),
+        anchor("PEM beside a block that is empty", code, root() + "-----BEGIN X-----\n-----END X-----\n"),
+        anchor("PEM before a block that has no end", code, root() + "-----BEGIN X-----\n"),
+        anchor("PEM before a line that is not a block's", Accepted, root() + "-----BEGIN x-----\n"),
+        anchor("PEM under a label in small letters", code, root().replace("CERTIFICATE", "certificate")),
+        anchor("PEM under the label of another kind", code, root().replace("CERTIFICATE", "TRUSTED CERTIFICATE")),
+        anchor("PEM whose last line has another label", code, root().replace("END CERT", "END X")),
+        anchor("PEM without padding", code, padded().replace('=', "")),
+        anchor("PEM with too much padding", code, root().replace("\n-----END", "=\n-----END")),
+        anchor("PEM whose unused bits are set", code, {
+            let text = padded();
+            let at = text.find('=').unwrap() - 1;
+            let next = char::from(text.as_bytes()[at] + 1);
+            format!("{}{next}{}", &text[..at], &text[at + 1..])
+        }),
+        anchor("PEM in the URL-safe alphabet", code, root().replace('+', "-").replace('/', "_")),
+        anchor("PEM with a comment in its base64", code, root().replacen("-----\n", "-----\nx: y\n", 1)),
     ]
+}
+
+/// PEM of a root certificate whose base64 ends in padding.
+fn padded() -> String {
+    let mut root = Cert::at(0);
+    let texts = std::iter::repeat_with(|| {
+        let id = [0x2a, 3, 4, u8::try_from(root.extensions.len()).unwrap()];
+        root.extensions.push(Extension::new(&id, false, vec![0]));
+        pem("CERTIFICATE", &root.sign())
+    });
+    texts.take(8).find(|text| text.contains('=')).unwrap()
 }
 
 /// Base64url of the point, PEM, or a JSON Web Key.
@@ -225,6 +260,55 @@ fn recipients() -> Result<Vec<Recipient>> {
         bad("a JWK without y", json!({"kty": "EC", "crv": "P-384", "x": url(x)}).to_string()),
         bad("a JWK that names x twice", jwk.to_string().replacen('{', r#"{"x":"AA","#, 1)),
         bad("a JWK and more", jwk.to_string() + "{}"),
+        good("a JWK for signatures", jwk_with("use", "sig".into())),
+        good("a JWK of another algorithm", jwk_with("alg", "ES256".into())),
+        good("a JWK with operations", jwk_with("key_ops", json!(["deriveBits", 1, null]))),
+        bad("a JWK with a fraction among what is not looked at", {
+            jwk.to_string().replacen('{', r#"{"exp":0.5,"#, 1)
+        }),
+        bad("a JWK whose x is padded", jwk_with("x", format!("{}=", url(x)).into())),
+        bad("a JWK whose x is in base64 of the other alphabet", {
+            let standard = Base64::encode_string(x);
+            assert!(standard.contains(['+', '/']));
+            jwk_with("x", standard.into())
+        }),
+        bad("a JWK whose kty is in small letters", jwk_with("kty", "ec".into())),
+        bad("a JWK whose x and y are of no point", jwk_with("x", url(&[0xff; 48]).into())),
+        good("a JWK with a byte order mark", format!("\u{feff}{jwk}")),
+        good("a JWK with space around it", format!("\t\r\n {jwk}\n")),
+        bad("a list of a JWK", format!("[{jwk}]")),
+        bad("a set of JWKs", json!({"keys": [jwk]}).to_string()),
+        good("base64url with a byte order mark", format!("\u{feff}{}", url(&point))),
+        bad("base64url with two byte order marks", format!("\u{feff}\u{feff}{}", url(&point))),
+        bad("base64url with a byte order mark at its end", format!("{}\u{feff}", url(&point))),
+        bad("base64url with a space of another kind", format!("\u{a0}{}", url(&point))),
+        bad("base64url with a control character at its end", format!("{}\u{85}", url(&point))),
+        bad("base64url in two lines", format!("{}\n{}", &url(&point)[..64], &url(&point)[64..])),
+        bad("base64 of the other alphabet", {
+            let standard = Base64::encode_string(&point);
+            assert!(standard.contains(['+', '/']));
+            standard.trim_end_matches('=').into()
+        }),
+        bad("base64url whose unused bits are set", {
+            let text = url(&point);
+            let last = text.as_bytes()[text.len() - 1];
+            format!("{}{}", &text[..text.len() - 1], char::from(last + 1))
+        }),
+        bad("the point in hexadecimal", point.iter().map(|byte| format!("{byte:02x}")).collect()),
+        bad("base64url of a SubjectPublicKeyInfo", {
+            let pem = spki(&point);
+            let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+            url(&Base64::decode_vec(&body).unwrap())
+        }),
+        good("PEM with a byte order mark", format!("\u{feff}{}", spki(&point))),
+        good("PEM with text around it", format!("read EC key\n{}\nwritten", spki(&point))),
+        good("PEM beside EC PARAMETERS", pem("EC PARAMETERS", &[6, 0]) + &spki(&point)),
+        good("PEM in one line", spki(&point).replace('\n', "")),
+        bad("PEM beside a certificate", spki(&point) + &pem("CERTIFICATE", &[0x30, 0])),
+        bad("PEM of a certificate", pem("CERTIFICATE", &Cert::at(0).sign())),
+        bad("PEM in the URL-safe alphabet", spki(&point).replace('+', "-").replace('/', "_")),
+        bad("base64url of the identity", url(&[0])),
+        bad("base64url of a point whose x is above the prime", url(&crate::key_descriptor::above_the_prime()[2..])),
     ])
 }
 
@@ -285,6 +369,38 @@ fn measurement_files() -> Vec<MeasurementFile> {
         file("a file without PCR0", Refused("measurements_without_pcr0"), outer.replace("PCR0", "PCR3")),
         file("a file without PCRs", Refused("measurements_empty"), r#"{"Measurements":{}}"#.into()),
         file("an empty object", Refused("measurements_empty"), "{}".into()),
+        file("the inner object alone, with a byte order mark", Accepted, format!("\u{feff}{inner}")),
+        file("the inner object alone, with the algorithm's bare name", Accepted, inner.replace("Sha384 { ... }", "Sha384")),
+        file("the inner object alone, without an algorithm", Accepted, inner.replace(r#""HashAlgorithm":"Sha384 { ... }","#, "")),
+        file("white space around the object", Accepted, format!(" \r\n\t{outer}\n")),
+        file("PCRs in descending order", Accepted, {
+            format!(r#"{{"PCR1":"{}","PCR0":"{}"}}"#, digits(0xa1), digits(0xa0))
+        }),
+        invalid("the inner object alone, and another algorithm", inner.replace("Sha384 { ... }", "Sha256 { ... }")),
+        invalid("the inner object alone, and a name of describe-eif", inner.replacen('{', r#"{"EifVersion":4,"#, 1)),
+        invalid("the inner object alone, and PCR0 twice", inner.replace("PCR1", "PCR0")),
+        invalid("the inner object in a list", format!("[{inner}]")),
+        invalid("a PCR beside Measurements", outer.replacen('{', &format!(r#"{{"PCR8":"{}","#, digits(1)), 1)),
+        invalid("PCR32 beside Measurements", outer.replacen('{', r#"{"PCR32":0,"#, 1)),
+        invalid("an algorithm beside Measurements", outer.replacen('{', r#"{"HashAlgorithm":"Sha384","#, 1)),
+        file("PCR100 beside Measurements, which is another name", Accepted, outer.replacen('{', r#"{"PCR100":0,"#, 1)),
+        invalid("a fraction beside Measurements", outer.replacen('{', r#"{"EifVersion":4.5,"#, 1)),
+        invalid("a name twice beside Measurements", outer.replacen('{', r#"{"A":1,"A":1,"#, 1)),
+        invalid("Measurements within Measurements", format!(r#"{{"Measurements":{outer}}}"#)),
+        invalid("UTF-16 read as UTF-8", outer.chars().flat_map(|c| [c, '\0']).collect()),
+        invalid("a PCR behind 0x", outer.replacen(&digits(0xa1), &format!("0x{}", "a1".repeat(47)), 1)),
+        invalid("a PCR in base64", outer.replacen(&digits(0xa1), &Base64::encode_string(&[0xa1; 48]), 1)),
+        // What is read comes before what it says, and of that the lowest PCR first.
+        invalid("a PCR0 that is zero, and a PCR that is a number", {
+            outer.replace("a0", "00").replacen(r#""PCR1""#, r#""PCR2":1,"PCR1""#, 1)
+        }),
+        file("PCR32 before a PCR1 that is zero", Refused("measurements_zero"), {
+            format!(r#"{{"PCR32":"{}","PCR0":"{}","PCR1":"{}"}}"#, digits(1), digits(1), digits(0))
+        }),
+        file("PCR32 and no PCR0", Refused("measurements_index"), format!(r#"{{"PCR32":"{}"}}"#, digits(1))),
+        file("a PCR1 that is zero, and no PCR0", Refused("measurements_zero"), {
+            format!(r#"{{"PCR1":"{}"}}"#, digits(0))
+        }),
     ]
 }
 
@@ -311,6 +427,19 @@ fn measurements() -> Vec<Measurements> {
             Refused("measurements_duplicate"),
             vec![pcr(0, 1), pcr(1, 2), pcr(1, 2)],
         ),
+        case("PCR0 twice, of which the second is zero", Refused("measurements_zero"), vec![pcr(0, 1), pcr(0, 0)]),
+        case("PCR8 twice, of which the second is zero", Refused("measurements_duplicate"), {
+            vec![pcr(0, 1), pcr(8, 1), pcr(8, 0)]
+        }),
+        case("PCR0 twice before PCR32", Refused("measurements_duplicate"), {
+            vec![pcr(0, 1), pcr(0, 1), pcr(32, 1)]
+        }),
+        case("PCR32 before PCR0 twice", Refused("measurements_index"), {
+            vec![pcr(32, 1), pcr(0, 1), pcr(0, 1)]
+        }),
+        case("PCR32 that is zero", Refused("measurements_index"), vec![pcr(0, 1), pcr(32, 0)]),
+        case("PCR32 twice, and no PCR0", Refused("measurements_index"), vec![pcr(32, 1), pcr(32, 1)]),
+        case("PCR8 twice, and no PCR0", Refused("measurements_duplicate"), vec![pcr(8, 1), pcr(8, 1)]),
     ]
 }
 
