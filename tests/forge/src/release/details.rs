@@ -1,19 +1,22 @@
-//! Rules that a reader of the specifications would guess otherwise: spellings of base64, of Ed25519 points, and of what a client
-//! remembers.
+//! Rules that a reader of the specifications would guess otherwise: spellings of base64, of Ed25519 points,
+//! and of what a client remembers.
 
 use base64ct::{Base64, Encoding as _};
 use serde_json::{Value, json};
 
-use super::cases::{Case, bad, edit, good, relog, rotated, witnessed, without_log};
+use super::cases::{Case, bad, edit, good, relog, rotated, without_log, witnessed};
 use super::small_order;
-use super::world::{BUILDERS, DAY_MS, Key, LIST_KEYS, NEW_ROOT_KEYS, NoteKey, ROOT_KEYS, World, hex, pinned_digest, root};
+use super::world::{
+    BUILDERS, DAY_MS, Key, LIST_KEYS, NEW_ROOT_KEYS, NoteKey, ROOT_KEYS, World, hex, pinned_digest, root,
+};
 use crate::NOW_MS;
 
 pub(super) fn cases() -> Vec<Case> {
     [base64(), points(), root_documents(), list_keys(), times(), states(), bundles()].concat()
 }
 
-/// A bundle whose list has this signature in the place of its own, which has all characters that spellings of base64 differ in.
+/// A bundle whose list has this signature in the place of its own, which has all characters that spellings of
+/// base64 differ in.
 fn with_signature(change: impl Fn(&str) -> String) -> String {
     let worlds = (0..).map(|n| World::with(|w| w.list.body["expires_at"] = (NOW_MS + 6 * DAY_MS - n).into()));
     let signed = |world: &World| {
@@ -140,7 +143,9 @@ fn points() -> Vec<Case> {
             point[31] |= 0x80;
             log_key(w, point);
         }),
-        bad(JSON, "a log key of order 1, spelt as y = p + 1", |w| log_key(w, small_order::above_the_prime(1))),
+        bad(JSON, "a log key of order 1, spelt as y = p + 1", |w| {
+            log_key(w, small_order::above_the_prime(1))
+        }),
         bad(JSON, "a log key of order 4, spelt as y = p", |w| log_key(w, small_order::above_the_prime(0))),
         bad(JSON, "a log key of order 1, spelt as minus zero", |w| {
             let mut point = [0; 32];
@@ -195,10 +200,14 @@ fn points() -> Vec<Case> {
             mixed(w);
             w.on_bundle = |b| sign_mixed(b, true);
         }),
-        bad(SIGNATURE, "a log key with a part of order 8, and a signature that the cofactor alone mends", |w| {
-            mixed(w);
-            w.on_bundle = |b| sign_mixed(b, false);
-        }),
+        bad(
+            SIGNATURE,
+            "a log key with a part of order 8, and a signature that the cofactor alone mends",
+            |w| {
+                mixed(w);
+                w.on_bundle = |b| sign_mixed(b, false);
+            },
+        ),
     ]
 }
 
@@ -232,22 +241,29 @@ fn root_documents() -> Vec<Case> {
     vec![
         good("a root version without a hash, from before the bundle begins", second_alone)
             .with(|c| c.memory = state(|s| s["root_version"] = 1.into())),
-        bad("root_forked", "a remembered root document from before the bundle begins", second_alone).with(|c| {
-            c.memory = state(|s| (s["root_version"], s["root_sha384"]) = (1.into(), first()));
-        }),
+        bad("root_forked", "a remembered root document from before the bundle begins", second_alone).with(
+            |c| {
+                c.memory = state(|s| (s["root_version"], s["root_sha384"]) = (1.into(), first()));
+            },
+        ),
         good("a remembered hash that is another version's than the one beside it", two).with(|c| {
             c.memory = state(|s| (s["root_version"], s["root_sha384"]) = (1.into(), second()));
         }),
-        bad("root_rolled_back", "an older root document than the one that is remembered, and another", |_| {})
-            .with(|c| {
-                c.memory = state(|s| (s["root_version"], s["root_sha384"]) = (2.into(), second()));
-            }),
+        bad(
+            "root_rolled_back",
+            "an older root document than the one that is remembered, and another",
+            |_| {},
+        )
+        .with(|c| {
+            c.memory = state(|s| (s["root_version"], s["root_sha384"]) = (2.into(), second()));
+        }),
         bad("root_forked", "a remembered hash without a version, of a document that is not there", |_| {})
             .with(|c| c.memory = state(|s| s["root_sha384"] = second())),
     ]
 }
 
-/// When versions of lists count anew: if the list keys of the remembered root document are not those of the newest.
+/// When versions of lists count anew: if the list keys of the remembered root document are not those of the
+/// newest.
 fn list_keys() -> Vec<Case> {
     fn role(threshold: u8, keys: &[Key]) -> Value {
         let keys: Vec<_> = keys.iter().map(|key| Base64::encode_string(&key.der())).collect();
@@ -285,19 +301,27 @@ fn list_keys() -> Vec<Case> {
     };
     vec![
         remembering(good("the list keys were exchanged: versions count anew", exchanged), exchanged),
-        remembering(good("the threshold of the list keys was changed: versions count anew", threshold), threshold),
+        remembering(
+            good("the threshold of the list keys was changed: versions count anew", threshold),
+            threshold,
+        ),
         remembering(good("the list keys are in another order: versions count anew", order), order),
         remembering(bad(NAME, "the list keys are the same, and another of them has signed", same), same),
         remembering(bad(NAME, "the list keys were exchanged and exchanged back", back), back),
-        remembering(bad(NAME, "the list keys were exchanged since a root document without a hash", exchanged), exchanged)
-            .with(|c| c.memory.as_mut().unwrap()["root_sha384"] = Value::Null),
-        good("the list keys were exchanged, and another list of the same version was seen", exchanged).with(|c| {
-            let mut first = World::with(exchanged);
-            first.roots.truncate(1);
-            let mut state = without_log(first.memory());
-            state["list_sha384"] = "00".repeat(48).into();
-            c.memory = Some(state);
-        }),
+        remembering(
+            bad(NAME, "the list keys were exchanged since a root document without a hash", exchanged),
+            exchanged,
+        )
+        .with(|c| c.memory.as_mut().unwrap()["root_sha384"] = Value::Null),
+        good("the list keys were exchanged, and another list of the same version was seen", exchanged).with(
+            |c| {
+                let mut first = World::with(exchanged);
+                first.roots.truncate(1);
+                let mut state = without_log(first.memory());
+                state["list_sha384"] = "00".repeat(48).into();
+                c.memory = Some(state);
+            },
+        ),
     ]
 }
 
@@ -324,9 +348,17 @@ fn times() -> Vec<Case> {
         // For appraisals: what is accepted ends three days earlier by this clock.
         at(good("a clock that was set back by three days", |_| {}), NOW_MS, NOW_MS + 3 * DAY_MS),
         at(good("a clock that was set back from the list's end", |_| {}), NOW_MS, ends),
-        at(bad("list_expired", "a clock that was set back from after the list's end", |_| {}), NOW_MS, ends + 1),
-        at(bad("list_too_old", "a clock that was set back, and a list too old by the latest time", |_| {}), NOW_MS, NOW_MS + DAY_MS + 1)
-            .with(|c| c.max_list_age_ms = 2 * DAY_MS),
+        at(
+            bad("list_expired", "a clock that was set back from after the list's end", |_| {}),
+            NOW_MS,
+            ends + 1,
+        ),
+        at(
+            bad("list_too_old", "a clock that was set back, and a list too old by the latest time", |_| {}),
+            NOW_MS,
+            NOW_MS + DAY_MS + 1,
+        )
+        .with(|c| c.max_list_age_ms = 2 * DAY_MS),
         at(
             bad("root_expired", "a clock that was set back from after the root document's end", |w| {
                 w.roots[0].body["expires_at"] = (NOW_MS + DAY_MS).into();
@@ -339,7 +371,11 @@ fn times() -> Vec<Case> {
             let entry = &mut c.memory.as_mut().unwrap()["memories"][pinned_digest(2, &ROOT_KEYS)];
             (entry["root_sha384"], entry["checkpoint"]) = (Value::Null, Value::Null);
         }),
-        at(good("a clock that is far behind, and a latest time that is not", |_| {}), issued - DAY_MS, issued),
+        at(
+            good("a clock that is far behind, and a latest time that is not", |_| {}),
+            issued - DAY_MS,
+            issued,
+        ),
         at(good("a latest time before the clock", |_| {}), NOW_MS, 1),
         good("a latest time of clients that pin other keys", |_| {})
             .with(|c| c.memory = later(&pinned_digest(1, &ROOT_KEYS), ends + 1)),
@@ -354,6 +390,8 @@ fn states() -> Vec<Case> {
     let entry = |checkpoint: &str| json!({"root_version": 1, "list_version": 7, "checkpoint": checkpoint});
     let mut unknown = later(&pins, NOW_MS).unwrap();
     unknown["memories"][&pins]["etag"] = "1".into();
+    let empty_root = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+    let log_of = |size: u8| format!("releases.example/log\n{size}\n{empty_root}\n\n— stranger AAAAAAA=\n");
     let no_checkpoint = "x\n\n— stranger AAAAAAA=\n";
     vec![
         with(good("a state without entries", |_| {}), json!({"memories": {}})),
@@ -361,30 +399,64 @@ fn states() -> Vec<Case> {
             good("a state of versions alone", |_| {}),
             json!({"memories": {&pins: {"root_version": 1, "list_version": 7}}}),
         ),
-        with(bad("list_rolled_back", "a state of versions alone, and an older list", |_| {}), json!({"memories": {&pins: {"root_version": 1, "list_version": 8}}})),
-        with(good("a state of before, without its pins", |_| {}), json!({"root_version": 1000, "list_version": 1000})),
-        with(good("a state of before, whose pins are null", |_| {}), json!({"pinned_sha384": null, "root_version": 1000, "list_version": 1000})),
-        with(bad(JSON, "a state of before with a latest time", |_| {}), json!({"pinned_sha384": &pins, "root_version": 1, "list_version": 7, "latest_ms": 1})),
-        with(bad(JSON, "a state with its pins within an entry", |_| {}), json!({"memories": {&pins: {"pinned_sha384": &pins, "root_version": 1, "list_version": 7}}})),
+        with(
+            bad("list_rolled_back", "a state of versions alone, and an older list", |_| {}),
+            json!({"memories": {&pins: {"root_version": 1, "list_version": 8}}}),
+        ),
+        with(
+            good("a state of before, without its pins", |_| {}),
+            json!({"root_version": 1000, "list_version": 1000}),
+        ),
+        with(
+            good("a state of before, whose pins are null", |_| {}),
+            json!({"pinned_sha384": null, "root_version": 1000, "list_version": 1000}),
+        ),
+        with(
+            bad(JSON, "a state of before with a latest time", |_| {}),
+            json!({"pinned_sha384": &pins, "root_version": 1, "list_version": 7, "latest_ms": 1}),
+        ),
+        with(
+            bad(JSON, "a state with its pins within an entry", |_| {}),
+            json!({"memories": {&pins: {"pinned_sha384": &pins, "root_version": 1, "list_version": 7}}}),
+        ),
         with(bad(JSON, "a state with an unknown member", |_| {}), unknown),
-        with(bad(JSON, "a state without a list's version", |_| {}), json!({"memories": {&pins: {"root_version": 1}}})),
-        with(bad(JSON, "a state whose version is text", |_| {}), json!({"memories": {&pins: {"root_version": "1", "list_version": 7}}})),
+        with(
+            bad(JSON, "a state without a list's version", |_| {}),
+            json!({"memories": {&pins: {"root_version": 1}}}),
+        ),
+        with(
+            bad(JSON, "a state whose version is text", |_| {}),
+            json!({"memories": {&pins: {"root_version": "1", "list_version": 7}}}),
+        ),
         with(bad(JSON, "a state whose entries are null", |_| {}), json!({"memories": null})),
         with(bad(JSON, "a state that is an empty object", |_| {}), json!({})),
         with(bad(JSON, "a state that is a list", |_| {}), json!([])),
         with(bad(JSON, "a state that is a text", |_| {}), json!("state")),
-        with(bad("note_invalid", "a remembered checkpoint that is not a note", |_| {}), json!({"memories": {&pins: entry("?")}})),
-        with(bad("checkpoint_invalid", "a remembered note that is not a checkpoint", |_| {}), json!({"memories": {&pins: entry(no_checkpoint)}})),
-        with(bad("note_invalid", "a state of before, without its pins, whose checkpoint is not a note", |_| {}), entry("?")),
-        with(bad("release_json_invalid", "a state with two faults, of which its JSON is one", |_| {}), json!({"memories": {&pins: entry("?"), "01": entry("?")}})),
         with(
-            good("an empty log was seen before", |_| {}),
-            json!({"memories": {&pins: entry("releases.example/log\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n— stranger AAAAAAA=\n")}}),
+            bad("note_invalid", "a remembered checkpoint that is not a note", |_| {}),
+            json!({"memories": {&pins: entry("?")}}),
         ),
+        with(
+            bad("checkpoint_invalid", "a remembered note that is not a checkpoint", |_| {}),
+            json!({"memories": {&pins: entry(no_checkpoint)}}),
+        ),
+        with(
+            bad(
+                "note_invalid",
+                "a state of before, without its pins, whose checkpoint is not a note",
+                |_| {},
+            ),
+            entry("?"),
+        ),
+        with(
+            bad("release_json_invalid", "a state with two faults, of which its JSON is one", |_| {}),
+            json!({"memories": {&pins: entry("?"), "01": entry("?")}}),
+        ),
+        with(good("an empty log was seen before", |_| {}), json!({"memories": {&pins: entry(&log_of(0))}})),
         // Its signatures were verified before it was remembered, and are not looked at again.
         with(
             bad("log_forked", "a remembered checkpoint that a stranger has signed", |_| {}),
-            json!({"memories": {&pins: entry("releases.example/log\n4\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n— stranger AAAAAAA=\n")}}),
+            json!({"memories": {&pins: entry(&log_of(4))}}),
         ),
     ]
 }
@@ -419,7 +491,8 @@ fn bundles() -> Vec<Case> {
             };
         }),
         bad("release_json_invalid", "a release's version of 2^32", |w| {
-            w.list.body["releases"] = json!([{"version": "4294967296.0.0", "manifest_sha384": hex(&[1; 48])}]);
+            w.list.body["releases"] =
+                json!([{"version": "4294967296.0.0", "manifest_sha384": hex(&[1; 48])}]);
         }),
     ]
 }

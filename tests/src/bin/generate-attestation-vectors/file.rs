@@ -73,7 +73,8 @@ pub(crate) enum Expected {
     },
 }
 
-/// What an accepted document says, read by somebody else's decoder. Byte strings are lower-case hex; an unset field is null.
+/// What an accepted document says, read by another decoder. Byte strings are lower-case hex; an unset
+/// field is null.
 #[derive(Serialize)]
 pub(crate) struct Claims {
     module_id: String,

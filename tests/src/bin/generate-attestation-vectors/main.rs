@@ -1,14 +1,14 @@
-//! Writes the attestation documents in `tests/vectors/attestation`, right ones and hostile ones, with the verdict that every
-//! verifier must reach. The same bytes every time.
+//! Writes the attestation documents in `tests/vectors/attestation`, right ones and hostile ones, with the
+//! verdict that every verifier must reach. The same bytes every time.
 //!
 //! ```text
 //! cargo run -p ok2cry-tests --bin generate-attestation-vectors                 # write the files
-//! cargo run -p ok2cry-tests --bin generate-attestation-vectors -- --check      # exit 1 if they are not what would be written
-//! cargo run -p ok2cry-tests --bin generate-attestation-vectors -- --seeds DIR  # the documents alone, to begin fuzzing with
+//! cargo run -p ok2cry-tests --bin generate-attestation-vectors -- --check  # exit 1 if they differ
+//! cargo run -p ok2cry-tests --bin generate-attestation-vectors -- --seeds DIR  # seeds for fuzzing
 //! ```
 //!
-//! The verdicts stand beside the changes in `tests/forge/src/cases` and are not asked of the verifier: the tests that read the
-//! files hold the verifier to them.
+//! The verdicts stand beside the changes in `tests/forge/src/cases` and are not asked of the verifier: the
+//! tests that read the files hold the verifier to them.
 
 mod file;
 mod policies;

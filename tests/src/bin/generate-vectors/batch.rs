@@ -66,8 +66,8 @@ struct Header {
 
 pub(crate) fn file() -> Result<File> {
     Ok(File {
-        about: "Batches (docs/protocol.md, Batch). Record i of every tree is the statement with \
-                nonce = i as a 16-byte big-endian number and time = 1800000000000 + i, so that any tree can be rebuilt.",
+        about: "Batches (docs/protocol.md, Batch). Record i of every tree is the statement with nonce = i \
+            as a 16-byte big-endian number and time = 1800000000000 + i, so that any tree can be rebuilt.",
         trees: [1, 2, 3, 5, 8, 100, MAX_BATCH].into_iter().map(tree_case).collect::<Result<_>>()?,
         refused: refused()?,
         headers: Headers { valid: valid_headers()?, invalid: invalid_headers()? },

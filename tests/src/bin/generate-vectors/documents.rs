@@ -23,7 +23,8 @@ pub(crate) struct File {
 #[derive(Serialize)]
 struct Stream {
     name: &'static str,
-    /// Whether the enclave writes exactly these frames for these responses, where equal documents are one and the same.
+    /// Whether the enclave writes exactly these frames for these responses, where equal documents are one and
+    /// the same.
     written: bool,
     frames: Vec<Frame>,
 }
@@ -45,8 +46,9 @@ struct Closed {
 
 pub(crate) fn file() -> Result<File> {
     Ok(File {
-        about: "Documents that cross a stream once: a frame of kind 8 puts one into a place, and answers name the place \
-                (docs/protocol.md, Frames). Each stream begins with no documents. Documents in here are placeholders.",
+        about: "Documents that cross a stream once: a frame of kind 8 puts one into a place, and answers \
+            name the place (docs/protocol.md, Frames). Each stream begins with no documents. Documents in \
+            here are placeholders.",
         streams: streams(),
         must_be_refused: refused(),
     })

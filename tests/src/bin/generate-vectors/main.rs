@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! cargo run -p ok2cry-tests --bin generate-vectors             # write the files
-//! cargo run -p ok2cry-tests --bin generate-vectors -- --check  # exit 1 if they are not what would be written
-//! cargo run -p ok2cry-tests --bin generate-vectors -- --seeds DIR  # documents of releases, to begin fuzzing with
+//! cargo run -p ok2cry-tests --bin generate-vectors -- --check  # exit 1 if they differ
+//! cargo run -p ok2cry-tests --bin generate-vectors -- --seeds DIR  # seeds for fuzzing
 //! ```
 //!
-//! What must be refused is stated by hand, with its field and rule, and not asked of the decoder: the tests that
-//! read the files hold the decoder to it. `hpke.json` is not from here, see `tests/interop/known_answers.py`.
+//! What must be refused is stated by hand, with its field and rule, and not asked of the decoder: the tests
+//! that read the files hold the decoder to it. `hpke.json` is not from here, see
+//! `tests/interop/known_answers.py`.
 
 mod answers;
 mod batch;

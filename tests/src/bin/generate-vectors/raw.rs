@@ -169,7 +169,8 @@ impl RawMap {
         all
     }
 
-    /// Each field in turn under the next number that is free, in its own place: there are as many fields as are due.
+    /// Each field in turn under the next number that is free, in its own place: there are as many fields as
+    /// are due.
     pub(crate) fn renumbered(&self) -> Vec<Refused> {
         let next = uint(self.entries.len() as u64);
         let of = |(i, name): (usize, &&'static str)| {

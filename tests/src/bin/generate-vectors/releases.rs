@@ -18,12 +18,13 @@ pub(crate) struct File {
 
 pub(crate) fn file() -> Result<File> {
     Ok(File {
-        about: "A client pins `pinned` (threshold, and keys as base64 of DER), holds the root certificate with the SHA-256 \
-                `attestation_root`, remembers `memory` or nothing, and is handed `bundle`, the text of a bundle.json, at \
-                `now_ms`. It must accept exactly these versions, or refuse with this code. \
-                Where there is `bundle_then`, `bundle` goes on with its `text`, `count` times. `appraisals`: an enclave with these \
-                PCR0, 1 and 2 meets a client that accepted `cases[case]`, at `now_ms`. Its attestation document is `document`, in base64, \
-                as of its own time; `enclave_root` is the root certificate (DER, base64) that it verifies under.",
+        about: "A client pins `pinned` (threshold, and keys as base64 of DER), holds the root certificate \
+            with the SHA-256 `attestation_root`, remembers `memory` or nothing, and is handed `bundle`, the \
+            text of a bundle.json, at `now_ms`. It must accept exactly these versions, or refuse with this \
+            code. Where there is `bundle_then`, `bundle` goes on with its `text`, `count` times. \
+            `appraisals`: an enclave with these PCR0, 1 and 2 meets a client that accepted `cases[case]`, \
+            at `now_ms`. Its attestation document is `document`, in base64, as of its own time; \
+            `enclave_root` is the root certificate (DER, base64) that it verifies under.",
         enclave_root: Base64::encode_string(&Enclave::new().root()),
         cases: cases().iter().map(Case::to_json).collect(),
         appraisals: appraisals(),
@@ -37,7 +38,8 @@ fn appraisals() -> Vec<Value> {
         let registers = (0..).zip(pcrs.map(|byte| vec![byte; 48]));
         let document = Enclave::with(|enclave| enclave.set_pcrs(registers)).document();
         let pcrs = pcrs.map(|byte| format!("{byte:02x}").repeat(48));
-        json!({"case": 0, "pcrs": pcrs, "document": Base64::encode_string(&document), "now_ms": now_ms, "expected": expected})
+        let document = Base64::encode_string(&document);
+        json!({"case": 0, "pcrs": pcrs, "document": document, "now_ms": now_ms, "expected": expected})
     };
     vec![
         of([0x60, 0x61, 0x62], ends, json!({"accepted": "1.2.0"})),
@@ -64,7 +66,8 @@ fn later() -> Vec<Value> {
         let registers = pcrs.iter().map(|(index, byte)| (*index, vec![*byte; 48]));
         let document = Enclave::with(|enclave| enclave.set_pcrs(registers)).document();
         let pcrs: Vec<_> = pcrs.iter().take(3).map(|(_, byte)| format!("{byte:02x}").repeat(48)).collect();
-        json!({"case": case, "pcrs": pcrs, "document": Base64::encode_string(&document), "now_ms": now_ms, "expected": expected})
+        let document = Base64::encode_string(&document);
+        json!({"case": case, "pcrs": pcrs, "document": document, "now_ms": now_ms, "expected": expected})
     };
     let old = [(0, 0x60), (1, 0x61), (2, 0x62)];
     let signed = [(0, 0x70), (1, 0x71), (2, 0x72), (8, 0x78)];

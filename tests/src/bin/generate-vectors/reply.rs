@@ -80,8 +80,8 @@ pub(crate) fn file() -> Result<File> {
     Ok(File {
         about: "Reply contexts and replies (docs/protocol.md, Reply). replies[0] answers sealed[0] of seal.json.",
         made_by: "hpke 0.15.1 and aes-gcm 0.11 (Rust, RustCrypto primitives)",
-        confirmed_by: "tests/interop/check_vectors.py with pyhpke 0.6.5 (Python, OpenSSL primitives): key pairs, enc, \
-                       secret, ciphertext and plaintext; hashlib: ids, info and binding",
+        confirmed_by: "tests/interop/check_vectors.py with pyhpke 0.6.5 (Python, OpenSSL primitives): key \
+            pairs, enc, secret, ciphertext and plaintext; hashlib: ids, info and binding",
         recipient: KeyPair::of("recipient")?,
         replies: vec![
             ReplyCase { name: "a card PIN", ..first },

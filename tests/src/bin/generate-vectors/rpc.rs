@@ -112,8 +112,8 @@ struct LongStream {
 
 pub(crate) fn file() -> Result<File> {
     Ok(File {
-        about: "Requests and responses between parent and enclave, and their frames (docs/protocol.md, Frames). \
-                Documents and replies in here are placeholders: this layer hands them on unread.",
+        about: "Requests and responses between parent and enclave, and their frames (docs/protocol.md, \
+            Frames). Documents and replies in here are placeholders: this layer hands them on unread.",
         requests: requests()?.into_iter().zip(0..).map(request_case).collect(),
         invalid_requests: invalid_requests()?,
         responses: responses()?
@@ -309,7 +309,8 @@ fn responses() -> Result<Vec<std::result::Result<Answer, Refusal>>> {
         Answer::Health(health),
     ];
     let place = || Inclusion { index: 0, path: vec![] };
-    let record = |length| Attested { record: vec![1; length], inclusion: place(), document: vec![0xd0; 40].into() };
+    let record =
+        |length| Attested { record: vec![1; length], inclusion: place(), document: vec![0xd0; 40].into() };
     let key = |length| (vec![5; length], place());
     let full = Inclusion { index: 4095, path: vec![[0x11; 48]; 12] };
     // At the ends of what the rules allow.
@@ -468,12 +469,36 @@ fn invalid_responses() -> Result<Vec<Refused>> {
         sealed("sealed with an empty reply", &[], length(1, 5904)),
         sealed("sealed with a reply of 5905 bytes", &[1; 5905], length(1, 5904)),
         refused("sealed with an empty context", 2, &[bytes(&[1]), of(&[])], "record", length(1, 512)),
-        refused("sealed with a context of 513 bytes", 2, &[bytes(&[1]), of(&[1; 513])], "record", length(1, 512)),
+        refused(
+            "sealed with a context of 513 bytes",
+            2,
+            &[bytes(&[1]), of(&[1; 513])],
+            "record",
+            length(1, 512),
+        ),
         refused("attested with an empty record", 5, &[of(&[])], "record", length(1, 512)),
         refused("attested with a record of 513 bytes", 5, &[of(&[1; 513])], "record", length(1, 512)),
-        refused("issued with an empty descriptor", 1, &[document(), issued(&[])], "descriptor", length(1, 512)),
-        refused("issued with a descriptor of 513 bytes", 1, &[document(), issued(&[1; 513])], "descriptor", length(1, 512)),
-        refused("issued with a descriptor alone", 1, &[document(), array(&[array(&[bytes(&[1])])])], "key", length(2, 2)),
+        refused(
+            "issued with an empty descriptor",
+            1,
+            &[document(), issued(&[])],
+            "descriptor",
+            length(1, 512),
+        ),
+        refused(
+            "issued with a descriptor of 513 bytes",
+            1,
+            &[document(), issued(&[1; 513])],
+            "descriptor",
+            length(1, 512),
+        ),
+        refused(
+            "issued with a descriptor alone",
+            1,
+            &[document(), array(&[array(&[bytes(&[1])])])],
+            "key",
+            length(2, 2),
+        ),
         refused("an empty code", 0, &[text(""), text(""), uint(0)], "code", length(1, 64)),
         refused("an empty state", 4, &[text("")], "state", length(1, 16)),
     ]);
@@ -494,16 +519,41 @@ fn long_streams() -> Result<Vec<LongStream>> {
             closed: closed.map(FrameError::reason),
         })
     };
-    let too_long =
-        |length: usize, limit| Ok::<_, std::num::TryFromIntError>(FrameError::TooLong { length: u32::try_from(length)?, limit });
+    let too_long = |length: usize, limit| {
+        Ok::<_, std::num::TryFromIntError>(FrameError::TooLong { length: u32::try_from(length)?, limit })
+    };
     let (request, response) = (MAX_REQUEST, MAX_RESPONSE);
     [
         stream("the longest response", response, response, response, None),
-        stream("the longest response, and a byte of it missing", response, response, response - 1, Some(FrameError::Truncated)),
-        stream("a byte more than the longest response", response, response + 1, response + 1, Some(too_long(response + 1, response)?)),
+        stream(
+            "the longest response, and a byte of it missing",
+            response,
+            response,
+            response - 1,
+            Some(FrameError::Truncated),
+        ),
+        stream(
+            "a byte more than the longest response",
+            response,
+            response + 1,
+            response + 1,
+            Some(too_long(response + 1, response)?),
+        ),
         stream("the longest request", request, request, request, None),
-        stream("a byte more than the longest request", request, request + 1, request + 1, Some(too_long(request + 1, request)?)),
-        stream("a request as long as responses may be", request, response, response, Some(too_long(response, request)?)),
+        stream(
+            "a byte more than the longest request",
+            request,
+            request + 1,
+            request + 1,
+            Some(too_long(request + 1, request)?),
+        ),
+        stream(
+            "a request as long as responses may be",
+            request,
+            response,
+            response,
+            Some(too_long(response, request)?),
+        ),
         stream("a response longer than requests may be", response, request + 1, request + 1, None),
     ]
     .into_iter()

@@ -53,8 +53,8 @@ pub(crate) fn file() -> Result<File> {
     Ok(File {
         about: "Messages sealed to a disposable key (docs/protocol.md, Seal).",
         made_by: "hpke 0.15.1 (Rust, RustCrypto primitives): key pairs, enc and ciphertext",
-        confirmed_by: "tests/interop/check_vectors.py with pyhpke 0.6.5 (Python, OpenSSL primitives): key pairs, enc, \
-                       ciphertext and plaintext; hashlib: info and request_digest",
+        confirmed_by: "tests/interop/check_vectors.py with pyhpke 0.6.5 (Python, OpenSSL primitives): key \
+            pairs, enc, ciphertext and plaintext; hashlib: info and request_digest",
         key: KeyPair::of("disposable key")?,
         sealed: vec![
             card_pin()?,

@@ -195,8 +195,9 @@ pub(crate) fn file() -> Result<File> {
     }
     Ok(File {
         common: common(
-            "Requests for keys, the answers that came, and what a client must decide about them (docs/protocol.md, Accepting a \
-             key). All documents are genuine: signed under `attestation_root`. How to read a case: tests/vectors/README.md.",
+            "Requests for keys, the answers that came, and what a client must decide about them \
+             (docs/protocol.md, Accepting a key). All documents are genuine: signed under \
+             `attestation_root`. How to read a case: tests/vectors/README.md.",
         ),
         cases,
     })

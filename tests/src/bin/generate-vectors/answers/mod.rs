@@ -1,4 +1,5 @@
-//! Answers of the service with genuine documents, in which one thing each is wrong: what clients and recipients decide.
+//! Answers of the service with genuine documents, in which one thing each is wrong: what clients and
+//! recipients decide.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,

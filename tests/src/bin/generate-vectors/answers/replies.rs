@@ -80,7 +80,8 @@ struct Opened {
 
 const DEFAULT_MAX_AGE_MS: u64 = 600_000;
 
-/// One reply and everything about its answer. What is changed here is sealed as it is: only `on_…` come after.
+/// One reply and everything about its answer. What is changed here is sealed as it is: only `on_…` come
+/// after.
 struct World {
     forge: Forge,
     descriptor: KeyDescriptor,
@@ -199,9 +200,9 @@ pub(crate) fn file() -> Result<File> {
     let pair = KeyPair::of("recipient")?;
     Ok(File {
         common: common(
-            "Answers to opens, and what the recipient must decide about them (docs/protocol.md, Accepting a reply). All documents \
-             are genuine, and all replies are sealed as they are unless it is the sealing that is wrong. How to read a case: \
-             tests/vectors/README.md.",
+            "Answers to opens, and what the recipient must decide about them (docs/protocol.md, Accepting a \
+             reply). All documents are genuine, and all replies are sealed as they are unless it is the \
+             sealing that is wrong. How to read a case: tests/vectors/README.md.",
         ),
         recipient: Keys {
             private_key: pair.private_key().clone(),
@@ -212,7 +213,8 @@ pub(crate) fn file() -> Result<File> {
     })
 }
 
-/// Answers to opens under keys that deliver to the caller. Nothing is verified: there is no document in plaintext.
+/// Answers to opens under keys that deliver to the caller. Nothing is verified: there is no document in
+/// plaintext.
 fn caller_answers() -> Vec<CallerAnswer> {
     const MODE: Verdict = Refused("release_mode_mismatch");
     const CODE: Verdict = Refused("answer_invalid");
@@ -235,7 +237,8 @@ fn caller_answers() -> Vec<CallerAnswer> {
         of("a sealed reply", MODE, sealed.to_string()),
         of("a reply and its context alone", MODE, bare.to_string()),
         of("a sealed reply of no bytes, in no record and no document", MODE, {
-            json!({"reply": "", "context": {"record": "", "index": 0, "path": [], "document": ""}}).to_string()
+            json!({"reply": "", "context": {"record": "", "index": 0, "path": [], "document": ""}})
+                .to_string()
         }),
         of("sealed is null", CODE, json!({"sealed": null}).to_string()),
         of("sealed is an empty object", CODE, json!({"sealed": {}}).to_string()),

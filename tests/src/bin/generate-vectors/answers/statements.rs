@@ -95,8 +95,8 @@ pub(crate) fn file() -> Result<File> {
     }
     Ok(File {
         common: common(
-            "Statements about a nonce, and what whoever asked must decide about them (docs/protocol.md, Statement). All documents \
-             are genuine. How to read a case: tests/vectors/README.md.",
+            "Statements about a nonce, and what whoever asked must decide about them (docs/protocol.md, \
+             Statement). All documents are genuine. How to read a case: tests/vectors/README.md.",
         ),
         cases,
     })

@@ -68,10 +68,11 @@ struct MeasurementFile {
 
 pub(crate) fn file() -> Result<File> {
     Ok(File {
-        about: "What a caller brings: `anchors`, root certificates (DER in hexadecimal, or PEM) that are taken, with their SHA-256, or \
-                refused; `measurements`, reference values of one release, index and value; `policies`, the releases of a policy; \
-                `recipients`, texts of a recipient's public key, and its point; `measurement_files`, what nitro-cli prints, and its PCRs. \
-                Codes: docs/attestation.md.",
+        about: "What a caller brings: `anchors`, root certificates (DER in hexadecimal, or PEM) that are \
+            taken, with their SHA-256, or refused; `measurements`, reference values of one release, index \
+            and value; `policies`, the releases of a policy; `recipients`, texts of a recipient's public \
+            key, and its point; `measurement_files`, what nitro-cli prints, and its PCRs. Codes: \
+            docs/attestation.md.",
         anchors: ders().into_iter().chain(pems()).collect(),
         measurements: measurements(),
         policies: vec![
@@ -177,7 +178,11 @@ fn pems() -> Vec<Anchor> {
         anchor("PEM before a block that has no end", code, root() + "-----BEGIN X-----\n"),
         anchor("PEM before a line that is not a block's", Accepted, root() + "-----BEGIN x-----\n"),
         anchor("PEM under a label in small letters", code, root().replace("CERTIFICATE", "certificate")),
-        anchor("PEM under the label of another kind", code, root().replace("CERTIFICATE", "TRUSTED CERTIFICATE")),
+        anchor(
+            "PEM under the label of another kind",
+            code,
+            root().replace("CERTIFICATE", "TRUSTED CERTIFICATE"),
+        ),
         anchor("PEM whose last line has another label", code, root().replace("END CERT", "END X")),
         anchor("PEM without padding", code, padded().replace('=', "")),
         anchor("PEM with too much padding", code, root().replace("\n-----END", "=\n-----END")),
@@ -308,7 +313,10 @@ fn recipients() -> Result<Vec<Recipient>> {
         bad("PEM of a certificate", pem("CERTIFICATE", &Cert::at(0).sign())),
         bad("PEM in the URL-safe alphabet", spki(&point).replace('+', "-").replace('/', "_")),
         bad("base64url of the identity", url(&[0])),
-        bad("base64url of a point whose x is above the prime", url(&crate::key_descriptor::above_the_prime()[2..])),
+        bad(
+            "base64url of a point whose x is above the prime",
+            url(&crate::key_descriptor::above_the_prime()[2..]),
+        ),
     ])
 }
 
@@ -370,20 +378,41 @@ fn measurement_files() -> Vec<MeasurementFile> {
         file("a file without PCRs", Refused("measurements_empty"), r#"{"Measurements":{}}"#.into()),
         file("an empty object", Refused("measurements_empty"), "{}".into()),
         file("the inner object alone, with a byte order mark", Accepted, format!("\u{feff}{inner}")),
-        file("the inner object alone, with the algorithm's bare name", Accepted, inner.replace("Sha384 { ... }", "Sha384")),
-        file("the inner object alone, without an algorithm", Accepted, inner.replace(r#""HashAlgorithm":"Sha384 { ... }","#, "")),
+        file(
+            "the inner object alone, with the algorithm's bare name",
+            Accepted,
+            inner.replace("Sha384 { ... }", "Sha384"),
+        ),
+        file(
+            "the inner object alone, without an algorithm",
+            Accepted,
+            inner.replace(r#""HashAlgorithm":"Sha384 { ... }","#, ""),
+        ),
         file("white space around the object", Accepted, format!(" \r\n\t{outer}\n")),
         file("PCRs in descending order", Accepted, {
             format!(r#"{{"PCR1":"{}","PCR0":"{}"}}"#, digits(0xa1), digits(0xa0))
         }),
-        invalid("the inner object alone, and another algorithm", inner.replace("Sha384 { ... }", "Sha256 { ... }")),
-        invalid("the inner object alone, and a name of describe-eif", inner.replacen('{', r#"{"EifVersion":4,"#, 1)),
+        invalid(
+            "the inner object alone, and another algorithm",
+            inner.replace("Sha384 { ... }", "Sha256 { ... }"),
+        ),
+        invalid(
+            "the inner object alone, and a name of describe-eif",
+            inner.replacen('{', r#"{"EifVersion":4,"#, 1),
+        ),
         invalid("the inner object alone, and PCR0 twice", inner.replace("PCR1", "PCR0")),
         invalid("the inner object in a list", format!("[{inner}]")),
-        invalid("a PCR beside Measurements", outer.replacen('{', &format!(r#"{{"PCR8":"{}","#, digits(1)), 1)),
+        invalid(
+            "a PCR beside Measurements",
+            outer.replacen('{', &format!(r#"{{"PCR8":"{}","#, digits(1)), 1),
+        ),
         invalid("PCR32 beside Measurements", outer.replacen('{', r#"{"PCR32":0,"#, 1)),
         invalid("an algorithm beside Measurements", outer.replacen('{', r#"{"HashAlgorithm":"Sha384","#, 1)),
-        file("PCR100 beside Measurements, which is another name", Accepted, outer.replacen('{', r#"{"PCR100":0,"#, 1)),
+        file(
+            "PCR100 beside Measurements, which is another name",
+            Accepted,
+            outer.replacen('{', r#"{"PCR100":0,"#, 1),
+        ),
         invalid("a fraction beside Measurements", outer.replacen('{', r#"{"EifVersion":4.5,"#, 1)),
         invalid("a name twice beside Measurements", outer.replacen('{', r#"{"A":1,"A":1,"#, 1)),
         invalid("Measurements within Measurements", format!(r#"{{"Measurements":{outer}}}"#)),
@@ -427,7 +456,11 @@ fn measurements() -> Vec<Measurements> {
             Refused("measurements_duplicate"),
             vec![pcr(0, 1), pcr(1, 2), pcr(1, 2)],
         ),
-        case("PCR0 twice, of which the second is zero", Refused("measurements_zero"), vec![pcr(0, 1), pcr(0, 0)]),
+        case(
+            "PCR0 twice, of which the second is zero",
+            Refused("measurements_zero"),
+            vec![pcr(0, 1), pcr(0, 0)],
+        ),
         case("PCR8 twice, of which the second is zero", Refused("measurements_duplicate"), {
             vec![pcr(0, 1), pcr(8, 1), pcr(8, 0)]
         }),
