@@ -1,4 +1,5 @@
-//! A strict, borrowed DER reader (X.690) for certificates: low tag numbers, definite and shortest lengths, no recursion.
+//! A strict, borrowed DER reader (X.690) for certificates: low tag numbers, definite and shortest lengths, no
+//! recursion.
 
 use crate::error::CertificateFault;
 
@@ -19,12 +20,12 @@ pub(crate) const CONTEXT_3: u8 = 0xa3;
 
 /// Reads the elements of one structure; `part` names it in errors.
 #[derive(Clone)]
-pub(crate) struct Reader<'a> {
+pub(crate) struct DerReader<'a> {
     rest: &'a [u8],
     part: &'static str,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> DerReader<'a> {
     pub(crate) fn new(bytes: &'a [u8], part: &'static str) -> Self {
         Self { rest: bytes, part }
     }
@@ -61,7 +62,8 @@ impl<'a> Reader<'a> {
     pub(crate) fn element(&mut self) -> Result<(u8, &'a [u8]), CertificateFault> {
         let malformed = self.malformed();
         let (&tag, rest) = self.rest.split_first().ok_or(malformed.clone())?;
-        // 0x1f would begin a tag number of several bytes, which X.509 does not use; 0x00 ends BER's indefinite lengths.
+        // 0x1f begins a tag number of several bytes, which X.509 does not use. 0x00 ends an indefinite length
+        // of BER.
         if tag & 0x1f == 0x1f || tag == 0 {
             return Err(malformed);
         }
@@ -76,7 +78,7 @@ impl<'a> Reader<'a> {
                 Some((len @ [1..=0xff, _], rest)) => (usize::from(u16::from_be_bytes(*len)), rest),
                 _ => return Err(malformed),
             },
-            // Indefinite, or more than the 1,024 bytes that a certificate can have here.
+            // Indefinite, or longer than a certificate may be (1,024 bytes).
             _ => return Err(malformed),
         };
         let (value, rest) = rest.split_at_checked(len).ok_or(malformed)?;
@@ -84,7 +86,7 @@ impl<'a> Reader<'a> {
         Ok((tag, value))
     }
 
-    /// What [`Reader::element`] would return, together with its own header bytes.
+    /// The next element with its header bytes.
     pub(crate) fn whole(&mut self, tag: u8) -> Result<&'a [u8], CertificateFault> {
         let before = self.rest;
         self.expect(tag)?;
@@ -101,7 +103,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A non-negative INTEGER, without the leading zero that marks it so.
+    /// A non-negative INTEGER, without its leading zero.
     pub(crate) fn unsigned(&mut self) -> Result<&'a [u8], CertificateFault> {
         match self.integer()? {
             [0, rest @ ..] if !rest.is_empty() => Ok(rest),
@@ -110,7 +112,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A BOOLEAN that is TRUE. FALSE is the DEFAULT wherever certificates use one, and DER leaves defaults out.
+    /// Whether a BOOLEAN follows, which must be TRUE. FALSE is the DEFAULT in certificates, and DER omits
+    /// defaults.
     pub(crate) fn optional_true(&mut self) -> Result<bool, CertificateFault> {
         if self.peek_tag() != Some(BOOLEAN) {
             return Ok(false);
@@ -139,7 +142,7 @@ mod tests {
     use super::*;
 
     fn element(bytes: &[u8]) -> Result<(u8, &[u8]), CertificateFault> {
-        Reader::new(bytes, "test").element()
+        DerReader::new(bytes, "test").element()
     }
 
     #[test]
@@ -164,13 +167,13 @@ mod tests {
     #[test]
     fn integers_are_shortest_and_booleans_are_true() {
         for bytes in [&[0x02, 0x00][..], &[0x02, 0x02, 0x00, 0x7f], &[0x02, 0x02, 0xff, 0x80]] {
-            assert!(Reader::new(bytes, "test").integer().is_err(), "{bytes:02x?}");
+            assert!(DerReader::new(bytes, "test").integer().is_err(), "{bytes:02x?}");
         }
-        assert_eq!(Reader::new(&[0x02, 0x02, 0x00, 0x80], "test").unsigned(), Ok(&[0x80][..]));
-        assert!(Reader::new(&[0x02, 0x01, 0x80], "test").unsigned().is_err());
-        assert_eq!(Reader::new(&[0x01, 0x01, 0xff], "test").optional_true(), Ok(true));
+        assert_eq!(DerReader::new(&[0x02, 0x02, 0x00, 0x80], "test").unsigned(), Ok(&[0x80][..]));
+        assert!(DerReader::new(&[0x02, 0x01, 0x80], "test").unsigned().is_err());
+        assert_eq!(DerReader::new(&[0x01, 0x01, 0xff], "test").optional_true(), Ok(true));
         for value in [0x00, 0x01] {
-            assert!(Reader::new(&[0x01, 0x01, value], "test").optional_true().is_err());
+            assert!(DerReader::new(&[0x01, 0x01, value], "test").optional_true().is_err());
         }
     }
 }

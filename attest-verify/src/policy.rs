@@ -1,34 +1,33 @@
-//! Appraisal: is this genuine document from an enclave that the caller wants to talk to, now, and about this?
+//! Appraisal: compares a genuine document with what the caller expects.
 
 use std::ops::Deref;
+use std::time::Duration;
 
 use crate::error::{AppraisalFault, ClockFault, Error, MeasurementsFault};
 use crate::measurements::Measurements;
+use crate::support::millis;
 use crate::time::CheckTime;
 use crate::verifier::{VerifiedDocument, not_from_future};
 
-/// What a caller expects of a document, apart from its being genuine.
+/// What a caller expects of a genuine document.
 ///
-/// A policy without reference values must be asked for by [`Policy::insecure_without_pcrs`]; an empty list is no policy.
+/// A policy without reference values is [`Policy::insecure_without_pcrs`]; an empty list is an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// `None` is the escape; `Some` is never empty.
+    /// `None` is the insecure escape. `Some` is never empty.
     releases: Option<Vec<Measurements>>,
     max_age_ms: Option<u64>,
     nonce: Option<Vec<u8>>,
     user_data: Option<Vec<u8>>,
-    /// When the releases end, in Unix milliseconds, if they came from a signed list.
-    #[cfg(feature = "releases")]
-    released_until_ms: Option<u64>,
 }
 
 impl Policy {
-    /// Accepts any of these releases. Each one's measurements match as one whole set: a document with PCR0 of one release
-    /// and PCR2 of another matches neither.
+    /// Accepts any of these releases. The measurements of a release match as one whole set: a document with
+    /// PCR0 of one release and PCR2 of another matches neither.
     ///
     /// # Errors
     ///
-    /// [`Error::Measurements`] when there is no release.
+    /// [`Error::Measurements`] without a release.
     pub fn new(releases: impl IntoIterator<Item = Measurements>) -> Result<Self, Error> {
         let releases: Vec<_> = releases.into_iter().collect();
         match releases.is_empty() {
@@ -37,70 +36,49 @@ impl Policy {
         }
     }
 
-    /// Accepts the releases that a pinned release key stands for, until their list ends: [`ReleaseKey::check`] and
-    /// [`AcceptedReleases::policy`] in one step.
+    /// Accepts any image in any enclave.
     ///
-    /// # Errors
-    ///
-    /// As [`ReleaseKey::check`].
-    ///
-    /// [`ReleaseKey::check`]: crate::release::ReleaseKey::check
-    /// [`AcceptedReleases::policy`]: crate::release::AcceptedReleases::policy
-    #[cfg(feature = "releases")]
-    pub fn from_release_key(
-        key: &crate::release::ReleaseKey,
-        bundle: &crate::release::Bundle,
-        anchor: &crate::TrustAnchor,
-        memory: &mut crate::release::Memory,
-        time: &CheckTime,
-    ) -> Result<Self, Error> {
-        key.check(bundle, anchor, memory, time)?.policy()
-    }
-
-    /// Accepts any image that anybody runs in any enclave.
-    ///
-    /// Insecure: it proves that *some* enclave answered, which whoever holds an AWS account can arrange.
+    /// Insecure: it proves only that *some* enclave answered, and anyone with an AWS account can run one.
     #[must_use]
     pub fn insecure_without_pcrs() -> Self {
         Self::with(None)
     }
 
-    /// Accepts documents of at most this age, in milliseconds. Without it a leaf certificate's three hours are the limit.
+    /// Accepts documents of at most this age. Without it a leaf certificate's three hours are the limit.
     #[must_use]
-    pub fn max_age_ms(mut self, max_age_ms: u64) -> Self {
-        self.max_age_ms = Some(max_age_ms);
+    pub fn with_max_age(mut self, max_age: Duration) -> Self {
+        self.max_age_ms = Some(millis(max_age));
         self
     }
 
     /// Accepts documents with exactly this nonce.
     #[must_use]
-    pub fn nonce(mut self, nonce: impl Into<Vec<u8>>) -> Self {
+    pub fn with_nonce(mut self, nonce: impl Into<Vec<u8>>) -> Self {
         self.nonce = Some(nonce.into());
         self
     }
 
     /// Accepts documents with exactly this user data.
     #[must_use]
-    pub fn user_data(mut self, user_data: impl Into<Vec<u8>>) -> Self {
+    pub fn with_user_data(mut self, user_data: impl Into<Vec<u8>>) -> Self {
         self.user_data = Some(user_data.into());
         self
     }
 
-    /// Compares a verified document with what is expected. `time` should be what the document was verified at; one that
-    /// was verified historically and is to be judged as of then takes [`CheckTime::exactly`] its own timestamp.
+    /// Compares a verified document with what is expected. `time` is the time that the document was verified
+    /// at. For a document that was verified historically, it is [`CheckTime::exactly`] the document's own
+    /// timestamp.
     ///
     /// # Errors
     ///
     /// The first difference, in this order: timestamp and age ([`Error::Clock`]), PCRs, nonce, user data
-    /// ([`Error::Appraisal`]). For releases from a signed list, their end and their measurements are `Error::Release`.
+    /// ([`Error::Appraisal`]).
     pub fn appraise<'a>(
         &self,
         document: VerifiedDocument<'a>,
         time: &CheckTime,
     ) -> Result<AcceptedDocument<'a>, Error> {
         self.check_age(document.timestamp_ms(), time)?;
-        #[cfg(feature = "releases")]
-        self.check_releases(&document, time)?;
         let release = self.matching_release(&document)?;
         if let Some((expected, found)) = differing(self.nonce.as_deref(), document.nonce()) {
             return Err(Error::Appraisal(AppraisalFault::Nonce { expected, found }));
@@ -112,54 +90,18 @@ impl Policy {
     }
 
     fn with(releases: Option<Vec<Measurements>>) -> Self {
-        Self {
-            releases,
-            max_age_ms: None,
-            nonce: None,
-            user_data: None,
-            #[cfg(feature = "releases")]
-            released_until_ms: None,
-        }
-    }
-
-    #[cfg(feature = "releases")]
-    pub(crate) fn released_until(self, ends_ms: u64) -> Self {
-        Self { released_until_ms: Some(ends_ms), ..self }
+        Self { releases, max_age_ms: None, nonce: None, user_data: None }
     }
 
     fn check_age(&self, timestamp_ms: u64, time: &CheckTime) -> Result<(), Error> {
         not_from_future(timestamp_ms, time)?;
-        // A timestamp within the leeway has no age yet.
+        // A timestamp within the leeway has age 0.
         let age_ms = time.now_ms.saturating_sub(timestamp_ms);
         match self.max_age_ms {
             Some(max_age_ms) if age_ms > max_age_ms => {
                 Err(Error::Clock(ClockFault::TooOld { age_ms, max_age_ms }))
             }
             _ => Ok(()),
-        }
-    }
-
-    /// What can only be said of releases from a signed list: that it has ended, and why nothing in it matches.
-    #[cfg(feature = "releases")]
-    fn check_releases(&self, document: &VerifiedDocument<'_>, time: &CheckTime) -> Result<(), Error> {
-        use crate::release::ReleaseFault;
-
-        let Some(ends_ms) = self.released_until_ms else { return Ok(()) };
-        if let Some(by_ms) = time.past(ends_ms) {
-            return Err(ReleaseFault::ListExpired { by_ms }.into());
-        }
-        let releases = self.releases.as_deref().unwrap_or_default();
-        if releases.iter().any(|release| release.differing(document.pcrs()).is_empty()) {
-            return Ok(());
-        }
-        // Of each register some release says what it holds: somebody has put together what was released apart.
-        let known = |index| {
-            let found = document.pcrs().at(index);
-            releases.iter().any(|release| release.iter().any(|(i, value)| i == index && found == Some(value)))
-        };
-        match (0..=2).all(known) {
-            true => Err(ReleaseFault::Mixed.into()),
-            false => Err(ReleaseFault::NotReleased.into()),
         }
     }
 
@@ -176,12 +118,12 @@ impl Policy {
     }
 }
 
-/// The lengths of what is expected, if something is, and of what is there instead of it.
+/// The lengths of the expected and the found value, if a value is expected and they differ.
 fn differing(expected: Option<&[u8]>, found: Option<&[u8]>) -> Option<(usize, Option<usize>)> {
     expected.filter(|_| expected != found).map(|expected| (expected.len(), found.map(<[u8]>::len)))
 }
 
-/// A verified document that a [`Policy`] accepted. There is no other way to make one.
+/// A verified document that a [`Policy`] accepted. It cannot be made in another way.
 #[derive(Clone, Debug)]
 pub struct AcceptedDocument<'a> {
     document: VerifiedDocument<'a>,
@@ -189,7 +131,8 @@ pub struct AcceptedDocument<'a> {
 }
 
 impl<'a> AcceptedDocument<'a> {
-    /// Which of the policy's releases matched, counted from 0; `None` under [`Policy::insecure_without_pcrs`].
+    /// Which of the policy's releases matched, counted from 0; `None` under
+    /// [`Policy::insecure_without_pcrs`].
     #[must_use]
     pub fn release(&self) -> Option<usize> {
         self.release

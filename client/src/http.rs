@@ -10,15 +10,13 @@ use crate::{
     answer::{MAX_ANSWER, Object, Text, read_attested, read_issued, read_opened, read_state},
 };
 use base64ct::{Base64UrlUnpadded, Encoding as _};
-use ok2cry_attest_verify::{
-    CheckTime, TrustAnchor,
-    release::{AcceptedReleases, Bundle, MAX_BUNDLE_LEN, Memory, ReleaseKey, Tile},
-};
+use ok2cry_attest_verify::{CheckTime, TrustAnchor};
 use ok2cry_protocol::{
     http::{AttestedBody, OpenResponse, Problem},
     ids::{KeyId, Nonce},
     rpc::KeyState,
 };
+use ok2cry_release_verify::{AcceptedReleases, Bundle, MAX_BUNDLE_LEN, ReleaseKey, ReleaseState, tlog::Tile};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -137,7 +135,7 @@ impl Client {
         &self,
         key: &ReleaseKey,
         anchor: &TrustAnchor,
-        memory: &mut Memory,
+        memory: &mut ReleaseState,
         time: &CheckTime,
     ) -> Result<AcceptedReleases, CallError> {
         let bundle = self.fetch("/v1/release", MAX_BUNDLE_LEN as u64)?;

@@ -1,4 +1,5 @@
-//! Documents that break one rule each, correctly signed wherever signing is possible, are refused with that rule's code.
+//! Documents that break one rule each, correctly signed wherever signing is possible, are refused with that
+//! rule's code.
 
 use std::time::{Duration, Instant};
 
@@ -39,7 +40,7 @@ fn broken_chains_are_refused() {
     refused(cases::CHAIN);
 }
 
-/// A leaf's key signs documents. Whatever else it may have signed makes nobody an issuer.
+/// A leaf's key signs documents. A certificate that it signed is not accepted.
 #[test]
 fn a_certificate_that_the_leaf_issued_is_refused() {
     refused(cases::ISSUED_BY_LEAF);
@@ -124,7 +125,7 @@ fn times_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn huge_and_deep_documents_cost_nothing() {
+fn huge_and_deep_documents_are_refused_quickly() {
     let started = Instant::now();
     for raw in cases::RAW {
         let bytes = raw.bytes();
@@ -147,13 +148,13 @@ fn every_cut_is_refused() {
     }
 }
 
-/// The signature covers the payload and the chain covers itself, so that no byte is free.
+/// The signature covers the payload, and certificates are signed, so every byte is covered.
 #[test]
 fn every_changed_byte_is_refused() {
     let enclave = Enclave::new();
     let mut document = enclave.document();
     let time = CheckTime::at(NOW_MS);
-    let cold = verifier(&enclave).insecure_allow_debug().remember_at_most(0);
+    let cold = verifier(&enclave).insecure_allow_debug().with_signature_cache(0);
     let warm = verifier(&enclave).insecure_allow_debug();
     warm.verify(&document, &time).unwrap();
     for index in 0..document.len() {
@@ -168,13 +169,13 @@ fn every_changed_byte_is_refused() {
 #[test]
 fn documents_of_other_roots_are_refused() {
     let document = Enclave::new().document();
-    let verifier = Verifier::with_provider(TrustAnchor::aws_nitro(), provider());
+    let verifier = Verifier::new(TrustAnchor::aws_nitro()).with_provider(provider());
     let error = verifier.verify(&document, &CheckTime::at(NOW_MS)).unwrap_err();
     assert_eq!(error.code(), "root_not_trusted");
 }
 
 #[test]
-fn certificates_that_are_no_root_cannot_be_trusted() {
+fn certificates_that_are_not_roots_are_refused() {
     type Change = fn(&mut Cert);
     let cases: [(&str, Change); 9] = [
         ("anchor_not_root", |c| *c = Cert::at(1)),
@@ -203,7 +204,7 @@ fn clocks_decide_as_documented() {
 }
 
 #[test]
-fn debug_enclaves_pass_by_the_escape_alone() {
+fn debug_enclaves_need_the_escape() {
     judged(cases::DEBUG);
 }
 

@@ -1,7 +1,7 @@
 //! `make demo`: the card-PIN story on one machine, with real processes and a mock NSM, and what each step proves; then
 //! the same as a web page.
 
-use ok2cry_attest_verify::{CheckTime, TrustAnchor, release::Memory};
+use ok2cry_attest_verify::{CheckTime, TrustAnchor};
 use ok2cry_client::{
     Expected, KeyRequest, RecipientKey, SeenSet, Trust, VerifiedKey,
     http::{CallError, Client},
@@ -9,6 +9,7 @@ use ok2cry_client::{
     sealed_reply,
 };
 use ok2cry_protocol::{http::SealedBody, ids::Purpose, rpc::KeyState};
+use ok2cry_release_verify::ReleaseState;
 use ok2cry_tests::{
     Deployment, Options, Publisher, any_hpke,
     demo_site::{Cast, DemoSite},
@@ -97,7 +98,7 @@ fn follow_the_releases(client: &Client, publisher: &Publisher, deployment: &Depl
         "published",
         &publisher.publish(deployment.root_pem(), &["--root", &root, "--manifest", &manifest])?,
     );
-    let (anchor, mut memory) = (deployment.anchor()?, Memory::default());
+    let (anchor, mut memory) = (deployment.anchor()?, ReleaseState::default());
     let releases = client.releases(&publisher.release_key()?, &anchor, &mut memory, &CheckTime::system())?;
     for release in releases.releases() {
         fact("accepted", &format!("{} {}", releases.list().product, release.version()));

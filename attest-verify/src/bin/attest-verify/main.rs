@@ -1,7 +1,7 @@
 //! `attest-verify`: the crate of the same name on the command line.
 //!
-//! Exit status: 0 accepted, 1 refused (the reason's code on stderr and in `--json`), 2 no verdict: usage, input that cannot be
-//! used, output that cannot be written.
+//! Exit status: 0 accepted, 1 refused (the reason's code on stderr and in `--json`), 2 no verdict: usage,
+//! input that cannot be used, output that cannot be written.
 
 mod args;
 mod input;
@@ -11,6 +11,7 @@ mod style;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use ok2cry_attest_verify::{AcceptedDocument, CheckTime, Error, Measurements, Policy, TrustAnchor, Verifier};
@@ -19,7 +20,7 @@ use self::args::{At, Cli, Command, DocumentArgs};
 use self::report::{Checks, Report};
 
 fn main() -> ExitCode {
-    // Not asked of the arguments, which may be what is wrong.
+    // Searched by hand, because the arguments may not parse.
     let json = std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == "--json");
     match run() {
         Ok(status) => status,
@@ -56,7 +57,7 @@ impl DocumentArgs {
         let policy = self.policy(&releases)?;
         let bytes = input::document(&self.file).map_err(Failure::Input)?;
 
-        let mut verifier = Verifier::with_provider(anchor.clone(), self.provider);
+        let mut verifier = Verifier::new(anchor.clone()).with_provider(self.provider);
         if self.insecure_allow_debug {
             verifier = verifier.insecure_allow_debug();
         }
@@ -101,7 +102,8 @@ impl DocumentArgs {
         Ok((policy.appraise(document, &time)?, time))
     }
 
-    /// The releases of which one must match, each with what a report calls it. None under `--insecure-without-pcrs`.
+    /// The releases of which one must match, with their names in reports. Empty under
+    /// `--insecure-without-pcrs`.
     fn releases(&self) -> Result<Vec<Release>, Failure> {
         let mut releases = Vec::new();
         for path in &self.measurements {
@@ -124,13 +126,13 @@ impl DocumentArgs {
                 .map_err(|error| Failure::Usage(error.to_string()))?,
         };
         if let Some(max_age_ms) = self.max_age {
-            policy = policy.max_age_ms(max_age_ms);
+            policy = policy.with_max_age(Duration::from_millis(max_age_ms));
         }
         if let Some(nonce) = &self.nonce {
-            policy = policy.nonce(nonce.0.clone());
+            policy = policy.with_nonce(nonce.0.clone());
         }
         if let Some(user_data) = &self.user_data {
-            policy = policy.user_data(user_data.0.clone());
+            policy = policy.with_user_data(user_data.0.clone());
         }
         Ok(policy)
     }
@@ -150,12 +152,12 @@ impl DocumentArgs {
         }
     }
 
-    /// What to look at after a refusal that is often a mistake of the one who asks.
+    /// Advice for refusals that are often a mistake of the user.
     fn hint(&self, error: &Error, now: CheckTime) -> Option<String> {
         match (error, self.at) {
             (Error::Clock(_), At::Now) => Some(format!(
-                "the clock of this computer says {}; if that is right, ask for a new document, or judge this one as of its \
-                 own time, as an audit does: --at document",
+                "the clock of this computer says {}; if that is right, ask for a new document, \
+                 or judge this one as of its own time, as an audit does: --at document",
                 report::rfc3339(now.now_ms)
             )),
             (Error::Clock(_), At::Time(ms)) => Some(format!(
@@ -176,27 +178,28 @@ struct Release {
     file: Option<String>,
 }
 
-/// Why there is no verdict.
+/// Why a verdict could not be given.
 enum Failure {
-    /// In the words of the parser of arguments.
+    /// Arguments that do not parse.
     Arguments(clap::Error),
     /// Arguments that do not fit together.
     Usage(String),
     /// A file that cannot be used.
     Input(String),
-    /// What was to be printed could not be written.
+    /// Output could not be written.
     Output(io::Error),
 }
 
 impl Failure {
-    /// Says so on stderr and, for machines, on stdout. If neither can be written, the exit status says it.
+    /// Reports the failure on stderr and, with `--json`, on stdout. If neither can be written, the exit
+    /// status tells.
     fn tell(&self, json: bool) {
         let (reason, message) = match self {
             Self::Arguments(error) => {
                 tell(&error.render().ansi().to_string());
                 let text = error.render().to_string();
                 let text = text.strip_prefix("error: ").unwrap_or(&text);
-                // Without the usage and the advice that follow it.
+                // Without the usage text that follows.
                 ("usage_invalid", text.split("\n\n").next().unwrap_or(text).trim().to_owned())
             }
             Self::Usage(message) => ("usage_invalid", message.clone()),
@@ -213,12 +216,12 @@ impl Failure {
     }
 }
 
-/// Writes to stdout, all of it or an error: a full disk or a reader that has gone away is not an answer that was given.
+/// Writes to stdout, completely or with an error: a full disk or a closed pipe must not look like success.
 fn print(text: &str) -> Result<(), Failure> {
     write(&mut anstream::stdout(), text).map_err(Failure::Output)
 }
 
-/// Writes to stderr. Where that fails there is no place left to say so, and the exit status is not 0 anyway.
+/// Writes to stderr. A failure cannot be reported; the exit status is not 0 anyway.
 fn tell(text: &str) {
     let _ = write(&mut anstream::stderr(), text);
 }

@@ -1,15 +1,15 @@
-//! What a client is handed, and the one verdict on it.
+//! Cases: what a client receives, and the expected verdict.
 
 use base64ct::{Base64, Encoding};
 use serde_json::{Value, json};
 
-use super::world::{
-    AWS_ROOT, BUILDERS, DAY_MS, Key, LIST_KEYS, NEW_ROOT_KEYS, NoteKey, ROOT_KEYS, STRANGER, World, envelope,
-    hex, manifest, pinned_digest, root,
+use super::fixture::{
+    AWS_ROOT, BUILDERS, DAY_MS, Key, LIST_KEYS, NEW_ROOT_KEYS, NoteKey, ROOT_KEYS, ReleaseFixture, STRANGER,
+    envelope, hex, manifest, pinned_digest, root,
 };
 use crate::NOW_MS;
 
-/// A verdict.
+/// An expected verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// These versions are accepted.
@@ -18,35 +18,35 @@ pub enum Expected {
     Refused(&'static str),
 }
 
-/// One client, once.
+/// One check by one client.
 #[derive(Clone, Debug)]
-pub struct Case {
-    /// What is the matter.
+pub struct ReleaseCase {
+    /// The name of the case.
     pub name: &'static str,
     /// The keys that the client pins.
     pub pinned: Vec<Key>,
-    /// How many of them must have signed.
+    /// The threshold.
     pub threshold: usize,
-    /// The attestation root that it holds (SHA-256): AWS's, or that of [`crate::Enclave::new`].
+    /// The client's attestation root (SHA-256): AWS's, or that of [`crate::Enclave::new`].
     pub attestation_root: String,
-    /// What it remembers.
+    /// The client's saved state.
     pub memory: Option<Value>,
-    /// What time it is, in Unix milliseconds.
+    /// The current time, in Unix milliseconds.
     pub now_ms: u64,
-    /// The oldest list that it takes, in milliseconds.
+    /// The client's maximum age of lists, in milliseconds.
     pub max_list_age_ms: u64,
-    /// The lowest version that it takes.
+    /// The lowest version that the client accepts.
     pub minimum_version: &'static str,
-    /// What it is handed.
+    /// The bundle, as JSON.
     pub bundle: String,
-    /// So many spaces come after it.
+    /// How many spaces follow the bundle.
     pub spaces: usize,
-    /// What it must decide.
+    /// The expected verdict.
     pub expected: Expected,
 }
 
-impl Case {
-    fn of(name: &'static str, world: &World, expected: Expected) -> Self {
+impl ReleaseCase {
+    fn of(name: &'static str, world: &ReleaseFixture, expected: Expected) -> Self {
         Self {
             name,
             pinned: ROOT_KEYS.to_vec(),
@@ -62,13 +62,13 @@ impl Case {
         }
     }
 
-    /// What it is handed, byte for byte.
+    /// The bundle, byte for byte.
     #[must_use]
     pub fn whole_bundle(&self) -> String {
         format!("{}{}", self.bundle, " ".repeat(self.spaces))
     }
 
-    /// The case as `tests/vectors/v1/releases.json` has it.
+    /// The case in the form of `tests/vectors/v1/releases.json`.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let keys: Vec<_> = self.pinned.iter().map(|key| Base64::encode_string(&key.der())).collect();
@@ -98,9 +98,9 @@ impl Case {
     }
 }
 
-/// Every case. The first is what should happen every day.
+/// Every case. The first is the normal one.
 #[must_use]
-pub fn cases() -> Vec<Case> {
+pub fn cases() -> Vec<ReleaseCase> {
     [
         accepted(),
         signatures(),
@@ -124,26 +124,30 @@ pub(super) fn mock_root() -> String {
     hex(&sha2::Sha256::digest(crate::Enclave::new().root()))
 }
 
-/// The largest number that every language reads as it is.
+/// The largest integer that every language reads exactly.
 const MAX_NUMBER: u64 = (1 << 53) - 1;
 
 const BOTH: Expected = Expected::Accepted(&["1.2.0", "1.3.0"]);
 
-pub(super) fn good(name: &'static str, change: impl FnOnce(&mut World)) -> Case {
-    Case::of(name, &World::with(change), BOTH)
+pub(super) fn good(name: &'static str, change: impl FnOnce(&mut ReleaseFixture)) -> ReleaseCase {
+    ReleaseCase::of(name, &ReleaseFixture::with(change), BOTH)
 }
 
-pub(super) fn bad(code: &'static str, name: &'static str, change: impl FnOnce(&mut World)) -> Case {
-    Case::of(name, &World::with(change), Expected::Refused(code))
+pub(super) fn bad(
+    code: &'static str,
+    name: &'static str,
+    change: impl FnOnce(&mut ReleaseFixture),
+) -> ReleaseCase {
+    ReleaseCase::of(name, &ReleaseFixture::with(change), Expected::Refused(code))
 }
 
-pub(super) fn rotated(world: &mut World) {
+pub(super) fn rotated(world: &mut ReleaseFixture) {
     let mut second = root(2, &NEW_ROOT_KEYS, &world.log_key);
     second.by.extend_from_slice(&ROOT_KEYS[..2]);
     world.roots.push(second);
 }
 
-pub(super) fn witnessed(world: &mut World) {
+pub(super) fn witnessed(world: &mut ReleaseFixture) {
     let witnesses = [1_u8, 2, 3].map(|n| NoteKey::new(&format!("witness.example/w{n}"), 4, 0x80 + n));
     let log = &mut world.roots[0].body["log"];
     log["witnesses"] = witnesses.iter().map(NoteKey::vkey).collect();
@@ -152,20 +156,20 @@ pub(super) fn witnessed(world: &mut World) {
     world.cosigners = witnesses.into_iter().take(2).map(|witness| (witness, seconds)).collect();
 }
 
-fn accepted() -> Vec<Case> {
-    let before = World::with(|w| {
+fn accepted() -> Vec<ReleaseCase> {
+    let before = ReleaseFixture::with(|w| {
         w.list.body["version"] = 6.into();
         w.manifests.pop();
     });
     vec![
         good("two releases overlap", |_| {}),
-        good("the same again", |_| {}).with(|c| c.memory = Some(World::new().memory())),
+        good("the same again", |_| {}).with(|c| c.memory = Some(ReleaseFixture::new().memory())),
         good("the log is long", |w| w.earlier = 700),
         good("the log has grown since", |w| w.earlier = 300).with(|c| {
-            // Its documents are the first entries of the log that has now grown by one list.
-            let mut longer = World::with(|w| w.earlier = 300);
+            // Its documents are the first entries of the log, which has grown by one list since.
+            let mut longer = ReleaseFixture::with(|w| w.earlier = 300);
             longer.on_log = |log| log.0.push(b"something else".to_vec());
-            c.memory = Some(World::with(|w| w.earlier = 300).memory());
+            c.memory = Some(ReleaseFixture::with(|w| w.earlier = 300).memory());
             c.bundle = longer.bundle().to_string();
         }),
         good("the older of two releases is revoked", |w| {
@@ -208,13 +212,13 @@ fn accepted() -> Vec<Case> {
         })
         .with(|c| c.expected = Expected::Refused("signature_key_unknown")),
         good("what is remembered was followed from other keys", rotated).with(|c| {
-            let mut memory = World::with(rotated).memory();
+            let mut memory = ReleaseFixture::with(rotated).memory();
             memory["pinned_sha384"] = pinned_digest(2, &NEW_ROOT_KEYS).into();
             memory["root_sha384"] = "00".repeat(48).into();
             memory["root_version"] = 1000.into();
             c.memory = Some(memory);
         }),
-        good("the root keys were exchanged since", rotated).with(|c| c.memory = Some(without_log(World::new().memory()))),
+        good("the root keys were exchanged since", rotated).with(|c| c.memory = Some(without_log(ReleaseFixture::new().memory()))),
         good("the list keys were exchanged, and the old ones had signed the last version there is", |w| {
             rotated(w);
             let old = w.roots[0].body["lists"].clone();
@@ -224,7 +228,7 @@ fn accepted() -> Vec<Case> {
             assert_ne!(old, w.roots[1].body["lists"]);
         })
         .with(|c| {
-            let mut memory = without_log(World::new().memory());
+            let mut memory = without_log(ReleaseFixture::new().memory());
             memory["list_version"] = MAX_NUMBER.into();
             c.memory = Some(memory);
         }),
@@ -239,7 +243,7 @@ fn accepted() -> Vec<Case> {
     ]
 }
 
-/// The forge puts documents into its log in another order than they came in, so a later world's log is another log.
+/// A saved state without the log: the forge does not append, so a later fixture has another log.
 pub(super) fn without_log(mut memory: Value) -> Value {
     memory["checkpoint"] = Value::Null;
     memory
@@ -251,7 +255,7 @@ fn without_keyid(envelope: &[u8]) -> Vec<u8> {
     envelope.to_string().into_bytes()
 }
 
-fn signatures() -> Vec<Case> {
+fn signatures() -> Vec<ReleaseCase> {
     vec![
         bad("signature_key_unknown", "the list is signed by a stranger", |w| w.list.by = vec![STRANGER]),
         bad("signature_key_unknown", "a manifest is signed by strangers", |w| {
@@ -282,9 +286,9 @@ fn signatures() -> Vec<Case> {
     ]
 }
 
-/// The bundle of `world` with any payload as its list, which is signed and in the log.
+/// The bundle of `world` with any payload as its list, signed and logged.
 #[must_use]
-pub fn bundle_with_list(world: &World, payload: &[u8]) -> String {
+pub fn bundle_with_list(world: &ReleaseFixture, payload: &[u8]) -> String {
     let mut bundle = world.bundle();
     let text = bundle["list"]["envelope"].as_str().unwrap();
     let list: Value = serde_json::from_str(text).unwrap();
@@ -308,7 +312,7 @@ fn relist(bundle: &mut Value, manifest: &[u8]) {
     relog(bundle);
 }
 
-/// Makes a log of what the bundle holds now, so that nothing but the change is wrong.
+/// Makes a log of the bundle's documents, so that only the change is wrong.
 pub(super) fn relog(bundle: &mut Value) {
     let entries: Vec<Value> = bundle["roots"]
         .as_array()
@@ -325,14 +329,14 @@ pub(super) fn relog(bundle: &mut Value) {
 fn log_of(bundle: &mut Value, entries: &[Value]) {
     let log =
         super::Log(entries.iter().map(|e| e["envelope"].as_str().unwrap().as_bytes().to_vec()).collect());
-    let key = World::new().log_key;
+    let key = ReleaseFixture::new().log_key;
     let text = format!("{}\n{}\n{}\n", key.name, log.0.len(), Base64::encode_string(&log.root(log.0.len())));
     bundle["checkpoint"] = format!("{text}\n{}", key.line(&text, 0)).into();
     let tiles = log.tiles().into_iter().map(|(path, bytes)| (path, Base64::encode_string(&bytes).into()));
     bundle["tiles"] = Value::Object(tiles.collect());
 }
 
-fn roots() -> Vec<Case> {
+fn roots() -> Vec<ReleaseCase> {
     vec![
         bad("root_not_pinned", "other people's root document", |w| w.roots[0].by = vec![STRANGER, Key(0x42)]),
         bad("root_not_pinned", "one pinned key of two has signed", |w| w.roots[0].by.truncate(1)),
@@ -359,16 +363,16 @@ fn roots() -> Vec<Case> {
         bad("root_forked", "stolen pinned keys sign a root document of a much later version", |w| {
             w.roots[0].body["version"] = 1000.into();
         })
-        .with(|c| c.memory = Some(World::with(rotated).memory())),
+        .with(|c| c.memory = Some(ReleaseFixture::with(rotated).memory())),
         bad("root_forked", "another root document of the version that was seen", |w| {
             w.roots[0].body["expires_at"] = (NOW_MS + DAY_MS).into();
         })
-        .with(|c| c.memory = Some(World::new().memory())),
+        .with(|c| c.memory = Some(ReleaseFixture::new().memory())),
         bad("root_out_of_sequence", "a much later version behind the one that was seen", |w| {
             rotated(w);
             w.roots[1].body["version"] = 1000.into();
         })
-        .with(|c| c.memory = Some(World::new().memory())),
+        .with(|c| c.memory = Some(ReleaseFixture::new().memory())),
         bad("root_expired", "the root document has expired", |w| {
             w.roots[0].body["expires_at"] = (NOW_MS - 1).into()
         }),
@@ -393,7 +397,7 @@ fn roots() -> Vec<Case> {
     ]
 }
 
-fn lists() -> Vec<Case> {
+fn lists() -> Vec<ReleaseCase> {
     let seen = |version: u64| json!({"pinned_sha384": pinned_digest(2, &ROOT_KEYS), "root_version": 1, "root_sha384": null, "list_version": version, "list_sha384": "00".repeat(48), "checkpoint": null});
     vec![
         bad("list_expired", "the list has expired", |_| {}).with(|c| c.now_ms = NOW_MS + 6 * DAY_MS + 1),
@@ -401,12 +405,12 @@ fn lists() -> Vec<Case> {
             .with(|c| c.max_list_age_ms = DAY_MS - 1),
         bad("list_before_root", "a list from before a root document that exchanges the list keys", |w| {
             rotated(w);
-            // The old list key may sign still, with others.
+            // The old list key may still sign, with others.
             let mut keys = w.roots[1].body["manifests"]["keys"].clone();
             keys.as_array_mut().unwrap().push(w.roots[0].body["lists"]["keys"][0].clone());
             w.roots[1].body["lists"]["keys"] = keys;
             w.on_bundle = |b| {
-                // The same documents, and the root document came last.
+                // The same documents, with the root document last.
                 let mut entries: Vec<_> = b["manifests"].as_array().unwrap().clone();
                 entries.insert(0, b["roots"][0].clone());
                 entries.extend([b["list"].clone(), b["roots"][1].clone()]);
@@ -444,9 +448,9 @@ fn lists() -> Vec<Case> {
     ]
 }
 
-fn manifests() -> Vec<Case> {
+fn manifests() -> Vec<ReleaseCase> {
     let predicate =
-        |w: &mut World, field: &str, value: Value| w.manifests[1].body["predicate"][field] = value;
+        |w: &mut ReleaseFixture, field: &str, value: Value| w.manifests[1].body["predicate"][field] = value;
     vec![
         bad("manifest_missing", "a listed manifest is not there", |w| {
             w.on_bundle = |b| drop(b["manifests"].as_array_mut().unwrap().pop());
@@ -512,15 +516,15 @@ fn manifests() -> Vec<Case> {
     ]
 }
 
-fn logs() -> Vec<Case> {
-    let forked = World::with(|w| w.on_log = |log| log.0[0] = b"another first entry".to_vec());
+fn logs() -> Vec<ReleaseCase> {
+    let forked = ReleaseFixture::with(|w| w.on_log = |log| log.0[0] = b"another first entry".to_vec());
     vec![
         bad("log_forked", "another log of the same size was seen before", |_| {})
             .with(|c| c.memory = Some(older_list(&forked))),
         bad("log_forked", "the log has grown, and forgotten an entry", |w| w.earlier = 300)
             .with(|c| c.memory = Some(older_list(&forked))),
         bad("log_rolled_back", "a longer log was seen before", |_| {})
-            .with(|c| c.memory = Some(older_list(&World::with(|w| w.earlier = 10)))),
+            .with(|c| c.memory = Some(older_list(&ReleaseFixture::with(|w| w.earlier = 10)))),
         bad("not_in_log", "the list is not in the log", |w| {
             w.on_log = |log| *log.0.last_mut().unwrap() = b"something else".to_vec();
         }),
@@ -592,19 +596,19 @@ fn logs() -> Vec<Case> {
     ]
 }
 
-/// What a client remembers of `world`, had its list been an older one.
-fn older_list(world: &World) -> Value {
+/// The state of a client that saw `world` with an older list.
+fn older_list(world: &ReleaseFixture) -> Value {
     let mut memory = world.memory();
     memory["list_version"] = 1.into();
     memory
 }
 
-/// A list whose payload is changed as text, and signed again.
-fn resigned(name: &'static str, code: &'static str, change: impl FnOnce(&str) -> String) -> Case {
+/// A list whose payload is changed as text and signed again.
+fn resigned(name: &'static str, code: &'static str, change: impl FnOnce(&str) -> String) -> ReleaseCase {
     let mut case = bad(code, name, |_| {});
-    let bundle = World::new().bundle();
+    let bundle = ReleaseFixture::new().bundle();
     let payload = payload_of(bundle["list"]["envelope"].as_str().unwrap());
-    case.bundle = bundle_with_list(&World::new(), change(&payload).as_bytes());
+    case.bundle = bundle_with_list(&ReleaseFixture::new(), change(&payload).as_bytes());
     case
 }
 
@@ -620,8 +624,8 @@ pub(super) fn payload_of(envelope: &str) -> String {
     String::from_utf8(Base64::decode_vec(envelope["payload"].as_str().unwrap()).unwrap()).unwrap()
 }
 
-fn encodings() -> Vec<Case> {
-    let good = World::new().bundle().to_string();
+fn encodings() -> Vec<ReleaseCase> {
+    let good = ReleaseFixture::new().bundle().to_string();
     vec![
         resigned("a field twice in the list", "release_json_invalid", |list| {
             list.replacen('{', r#"{"version":9,"#, 1)
@@ -655,18 +659,18 @@ fn encodings() -> Vec<Case> {
     ]
 }
 
-/// The rule for JSON holds in whatever is read, also where nothing looks.
-fn json_rule() -> Vec<Case> {
+/// The JSON rule holds in all input, also in unknown fields.
+fn json_rule() -> Vec<ReleaseCase> {
     const CODE: &str = "release_json_invalid";
     let bundle = |name, from: &str, to: &str| {
-        let good = World::new().bundle().to_string();
+        let good = ReleaseFixture::new().bundle().to_string();
         assert!(good.contains(from), "{from}");
         bad(CODE, name, |_| {}).with(|c| c.bundle = good.replacen(from, to, 1))
     };
-    // The list's envelope with a field that nobody knows, which DSSE lets pass.
+    // The list's envelope with an unknown field, which DSSE allows.
     let unknown = |name, value: &str| bad(CODE, name, |_| {}).with(|c| c.bundle = bundle_with_unknown(value));
     let build = |name, value: &str| bad(CODE, name, |_| {}).with(|c| c.bundle = bundle_with_build(value));
-    let is_good = |c: &mut Case| c.expected = BOTH;
+    let is_good = |c: &mut ReleaseCase| c.expected = BOTH;
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     vec![
         unknown(
@@ -750,7 +754,7 @@ fn json_rule() -> Vec<Case> {
 }
 
 fn bundle_with_unknown(value: &str) -> String {
-    let mut bundle = World::new().bundle();
+    let mut bundle = ReleaseFixture::new().bundle();
     let envelope = bundle["list"]["envelope"].as_str().unwrap();
     bundle["list"]["envelope"] = envelope.replacen('{', &format!(r#"{{"unknown":{value},"#), 1).into();
     relog(&mut bundle);
@@ -758,7 +762,7 @@ fn bundle_with_unknown(value: &str) -> String {
 }
 
 fn bundle_with_build(value: &str) -> String {
-    let mut bundle = World::new().bundle();
+    let mut bundle = ReleaseFixture::new().bundle();
     let payload = payload_of(bundle["manifests"][0]["envelope"].as_str().unwrap());
     let payload = payload.replacen(r#"{"toolchain":{"rustc":"1.95.0"}}"#, value, 1);
     assert!(payload.contains(value), "{payload}");

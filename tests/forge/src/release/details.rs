@@ -4,22 +4,22 @@
 use base64ct::{Base64, Encoding as _};
 use serde_json::{Value, json};
 
-use super::cases::{Case, bad, edit, good, relog, rotated, without_log, witnessed};
+use super::cases::{ReleaseCase, bad, edit, good, relog, rotated, without_log, witnessed};
 use super::small_order;
-use super::world::{
-    BUILDERS, DAY_MS, Key, LIST_KEYS, NEW_ROOT_KEYS, NoteKey, ROOT_KEYS, World, hex, pinned_digest, root,
+use super::fixture::{
+    BUILDERS, DAY_MS, Key, LIST_KEYS, NEW_ROOT_KEYS, NoteKey, ROOT_KEYS, ReleaseFixture, hex, pinned_digest, root,
 };
 use crate::NOW_MS;
 
-pub(super) fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<ReleaseCase> {
     [base64(), points(), root_documents(), list_keys(), times(), states(), bundles()].concat()
 }
 
 /// A bundle whose list has this signature in the place of its own, which has all characters that spellings of
 /// base64 differ in.
 fn with_signature(change: impl Fn(&str) -> String) -> String {
-    let worlds = (0..).map(|n| World::with(|w| w.list.body["expires_at"] = (NOW_MS + 6 * DAY_MS - n).into()));
-    let signed = |world: &World| {
+    let worlds = (0..).map(|n| ReleaseFixture::with(|w| w.list.body["expires_at"] = (NOW_MS + 6 * DAY_MS - n).into()));
+    let signed = |world: &ReleaseFixture| {
         let bundle = world.bundle();
         let envelope: Value = serde_json::from_str(bundle["list"]["envelope"].as_str().unwrap()).unwrap();
         let signature = envelope["signatures"][0]["sig"].as_str().unwrap().to_owned();
@@ -41,7 +41,7 @@ fn with_unused_bit(base64: &str) -> String {
     format!("{rest}{}{}", char::from(DIGITS[at | 1]), &base64[digits.len()..])
 }
 
-fn base64() -> Vec<Case> {
+fn base64() -> Vec<ReleaseCase> {
     const FIELD: &str = "release_field_invalid";
     const JSON: &str = "release_json_invalid";
     fn tile(bundle: &mut Value, change: impl Fn(&str) -> String) {
@@ -53,7 +53,7 @@ fn base64() -> Vec<Case> {
         let (before, signature) = note.trim_end().rsplit_once(' ').unwrap();
         bundle["checkpoint"] = format!("{before} {}\n", change(signature)).into();
     }
-    let signature = |case: Case, change: fn(&str) -> String| case.with(|c| c.bundle = with_signature(change));
+    let signature = |case: ReleaseCase, change: fn(&str) -> String| case.with(|c| c.bundle = with_signature(change));
     let refused = |name, change| signature(bad(FIELD, name, |_| {}), change);
     vec![
         signature(good("a signature in the URL-safe alphabet", |_| {}), |s| {
@@ -112,18 +112,18 @@ fn base64() -> Vec<Case> {
 }
 
 /// Ed25519 points: which are keys, and which may be R.
-fn points() -> Vec<Case> {
+fn points() -> Vec<ReleaseCase> {
     const JSON: &str = "release_json_invalid";
     const SIGNATURE: &str = "checkpoint_signature_invalid";
-    fn log_key(world: &mut World, point: [u8; 32]) {
+    fn log_key(world: &mut ReleaseFixture, point: [u8; 32]) {
         world.roots[0].body["log"]["key"] = small_order::vkey_of("releases.example/log", 1, &point).into();
     }
     fn sign(bundle: &mut Value, sign: fn(&str) -> [u8; 64]) {
-        let key = World::new().log_key;
+        let key = ReleaseFixture::new().log_key;
         let text = bundle["checkpoint"].as_str().unwrap().split_once("\n\n").unwrap().0.to_owned() + "\n";
         bundle["checkpoint"] = format!("{text}\n{}", key.line_with(&sign(&text))).into();
     }
-    fn mixed(world: &mut World) {
+    fn mixed(world: &mut ReleaseFixture) {
         log_key(world, small_order::MIXED);
     }
     fn sign_mixed(bundle: &mut Value, holds: bool) {
@@ -212,7 +212,7 @@ fn points() -> Vec<Case> {
 }
 
 /// Root keys are exchanged, and the pinned keys have signed both documents.
-fn two(world: &mut World) {
+fn two(world: &mut ReleaseFixture) {
     rotated(world);
 }
 
@@ -231,13 +231,13 @@ fn state(change: impl FnOnce(&mut Value)) -> Option<Value> {
 }
 
 /// What is remembered of root documents.
-fn root_documents() -> Vec<Case> {
-    let second_alone = |w: &mut World| {
+fn root_documents() -> Vec<ReleaseCase> {
+    let second_alone = |w: &mut ReleaseFixture| {
         two(w);
         w.on_bundle = |b| drop(b["roots"].as_array_mut().unwrap().remove(0));
     };
-    let first = || World::new().memory()["root_sha384"].clone();
-    let second = || World::with(two).memory()["root_sha384"].clone();
+    let first = || ReleaseFixture::new().memory()["root_sha384"].clone();
+    let second = || ReleaseFixture::with(two).memory()["root_sha384"].clone();
     vec![
         good("a root version without a hash, from before the bundle begins", second_alone)
             .with(|c| c.memory = state(|s| s["root_version"] = 1.into())),
@@ -264,13 +264,13 @@ fn root_documents() -> Vec<Case> {
 
 /// When versions of lists count anew: if the list keys of the remembered root document are not those of the
 /// newest.
-fn list_keys() -> Vec<Case> {
+fn list_keys() -> Vec<ReleaseCase> {
     fn role(threshold: u8, keys: &[Key]) -> Value {
         let keys: Vec<_> = keys.iter().map(|key| Base64::encode_string(&key.der())).collect();
         json!({"threshold": threshold, "keys": keys})
     }
     /// Two root documents with these list keys; a list of version 1 is signed by `by`.
-    fn from_to(world: &mut World, from: Value, to: Value, by: &[Key]) {
+    fn from_to(world: &mut ReleaseFixture, from: Value, to: Value, by: &[Key]) {
         world.roots[0].body["lists"] = from;
         two(world);
         world.roots[1].body["lists"] = to;
@@ -278,9 +278,9 @@ fn list_keys() -> Vec<Case> {
         world.list.body["version"] = 1.into();
     }
     /// The first root document of `world` is remembered, and a list of version 9.
-    fn remembering(case: Case, world: fn(&mut World)) -> Case {
+    fn remembering(case: ReleaseCase, world: fn(&mut ReleaseFixture)) -> ReleaseCase {
         case.with(|c| {
-            let mut first = World::with(world);
+            let mut first = ReleaseFixture::with(world);
             first.roots.truncate(1);
             let mut state = without_log(first.memory());
             (state["list_version"], state["list_sha384"]) = (9.into(), "00".repeat(48).into());
@@ -290,12 +290,12 @@ fn list_keys() -> Vec<Case> {
     const OLD: Key = LIST_KEYS[0];
     const OTHER: Key = BUILDERS[0];
     const NAME: &str = "list_rolled_back";
-    let exchanged: fn(&mut World) = |w| from_to(w, role(1, &[OLD]), role(1, &[OTHER]), &[OTHER]);
-    let threshold: fn(&mut World) =
+    let exchanged: fn(&mut ReleaseFixture) = |w| from_to(w, role(1, &[OLD]), role(1, &[OTHER]), &[OTHER]);
+    let threshold: fn(&mut ReleaseFixture) =
         |w| from_to(w, role(1, &[OLD, OTHER]), role(2, &[OLD, OTHER]), &[OLD, OTHER]);
-    let order: fn(&mut World) = |w| from_to(w, role(1, &[OLD, OTHER]), role(1, &[OTHER, OLD]), &[OLD]);
-    let same: fn(&mut World) = |w| from_to(w, role(1, &[OLD, OTHER]), role(1, &[OLD, OTHER]), &[OTHER]);
-    let back: fn(&mut World) = |w| {
+    let order: fn(&mut ReleaseFixture) = |w| from_to(w, role(1, &[OLD, OTHER]), role(1, &[OTHER, OLD]), &[OLD]);
+    let same: fn(&mut ReleaseFixture) = |w| from_to(w, role(1, &[OLD, OTHER]), role(1, &[OLD, OTHER]), &[OTHER]);
+    let back: fn(&mut ReleaseFixture) = |w| {
         from_to(w, role(1, &[OLD]), role(1, &[OTHER]), &[OLD]);
         w.roots.push(root(3, &NEW_ROOT_KEYS, &w.log_key));
     };
@@ -315,7 +315,7 @@ fn list_keys() -> Vec<Case> {
         .with(|c| c.memory.as_mut().unwrap()["root_sha384"] = Value::Null),
         good("the list keys were exchanged, and another list of the same version was seen", exchanged).with(
             |c| {
-                let mut first = World::with(exchanged);
+                let mut first = ReleaseFixture::with(exchanged);
                 first.roots.truncate(1);
                 let mut state = without_log(first.memory());
                 state["list_sha384"] = "00".repeat(48).into();
@@ -327,7 +327,7 @@ fn list_keys() -> Vec<Case> {
 
 /// A state of the form of now, whose latest time is this.
 fn later(pins: &str, latest_ms: u64) -> Option<Value> {
-    let mut entry = World::new().memory();
+    let mut entry = ReleaseFixture::new().memory();
     let members = entry.as_object_mut().unwrap();
     members.remove("pinned_sha384");
     members.insert("latest_ms".into(), latest_ms.into());
@@ -335,8 +335,8 @@ fn later(pins: &str, latest_ms: u64) -> Option<Value> {
 }
 
 /// The latest time at which a list was valid for this client: it is never earlier.
-fn times() -> Vec<Case> {
-    let at = |case: Case, now_ms: u64, latest_ms: u64| {
+fn times() -> Vec<ReleaseCase> {
+    let at = |case: ReleaseCase, now_ms: u64, latest_ms: u64| {
         case.with(|c| {
             c.now_ms = now_ms;
             c.memory = later(&pinned_digest(2, &ROOT_KEYS), latest_ms);
@@ -383,9 +383,9 @@ fn times() -> Vec<Case> {
 }
 
 /// States that cannot be read, or say nothing.
-fn states() -> Vec<Case> {
+fn states() -> Vec<ReleaseCase> {
     const JSON: &str = "release_json_invalid";
-    let with = |case: Case, state: Value| case.with(|c| c.memory = Some(state));
+    let with = |case: ReleaseCase, state: Value| case.with(|c| c.memory = Some(state));
     let pins = pinned_digest(2, &ROOT_KEYS);
     let entry = |checkpoint: &str| json!({"root_version": 1, "list_version": 7, "checkpoint": checkpoint});
     let mut unknown = later(&pins, NOW_MS).unwrap();
@@ -462,8 +462,8 @@ fn states() -> Vec<Case> {
 }
 
 /// Both sides of 4 MiB, with spaces after the bundle.
-fn bundles() -> Vec<Case> {
-    let longer = |case: Case, length: usize| case.with(|c| c.spaces = length - c.bundle.len());
+fn bundles() -> Vec<ReleaseCase> {
+    let longer = |case: ReleaseCase, length: usize| case.with(|c| c.spaces = length - c.bundle.len());
     vec![
         longer(good("a bundle of 4 MiB", |_| {}), 4 << 20),
         longer(bad("release_document_too_large", "a bundle of 4 MiB and a byte", |_| {}), (4 << 20) + 1),

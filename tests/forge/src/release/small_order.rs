@@ -1,4 +1,4 @@
-//! Ed25519 signatures that satisfy the equation and must be refused all the same (RFC 8032 §5.1.7, and its stricter readings).
+//! Ed25519 signatures that satisfy the equation and must still be refused (RFC 8032 §5.1.7, read strictly).
 
 use base64ct::{Base64, Encoding};
 use sha2::{Digest as _, Sha256, Sha512};
@@ -94,7 +94,7 @@ pub(super) fn vkey(name: &str) -> String {
 pub(super) fn vkey_of(name: &str, kind: u8, point: &[u8; 32]) -> String {
     let key = [&[kind], &point[..]].concat();
     let id = Sha256::new().chain_update(name).chain_update([b'\n']).chain_update(&key).finalize();
-    format!("{name}+{}+{}", super::world::hex(&id[..4]), Base64::encode_string(&key))
+    format!("{name}+{}+{}", super::fixture::hex(&id[..4]), Base64::encode_string(&key))
 }
 
 fn joined(r: &[u8], s: Number) -> [u8; 64] {
@@ -148,7 +148,7 @@ fn difference(a: Number, b: Number) -> Number {
 mod tests {
     use super::*;
 
-    /// Those who check the equation alone take it: so it is the order of R for which it must be refused.
+    /// A check of the equation alone accepts it, so it must be refused for the order of R.
     #[test]
     fn the_equation_holds() {
         let key = ed25519_dalek::SigningKey::from_bytes(&[0x51; 32]).verifying_key();
