@@ -42,17 +42,18 @@ const FILES = {
   "attestation/verifier.js": ["attestation"],
   "release/acceptance.js": ["releases"],
   "release/bundle.js": ["releases"],
-  "release/checkpoint.js": ["releases"],
   "release/envelope.js": ["releases"],
   "release/json.js": ["releases"],
   "release/key.js": ["releases"],
   "release/list.js": ["releases"],
-  "release/log-key.js": ["releases"],
   "release/manifest.js": ["releases"],
-  "release/memory.js": ["releases"],
+  "release/state.js": ["releases"],
   "release/root.js": ["releases"],
-  "release/tile.js": ["releases"],
   "release/version.js": ["releases"],
+  "tlog/checkpoint.js": ["releases"],
+  "tlog/note.js": ["releases"],
+  "tlog/tile.js": ["releases"],
+  "tlog/verifier-key.js": ["releases"],
 };
 /** Calls that refuse. */
 const REFUSING = /\b(?:return )?(refuse[A-Za-z]*|invalid|refused|throw new CertificateFault|[a-z]+\.malformed|[a-zA-Z]+\.finish|[a-zA-Z]+\.end|check[A-Z]\w*)\(/g;

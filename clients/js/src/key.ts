@@ -4,7 +4,7 @@ import { bytesField, invalid, type JsonObject, numberField, objectOf, parseAnswe
 import type { VerifiedDocument } from "./attestation/verifier.js";
 import { copy, equal, isBytes, toBase64Url } from "./bytes.js";
 import { isRefusal, refuse } from "./error.js";
-import { sealTo } from "./hybrid.js";
+import { sealTo } from "./hpke.js";
 import { own } from "./own.js";
 import { type Inclusion, nonceForKey } from "./protocol/batch.js";
 import {

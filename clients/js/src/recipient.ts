@@ -3,7 +3,7 @@
 import { bytesField, invalid, type JsonObject, objectOf, parseAnswer } from "./answer.js";
 import { type Bytes, concat, copy, equal, isBytes, toHex, toPem } from "./bytes.js";
 import { type Ok2cryError, refuse } from "./error.js";
-import { receiveExport } from "./hybrid.js";
+import { receiveExport } from "./hpke.js";
 import { inclusionOf } from "./key.js";
 import { own } from "./own.js";
 import { derOfPem, otherKey } from "./pem.js";

@@ -9,7 +9,7 @@ import { own } from "./own.js";
 import type { Fetch, FetchInit, FetchResponse, Signal } from "./platform.js";
 import { parseAttested, parseSealedReply, type SealedReply } from "./recipient.js";
 import { type AcceptedReleases, Bundle, MAX_BUNDLE_LENGTH, type ReleaseKey, type ReleaseMemory } from "./release/index.js";
-import { REPLACEMENT } from "./replacement.js";
+import { REPLACEMENT } from "./text.js";
 import { aNumber, type Clock, span } from "./time.js";
 import type { Attested, Trust } from "./trust.js";
 

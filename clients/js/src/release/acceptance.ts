@@ -7,17 +7,18 @@ import { equal, toHex, utf8 } from "../bytes.js";
 import { Ok2cryError, refuse } from "../error.js";
 import { own } from "../own.js";
 import { aNumber, beyondLeeway, type CheckTime, past, span, systemTime } from "../time.js";
+import { type Checkpoint, verifyCheckpoint } from "../tlog/checkpoint.js";
+import { Note } from "../tlog/note.js";
+import { type TileSource, Tiles } from "../tlog/tile.js";
 import { sha384 } from "../webcrypto.js";
 import type { Bundle, Entry } from "./bundle.js";
-import { type Checkpoint, Note, verifyCheckpoint } from "./checkpoint.js";
 import { Envelope } from "./envelope.js";
 import { refuseField } from "./fault.js";
 import { keyFromPem, Role } from "./key.js";
 import { LIST, type List, refuseProduct, verifyList } from "./list.js";
 import { MANIFEST, type Manifest, verifyManifest } from "./manifest.js";
-import { type ReleaseMemory, type Remembered, rememberedCheckpoint } from "./memory.js";
 import { ROOT, type Root, type RootKeys, verifyRoot } from "./root.js";
-import { type TileSource, Tiles } from "./tile.js";
+import { type ReleaseMemory, type Remembered, rememberedCheckpoint } from "./state.js";
 import { isBelow, isVersion } from "./version.js";
 
 /** How old a list may be unless {@link ReleaseKey.maxListAgeMs} says otherwise: seven days, in milliseconds. */
@@ -174,7 +175,7 @@ export class ReleaseKey {
         root_sha384: walked.digest,
         list_version: list.version,
         list_sha384: digest,
-        checkpoint: note.withoutStrangers(root.log),
+        checkpoint: note.withOnly([root.log.key, ...root.log.witnesses]),
         latest_ms: Math.max(Math.floor(time.nowMs), list.issued_at),
       },
     };

@@ -3,8 +3,9 @@
 import { CertificateFault, signatureValue } from "../attestation/der.js";
 import { type Bytes, concat, fromBase64, utf8 } from "../bytes.js";
 import { refuse } from "../error.js";
+import { quoted } from "../text.js";
 import { verifyP384 } from "../webcrypto.js";
-import { quoted, refuseField } from "./fault.js";
+import { refuseField } from "./fault.js";
 import { optional, read, text } from "./json.js";
 import type { PublicKey, Role } from "./key.js";
 

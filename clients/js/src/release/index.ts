@@ -15,10 +15,10 @@
  *
  * @module
  */
+export type { TileSource } from "../tlog/tile.js";
 export { type AcceptedRelease, AcceptedReleases, DEFAULT_MAX_LIST_AGE_MS, ReleaseKey } from "./acceptance.js";
 export { Bundle, type Entry, MAX_BUNDLE_LENGTH } from "./bundle.js";
 export type { List } from "./list.js";
 export type { Manifest } from "./manifest.js";
-export { ReleaseMemory, type Storage } from "./memory.js";
 export type { Root, RootRole } from "./root.js";
-export type { TileSource } from "./tile.js";
+export { ReleaseMemory, type Storage } from "./state.js";

@@ -3,7 +3,7 @@
 import { fromUtf8, utf8 } from "../bytes.js";
 import { isRefusal, refuse } from "../error.js";
 import { strictJson } from "../json.js";
-import { quoted } from "./fault.js";
+import { quoted } from "../text.js";
 import { isVersion } from "./version.js";
 
 /** What a value must be: a single value under a rule, a list of such (`[shape]`), or an object with these fields. */

@@ -1,8 +1,9 @@
 // The release list: every release that is accepted now. A release that is not in it is revoked.
 
 import { refuse } from "../error.js";
+import { quoted } from "../text.js";
 import { type Envelope, MAX_ENVELOPE_LENGTH } from "./envelope.js";
-import { quoted, refuseField } from "./fault.js";
+import { refuseField } from "./fault.js";
 import { hex, read, text, version, whole } from "./json.js";
 import type { RootKeys } from "./root.js";
 import { isBelow } from "./version.js";

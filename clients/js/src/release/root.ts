@@ -1,11 +1,11 @@
 // The root document: which keys sign what, until when. The one thing that is rotated by its own rules.
 
-import type { LogKeys } from "./checkpoint.js";
+import type { LogKeys } from "../tlog/checkpoint.js";
+import { LogKey } from "../tlog/verifier-key.js";
 import { type Envelope, MAX_ENVELOPE_LENGTH } from "./envelope.js";
 import { refuseField } from "./fault.js";
 import { hex, read, readValue, refuseJson, text, whole } from "./json.js";
 import { keyFromBase64, Role } from "./key.js";
-import { LogKey } from "./log-key.js";
 
 const PAYLOAD_TYPE = "application/vnd.ok2cry.release-root.v1+json";
 /** What errors call it. */

@@ -1,9 +1,9 @@
 // The client's modules as the vectors need them: more than what the package exports.
 
-import { suite } from "../../dist/hybrid.js";
+import { suite } from "../../dist/hpke.js";
 
 export { fromHex, fromUtf8, toBase64Url, toHex } from "../../dist/bytes.js";
-export { receiveExport, sealTo } from "../../dist/hybrid.js";
+export { receiveExport, sealTo } from "../../dist/hpke.js";
 export { answered, SealedMessage } from "../../dist/key.js";
 export { instanceOfLogKey, isIncluded, nonceForKey, readBatchHeader } from "../../dist/protocol/batch.js";
 export { publicKeyFromText, publicKeyJwk, publicKeyPem, readDescriptor, sealInfo } from "../../dist/protocol/descriptor.js";

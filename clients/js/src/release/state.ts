@@ -1,7 +1,8 @@
 // What a client keeps between checks.
 
 import { utf8 } from "../bytes.js";
-import { type Checkpoint, Note, parseCheckpoint } from "./checkpoint.js";
+import { type Checkpoint, parseCheckpoint } from "../tlog/checkpoint.js";
+import { Note } from "../tlog/note.js";
 import { hex, nullable, object, read, refuseJson, type Shape, shaped, text, whole } from "./json.js";
 
 /** The longest memory that is read or written, in bytes. */
