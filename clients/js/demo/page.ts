@@ -8,7 +8,7 @@ import {
   fromBase64Url,
   Ok2cryError,
   ReleaseKey,
-  ReleaseMemory,
+  ReleaseState,
   type SealedMessage,
   ServiceError,
   Trust,
@@ -177,7 +177,7 @@ function checkReleases(base: string, { releaseKey, anchor }: Setting, signal: Ab
     base,
     releaseKey,
     anchor,
-    ReleaseMemory.keptIn(() => localStorage, MEMORY),
+    ReleaseState.keptIn(() => localStorage, MEMORY),
     { signal },
   );
 }
@@ -186,7 +186,7 @@ function checkReleases(base: string, { releaseKey, anchor }: Setting, signal: Ab
 async function seal(key: VerifiedKey, card: Card, order: string): Promise<SealedMessage> {
   const plaintext = encodeCard(card);
   try {
-    return await key.seal(plaintext, new TextEncoder().encode(order));
+    return await key.seal({ plaintext, aad: new TextEncoder().encode(order) });
   } finally {
     plaintext.fill(0);
   }
