@@ -4,6 +4,13 @@ import { AEAD_AES_256_GCM, CipherSuite, type KDF, KDF_HKDF_SHA384, type KEM, KEM
 import { type Bytes, concat } from "./bytes.js";
 import { onPlatform } from "./webcrypto.js";
 
+/** What is sealed, and what it is bound to. */
+export interface SealInput {
+  readonly plaintext: Uint8Array;
+  readonly aad: Uint8Array;
+  readonly info: Uint8Array;
+}
+
 /** A message's encapsulated key and ciphertext. */
 export interface Sealed {
   /** 97 bytes. */
@@ -12,12 +19,20 @@ export interface Sealed {
   readonly ciphertext: Uint8Array;
 }
 
+/** What an exported secret is bound to, and its length. */
+export interface ExportInput {
+  readonly info: Uint8Array;
+  readonly exporterContext: Uint8Array;
+  /** In bytes. */
+  readonly length: number;
+}
+
 /**
  * Seals one message to a point of the curve, in base mode.
  *
  * @throws {Ok2cryError} `crypto_failed`.
  */
-export function sealTo(point: Uint8Array, info: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Promise<Sealed> {
+export function sealTo(point: Uint8Array, { plaintext, aad, info }: SealInput): Promise<Sealed> {
   return onPlatform("HPKE", async () => {
     const hpke = suite();
     const key = await hpke.DeserializePublicKey(point);
@@ -32,13 +47,8 @@ export function sealTo(point: Uint8Array, info: Uint8Array, aad: Uint8Array, pla
  * @param enc A point of the curve.
  * @throws {Ok2cryError} `crypto_failed`.
  */
-export function receiveExport(
-  keys: CryptoKeyPair,
-  enc: Uint8Array,
-  info: Uint8Array,
-  exporterContext: Uint8Array,
-  length: number,
-): Promise<Bytes> {
+export function receiveExport(keys: CryptoKeyPair, enc: Uint8Array, input: ExportInput): Promise<Bytes> {
+  const { info, exporterContext, length } = input;
   return onPlatform("HPKE", async () => {
     const secret = await suite().ReceiveExport(keys, enc, exporterContext, length, { info });
     const own = concat(secret);

@@ -8,12 +8,12 @@
  * @example
  * ```ts
  * const anchor = TrustAnchor.awsNitro();
- * const memory = ReleaseMemory.keptIn(() => localStorage);
+ * const memory = ReleaseState.keptIn(() => localStorage);
  * const releases = await fetchReleases(url, await ReleaseKey.fromPems(2, RELEASE_KEYS), anchor, memory);
  * const trust = Trust.fromReleases(anchor, releases);
  *
  * const key = await fetchKey(url, trust, { purpose: "card-pin", ttlMs: 60_000, recipient: ISSUER });
- * const message = await key.seal(pad(pin), new TextEncoder().encode("order 17"));
+ * const message = await key.seal({ plaintext: pad(pin), aad: new TextEncoder().encode("order 17") });
  * // Hand JSON.stringify(message) to whoever has it opened.
  * ```
  *
@@ -22,7 +22,16 @@
 export * from "./attestation/index.js";
 export { fromBase64Url, toBase64Url } from "./bytes.js";
 export { checkEnvironment } from "./environment.js";
-export { KeyRequest, type KeyWish, MAX_COUNT, SealedMessage, type SealedMessageJson, VerifiedKey } from "./key.js";
+export {
+  KeyRequest,
+  type KeyRequestOptions,
+  MAX_COUNT,
+  type Message,
+  SealedMessage,
+  type SealedMessageJson,
+  type SealedMessageParts,
+  VerifiedKey,
+} from "./key.js";
 export { pad, unpad } from "./padding.js";
 export type {
   CryptoKeyLike,
@@ -43,9 +52,10 @@ export {
   parseAttested,
   parseSealedReply,
   RecipientKey,
+  type ReplayEntry,
+  type ReplayGuard,
+  ReplaySet,
   type SealedReply,
-  type Seen,
-  SeenSet,
 } from "./recipient.js";
 export * from "./release/index.js";
 export {

@@ -28,7 +28,7 @@ const NONCE_LENGTH = 32;
 const WHAT = "key descriptor";
 
 /** What a key is wanted for. */
-export interface KeyWish {
+export interface KeyRequestOptions {
   /** One of the purposes of the enclave's measured configuration: 1 to 64 of `[a-z0-9._-]`. */
   readonly purpose: string;
   /** How long the key lives, in milliseconds: within the limits of the enclave's measured configuration (a minute is common). */
@@ -44,14 +44,14 @@ export interface KeyWish {
 
 /** A request for keys, with the nonce that ties their answer to it. Good for one answer. */
 export class KeyRequest {
-  readonly #wish: Required<KeyWish>;
+  readonly #options: Required<KeyRequestOptions>;
   readonly #nonce: Uint8Array;
   #isAnswered = false;
 
   /** Not for callers: see {@link KeyRequest.create}. */
-  constructor(request: typeof REQUEST, wish: Required<KeyWish>) {
+  constructor(request: typeof REQUEST, options: Required<KeyRequestOptions>) {
     if (request !== REQUEST) throw new TypeError("a KeyRequest comes from KeyRequest.create");
-    this.#wish = wish;
+    this.#options = options;
     this.#nonce = randomBytes(NONCE_LENGTH);
     Object.freeze(this);
   }
@@ -61,9 +61,9 @@ export class KeyRequest {
    *
    * @throws {Ok2cryError} `record_invalid` naming the field; `crypto_failed`.
    */
-  static async create(wish: KeyWish): Promise<KeyRequest> {
+  static async create(options: KeyRequestOptions): Promise<KeyRequest> {
     const refused = (field: string, rule: string) => refuse("record_invalid", `request: ${field}: ${rule}`);
-    const { purpose, ttlMs, count = 1, recipient: point } = own(wish);
+    const { purpose, ttlMs, count = 1, recipient: point } = own(options);
     const recipient = copy(point, "recipient");
     if (!isPurpose(purpose)) refused("purpose", "must be 1 to 64 of a-z, 0-9, '.', '_' and '-'");
     if (!Number.isSafeInteger(ttlMs) || ttlMs < 1) refused("ttl", "must be a number of milliseconds");
@@ -76,10 +76,10 @@ export class KeyRequest {
   toJSON(): object {
     return {
       nonce: toBase64Url(this.#nonce),
-      purpose: this.#wish.purpose,
-      ttl: this.#wish.ttlMs,
-      recipient: { suite: SUITE, public_key: toBase64Url(this.#wish.recipient) },
-      count: this.#wish.count,
+      purpose: this.#options.purpose,
+      ttl: this.#options.ttlMs,
+      recipient: { suite: SUITE, public_key: toBase64Url(this.#options.recipient) },
+      count: this.#options.count,
     };
   }
 
@@ -92,31 +92,41 @@ export class KeyRequest {
   async verify(answer: string | Uint8Array, trust: Trust, time: CheckTime = systemTime()): Promise<VerifiedKey[]> {
     const { document, keys } = answered(answer);
     const batch = await trust.acceptForKeys(document, time);
-    if (keys.length !== this.#wish.count) {
-      refuse("key_count_mismatch", `${this.#wish.count} keys were asked for and ${keys.length} came`);
+    if (keys.length !== this.#options.count) {
+      refuse("key_count_mismatch", `${this.#options.count} keys were asked for and ${keys.length} came`);
     }
     const verified: VerifiedKey[] = [];
-    for (const [index, key] of keys.entries()) verified.push(await this.#verifyOne(index, key, batch, time));
+    for (const [index, key] of keys.entries()) verified.push(await this.#verifyKey(index, key, batch, time));
     // A nonce is for one answer: the same keys must not be handed out twice.
     if (this.#isAnswered) refuse("nonce_mismatch", "this request has its answer: ask anew for other keys");
     this.#isAnswered = true;
     return verified;
   }
 
-  async #verifyOne(index: number, key: AnsweredKey, batch: AttestedBatch, time: CheckTime): Promise<VerifiedKey> {
+  /**
+   * As {@link KeyRequest.verify}, for a request of one key.
+   *
+   * @throws {Ok2cryError} `key_count_mismatch` if the request is for several keys.
+   */
+  async verifyOne(answer: string | Uint8Array, trust: Trust, time?: CheckTime): Promise<VerifiedKey> {
+    if (this.#options.count !== 1) refuse("key_count_mismatch", "verifyOne needs a request for one key");
+    return (await this.verify(answer, trust, time))[0] as VerifiedKey;
+  }
+
+  async #verifyKey(index: number, key: AnsweredKey, batch: AttestedBatch, time: CheckTime): Promise<VerifiedKey> {
     await batch.prove(WHAT, key.descriptor, key);
     const descriptor = await readDescriptor(key.descriptor);
     if (descriptor.instance !== batch.instance) {
       refuse("instance_mismatch", `the ${WHAT} belongs to another enclave than the document`);
     }
-    if (!equal(descriptor.clientNonce, await nonceForKey(this.#nonce, index, this.#wish.count))) {
+    if (!equal(descriptor.clientNonce, await nonceForKey(this.#nonce, index, this.#options.count))) {
       refuse("nonce_mismatch", "the nonce is not this request's");
     }
-    if (descriptor.purpose !== this.#wish.purpose) refuse("purpose_mismatch", "the purpose is not the expected one");
-    if (!equal(descriptor.recipient ?? new Uint8Array(), this.#wish.recipient)) {
+    if (descriptor.purpose !== this.#options.purpose) refuse("purpose_mismatch", "the purpose is not the expected one");
+    if (!equal(descriptor.recipient ?? new Uint8Array(), this.#options.recipient)) {
       refuse("recipient_mismatch", `the ${WHAT} is for another recipient`);
     }
-    if (descriptor.expiresAtMs - descriptor.issuedAtMs !== this.#wish.ttlMs) {
+    if (descriptor.expiresAtMs - descriptor.issuedAtMs !== this.#options.ttlMs) {
       refuse("ttl_mismatch", "the ttl is not the one that was asked for");
     }
     batch.checkTime(WHAT, descriptor.issuedAtMs);
@@ -220,30 +230,52 @@ export class VerifiedKey {
    *   platform fails. But for a success nothing uses the key up.
    * @throws {TypeError} for a text in place of bytes.
    */
-  async seal(plaintext: Uint8Array, aad: Uint8Array, time: CheckTime = systemTime()): Promise<SealedMessage> {
-    checkNotExpired(this.#descriptor, time);
+  async seal(message: Message, time: CheckTime = systemTime()): Promise<SealedMessage> {
+    const { plaintext, aad } = own(message);
     for (const [name, value] of Object.entries({ plaintext, aad })) {
       if (!isBytes(value)) throw new TypeError(`${name} must be a Uint8Array`);
     }
+    checkNotExpired(this.#descriptor, time);
     if (plaintext.length > MAX_PLAINTEXT) {
       refuse("plaintext_too_long", `the plaintext is longer than ${MAX_PLAINTEXT} bytes`);
     }
     if (aad.length > MAX_AAD) refuse("aad_too_long", `the aad is longer than ${MAX_AAD} bytes`);
     if (this.#isUsed) refuse("key_sealed", "a message was sealed to this key: ask for another one");
-    const [secret, context] = [copy(plaintext, "plaintext"), copy(aad, "aad")];
+    const input = { plaintext: copy(plaintext), aad: copy(aad), info: sealInfo(this.#descriptor) };
     this.#isUsed = true;
     try {
-      const { publicKey, bytes } = this.#descriptor;
-      const { enc, ciphertext } = await sealTo(publicKey, sealInfo(this.#descriptor), context, secret);
-      return new SealedMessage(this.keyId, this.descriptorHash, enc, ciphertext, context, bytes);
+      const { keyId, hash: descriptorHash, publicKey, bytes: descriptor } = this.#descriptor;
+      const { enc, ciphertext } = await sealTo(publicKey, input);
+      return new SealedMessage({ keyId, descriptorHash, enc, ciphertext, aad: input.aad, descriptor });
     } catch (error) {
       // No ciphertext has left this function.
       this.#isUsed = false;
       throw error;
     } finally {
-      secret.fill(0);
+      input.plaintext.fill(0);
     }
   }
+}
+
+/** What one message holds. */
+export interface Message {
+  /** At most 4,096 bytes, which are copied. Overwrite yours afterwards (`plaintext.fill(0)`). */
+  readonly plaintext: Uint8Array;
+  /**
+   * What binds the message to its transaction, such as an order number: at most 1,024 bytes, in the clear. The recipient must
+   * expect the same bytes.
+   */
+  readonly aad: Uint8Array;
+}
+
+/** The parts of a {@link SealedMessage}. */
+export interface SealedMessageParts {
+  readonly keyId: string;
+  readonly descriptorHash: Uint8Array;
+  readonly enc: Uint8Array;
+  readonly ciphertext: Uint8Array;
+  readonly aad: Uint8Array;
+  readonly descriptor?: Uint8Array;
 }
 
 /** A message as JSON has it: byte strings are base64url. */
@@ -276,14 +308,8 @@ export class SealedMessage {
   declare readonly descriptor?: Uint8Array;
 
   /** See {@link VerifiedKey.seal} and {@link SealedMessage.parse}. Nothing about a message is believed, so anybody may make one. */
-  constructor(
-    keyId: string,
-    descriptorHash: Uint8Array,
-    enc: Uint8Array,
-    ciphertext: Uint8Array,
-    aad: Uint8Array,
-    descriptor?: Uint8Array,
-  ) {
+  constructor(parts: SealedMessageParts) {
+    const { keyId, descriptorHash, enc, ciphertext, aad, descriptor } = own(parts);
     this.key_id = keyId;
     this.descriptor_hash = jsonBytes(descriptorHash);
     this.enc = jsonBytes(enc);
@@ -304,13 +330,16 @@ export class SealedMessage {
     const fields = objectOf(body, ["key_id", "descriptor_hash", "enc", "ciphertext", "aad"]);
     const bytes = (field: string, value = fields[field]) => (isBytes(value) ? value : bytesField({ [field]: value }, field));
     const keyId = textField(fields, "key_id");
-    const [hash, enc, ciphertext, aad] = [bytes("descriptor_hash"), bytes("enc"), bytes("ciphertext"), bytes("aad")];
+    const [descriptorHash, enc] = [bytes("descriptor_hash"), bytes("enc")];
+    const [ciphertext, aad] = [bytes("ciphertext"), bytes("aad")];
     if (!isKeyId(keyId)) invalid("key_id must be 32 characters of base64url");
-    if (hash.length !== 48) invalid("descriptor_hash must have 48 bytes");
+    if (descriptorHash.length !== 48) invalid("descriptor_hash must have 48 bytes");
     if (!isP384Point(enc)) invalid("enc must be an uncompressed point on P-384");
-    const described = descriptor === undefined ? undefined : bytes("descriptor", descriptor);
-    if (described !== undefined && keyId !== describedBy(described).keyId) invalid("descriptor is another key's");
-    return new SealedMessage(keyId, hash, enc, ciphertext, aad, described);
+    const parts = { keyId, descriptorHash, enc, ciphertext, aad };
+    if (descriptor === undefined) return new SealedMessage(parts);
+    const described = bytes("descriptor", descriptor);
+    if (keyId !== describedBy(described).keyId) invalid("descriptor is another key's");
+    return new SealedMessage({ ...parts, descriptor: described });
   }
 
   /**

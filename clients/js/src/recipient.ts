@@ -33,17 +33,23 @@ export interface Expected {
   readonly aad: Uint8Array;
 }
 
-/** Remembers which keys a reply was accepted for. Give it storage that survives restarts if a reply must not act twice. */
-export interface Seen {
+/** A key that a reply was accepted for. */
+export interface ReplayEntry {
+  /** SHA-384 of the key's descriptor, hexadecimal. */
+  readonly descriptorHash: string;
+  /** When the entry may be deleted, in Unix milliseconds: no reply for this key is accepted after that. */
+  readonly forgetAtMs: number;
+  /** The time of the call, in Unix milliseconds. */
+  readonly nowMs: number;
+}
+
+/** Remembers accepted replies. Use storage that survives restarts if a reply must not act twice. */
+export interface ReplayGuard {
   /**
-   * Notes a descriptor's hash, and answers `true` if it is new and `false` if it is not; any other answer is a `TypeError`. Must be
-   * atomic where several processes share it.
-   *
-   * @param descriptor SHA-384 of the descriptor, hexadecimal.
-   * @param forgetAtMs After this (Unix milliseconds) no reply for it is accepted any more and it may be forgotten.
-   * @param nowMs The time of the call.
+   * Inserts an entry, atomically where several processes share the storage. Returns `true` if its `descriptorHash` is new,
+   * `false` if not. Any other value is a `TypeError`. What this throws, {@link RecipientKey.open} throws.
    */
-  firstTime(descriptor: string, forgetAtMs: number, nowMs: number): boolean | Promise<boolean>;
+  insert(entry: ReplayEntry): boolean | Promise<boolean>;
 }
 
 /** Plaintext that came from an accepted enclave, sealed by whoever held the descriptor: HPKE's base mode authenticates no sender. */
@@ -169,7 +175,7 @@ export class RecipientKey {
     answer: string | Uint8Array | SealedReply,
     expected: Expected,
     trust: Trust,
-    seen: Seen,
+    guard: ReplayGuard,
     time: CheckTime = systemTime(),
   ): Promise<OpenedReply> {
     const body = own(typeof answer === "string" || isBytes(answer) ? parseSealedReply(answer) : answer);
@@ -177,7 +183,7 @@ export class RecipientKey {
     const record = copy(body.reply, "reply");
     const { purpose, aad } = own(expected);
     const asked = { purpose, aad: copy(aad, "aad") };
-    if (typeof seen?.firstTime !== "function") throw new TypeError("seen must remember what it was shown");
+    if (typeof guard?.insert !== "function") throw new TypeError("guard must be a ReplayGuard");
     const batch = await trust.acceptForReply(at.document, time);
     await batch.prove("reply context", at.record, at);
     const context = await readReplyContext(at.record);
@@ -193,9 +199,9 @@ export class RecipientKey {
     try {
       // Last, so that only genuine replies are remembered.
       const forgetAtMs = descriptor.expiresAtMs + trust.replyHorizonMs;
-      isNew = await seen.firstTime(toHex(descriptor.hash), forgetAtMs, own(time).nowMs);
+      isNew = await guard.insert({ descriptorHash: toHex(descriptor.hash), forgetAtMs, nowMs: own(time).nowMs });
       // What a database answers is an object, whether it stored something or not.
-      if (typeof isNew !== "boolean") throw new TypeError("seen.firstTime must answer true or false, and nothing else");
+      if (typeof isNew !== "boolean") throw new TypeError("insert must return true or false");
     } finally {
       if (isNew !== true) plaintext.fill(0);
     }
@@ -218,7 +224,8 @@ export class RecipientKey {
 
     const binding = await bindingOf(reply);
     const info = replyInfo(instance, context.contextId);
-    const secret = await receiveExport(this.#keys, context.enc, info, exporterContext(binding), 44);
+    const input = { info, exporterContext: exporterContext(binding), length: 44 };
+    const secret = await receiveExport(this.#keys, context.enc, input);
     try {
       return await decrypt(secret, binding, concat(reply.ciphertext));
     } catch (error) {
@@ -249,22 +256,22 @@ function decrypt(secret: Bytes, additionalData: Bytes, ciphertext: Bytes): Promi
 }
 
 /** Remembers in memory, for as long as it lives itself. */
-export class SeenSet implements Seen {
+export class ReplaySet implements ReplayGuard {
   readonly #forgetAt = new Map<string, number>();
   #sweepAt = 1024;
 
   constructor() {
     // A class that extends this one has its own fields to add.
-    if (new.target === SeenSet) Object.freeze(this);
+    if (new.target === ReplaySet) Object.freeze(this);
   }
 
-  firstTime(descriptor: string, forgetAtMs: number, nowMs: number): boolean {
+  insert({ descriptorHash, forgetAtMs, nowMs }: ReplayEntry): boolean {
     if (this.#forgetAt.size >= this.#sweepAt) {
       for (const [key, forgetAt] of this.#forgetAt) if (forgetAt <= nowMs) this.#forgetAt.delete(key);
       this.#sweepAt = Math.max(1024, 2 * this.#forgetAt.size);
     }
-    const isNew = !this.#forgetAt.has(descriptor);
-    this.#forgetAt.set(descriptor, forgetAtMs);
+    const isNew = !this.#forgetAt.has(descriptorHash);
+    this.#forgetAt.set(descriptorHash, forgetAtMs);
     return isNew;
   }
 }

@@ -4,13 +4,13 @@ import { invalid, MAX_ANSWER, parseAnswer, textField } from "./answer.js";
 import type { TrustAnchor } from "./attestation/anchor.js";
 import { type Bytes, concat, isBytes, toBase64Url, utf8 } from "./bytes.js";
 import { Ok2cryError, refuse } from "./error.js";
-import { isKeyId, KeyRequest, type KeyWish, SealedMessage, type SealedMessageJson, type VerifiedKey } from "./key.js";
+import { isKeyId, KeyRequest, type KeyRequestOptions, SealedMessage, type SealedMessageJson, type VerifiedKey } from "./key.js";
 import { own } from "./own.js";
 import type { Fetch, FetchInit, FetchResponse, Signal } from "./platform.js";
 import { parseAttested, parseSealedReply, type SealedReply } from "./recipient.js";
-import { type AcceptedReleases, Bundle, MAX_BUNDLE_LENGTH, type ReleaseKey, type ReleaseMemory } from "./release/index.js";
+import { type AcceptedReleases, Bundle, MAX_BUNDLE_LENGTH, type ReleaseKey, type ReleaseState } from "./release/index.js";
 import { REPLACEMENT } from "./text.js";
-import { aNumber, type Clock, span } from "./time.js";
+import { aNumber, type CheckTime, type Clock, span } from "./time.js";
 import type { Attested, Trust } from "./trust.js";
 
 /** The longest tile of a log: 256 hashes of 32 bytes. */
@@ -65,9 +65,15 @@ const STATES: readonly string[] = ["live", "used", "expired", "destroyed", "unkn
  * @param base The service's address, or a path on the page's own origin, without a query and a fragment: `/v1/keys` is appended.
  * @throws {Ok2cryError} The first rule that the answer breaks; {@link ServiceError}; `transport_failed`.
  */
-export async function fetchKey(base: Base, trust: Trust, wish: KeyWish, options: CallOptions = {}): Promise<VerifiedKey> {
-  const [key] = await fetchKeys(base, trust, { ...wish, count: 1 }, options);
-  return key ?? refuse("key_count_mismatch", "1 keys were asked for and 0 came");
+export async function fetchKey(
+  base: Base,
+  trust: Trust,
+  wanted: KeyRequestOptions,
+  options: CallOptions = {},
+): Promise<VerifiedKey> {
+  const request = await KeyRequest.create({ ...wanted, count: 1 });
+  const answer = await post(base, "/v1/keys", request, options);
+  return request.verifyOne(answer, trust, checkTime(options));
 }
 
 /**
@@ -75,11 +81,15 @@ export async function fetchKey(base: Base, trust: Trust, wish: KeyWish, options:
  *
  * @throws {Ok2cryError} As {@link fetchKey}.
  */
-export async function fetchKeys(base: Base, trust: Trust, wish: KeyWish, options: CallOptions = {}): Promise<VerifiedKey[]> {
-  const request = await KeyRequest.create(wish);
+export async function fetchKeys(
+  base: Base,
+  trust: Trust,
+  wanted: KeyRequestOptions,
+  options: CallOptions = {},
+): Promise<VerifiedKey[]> {
+  const request = await KeyRequest.create(wanted);
   const answer = await post(base, "/v1/keys", request, options);
-  // By the clock as it is once the answer is there: a host that holds it back gains nothing.
-  return request.verify(answer, trust, { nowMs: (own(options).clock ?? Date.now)() });
+  return request.verify(answer, trust, checkTime(options));
 }
 
 /**
@@ -133,14 +143,14 @@ export async function fetchStatement(base: Base, nonce: Uint8Array, options: Cal
  *
  * @param anchor The root that the enclaves' documents will be verified under.
  * @param memory What this client knew before. It knows better afterwards, also where this throws `no_release_accepted`: that all was
- *   revoked must be remembered. {@link ReleaseMemory.keptIn} sees to it; otherwise store `encode()` in a `finally`.
+ *   revoked must be remembered. {@link ReleaseState.keptIn} sees to it; otherwise store `encode()` in a `finally`.
  * @throws {Ok2cryError} The first rule that they break (`docs/releases.md`); {@link ServiceError}; `transport_failed`.
  */
 export async function fetchReleases(
   base: Base,
   key: ReleaseKey,
   anchor: TrustAnchor,
-  memory: ReleaseMemory,
+  state: ReleaseState,
   options: CallOptions = {},
 ): Promise<AcceptedReleases> {
   // One time for all of it: the bundle and whatever tiles it lacks.
@@ -155,8 +165,13 @@ export async function fetchReleases(
         return undefined;
       }
     };
-    return key.check(bundle, anchor, memory, { nowMs: (own(options).clock ?? Date.now)() }, tiles);
+    return key.check(bundle, anchor, state, checkTime(options), tiles);
   });
+}
+
+/** Read once the answer is there, so that a host that delays it gains nothing. */
+function checkTime(options: CallOptions): CheckTime {
+  return { nowMs: (own(options).clock ?? Date.now)() };
 }
 
 async function stateOf(base: Base, keyId: string, method: string, options: CallOptions): Promise<KeyState> {

@@ -114,7 +114,7 @@ export class Trust {
   /** @internal */
   async accept(bytes: Uint8Array, maxAgeMs: number, time: CheckTime): Promise<AttestedBatch> {
     const verified = await this.#verifier.verify(bytes, time);
-    const { document, release } = this.#policy.maxAgeMs(maxAgeMs).appraise(verified, time);
+    const { document, release } = this.#policy.withMaxAgeMs(maxAgeMs).appraise(verified, time);
     if (document.nonce !== undefined) {
       refuse("document_nonce_set", "the attestation document carries a nonce of its own");
     }

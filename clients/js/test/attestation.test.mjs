@@ -120,10 +120,10 @@ test("only bytes are documents, and limits are numbers", async () => {
     assert.equal((await pending).moduleId, first.expected.module_id);
   }
   const policy = lib.Policy.insecureWithoutPcrs();
-  for (const bad of [undefined, null, Number.NaN, "300000"]) assert.throws(() => policy.maxAgeMs(bad), TypeError);
+  for (const bad of [undefined, null, Number.NaN, "300000"]) assert.throws(() => policy.withMaxAgeMs(bad), TypeError);
   for (const bad of [undefined, null, "nonce", 0]) {
-    assert.throws(() => policy.nonce(bad), TypeError);
-    assert.throws(() => policy.userData(bad), TypeError);
+    assert.throws(() => policy.withNonce(bad), TypeError);
+    assert.throws(() => policy.withUserData(bad), TypeError);
   }
   assert.throws(() => new lib.Measurements([[0, "a".repeat(48)]]), { name: "Ok2cryError", code: "measurements_invalid" });
 });

@@ -41,12 +41,12 @@ test("a PIN goes from a sender to a recipient, once", async () => {
   assert.match(key.toPem(), /^-----BEGIN PUBLIC KEY-----\n/);
   assert.equal(await lib.keyState(service.url, key.keyId), "live");
 
-  const message = await key.seal(lib.pad(utf8.encode("4931")), AAD);
+  const message = await key.seal({ plaintext: lib.pad(utf8.encode("4931")), aad: AAD });
   assert.equal(message.ciphertext.length, 32);
-  await assert.rejects(key.seal(utf8.encode("4931"), AAD), refused("key_sealed"));
+  await assert.rejects(key.seal({ plaintext: utf8.encode("4931"), aad: AAD }), refused("key_sealed"));
 
   const answer = await lib.openMessage(service.url, message);
-  const seen = new lib.SeenSet();
+  const seen = new lib.ReplaySet();
   const { plaintext, descriptor } = await recipient.open(answer, EXPECTED, trust, seen);
   assert.equal(text.decode(lib.unpad(plaintext)), "4931");
   assert.equal(descriptor.keyId, key.keyId);
@@ -57,23 +57,29 @@ test("a PIN goes from a sender to a recipient, once", async () => {
   assert.deepEqual(again.reply, answer.reply);
   await assert.rejects(recipient.open(again, EXPECTED, trust, seen), refused("reply_replayed"));
   // Another message is too late.
-  const other = new lib.SealedMessage(key.keyId, message.descriptorHash, message.enc, new Uint8Array(32), AAD);
+  const other = new lib.SealedMessage({
+    keyId: key.keyId,
+    descriptorHash: message.descriptorHash,
+    enc: message.enc,
+    ciphertext: new Uint8Array(32),
+    aad: AAD,
+  });
   await assert.rejects(lib.openMessage(service.url, other), { ...refused("key_used"), status: 409 });
   assert.equal(await lib.keyState(service.url, key.keyId), "used");
 });
 
 test("a reply is for its recipient, purpose and aad alone", async () => {
-  const message = await (await newKey()).seal(utf8.encode("4931"), AAD);
+  const message = await (await newKey()).seal({ plaintext: utf8.encode("4931"), aad: AAD });
   const answer = await lib.openMessage(service.url, message);
-  const open = (key, expected) => key.open(answer, expected, trust, new lib.SeenSet());
+  const open = (key, expected) => key.open(answer, expected, trust, new lib.ReplaySet());
   const stranger = await lib.RecipientKey.generate();
   await assert.rejects(open(stranger, EXPECTED), refused("recipient_mismatch"));
   await assert.rejects(open(recipient, { ...EXPECTED, purpose: "card-cvv" }), refused("purpose_mismatch"));
   await assert.rejects(open(recipient, { ...EXPECTED, aad: utf8.encode("order 18") }), refused("aad_mismatch"));
   const other = new lib.Trust(lib.TrustAnchor.awsNitro(), lib.Policy.insecureWithoutPcrs());
-  await assert.rejects(recipient.open(answer, EXPECTED, other, new lib.SeenSet()), refused("root_not_trusted"));
+  await assert.rejects(recipient.open(answer, EXPECTED, other, new lib.ReplaySet()), refused("root_not_trusted"));
   const cut = { ...answer, reply: answer.reply.slice(0, -1) };
-  await assert.rejects(recipient.open(cut, EXPECTED, trust, new lib.SeenSet()), refused("record_invalid"));
+  await assert.rejects(recipient.open(cut, EXPECTED, trust, new lib.ReplaySet()), refused("record_invalid"));
   // Refusals have left no trace.
   assert.equal(text.decode((await open(recipient, EXPECTED)).plaintext), "4931");
 });
@@ -112,7 +118,7 @@ test("the Rust client opens what this one sealed, and this one what the Rust cli
       },
       encoding: "utf8",
     });
-  const message = await (await newKey()).seal(utf8.encode("4931"), AAD);
+  const message = await (await newKey()).seal({ plaintext: utf8.encode("4931"), aad: AAD });
   writeFileSync(path("ours.json"), JSON.stringify(message));
   const flags = ["--recipient-key", path("issuer.pem"), "--purpose", "card-pin", "--aad", "order 17"];
   assert.equal(cli("", "open", path("ours.json"), ...flags, "--seen", path("seen")), "4931");
@@ -130,7 +136,7 @@ test("the Rust client opens what this one sealed, and this one what the Rust cli
   const theirs = lib.SealedMessage.parse(sealed);
   assert.deepEqual(JSON.parse(JSON.stringify(theirs)), JSON.parse(sealed));
   const answer = await lib.openMessage(service.url, theirs);
-  assert.equal(text.decode((await recipient.open(answer, EXPECTED, trust, new lib.SeenSet())).plaintext), "1357");
+  assert.equal(text.decode((await recipient.open(answer, EXPECTED, trust, new lib.ReplaySet())).plaintext), "1357");
 });
 
 test("several keys come in one answer, each with its own nonce", async () => {
@@ -140,7 +146,7 @@ test("several keys come in one answer, each with its own nonce", async () => {
 });
 
 test("a trust keeps to the age that its policy sets", async () => {
-  const policy = lib.Policy.of(lib.Measurements.fromNitroCliJson(service.measurements)).maxAgeMs(0);
+  const policy = lib.Policy.of(lib.Measurements.fromNitroCliJson(service.measurements)).withMaxAgeMs(0);
   const strict = new lib.Trust(lib.TrustAnchor.fromPem(service.rootPem), policy);
   const later = { clock: () => Date.now() + 1000 };
   await lib.fetchKey(service.url, trust, wish(), later);
@@ -168,15 +174,15 @@ test("a key is destroyed when it is asked for, and expires by itself", async () 
   const short = await newKey({ ttlMs: 1000 });
   await until(async () => (await lib.keyState(service.url, short.keyId)) === "expired");
   const late = { nowMs: short.expiresAtMs };
-  await assert.rejects(short.seal(utf8.encode("4931"), AAD, late), refused("key_expired"));
+  await assert.rejects(short.seal({ plaintext: utf8.encode("4931"), aad: AAD }, late), refused("key_expired"));
   assert.equal(await lib.keyState(service.url, "A".repeat(32)), "unknown");
 });
 
 test("what cannot be sealed or asked for is refused by name, and uses nothing up", async () => {
   const key = await newKey();
-  await assert.rejects(key.seal(new Uint8Array(4097), AAD), refused("plaintext_too_long"));
-  await assert.rejects(key.seal(new Uint8Array(1), new Uint8Array(1025)), refused("aad_too_long"));
-  assert.equal((await key.seal(new Uint8Array(4096), new Uint8Array(1024))).ciphertext.length, 4112);
+  await assert.rejects(key.seal({ plaintext: new Uint8Array(4097), aad: AAD }), refused("plaintext_too_long"));
+  await assert.rejects(key.seal({ plaintext: new Uint8Array(1), aad: new Uint8Array(1025) }), refused("aad_too_long"));
+  assert.equal((await key.seal({ plaintext: new Uint8Array(4096), aad: new Uint8Array(1024) })).ciphertext.length, 4112);
   for (const bad of [
     { purpose: "No" },
     { purpose: "" },
@@ -269,7 +275,7 @@ test("a call ends when its caller says so, and when it has lasted too long", asy
       message: /within 200 ms/,
     });
     const key = await lib.ReleaseKey.fromPem(publicPem());
-    const releases = lib.fetchReleases(base, key, lib.TrustAnchor.awsNitro(), new lib.ReleaseMemory(), { timeoutMs: 200 });
+    const releases = lib.fetchReleases(base, key, lib.TrustAnchor.awsNitro(), new lib.ReleaseState(), { timeoutMs: 200 });
     await assert.rejects(releases, refused("transport_failed"));
     const stop = new AbortController();
     const ended = lib.keyState(base, "A".repeat(32), { signal: stop.signal });
@@ -288,10 +294,10 @@ test("what a caller hands over is taken as it is then, and is left as it was", a
   const [pin, aad] = [Buffer.from("4931"), Buffer.from("order 17")];
   const open = async (message, expected = EXPECTED) => {
     const answer = await lib.openMessage(service.url, message);
-    return text.decode((await recipient.open(answer, expected, trust, new lib.SeenSet())).plaintext);
+    return text.decode((await recipient.open(answer, expected, trust, new lib.ReplaySet())).plaintext);
   };
   for (let time = 0; time < 3; time++) {
-    const sealing = (await newKey()).seal(pin, aad);
+    const sealing = (await newKey()).seal({ plaintext: pin, aad });
     if (time === 2) for (const bytes of [pin, aad]) bytes.fill(0x30);
     const message = await sealing;
     assert.equal(pin.toString(), time === 2 ? "0000" : "4931");
@@ -304,10 +310,10 @@ test("what a caller hands over is taken as it is then, and is left as it was", a
   await asking;
 
   // Expectations and answers too: they are compared after much waiting.
-  const message = await (await newKey()).seal(utf8.encode("4931"), AAD);
+  const message = await (await newKey()).seal({ plaintext: utf8.encode("4931"), aad: AAD });
   const answer = await lib.openMessage(service.url, message);
   const expected = { purpose: "card-pin", aad: Buffer.from("order 17") };
-  const opening = recipient.open(answer, expected, trust, new lib.SeenSet());
+  const opening = recipient.open(answer, expected, trust, new lib.ReplaySet());
   expected.aad.fill(0);
   answer.reply.fill(0);
   answer.context.record.fill(0);
@@ -323,32 +329,33 @@ test("what a caller hands over is taken as it is then, and is left as it was", a
       },
     },
   };
-  await recipient.open(twice, EXPECTED, trust, new lib.SeenSet());
+  await recipient.open(twice, EXPECTED, trust, new lib.ReplaySet());
   assert.equal(looked, 1);
 });
 
 test("texts are no bytes, and use nothing up", async () => {
   const key = await newKey();
   const typed = async (call) => assert.rejects(async () => call(), TypeError);
-  await typed(() => key.seal("4931", AAD));
-  await typed(() => key.seal(utf8.encode("4931"), "order 17"));
-  await typed(() => key.seal(utf8.encode("4931")));
+  await typed(() => key.seal({ plaintext: "4931", aad: AAD }));
+  await typed(() => key.seal({ plaintext: utf8.encode("4931"), aad: "order 17" }));
+  await typed(() => key.seal({ plaintext: utf8.encode("4931") }));
+  await typed(() => key.seal(utf8.encode("4931"), AAD));
   await typed(() => lib.pad("4931"));
   await typed(() => lib.unpad("4931"));
   await typed(() => lib.KeyRequest.create(wish({ recipient: lib.toBase64Url(recipient.publicKey) })));
   await typed(() => lib.fetchStatement(service.url, "nonce"));
-  const message = await key.seal(utf8.encode("4931"), AAD);
+  const message = await key.seal({ plaintext: utf8.encode("4931"), aad: AAD });
   const answer = await lib.openMessage(service.url, message);
-  await typed(() => recipient.open(answer, { purpose: "card-pin", aad: "order 17" }, trust, new lib.SeenSet()));
+  await typed(() => recipient.open(answer, { purpose: "card-pin", aad: "order 17" }, trust, new lib.ReplaySet()));
   await typed(() => recipient.open(answer, EXPECTED, trust));
   // A database answers with an object, whether it stored something or not.
   for (const other of [{ rowCount: 0 }, { rowCount: 1 }, 1, 0, "true", null, undefined]) {
-    await assert.rejects(recipient.open(answer, EXPECTED, trust, { firstTime: async () => other }), {
+    await assert.rejects(recipient.open(answer, EXPECTED, trust, { insert: async () => other }), {
       name: "TypeError",
-      message: /firstTime must answer true or false/,
+      message: /insert must return true or false/,
     });
   }
-  await assert.rejects(recipient.open(answer, EXPECTED, trust, { firstTime: () => false }), refused("reply_replayed"));
+  await assert.rejects(recipient.open(answer, EXPECTED, trust, { insert: () => false }), refused("reply_replayed"));
   assert.throws(() => lib.pad(new Uint8Array(4), 5000), refused("padding_invalid"));
   assert.throws(() => lib.fromBase64Url("AAAA\n"), refused("base64url_invalid"));
 });
@@ -377,6 +384,9 @@ test("an answer is for one request, and verified once", async () => {
   assert.deepEqual([first.status, second.status].sort(), ["fulfilled", "rejected"]);
   const other = await lib.KeyRequest.create(wish());
   await assert.rejects(other.verify(answer, trust), refused("nonce_mismatch"));
+  // Exactly one key, where a request could be for several.
+  const several = await lib.KeyRequest.create(wish({ count: 2 }));
+  await assert.rejects(several.verifyOne(answer, trust), refused("key_count_mismatch"));
   const twice = answer.replace("{", '{"document":"AA",');
   await assert.rejects(other.verify(twice, trust), refused("answer_invalid"));
 });
@@ -385,11 +395,11 @@ test("verified keys cannot be made, copied or looked into", async () => {
   const key = await newKey();
   assert.throws(() => new lib.VerifiedKey(Symbol(), {}, {}), TypeError);
   const forged = Object.create(lib.VerifiedKey.prototype);
-  await assert.rejects(async () => forged.seal(utf8.encode("4931"), AAD), TypeError);
+  await assert.rejects(async () => forged.seal({ plaintext: utf8.encode("4931"), aad: AAD }), TypeError);
   const copied = { ...key };
   assert.equal(copied.seal, undefined);
   assert.equal(JSON.stringify(recipient), "{}");
   key.descriptor.fill(0);
   key.clientNonce.fill(0);
-  assert.equal((await key.seal(utf8.encode("4931"), AAD)).keyId, key.keyId);
+  assert.equal((await key.seal({ plaintext: utf8.encode("4931"), aad: AAD })).keyId, key.keyId);
 });

@@ -46,7 +46,7 @@ test("no property of Object.prototype is an option", async () => {
   const anchor = lib.TrustAnchor.fromDer(base64(debug.root ?? file.root));
   const document = documentOf(debug);
   const at = { nowMs: debug.now_ms };
-  for (const options of [undefined, {}, { rememberAtMost: 0 }]) {
+  for (const options of [undefined, {}, { signatureCache: 0 }]) {
     await polluted({ insecureAllowDebug: true }, () =>
       assert.rejects(new lib.Verifier(anchor, options).verify(document, at), refused("debug_mode")),
     );
@@ -81,9 +81,9 @@ test("no property of Object.prototype is a measurement, a wish or an expectation
   await polluted({ count: 7 }, async () => {
     assert.equal((await lib.KeyRequest.create(wish())).toJSON().count, 1);
   });
-  const message = await (await lib.fetchKey(service.url, trust, wish())).seal(utf8.encode("4931"), AAD);
+  const message = await (await lib.fetchKey(service.url, trust, wish())).seal({ plaintext: utf8.encode("4931"), aad: AAD });
   const reply = await lib.openMessage(service.url, message);
-  const open = (answer, expected, seen = new lib.SeenSet()) => recipient.open(answer, expected, trust, seen);
+  const open = (answer, expected, seen = new lib.ReplaySet()) => recipient.open(answer, expected, trust, seen);
   await polluted({ purpose: "card-pin" }, () => assert.rejects(open(reply, { aad: AAD }), refused("purpose_mismatch")));
   await polluted({ aad: AAD }, () => assert.rejects(open(reply, { purpose: "card-pin" }), TypeError));
   await polluted({ reply: reply.reply }, () => assert.rejects(open({ context: reply.context }, EXPECTED), TypeError));
@@ -97,7 +97,7 @@ test("no property of Object.prototype is a measurement, a wish or an expectation
   await polluted({ maxReplyAgeMs: Number.POSITIVE_INFINITY }, () => {
     const short = new lib.Trust(lib.TrustAnchor.fromPem(service.rootPem), lib.Policy.insecureWithoutPcrs());
     const late = { nowMs: Date.now() + 900_000 };
-    return assert.rejects(recipient.open(reply, EXPECTED, short, new lib.SeenSet(), late), refused("document_too_old"));
+    return assert.rejects(recipient.open(reply, EXPECTED, short, new lib.ReplaySet(), late), refused("document_too_old"));
   });
   // A tag of 32 bits would be forged at once.
   await polluted({ tagLength: 32 }, async () => {
@@ -148,7 +148,7 @@ test("no property of Object.prototype is a field of a release's documents", asyn
   const testCase = file.cases.find(({ name }) => name === "two releases overlap");
   const key = await keyOf(lib, testCase);
   const anchor = await anchorOf(file, lib, testCase);
-  const check = () => key.check(lib.Bundle.decode(testCase.bundle), anchor, new lib.ReleaseMemory(), { nowMs: testCase.now_ms });
+  const check = () => key.check(lib.Bundle.decode(testCase.bundle), anchor, new lib.ReleaseState(), { nowMs: testCase.now_ms });
   const before = await check();
   const properties = {
     development: "checks are dropped",
@@ -162,16 +162,16 @@ test("no property of Object.prototype is a field of a release's documents", asyn
     const accepted = await check();
     assert.equal(accepted.endsMs, before.endsMs);
     assert.equal(accepted.releases.length, before.releases.length);
-    assert.equal(lib.ReleaseMemory.decode('{"root_version":0,"list_version":0}').checkpoint, undefined);
+    assert.equal(lib.ReleaseState.decode('{"root_version":0,"list_version":0}').checkpoint, undefined);
   });
   const { list_version: _, ...rest } = { root_version: 1, list_version: 1 };
   await polluted({ list_version: 1, memories: {} }, () =>
-    assert.throws(() => lib.ReleaseMemory.decode(JSON.stringify(rest)), refused("release_json_invalid")),
+    assert.throws(() => lib.ReleaseState.decode(JSON.stringify(rest)), refused("release_json_invalid")),
   );
 });
 
 test("a message goes whole into other JSON", async () => {
-  const message = await (await lib.fetchKey(service.url, trust, wish())).seal(utf8.encode("4931"), AAD);
+  const message = await (await lib.fetchKey(service.url, trust, wish())).seal({ plaintext: utf8.encode("4931"), aad: AAD });
   const json = JSON.parse(JSON.stringify(message));
   assert.deepEqual(Object.keys(json), ["key_id", "descriptor_hash", "enc", "ciphertext", "aad", "descriptor"]);
   for (const value of Object.values(json)) assert.equal(typeof value, "string");
@@ -196,7 +196,7 @@ test("a message goes whole into other JSON", async () => {
   ];
   for (const form of forms) {
     const reply = await lib.openMessage(service.url, form);
-    const { plaintext } = await recipient.open(reply, EXPECTED, trust, new lib.SeenSet());
+    const { plaintext } = await recipient.open(reply, EXPECTED, trust, new lib.ReplaySet());
     assert.deepEqual(plaintext, utf8.encode("4931"));
     assert.deepEqual(JSON.parse(JSON.stringify(lib.SealedMessage.parse(form))), json);
   }
@@ -207,7 +207,8 @@ test("a message goes whole into other JSON", async () => {
 });
 
 test("a message is read with fields of the right form alone", async () => {
-  const make = async () => JSON.parse(JSON.stringify(await (await lib.fetchKey(service.url, trust, wish())).seal(AAD, AAD)));
+  const make = async () =>
+    JSON.parse(JSON.stringify(await (await lib.fetchKey(service.url, trust, wish())).seal({ plaintext: AAD, aad: AAD })));
   const [message, other] = [await make(), await make()];
   const shorter = (field) => lib.toBase64Url(lib.fromBase64Url(message[field]).slice(1));
   for (const [change, rule] of [
@@ -230,10 +231,12 @@ test("a request is for 1 to 100 keys", async () => {
 });
 
 test("a message knows to whom its key delivers", async () => {
-  const message = await (await lib.fetchKey(service.url, trust, wish())).seal(utf8.encode("4931"), AAD);
+  const message = await (await lib.fetchKey(service.url, trust, wish())).seal({ plaintext: utf8.encode("4931"), aad: AAD });
   assert.deepEqual(await message.recipient(), recipient.publicKey);
   const json = JSON.parse(JSON.stringify(message));
-  const other = JSON.parse(JSON.stringify(await (await lib.fetchKey(service.url, trust, wish())).seal(utf8.encode("1"), AAD)));
+  const other = JSON.parse(
+    JSON.stringify(await (await lib.fetchKey(service.url, trust, wish())).seal({ plaintext: utf8.encode("1"), aad: AAD })),
+  );
   const never = async () => assert.fail("it was sent");
   const bad = [
     { ...json, descriptor: other.descriptor },
@@ -280,7 +283,7 @@ test("a proxy's refusal keeps its status and Retry-After", async () => {
 });
 
 test("answers have one strict reader", async () => {
-  const message = await (await lib.fetchKey(service.url, trust, wish())).seal(utf8.encode("4931"), AAD);
+  const message = await (await lib.fetchKey(service.url, trust, wish())).seal({ plaintext: utf8.encode("4931"), aad: AAD });
   const path = `${service.url}/v1/keys/${message.keyId}/open`;
   const headers = { "content-type": "application/json" };
   const response = await fetch(path, { method: "POST", headers, body: JSON.stringify(message.toOpenRequest()) });

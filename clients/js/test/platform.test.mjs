@@ -160,7 +160,7 @@ test("points of small order sign nothing, whatever the platform says", async () 
 /** Everything that asks the platform, by the methods of `subtle` that it asks. */
 async function calls() {
   const key = await lib.fetchKey(service.url, trust, wish());
-  const message = await key.seal(PIN, AAD);
+  const message = await key.seal({ plaintext: PIN, aad: AAD });
   const reply = await lib.openMessage(service.url, message);
   const request = await lib.KeyRequest.create(wish());
   const body = JSON.stringify(request);
@@ -182,14 +182,14 @@ async function calls() {
     [
       "open",
       ["digest", "importKey", "verify", "decrypt"],
-      () => recipient.open(reply, EXPECTED, freshTrust(), new lib.SeenSet()),
+      () => recipient.open(reply, EXPECTED, freshTrust(), new lib.ReplaySet()),
     ],
     ["a release key", ["importKey", "digest"], () => lib.ReleaseKey.fromPem(pem(Buffer.from(releases.pinned.keys[0], "base64")))],
     [
       "check releases",
       ["digest", "importKey", "verify"],
       () =>
-        releaseKey.check(lib.Bundle.decode(releases.bundle), lib.TrustAnchor.awsNitro(), new lib.ReleaseMemory(), {
+        releaseKey.check(lib.Bundle.decode(releases.bundle), lib.TrustAnchor.awsNitro(), new lib.ReleaseState(), {
           nowMs: releases.now_ms,
         }),
     ],
@@ -239,26 +239,28 @@ test("a platform that failed has used no key up", async () => {
   const key = await lib.fetchKey(service.url, trust, wish());
   for (const method of ["importKey", "generateKey", "deriveBits", "exportKey", "sign", "encrypt"]) {
     const broken = cryptoWith({ [method]: async () => Promise.reject(new DOMException("broken", "OperationError")) });
-    await withCrypto(broken, () => assert.rejects(key.seal(PIN, AAD), failed, method));
+    await withCrypto(broken, () => assert.rejects(key.seal({ plaintext: PIN, aad: AAD }), failed, method));
   }
   // Two at once: one is refused, whatever becomes of the other.
   const broken = cryptoWith({ encrypt: async () => Promise.reject(new Error("broken")) });
-  const both = await withCrypto(broken, () => Promise.allSettled([key.seal(PIN, AAD), key.seal(PIN, AAD)]));
+  const both = await withCrypto(broken, () =>
+    Promise.allSettled([key.seal({ plaintext: PIN, aad: AAD }), key.seal({ plaintext: PIN, aad: AAD })]),
+  );
   assert.deepEqual(
     both.map(({ reason }) => reason.code),
     ["crypto_failed", "key_sealed"],
   );
-  const message = await key.seal(PIN, AAD);
-  await assert.rejects(key.seal(PIN, AAD), { code: "key_sealed" });
-  const { plaintext } = await recipient.open(await lib.openMessage(service.url, message), EXPECTED, trust, new lib.SeenSet());
+  const message = await key.seal({ plaintext: PIN, aad: AAD });
+  await assert.rejects(key.seal({ plaintext: PIN, aad: AAD }), { code: "key_sealed" });
+  const { plaintext } = await recipient.open(await lib.openMessage(service.url, message), EXPECTED, trust, new lib.ReplaySet());
   assert.deepEqual(plaintext, PIN);
 });
 
 test("a reply that does not open is told apart from a platform that fails", async () => {
-  const message = await (await lib.fetchKey(service.url, trust, wish())).seal(PIN, AAD);
+  const message = await (await lib.fetchKey(service.url, trust, wish())).seal({ plaintext: PIN, aad: AAD });
   const reply = await lib.openMessage(service.url, message);
   reply.reply[reply.reply.length - 1] ^= 1;
-  await assert.rejects(recipient.open(reply, EXPECTED, trust, new lib.SeenSet()), { code: "reply_open_failed" });
+  await assert.rejects(recipient.open(reply, EXPECTED, trust, new lib.ReplaySet()), { code: "reply_open_failed" });
 });
 
 test("the environment is checked by name", async () => {
@@ -304,7 +306,7 @@ test("bytes of another realm are bytes", async () => {
   const other = (bytes) => runInNewContext("Uint8Array.from(bytes)", { bytes: [...bytes] });
   assert.ok(!(other([1]) instanceof Uint8Array));
   const key = await lib.fetchKey(service.url, trust, wish({ recipient: other(recipient.publicKey) }));
-  const message = await key.seal(other(PIN), other(AAD));
+  const message = await key.seal({ plaintext: other(PIN), aad: other(AAD) });
   const json = other(Buffer.from(JSON.stringify(message)));
   const opened = await lib.openMessage(service.url, lib.SealedMessage.parse(json));
   const body = other(
@@ -323,7 +325,7 @@ test("bytes of another realm are bytes", async () => {
     ),
   );
   const expected = { purpose: "card-pin", aad: other(AAD) };
-  const { plaintext } = await recipient.open(body, expected, trust, new lib.SeenSet());
+  const { plaintext } = await recipient.open(body, expected, trust, new lib.ReplaySet());
   assert.deepEqual(plaintext, PIN);
   assert.equal(modules.toHex(other([7])), "07");
 });

@@ -6,13 +6,13 @@ import { test } from "node:test";
 import * as attestation from "../dist/attestation/index.js";
 import * as release from "../dist/release/index.js";
 import { Tiles, tilePath } from "../dist/tlog/tile.js";
-import { LogKey } from "../dist/tlog/verifier-key.js";
+import { VerifierKey } from "../dist/tlog/verifier-key.js";
 import { Trust } from "../dist/trust.js";
 import { anchorOf, keyOf, run } from "./conformance/releases.mjs";
 import { vectors } from "./support/files.mjs";
 
 const lib = { ...attestation, ...release };
-const { AcceptedReleases, Bundle, ReleaseKey, ReleaseMemory } = lib;
+const { AcceptedReleases, Bundle, ReleaseKey, ReleaseState } = lib;
 const file = vectors("v1/releases.json");
 const named = (name) => file.cases.find((testCase) => testCase.name === name);
 
@@ -24,7 +24,7 @@ test("tests/vectors/v1/releases.json gets its verdicts", async () => {
 });
 
 test("what was accepted is remembered as every client writes it, and is accepted again", async () => {
-  const memory = new ReleaseMemory();
+  const memory = new ReleaseState();
   await check(named("two releases overlap"), { memory });
   // The forge, which is another program, says what a client remembers of the same bundle.
   const { pinned_sha384: pinned, ...entry } = entryOf(named("the same again").memory);
@@ -32,21 +32,21 @@ test("what was accepted is remembered as every client writes it, and is accepted
   assert.deepEqual(JSON.parse(memory.encode()), { memories: { [pinned]: { ...entry, latest_ms: latest } } });
   const names = ["root_version", "root_sha384", "list_version", "list_sha384", "checkpoint", "latest_ms"];
   assert.deepEqual(Object.keys(JSON.parse(memory.encode()).memories[pinned]), names);
-  const again = ReleaseMemory.decode(memory.encode());
+  const again = ReleaseState.decode(memory.encode());
   assert.equal(again.encode(), memory.encode());
   await check(named("two releases overlap"), { memory: again });
   assert.equal(again.encode(), memory.encode());
 
   const nothing = '{"memories":{}}';
-  assert.equal(new ReleaseMemory().encode(), nothing);
-  assert.equal(ReleaseMemory.decode(nothing).encode(), nothing);
+  assert.equal(new ReleaseState().encode(), nothing);
+  assert.equal(ReleaseState.decode(nothing).encode(), nothing);
 });
 
 test("tiles that the bundle lacks are fetched, each once", async () => {
   const testCase = named("the log is long");
   const { tiles, ...rest } = JSON.parse(testCase.bundle);
   const without = { ...testCase, bundle: JSON.stringify({ ...rest, tiles: {} }) };
-  const memory = new ReleaseMemory();
+  const memory = new ReleaseState();
   await assert.rejects(check(without, { memory }), { code: "tile_missing" });
 
   const asked = [];
@@ -62,13 +62,13 @@ test("tiles that the bundle lacks are fetched, each once", async () => {
   // What it throws is thrown, and nothing is remembered.
   const before = memory.encode();
   const offline = () => Promise.reject(new Error("offline"));
-  await assert.rejects(check(without, { memory: new ReleaseMemory(), tiles: offline }), /offline/);
+  await assert.rejects(check(without, { memory: new ReleaseState(), tiles: offline }), /offline/);
   await assert.rejects(check(without, { memory, tiles: async () => new Uint8Array(31) }), { code: "tile_length" });
   assert.equal(memory.encode(), before);
 });
 
 test("of two checks at once neither forgets what the other learned", async () => {
-  const memory = new ReleaseMemory();
+  const memory = new ReleaseState();
   // Two lists that are in no one log.
   const cases = [named("two releases overlap"), named("the older of two releases is revoked")];
   const settled = await Promise.allSettled(cases.map((testCase) => check(testCase, { memory })));
@@ -118,12 +118,12 @@ test("release keys are held to their rules", async () => {
   }
   const key = await ReleaseKey.fromPem(pems[0]);
   for (const version of ["", "1.2", "1.2.3.4", "01.2.3", "1.2.3\n", "1.2.4294967296"]) {
-    assert.throws(() => key.minimumVersion(version), invalid, version);
+    assert.throws(() => key.withMinimumVersion(version), invalid, version);
   }
 });
 
 test("documents are JSON of which there is one reading", () => {
-  const memory = (list) => ReleaseMemory.decode(`{"root_version":1,"list_version":${list}}`);
+  const memory = (list) => ReleaseState.decode(`{"root_version":1,"list_version":${list}}`);
   for (const good of ["0", "9007199254740991", '1,"checkpoint":null', '1 , "checkpoint"\n:\tnull ']) memory(good);
   const bad = [
     ...["-0", "-1", "1.0", "1e0", "9007199254740992", "18446744073709551615", "01", "+1", "NaN", "null", '"1"', "[1]"],
@@ -146,14 +146,14 @@ test("documents are JSON of which there is one reading", () => {
     '{"root_version":1}',
     '{"root_version":1,"list_version":1,"checkpoint":"\ud800"}',
   ]) {
-    assert.throws(() => ReleaseMemory.decode(text), { code: "release_json_invalid" }, text);
+    assert.throws(() => ReleaseState.decode(text), { code: "release_json_invalid" }, text);
   }
   const bytes = (...bytes) =>
     Uint8Array.from([...Buffer.from('{"root_version":1,"list_version":1,"checkpoint":"'), ...bytes, 0x22, 0x7d]);
-  assert.throws(() => ReleaseMemory.decode(bytes(0xff)), { code: "release_json_invalid" });
-  assert.throws(() => ReleaseMemory.decode(bytes(0x78)), { code: "note_invalid" });
+  assert.throws(() => ReleaseState.decode(bytes(0xff)), { code: "release_json_invalid" });
+  assert.throws(() => ReleaseState.decode(bytes(0x78)), { code: "note_invalid" });
   // Counted in bytes, not in characters.
-  assert.throws(() => ReleaseMemory.decode(`"${"\u00e9".repeat(1 << 19)}"`), { code: "release_document_too_large" });
+  assert.throws(() => ReleaseState.decode(`"${"\u00e9".repeat(1 << 19)}"`), { code: "release_document_too_large" });
   assert.throws(() => Bundle.decode(" ".repeat((4 << 20) + 1)), { code: "release_document_too_large" });
   // Whatever JSON.parse and the engine make of it.
   for (const text of ["[".repeat(4 << 20), `"${"\\n".repeat(2 << 20)}`.slice(0, 4 << 20), "1".repeat(4 << 20)]) {
@@ -207,7 +207,7 @@ test("keys of logs are points of the curve, large ones, in one spelling", async 
     return `${name}+${id}+${bytes.toString("base64")}`;
   };
   const base = `58${"66".repeat(31)}`;
-  const parses = async (text) => (await LogKey.parse(text)) !== undefined;
+  const parses = async (text) => (await VerifierKey.parse(text)) !== undefined;
   assert.ok(await parses(vkey(base)));
   assert.ok(await parses(vkey(base, "é\u200b", 4)));
   const small = [
@@ -226,7 +226,7 @@ test("keys of logs are points of the curve, large ones, in one spelling", async 
   }
 });
 
-async function check(testCase, { memory = new ReleaseMemory(), nowMs = testCase.now_ms, tiles } = {}) {
+async function check(testCase, { memory = new ReleaseState(), nowMs = testCase.now_ms, tiles } = {}) {
   const key = await keyOf(lib, testCase);
   const anchor = await anchorOf(file, lib, testCase);
   return key.check(Bundle.decode(testCase.bundle), anchor, memory, { nowMs }, tiles);
@@ -279,8 +279,8 @@ function storage() {
 
 test("a memory that is kept survives the page, also when everything was revoked", async () => {
   const local = storage();
-  const window1 = ReleaseMemory.keptIn(() => local);
-  const window2 = ReleaseMemory.keptIn(() => local);
+  const window1 = ReleaseState.keptIn(() => local);
+  const window2 = ReleaseState.keptIn(() => local);
   await check(named("two releases overlap"), { memory: window1 });
   assert.equal(local.kept.get("ok2cry releases"), window1.encode());
   // Another window knows it too, and so does the next page.
@@ -289,7 +289,7 @@ test("a memory that is kept survives the page, also when everything was revoked"
 
   const revoked = file.cases.find(({ expected }) => expected.refused === "no_release_accepted");
   const fresh = storage();
-  await assert.rejects(check(revoked, { memory: ReleaseMemory.keptIn(() => fresh) }), { code: "no_release_accepted" });
+  await assert.rejects(check(revoked, { memory: ReleaseState.keptIn(() => fresh) }), { code: "no_release_accepted" });
   assert.notEqual(fresh.kept.get("ok2cry releases"), undefined);
 });
 
@@ -301,7 +301,7 @@ test("a page without storage, or with something else in it, begins anew", async 
   const damaged = storage();
   damaged.setItem("ok2cry releases", "oops");
   for (const source of [forbidden, () => full, () => damaged]) {
-    const memory = ReleaseMemory.keptIn(source);
+    const memory = ReleaseState.keptIn(source);
     await check(named("two releases overlap"), { memory });
     assert.notEqual(memory.checkpoint, undefined);
   }
@@ -309,8 +309,8 @@ test("a page without storage, or with something else in it, begins anew", async 
 
   // A storage that takes nothing more must not take the memory back to what it has.
   const old = storage();
-  old.setItem("ok2cry releases", new ReleaseMemory().encode());
-  const memory = ReleaseMemory.keptIn(() => ({ ...old, setItem: forbidden }));
+  old.setItem("ok2cry releases", new ReleaseState().encode());
+  const memory = ReleaseState.keptIn(() => ({ ...old, setItem: forbidden }));
   await check(named("two releases overlap"), { memory });
   const known = memory.encode();
   assert.notEqual(memory.checkpoint, undefined);
@@ -324,17 +324,17 @@ test("releases are trusted under the root that they were checked for, and limits
   const mock = attestation.TrustAnchor.fromDer(Uint8Array.from(Buffer.from(file.enclave_root, "base64")));
   assert.throws(() => Trust.fromReleases(mock, accepted), { name: "Ok2cryError", code: "attestation_root_mismatch" });
   const key = await keyOf(lib, named("two releases overlap"));
-  for (const bad of ["86400000", undefined, Number.NaN]) assert.throws(() => key.maxListAgeMs(bad), TypeError);
+  for (const bad of ["86400000", undefined, Number.NaN]) assert.throws(() => key.withMaxListAgeMs(bad), TypeError);
   assert.throws(() => new ReleaseKey(undefined), TypeError);
 });
 
 test("each pin set has a memory of its own", async () => {
   const local = storage();
   const [both, one] = [named("two releases overlap"), pinnedByOne(named("two releases overlap"))];
-  await check(both, { memory: ReleaseMemory.keptIn(() => local) });
+  await check(both, { memory: ReleaseState.keptIn(() => local) });
   const before = JSON.parse(local.getItem("ok2cry releases")).memories;
   // Another version of the page, on the same origin, which holds fewer keys.
-  await check(one, { memory: ReleaseMemory.keptIn(() => local) });
+  await check(one, { memory: ReleaseState.keptIn(() => local) });
   const { memories } = JSON.parse(local.getItem("ok2cry releases"));
   assert.equal(Object.keys(memories).length, 2);
   assert.deepEqual(Object.keys(memories), Object.keys(memories).toSorted());
@@ -343,8 +343,8 @@ test("each pin set has a memory of its own", async () => {
   const older = { ...before[Object.keys(before)[0]] };
   const [pinned] = Object.keys(before);
   local.setItem("ok2cry releases", JSON.stringify({ memories: { ...memories, [pinned]: { ...older, list_version: 99 } } }));
-  await check(one, { memory: ReleaseMemory.keptIn(() => local) });
-  await assert.rejects(check(both, { memory: ReleaseMemory.keptIn(() => local) }), { code: "list_rolled_back" });
+  await check(one, { memory: ReleaseState.keptIn(() => local) });
+  await assert.rejects(check(both, { memory: ReleaseState.keptIn(() => local) }), { code: "list_rolled_back" });
 });
 
 /** The same client with one of its keys, of which one must have signed. */
@@ -366,7 +366,7 @@ test("the entry of a memory that was checked longest ago makes room", async () =
     [32, String(31).padStart(96, "0")],
   ]) {
     const before = others(count);
-    const memory = ReleaseMemory.decode(JSON.stringify({ memories: before }));
+    const memory = ReleaseState.decode(JSON.stringify({ memories: before }));
     await check(named("two releases overlap"), { memory });
     const after = Object.keys(JSON.parse(memory.encode()).memories);
     assert.equal(after.length, 32);
@@ -380,17 +380,17 @@ test("the entry of a memory that was checked longest ago makes room", async () =
 test("memories of one pin set are read as they were written", async () => {
   const { memory: before } = named("the same again");
   const { pinned_sha384: pinned, ...entry } = entryOf(before);
-  const again = ReleaseMemory.decode(JSON.stringify({ pinned_sha384: pinned, ...entry }));
+  const again = ReleaseState.decode(JSON.stringify({ pinned_sha384: pinned, ...entry }));
   assert.deepEqual(JSON.parse(again.encode()), { memories: { [pinned]: { ...entry, latest_ms: null } } });
   await check(named("the same again"), { memory: again });
   // Without a pin set it says nothing, and is refused all the same where it is malformed.
   for (const none of [{ ...entry }, { pinned_sha384: null, ...entry }]) {
-    assert.equal(ReleaseMemory.decode(JSON.stringify(none)).encode(), '{"memories":{}}');
-    assert.throws(() => ReleaseMemory.decode(JSON.stringify({ ...none, checkpoint: "x" })), { code: "note_invalid" });
+    assert.equal(ReleaseState.decode(JSON.stringify(none)).encode(), '{"memories":{}}');
+    assert.throws(() => ReleaseState.decode(JSON.stringify({ ...none, checkpoint: "x" })), { code: "note_invalid" });
   }
   const name = "0".repeat(96);
   const least = { root_version: 1, list_version: 1 };
-  const read = (value) => ReleaseMemory.decode(JSON.stringify(value));
+  const read = (value) => ReleaseState.decode(JSON.stringify(value));
   read({ memories: { [name]: least } });
   read({ memories: Object.fromEntries(Array.from({ length: 32 }, (_, at) => [String(at).padStart(96, "0"), least])) });
   for (const bad of [
@@ -415,7 +415,7 @@ test("memories of one pin set are read as they were written", async () => {
 
 test("a clock that is set back makes no list younger", async () => {
   const testCase = named("two releases overlap");
-  const memory = new ReleaseMemory();
+  const memory = new ReleaseState();
   const { list, endsMs } = await check(testCase, { memory });
   const last = Math.min(list.expires_at, list.issued_at + testCase.max_list_age_ms);
   assert.equal(endsMs, last);
@@ -429,10 +429,10 @@ test("a clock that is set back makes no list younger", async () => {
   assert.equal(onlyEntry(memory).latest_ms, last);
   // Another that was in force later has been seen: this one is too old by any clock.
   const [[pinned, entry]] = Object.entries(JSON.parse(memory.encode()).memories);
-  const later = ReleaseMemory.decode(JSON.stringify({ memories: { [pinned]: { ...entry, latest_ms: last + 1 } } }));
+  const later = ReleaseState.decode(JSON.stringify({ memories: { [pinned]: { ...entry, latest_ms: last + 1 } } }));
   await assert.rejects(check(testCase, { memory: later, nowMs: testCase.now_ms }), { code: /^list_(too_old|expired)$/ });
   // A clock that is ahead is not remembered.
-  const fresh = new ReleaseMemory();
+  const fresh = new ReleaseState();
   await assert.rejects(check(testCase, { memory: fresh, nowMs: last + 1 }), { code: /^list_(too_old|expired)$/ });
   assert.equal(fresh.encode(), '{"memories":{}}');
   await check(testCase, { memory: fresh });
@@ -443,7 +443,7 @@ test("a memory has bounds, and what was checked last stays", async () => {
     String(at).padStart(96, "0"),
     { root_version: 1, list_version: 1, latest_ms: at },
   ]);
-  const memory = ReleaseMemory.decode(JSON.stringify({ memories: Object.fromEntries(others) }));
+  const memory = ReleaseState.decode(JSON.stringify({ memories: Object.fromEntries(others) }));
   await check(named("two releases overlap"), { memory });
   const left = Object.keys(JSON.parse(memory.encode()).memories);
   assert.equal(left.length, 32);
@@ -461,7 +461,7 @@ test("of two windows in one millisecond neither loses what the other learned", a
   for (const order of [cases, cases.toReversed()]) {
     const local = storage();
     const settled = await Promise.allSettled(
-      order.map((testCase) => check(testCase, { memory: ReleaseMemory.keptIn(() => local) })),
+      order.map((testCase) => check(testCase, { memory: ReleaseState.keptIn(() => local) })),
     );
     const [accepted] = settled.filter(({ status }) => status === "fulfilled");
     const [refused] = settled.filter(({ status }) => status === "rejected");
@@ -472,7 +472,7 @@ test("of two windows in one millisecond neither loses what the other learned", a
   // Two pin sets: both are there afterwards.
   const local = storage();
   const two = [named("two releases overlap"), pinnedByOne(named("two releases overlap"))];
-  await Promise.all(two.map((testCase) => check(testCase, { memory: ReleaseMemory.keptIn(() => local) })));
+  await Promise.all(two.map((testCase) => check(testCase, { memory: ReleaseState.keptIn(() => local) })));
   assert.equal(Object.keys(JSON.parse(local.getItem("ok2cry releases")).memories).length, 2);
 });
 
@@ -486,12 +486,12 @@ test("windows take turns with Web Locks, where there are any", async () => {
       return work();
     };
     lock({ locks: { request } });
-    await check(named("two releases overlap"), { memory: ReleaseMemory.keptIn(storage) });
+    await check(named("two releases overlap"), { memory: ReleaseState.keptIn(storage) });
     assert.deepEqual(asked, ["ok2cry ok2cry releases"]);
     // Where they are forbidden, as in some frames, it goes on without.
     lock({ locks: { request: async () => Promise.reject(new DOMException("no", "SecurityError")) } });
     const local = storage();
-    await check(named("two releases overlap"), { memory: ReleaseMemory.keptIn(() => local) });
+    await check(named("two releases overlap"), { memory: ReleaseState.keptIn(() => local) });
     assert.match(local.getItem("ok2cry releases"), /list_version/);
   } finally {
     if (place) Object.defineProperty(globalThis, "navigator", place);

@@ -63,7 +63,7 @@ export function checkClock(chain: Chain, timestampMs: number, time: CheckTime): 
  * Verifies every certificate under the one before it, but for those whose signatures `remembered` has. Returns what to remember
  * of the chain, once all of the document holds.
  */
-export async function checkSignatures(chain: Chain, remembered: SignatureMemory): Promise<readonly string[]> {
+export async function checkSignatures(chain: Chain, remembered: SignatureCache): Promise<readonly string[]> {
   if (!chain.slice(1).every((certificate) => allowsClientAuth(certificate.extendedKeyUsage))) {
     refuse("path_invalid", "path validation refused the chain: its key purposes are not a Nitro chain's");
   }
@@ -92,7 +92,7 @@ export async function checkSignatures(chain: Chain, remembered: SignatureMemory)
  * Signatures of certificates that verified before, with all that decides about them, and nothing else: every other check is done
  * again each time, so a verdict never depends on what is remembered. Certificates of a Nitro chain are the same for hours.
  */
-export class SignatureMemory {
+export class SignatureCache {
   readonly #capacity: number;
   readonly #seen = new Set<string>();
 

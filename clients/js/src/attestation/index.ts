@@ -6,7 +6,7 @@
  * import { Measurements, Policy, TrustAnchor, Verifier, verifyDocument } from "@ok2cry/client/attestation";
  *
  * const verifier = new Verifier(TrustAnchor.awsNitro());
- * const policy = Policy.of(Measurements.fromNitroCliJson(release)).nonce(nonce).maxAgeMs(300_000);
+ * const policy = Policy.of(Measurements.fromNitroCliJson(release)).withNonce(nonce).withMaxAgeMs(300_000);
  * const { document } = await verifyDocument(bytes, verifier, policy);
  * ```
  *
@@ -24,7 +24,7 @@ export type { Certificate } from "./certificate.js";
 export { MAX_DOCUMENT_LENGTH, PCR_COUNT, PCR_LENGTH } from "./document.js";
 export { Measurements } from "./measurements.js";
 export { AcceptedDocument, Policy } from "./policy.js";
-export { DEFAULT_REMEMBERED, VerifiedDocument, Verifier, type VerifierOptions } from "./verifier.js";
+export { DEFAULT_SIGNATURE_CACHE, VerifiedDocument, Verifier, type VerifierOptions } from "./verifier.js";
 
 /**
  * Verifies a document and compares it with what is expected: both of the questions that there are, in one call.

@@ -10,7 +10,7 @@ import { checkNotFromFuture, VerifiedDocument } from "./verifier.js";
 /** Known in this module alone. */
 const POLICY: unique symbol = /* @__PURE__ */ Symbol("Policy");
 
-interface Expected {
+interface Requirements {
   /** Without, any measurements do. */
   readonly releases?: readonly Measurements[];
   /** When releases that were signed end. */
@@ -22,12 +22,12 @@ interface Expected {
 
 /** What is expected of a document. Immutable: each method returns a policy that expects more. */
 export class Policy {
-  readonly #expected: Expected;
+  readonly #required: Requirements;
 
   /** Not for callers: see the static methods. */
-  constructor(policy: typeof POLICY, expected: Expected) {
+  constructor(policy: typeof POLICY, required: Requirements) {
     if (policy !== POLICY) throw new TypeError("a Policy comes from its static methods");
-    this.#expected = own(expected);
+    this.#required = own(required);
     Object.freeze(this);
   }
 
@@ -43,7 +43,7 @@ export class Policy {
 
   /** As {@link Policy.of}, until a moment (Unix milliseconds). What a checked release list makes. */
   static releasedUntil(releases: readonly Measurements[], endsMs: number): Policy {
-    return new Policy(POLICY, { ...Policy.of(...releases).#expected, releasedUntilMs: aNumber("endsMs", endsMs) });
+    return new Policy(POLICY, { ...Policy.of(...releases).#required, releasedUntilMs: aNumber("endsMs", endsMs) });
   }
 
   /** Accepts any image that anybody runs. **Insecure** on its own: it says nothing about the code that runs. */
@@ -56,21 +56,21 @@ export class Policy {
    *
    * @throws {TypeError} if it is no number: a policy must not expect less than was asked for.
    */
-  maxAgeMs(maxAgeMs: number): Policy {
+  withMaxAgeMs(maxAgeMs: number): Policy {
     return new Policy(POLICY, {
-      ...this.#expected,
-      maxAgeMs: Math.min(aNumber("maxAgeMs", maxAgeMs), this.#expected.maxAgeMs ?? Number.POSITIVE_INFINITY),
+      ...this.#required,
+      maxAgeMs: Math.min(aNumber("maxAgeMs", maxAgeMs), this.#required.maxAgeMs ?? Number.POSITIVE_INFINITY),
     });
   }
 
   /** Accepts documents with exactly this nonce. */
-  nonce(nonce: Uint8Array): Policy {
-    return new Policy(POLICY, { ...this.#expected, nonce: copy(nonce, "nonce") });
+  withNonce(nonce: Uint8Array): Policy {
+    return new Policy(POLICY, { ...this.#required, nonce: copy(nonce, "nonce") });
   }
 
   /** Accepts documents with exactly this user data. */
-  userData(userData: Uint8Array): Policy {
-    return new Policy(POLICY, { ...this.#expected, userData: copy(userData, "userData") });
+  withUserData(userData: Uint8Array): Policy {
+    return new Policy(POLICY, { ...this.#required, userData: copy(userData, "userData") });
   }
 
   /**
@@ -81,7 +81,7 @@ export class Policy {
    */
   appraise(document: VerifiedDocument, time: CheckTime = systemTime()): AcceptedDocument {
     if (!VerifiedDocument.isGenuine(document)) throw new TypeError("a VerifiedDocument comes from a Verifier");
-    const { releases, releasedUntilMs, maxAgeMs, nonce, userData } = this.#expected;
+    const { releases, releasedUntilMs, maxAgeMs, nonce, userData } = this.#required;
     checkNotFromFuture(document.timestampMs, time);
     // A timestamp within the leeway has no age yet.
     const ageMs = Math.max(0, own(time).nowMs - document.timestampMs);

@@ -6,20 +6,20 @@ import { beyondLeeway, type CheckTime, span, systemTime } from "../time.js";
 import { importP384, verifyP384 } from "../webcrypto.js";
 import type { TrustAnchor } from "./anchor.js";
 import type { Certificate } from "./certificate.js";
-import { chainOf, checkClock, checkSignatures, leafOf, SignatureMemory } from "./chain.js";
+import { chainOf, checkClock, checkSignatures, leafOf, SignatureCache } from "./chain.js";
 import { type Claims, decode } from "./document.js";
 import { isZero } from "./measurements.js";
 
 /** How many certificate signatures a {@link Verifier} remembers unless told otherwise. */
-export const DEFAULT_REMEMBERED = 1024;
+export const DEFAULT_SIGNATURE_CACHE = 1024;
 
 /** Known in this module alone. */
 const VERIFIER: unique symbol = /* @__PURE__ */ Symbol("Verifier");
 
 /** What weakens or tunes a {@link Verifier}. */
 export interface VerifierOptions {
-  /** How many certificate signatures are remembered; {@link DEFAULT_REMEMBERED} if left out, 0 for none. */
-  readonly rememberAtMost?: number;
+  /** How many certificate signatures are remembered; {@link DEFAULT_SIGNATURE_CACHE} if left out, 0 for none. */
+  readonly signatureCache?: number;
   /** Lets debug enclaves pass, whose PCR0, 1 and 2 are zero. **Insecure**: the host reads their memory. */
   readonly insecureAllowDebug?: boolean;
 }
@@ -30,14 +30,14 @@ export interface VerifierOptions {
  */
 export class Verifier {
   readonly #anchor: TrustAnchor;
-  readonly #memory: SignatureMemory;
+  readonly #memory: SignatureCache;
   readonly #allowDebug: boolean;
 
   /** @param anchor The root that documents are verified under; {@link TrustAnchor.awsNitro} in production. */
   constructor(anchor: TrustAnchor, options: VerifierOptions = {}) {
     this.#anchor = anchor;
-    const { rememberAtMost = DEFAULT_REMEMBERED, insecureAllowDebug } = own(options);
-    this.#memory = new SignatureMemory(rememberAtMost);
+    const { signatureCache = DEFAULT_SIGNATURE_CACHE, insecureAllowDebug } = own(options);
+    this.#memory = new SignatureCache(signatureCache);
     this.#allowDebug = insecureAllowDebug === true;
     Object.freeze(this);
   }

@@ -57,7 +57,7 @@ export function decodeDescriptor(encoded: Uint8Array): Omit<KeyDescriptor, "hash
     if (expiresAtMs <= issuedAtMs) invalid("expires_at: is out of range");
     const purpose = record.text("purpose", 1, 64);
     if (!isPurpose(purpose)) invalid("purpose: may hold a-z, 0-9, '.', '_' and '-' only");
-    const recipient = record.releaseTo("release_to");
+    const recipient = record.deliverTo("release_to");
     const clientNonce = record.bytes("client_nonce", 16, 64);
     return {
       bytes,

@@ -76,7 +76,7 @@ export class RecordReader {
   }
 
   /** Whoever reads what a key opens: `[0]` the caller, `[1, suite, point]` a recipient. */
-  releaseTo(field: string): Uint8Array | undefined {
+  deliverTo(field: string): Uint8Array | undefined {
     this.#key(field);
     const items = this.#cbor.array(field);
     const kind = this.#uint(field, 1);

@@ -83,13 +83,16 @@ export function replyInfo(instance: string, contextId: Uint8Array): Bytes {
   return concat(utf8("ok2cry v1 reply"), fromHex(instance) ?? new Uint8Array(), contextId);
 }
 
+/** The parts of a request that its digest covers. */
+export interface DigestInput {
+  readonly descriptorHash: Uint8Array;
+  readonly enc: Uint8Array;
+  readonly aad: Uint8Array;
+  readonly ciphertext: Uint8Array;
+}
+
 /** What names one request to open: the same for a retry, another for another message. 48 bytes. */
-export function requestDigest(
-  descriptorHash: Uint8Array,
-  enc: Uint8Array,
-  aad: Uint8Array,
-  ciphertext: Uint8Array,
-): Promise<Bytes> {
+export function requestDigest({ descriptorHash, enc, aad, ciphertext }: DigestInput): Promise<Bytes> {
   const parts = [enc, aad, ciphertext].flatMap((part) => [bigEndian(part.length, 4), part]);
   return sha384(utf8("ok2cry v1 request"), descriptorHash, ...parts);
 }

@@ -11,17 +11,17 @@ import { type Checkpoint, verifyCheckpoint } from "../tlog/checkpoint.js";
 import { Note } from "../tlog/note.js";
 import { type TileSource, Tiles } from "../tlog/tile.js";
 import { sha384 } from "../webcrypto.js";
-import type { Bundle, Entry } from "./bundle.js";
+import type { Bundle, BundleEntry } from "./bundle.js";
 import { Envelope } from "./envelope.js";
 import { refuseField } from "./fault.js";
 import { keyFromPem, Role } from "./key.js";
-import { LIST, type List, refuseProduct, verifyList } from "./list.js";
+import { LIST, type ReleaseList, refuseProduct, verifyList } from "./list.js";
 import { MANIFEST, type Manifest, verifyManifest } from "./manifest.js";
-import { ROOT, type Root, type RootKeys, verifyRoot } from "./root.js";
-import { type ReleaseMemory, type Remembered, rememberedCheckpoint } from "./state.js";
+import { ROOT, type RootDocument, type RootKeys, verifyRoot } from "./root.js";
+import { type ReleaseState, type Remembered, rememberedCheckpoint } from "./state.js";
 import { isBelow, isVersion } from "./version.js";
 
-/** How old a list may be unless {@link ReleaseKey.maxListAgeMs} says otherwise: seven days, in milliseconds. */
+/** How old a list may be unless {@link ReleaseKey.withMaxListAgeMs} says otherwise: seven days, in milliseconds. */
 export const DEFAULT_MAX_LIST_AGE_MS = 7 * 24 * 3_600_000;
 /**
  * The most tiles that are fetched for one check. A consistency proof needs two for each level of tiles, of which a log of 2^48
@@ -74,7 +74,7 @@ export class ReleaseKey {
   }
 
   /** Takes lists of at most this age, in milliseconds: how long a host can withhold a revocation. Seven days unless set. */
-  maxListAgeMs(maxListAgeMs: number): ReleaseKey {
+  withMaxListAgeMs(maxListAgeMs: number): ReleaseKey {
     return new ReleaseKey(CHECKED, this.#pinned, aNumber("maxListAgeMs", maxListAgeMs), this.#minimumVersion);
   }
 
@@ -84,7 +84,7 @@ export class ReleaseKey {
    * @param version Three numbers, as in `1.20.3`.
    * @throws {Ok2cryError} `release_field_invalid`.
    */
-  minimumVersion(version: string): ReleaseKey {
+  withMinimumVersion(version: string): ReleaseKey {
     if (!isVersion(version)) refuseField("release key", "minimumVersion", "three numbers, as in 1.20.3");
     return new ReleaseKey(CHECKED, this.#pinned, this.#maxListAgeMs, version);
   }
@@ -104,7 +104,7 @@ export class ReleaseKey {
   async check(
     bundle: Bundle,
     anchor: TrustAnchor,
-    memory: ReleaseMemory,
+    memory: ReleaseState,
     time: CheckTime = systemTime(),
     tiles?: TileSource,
   ): Promise<AcceptedReleases> {
@@ -220,7 +220,7 @@ export class ReleaseKey {
     }
   }
 
-  #checkAge(list: List, time: CheckTime): void {
+  #checkAge(list: ReleaseList, time: CheckTime): void {
     const fromNowMs = beyondLeeway(time, list.issued_at);
     if (fromNowMs !== undefined) {
       refuse("list_from_future", `list: issued ${span(fromNowMs)} from now, beyond the leeway; is the clock behind?`);
@@ -234,7 +234,13 @@ export class ReleaseKey {
     }
   }
 
-  async #releases(bundle: Bundle, root: RootKeys, list: List, checkpoint: Checkpoint, log: Tiles): Promise<AcceptedRelease[]> {
+  async #releases(
+    bundle: Bundle,
+    root: RootKeys,
+    list: ReleaseList,
+    checkpoint: Checkpoint,
+    log: Tiles,
+  ): Promise<AcceptedRelease[]> {
     const releases: AcceptedRelease[] = [];
     for (const [index, { version, manifest_sha384: digest }] of list.releases.entries()) {
       const entry = bundle.manifests[index] ?? refuse("manifest_missing", `manifest of ${version}: it is listed, and not there`);
@@ -264,8 +270,8 @@ export interface AcceptedRelease {
 
 interface Accepted {
   readonly releases: readonly AcceptedRelease[];
-  readonly list: List;
-  readonly root: Root;
+  readonly list: ReleaseList;
+  readonly root: RootDocument;
   readonly endsMs: number;
   readonly anchor: TrustAnchor;
 }
@@ -275,9 +281,9 @@ export class AcceptedReleases {
   /** The releases, in the order in which `AcceptedDocument.release` counts them. */
   readonly releases: readonly AcceptedRelease[];
   /** The list that they are in. */
-  readonly list: List;
+  readonly list: ReleaseList;
   /** The root document that holds. */
-  readonly root: Root;
+  readonly root: RootDocument;
   /**
    * When they end, in Unix milliseconds: with the list, with the root document, or when the list is older than the client takes.
    */
@@ -344,7 +350,7 @@ async function payloadDigest(envelope: Envelope): Promise<string> {
   return toHex(await sha384(envelope.unverifiedPayload));
 }
 
-async function checkInLog(what: string, { index, envelope }: Entry, checkpoint: Checkpoint, log: Tiles): Promise<void> {
+async function checkInLog(what: string, { index, envelope }: BundleEntry, checkpoint: Checkpoint, log: Tiles): Promise<void> {
   const { size, root } = checkpoint;
   const isIn = index < size && equal(await log.rootWith(utf8(envelope), index), root);
   if (!isIn) refuse("not_in_log", `${what}: it is not in the release log`);
@@ -363,7 +369,7 @@ async function checkLog(memory: Remembered, now: Checkpoint, log: Tiles): Promis
   }
 }
 
-function checkList(seen: Remembered, list: List, digest: string): void {
+function checkList(seen: Remembered, list: ReleaseList, digest: string): void {
   if (list.version < seen.list_version) {
     refuse("list_rolled_back", `list: version ${list.version}, and version ${seen.list_version} was seen before`);
   }

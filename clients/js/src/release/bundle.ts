@@ -15,7 +15,7 @@ const ENTRY = { index: whole, envelope: text } as const;
 const SHAPE = { roots: [ENTRY], list: ENTRY, manifests: [ENTRY], checkpoint: text, tiles: texts } as const;
 
 /** An entry of the log. */
-export interface Entry {
+export interface BundleEntry {
   /** Its number in the log, from 0. */
   readonly index: number;
   /** Its text, character for character: an envelope. */
@@ -23,9 +23,9 @@ export interface Entry {
 }
 
 interface Content {
-  readonly roots: readonly Entry[];
-  readonly list: Entry;
-  readonly manifests: readonly Entry[];
+  readonly roots: readonly BundleEntry[];
+  readonly list: BundleEntry;
+  readonly manifests: readonly BundleEntry[];
   readonly checkpoint: string;
   readonly tiles: { readonly [path: string]: string };
 }
@@ -35,12 +35,12 @@ interface Content {
  * or any static host serves as `bundle.json`. Nothing in it is believed before `ReleaseKey.check`.
  */
 export class Bundle {
-  /** Root documents by ascending version, the newest last. */
-  readonly roots: readonly Entry[];
+  /** RootDocument documents by ascending version, the newest last. */
+  readonly roots: readonly BundleEntry[];
   /** The list. */
-  readonly list: Entry;
+  readonly list: BundleEntry;
   /** The manifest of every listed release, and no other, in the list's order. */
-  readonly manifests: readonly Entry[];
+  readonly manifests: readonly BundleEntry[];
   /** A signed checkpoint of the log. */
   readonly checkpoint: string;
   readonly #tiles: Content["tiles"];

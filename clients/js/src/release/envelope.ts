@@ -7,7 +7,7 @@ import { quoted } from "../text.js";
 import { verifyP384 } from "../webcrypto.js";
 import { refuseField } from "./fault.js";
 import { optional, read, text } from "./json.js";
-import type { PublicKey, Role } from "./key.js";
+import type { Role, SignerKey } from "./key.js";
 
 /** The longest envelope that is read, in bytes. An entry of the log is its envelope, and its length has 16 bits there. */
 export const MAX_ENVELOPE_LENGTH = 0xffff;
@@ -80,7 +80,7 @@ export class Envelope {
     const payload = this.unverifiedPayload;
     const header = `DSSEv1 ${utf8(payloadType).length} ${payloadType} ${payload.length} `;
     const message = concat(utf8(header), payload);
-    const signed = new Set<PublicKey>();
+    const signed = new Set<SignerKey>();
     for (const { keyid, der } of this.#signatures) {
       const key = role.keys.find(({ id }) => id === keyid);
       if (!key) continue;
@@ -102,7 +102,7 @@ export class Envelope {
   }
 }
 
-async function isSignedBy({ key }: PublicKey, message: Uint8Array, der: Uint8Array): Promise<boolean> {
+async function isSignedBy({ key }: SignerKey, message: Uint8Array, der: Uint8Array): Promise<boolean> {
   let signature: Bytes;
   try {
     signature = signatureValue(der);

@@ -7,8 +7,8 @@
  *
  * @example
  * ```ts
- * const key = (await ReleaseKey.fromPems(2, pems)).maxListAgeMs(24 * 3_600_000);
- * const memory = ReleaseMemory.keptIn(() => localStorage);
+ * const key = (await ReleaseKey.fromPems(2, pems)).withMaxListAgeMs(24 * 3_600_000);
+ * const memory = ReleaseState.keptIn(() => localStorage);
  * const accepted = await key.check(Bundle.decode(bundleJson), TrustAnchor.awsNitro(), memory);
  * const policy = accepted.policy();
  * ```
@@ -17,8 +17,8 @@
  */
 export type { TileSource } from "../tlog/tile.js";
 export { type AcceptedRelease, AcceptedReleases, DEFAULT_MAX_LIST_AGE_MS, ReleaseKey } from "./acceptance.js";
-export { Bundle, type Entry, MAX_BUNDLE_LENGTH } from "./bundle.js";
-export type { List } from "./list.js";
+export { Bundle, type BundleEntry, MAX_BUNDLE_LENGTH } from "./bundle.js";
+export type { ReleaseList } from "./list.js";
 export type { Manifest } from "./manifest.js";
-export type { Root, RootRole } from "./root.js";
-export { ReleaseMemory, type Storage } from "./state.js";
+export type { RootDocument, RootRole } from "./root.js";
+export { ReleaseState, type StorageLike } from "./state.js";

@@ -10,7 +10,7 @@ import { refuseField } from "./fault.js";
 const MAX_KEYS = 16;
 
 /** An ECDSA P-384 public key, which has one encoding: DER (`SubjectPublicKeyInfo`), the named curve, an uncompressed point. */
-export interface PublicKey {
+export interface SignerKey {
   readonly der: Bytes;
   /** What signatures call it: SHA-256 of its DER, hexadecimal. */
   readonly id: string;
@@ -22,7 +22,7 @@ export interface PublicKey {
  *
  * @throws {Ok2cryError} `release_field_invalid`.
  */
-export async function keyFromPem(pem: string): Promise<PublicKey> {
+export async function keyFromPem(pem: string): Promise<SignerKey> {
   return keyFromDer(derOfPem(pem, "PUBLIC KEY", refused));
 }
 
@@ -31,11 +31,11 @@ export async function keyFromPem(pem: string): Promise<PublicKey> {
  *
  * @throws {Ok2cryError} `release_field_invalid`.
  */
-export function keyFromBase64(text: string): Promise<PublicKey> {
+export function keyFromBase64(text: string): Promise<SignerKey> {
   return keyFromDer(fromBase64(text));
 }
 
-async function keyFromDer(der: Bytes | undefined): Promise<PublicKey> {
+async function keyFromDer(der: Bytes | undefined): Promise<SignerKey> {
   const point = der && pointOfSpki(der);
   const key = point && (await importP384(point));
   if (!key) return refused(der === undefined ? "this is not base64" : otherKey(der, false));
@@ -49,14 +49,14 @@ function refused(why: string): never {
 /** Keys, and how many of them must sign. */
 export class Role {
   readonly threshold: number;
-  readonly keys: readonly PublicKey[];
+  readonly keys: readonly SignerKey[];
 
   /**
    * `threshold` of `keys`: at least one, of 1 to 16 distinct keys.
    *
    * @throws {Ok2cryError} `release_field_invalid`.
    */
-  constructor(threshold: number, keys: readonly PublicKey[]) {
+  constructor(threshold: number, keys: readonly SignerKey[]) {
     // Keys have one encoding, so those with one name are one key.
     if (keys.length === 0 || keys.length > MAX_KEYS || new Set(keys.map((key) => key.id)).size < keys.length) {
       refuseField("role", "keys", "1 to 16 distinct keys");

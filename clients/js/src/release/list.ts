@@ -24,7 +24,7 @@ const SHAPE = {
 } as const;
 
 /** Every release that is accepted, for a short time. */
-export interface List {
+export interface ReleaseList {
   /** One more with each list, whatever it says. */
   readonly version: number;
   /** The product, as the root document calls it. */
@@ -50,7 +50,7 @@ export interface List {
  * @throws {Ok2cryError} As {@link Envelope.verify}, and `release_json_invalid`, `release_field_invalid`, `list_below_minimum`,
  *   `manifest_subject_mismatch`.
  */
-export async function verifyList(envelope: Envelope, root: RootKeys): Promise<List> {
+export async function verifyList(envelope: Envelope, root: RootKeys): Promise<ReleaseList> {
   const list = decode(await envelope.verify(LIST, PAYLOAD_TYPE, root.lists));
   if (list.product !== root.document.product) refuseProduct(list.product);
   return list;
@@ -61,8 +61,8 @@ export function refuseProduct(found: string): never {
   return refuse("manifest_subject_mismatch", `manifest: it is about ${quoted(found)}, which is another product`);
 }
 
-function decode(payload: Uint8Array): List {
-  const list = read(LIST, payload, MAX_ENVELOPE_LENGTH, SHAPE) as List;
+function decode(payload: Uint8Array): ReleaseList {
+  const list = read(LIST, payload, MAX_ENVELOPE_LENGTH, SHAPE) as ReleaseList;
   const { releases, minimum_version: minimum } = list;
   if (list.version === 0) refuseField(LIST, "version", "1 or more");
   if (list.expires_at <= list.issued_at) refuseField(LIST, "expires_at", "after issued_at");

@@ -1,7 +1,7 @@
 // The root document: which keys sign what, until when. The one thing that is rotated by its own rules.
 
-import type { LogKeys } from "../tlog/checkpoint.js";
-import { LogKey } from "../tlog/verifier-key.js";
+import type { LogSigners } from "../tlog/checkpoint.js";
+import { VerifierKey } from "../tlog/verifier-key.js";
 import { type Envelope, MAX_ENVELOPE_LENGTH } from "./envelope.js";
 import { refuseField } from "./fault.js";
 import { hex, read, readValue, refuseJson, text, whole } from "./json.js";
@@ -33,7 +33,7 @@ export interface RootRole {
 }
 
 /** Who speaks for a product's releases. Signed by its own root keys and, unless it is the first, by those of the version before. */
-export interface Root {
+export interface RootDocument {
   /** 1 for the first, and one more each time. */
   readonly version: number;
   /** What is released: the name of every manifest's subject. 1 to 64 of `[a-z0-9._-]`. */
@@ -61,11 +61,11 @@ export interface Root {
 
 /** A root document, and the keys in it. */
 export interface RootKeys {
-  readonly document: Root;
+  readonly document: RootDocument;
   readonly root: Role;
   readonly manifests: Role;
   readonly lists: Role;
-  readonly log: LogKeys;
+  readonly log: LogSigners;
 }
 
 /**
@@ -80,7 +80,7 @@ export async function verifyRoot(envelope: Envelope, signers: Role): Promise<Roo
 }
 
 async function decode(payload: Uint8Array): Promise<RootKeys> {
-  const document = read(ROOT, payload, MAX_ENVELOPE_LENGTH, SHAPE) as Root;
+  const document = read(ROOT, payload, MAX_ENVELOPE_LENGTH, SHAPE) as RootDocument;
   const roles = [document.root, document.manifests, document.lists] as const;
   const [root, manifests, lists] = await Promise.all([roleOf(roles[0]), roleOf(roles[1]), roleOf(roles[2])]);
   const [key, ...witnesses] = await Promise.all([logKeyOf(document.log.key), ...document.log.witnesses.map(logKeyOf)]);
@@ -110,6 +110,6 @@ function roleOf({ threshold, keys }: RootRole): Promise<Role> {
   );
 }
 
-async function logKeyOf(text: string): Promise<LogKey> {
-  return (await LogKey.parse(text)) ?? refuseJson(ROOT, "a verifier key (NAME+ID+BASE64, Ed25519) is due here");
+async function logKeyOf(text: string): Promise<VerifierKey> {
+  return (await VerifierKey.parse(text)) ?? refuseJson(ROOT, "a verifier key (NAME+ID+BASE64, Ed25519) is due here");
 }

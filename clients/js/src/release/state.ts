@@ -36,7 +36,7 @@ export interface Remembered {
 }
 
 /** What is needed of `localStorage`. */
-export interface Storage {
+export interface StorageLike {
   getItem(name: string): string | null;
   setItem(name: string, text: string): void;
 }
@@ -55,14 +55,14 @@ type Memories = ReadonlyMap<string, Remembered>;
 
 /**
  * What a client keeps between checks, so that nobody can take it back in time or show it another log. A client that keeps
- * nothing has the list's age and the pinned key to go by. In a page {@link ReleaseMemory.keptIn} keeps it; elsewhere store
- * {@link ReleaseMemory.encode} after every check, **also one that refused**: that everything was revoked is remembered too. Some 2 kB
+ * nothing has the list's age and the pinned key to go by. In a page {@link ReleaseState.keptIn} keeps it; elsewhere store
+ * {@link ReleaseState.encode} after every check, **also one that refused**: that everything was revoked is remembered too. Some 2 kB
  * for each set of keys that is pinned, in the same format in all of ok2cry's clients. Clients that pin other keys share it without
  * harm: each has an entry of its own, of 32 at most.
  */
-export class ReleaseMemory {
+export class ReleaseState {
   #memories: Memories = new Map();
-  #storage: Storage | undefined;
+  #storage: StorageLike | undefined;
   #name = "";
   /** What the storage held when it was last looked at. */
   #stored: string | null = null;
@@ -78,8 +78,8 @@ export class ReleaseMemory {
    * @param storage Such as `() => localStorage`: where a page may not have one, asking for it throws.
    * @param name What it is called there.
    */
-  static keptIn(storage: () => Storage, name = "ok2cry releases"): ReleaseMemory {
-    const memory = new ReleaseMemory();
+  static keptIn(storage: () => StorageLike, name = "ok2cry releases"): ReleaseState {
+    const memory = new ReleaseState();
     try {
       memory.#storage = storage();
       memory.#name = name;
@@ -116,7 +116,7 @@ export class ReleaseMemory {
       const stored = this.#storage?.getItem(this.#name) ?? null;
       // Another window may have learned something since.
       if (stored !== null && stored !== this.#stored) {
-        this.#memories = ReleaseMemory.decode(stored).#memories;
+        this.#memories = ReleaseState.decode(stored).#memories;
         this.#stored = stored;
       }
     } catch {
@@ -137,13 +137,13 @@ export class ReleaseMemory {
   }
 
   /**
-   * Reads what {@link ReleaseMemory.encode} wrote, also before there was an entry for each pin set.
+   * Reads what {@link ReleaseState.encode} wrote, also before there was an entry for each pin set.
    *
    * @throws {Ok2cryError} `release_document_too_large`, `release_json_invalid`, `note_invalid`, `checkpoint_invalid`.
    */
-  static decode(source: Uint8Array | string): ReleaseMemory {
+  static decode(source: Uint8Array | string): ReleaseState {
     const value = read(MEMORY, source, MAX_MEMORY_LENGTH, object) as Readonly<Record<string, unknown>>;
-    const memory = new ReleaseMemory();
+    const memory = new ReleaseState();
     memory.#memories = Object.hasOwn(value, "memories") ? entriesOf(value) : entryOf(value);
     return memory;
   }

@@ -5,17 +5,17 @@ import { refuse } from "../error.js";
 import { quoted, shown } from "../text.js";
 import { beyondLeeway, type CheckTime } from "../time.js";
 import type { Note } from "./note.js";
-import type { LogKey } from "./verifier-key.js";
+import type { VerifierKey } from "./verifier-key.js";
 
 /** The largest tree that is read about. It keeps all arithmetic far from its ends. */
 const MAX_SIZE = 2 ** 48;
 
 /** Who signs a log's checkpoints. */
-export interface LogKeys {
+export interface LogSigners {
   /** The log's own key. Its name is the log's origin. */
-  readonly key: LogKey;
+  readonly key: VerifierKey;
   /** Witnesses that may cosign. */
-  readonly witnesses: readonly LogKey[];
+  readonly witnesses: readonly VerifierKey[];
 }
 
 /** The head of a log. */
@@ -57,7 +57,7 @@ export function parseCheckpoint(text: string): Checkpoint {
  */
 export async function verifyCheckpoint(
   note: Note,
-  { key, witnesses }: LogKeys,
+  { key, witnesses }: LogSigners,
   time: CheckTime,
 ): Promise<[checkpoint: Checkpoint, cosigned: number]> {
   // The text of a note that nobody known has signed is not to be looked at.

@@ -3,7 +3,7 @@
 import { type Bytes, equal, fromBase64, toHex, utf8 } from "../bytes.js";
 import { refuse } from "../error.js";
 import { shown } from "../text.js";
-import { isKeyName, type LogKey } from "./verifier-key.js";
+import { isKeyName, type VerifierKey } from "./verifier-key.js";
 
 /** The longest note that is read, in bytes. */
 const MAX_NOTE_LENGTH = 1 << 16;
@@ -53,7 +53,7 @@ export class Note {
   }
 
   /** The note with the signatures of these keys alone. */
-  withOnly(keys: readonly LogKey[]): string {
+  withOnly(keys: readonly VerifierKey[]): string {
     const known = this.#signatures.filter((signature) => keys.some((by) => isNamed(signature, by)));
     return `${this.unverifiedText}\n${known.map(({ line }) => line).join("")}`;
   }
@@ -63,7 +63,7 @@ export class Note {
    *
    * @throws {Ok2cryError} `checkpoint_signature_invalid`.
    */
-  async isSignedBy(key: LogKey): Promise<boolean> {
+  async isSignedBy(key: VerifierKey): Promise<boolean> {
     let isSigned = false;
     for (const { signature } of this.#signatures.filter((signature) => isNamed(signature, key))) {
       if (!(await key.verify(this.unverifiedText, signature))) refuseSignature(key);
@@ -77,7 +77,7 @@ export class Note {
    *
    * @throws {Ok2cryError} `checkpoint_signature_invalid`.
    */
-  async cosignedAt(key: LogKey): Promise<bigint | undefined> {
+  async cosignedAt(key: VerifierKey): Promise<bigint | undefined> {
     let latest: bigint | undefined;
     for (const { signature } of this.#signatures.filter((signature) => isNamed(signature, key))) {
       if (signature.length !== 72) refuseSignature(key);
@@ -97,10 +97,10 @@ function parseSignature(line: string): NoteSignature | undefined {
   return { line: `${line}\n`, name, id: bytes.subarray(0, 4), signature: bytes.subarray(4) };
 }
 
-function isNamed(signature: NoteSignature, key: LogKey): boolean {
+function isNamed(signature: NoteSignature, key: VerifierKey): boolean {
   return signature.name === key.name && equal(signature.id, key.id);
 }
 
-function refuseSignature(key: LogKey): never {
+function refuseSignature(key: VerifierKey): never {
   return refuse("checkpoint_signature_invalid", `checkpoint: the signature of ${shown(key.name)} does not verify`);
 }

@@ -11,7 +11,7 @@ const TYPE_COSIGNATURE = 4;
 const MAX_NAME_LENGTH = 255;
 
 /** The Ed25519 key of a log (type 1) or of a witness (type 4). */
-export class LogKey {
+export class VerifierKey {
   /** What stands in front of its signatures; a log's is its origin. */
   readonly name: string;
   /** The ID that stands there too, 4 bytes. */
@@ -30,7 +30,7 @@ export class LogKey {
    * Reads a verifier key, `NAME+ID+BASE64(TYPE ‖ KEY)`, in its one spelling. The ID is the first 4 bytes of
    * SHA-256(NAME ‖ "\n" ‖ TYPE ‖ KEY), hexadecimal.
    */
-  static async parse(text: string): Promise<LogKey | undefined> {
+  static async parse(text: string): Promise<VerifierKey | undefined> {
     // A name has no plus sign; base64 may.
     const [, name = "", encoded = ""] = /^([^+]*)\+[^+]*\+(.*)$/s.exec(text) ?? [];
     const bytes = fromBase64(encoded);
@@ -39,7 +39,7 @@ export class LogKey {
     if (kind !== TYPE_ED25519 && kind !== TYPE_COSIGNATURE) return undefined;
     if (!isPoint(key) || isSmallOrder(key)) return undefined;
     const id = (await sha256(utf8(`${name}\n`), bytes)).subarray(0, 4);
-    return text === `${name}+${toHex(id)}+${toBase64(bytes)}` ? new LogKey(name, id, kind, key) : undefined;
+    return text === `${name}+${toHex(id)}+${toBase64(bytes)}` ? new VerifierKey(name, id, kind, key) : undefined;
   }
 
   get isLog(): boolean {
@@ -51,7 +51,7 @@ export class LogKey {
   }
 
   /** Whether both are one key, whatever they are called. */
-  isSameKey(other: LogKey): boolean {
+  isSameKey(other: VerifierKey): boolean {
     return equal(this.#key, other.#key);
   }
 

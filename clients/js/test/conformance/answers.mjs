@@ -77,7 +77,10 @@ async function issued(lib, file, { request, now_ms: nowMs, expected, seal, ...bo
   const outcomes = [[expected, found]];
   if (seal !== undefined && keys.length > 0) {
     const sealed = await verdict(lib, async () => {
-      const message = await keys[0].seal(lib.fromHex(seal.plaintext), lib.fromHex(seal.aad), { nowMs: seal.now_ms });
+      const message = await keys[0].seal(
+        { plaintext: lib.fromHex(seal.plaintext), aad: lib.fromHex(seal.aad) },
+        { nowMs: seal.now_ms },
+      );
       return message.ciphertext.length === seal.plaintext.length / 2 + 16;
     });
     outcomes.push([seal.expected, sealed]);
@@ -87,13 +90,13 @@ async function issued(lib, file, { request, now_ms: nowMs, expected, seal, ...bo
 
 async function replied(lib, file, { recipient = file.recipient, expect, seen = [], now_ms: nowMs, expected, ...body }, trust) {
   const key = await lib.RecipientKey.fromKeyPair(await keyPair(recipient.private_key, recipient.public_key));
-  const memory = new lib.SeenSet();
-  for (const hash of seen) memory.firstTime(hash, Number.MAX_SAFE_INTEGER, nowMs);
+  const replays = new lib.ReplaySet();
+  for (const descriptorHash of seen) replays.insert({ descriptorHash, forgetAtMs: Number.MAX_SAFE_INTEGER, nowMs });
   let forgetAt = 0;
-  const noting = {
-    firstTime(hash, forgetAtMs, now) {
-      forgetAt = forgetAtMs;
-      return memory.firstTime(hash, forgetAtMs, now);
+  const guard = {
+    insert(entry) {
+      forgetAt = entry.forgetAtMs;
+      return replays.insert(entry);
     },
   };
   const until = expected.accepted?.remember_until_ms ?? 0;
@@ -101,7 +104,7 @@ async function replied(lib, file, { recipient = file.recipient, expect, seen = [
     verdict(lib, async () => {
       const wanted = { purpose: expect.purpose, aad: lib.fromHex(expect.aad) };
       const time = { nowMs, leewayMs: file.leeway_ms };
-      const opened = await key.open(bodyOf(lib, body), wanted, trust, noting, time);
+      const opened = await key.open(bodyOf(lib, body), wanted, trust, guard, time);
       return {
         plaintext: lib.toHex(opened.plaintext),
         descriptor_hash: lib.toHex(opened.descriptor.hash),

@@ -15,7 +15,7 @@ export async function attestationVectors(lib, file) {
     const anchor = lib.TrustAnchor.fromDer(base64(root));
     const key = `${root} ${testCase.allow_debug}`;
     if (!experienced.has(key)) experienced.set(key, new lib.Verifier(anchor, options));
-    for (const verifier of [new lib.Verifier(anchor, { ...options, rememberAtMost: 0 }), experienced.get(key)]) {
+    for (const verifier of [new lib.Verifier(anchor, { ...options, signatureCache: 0 }), experienced.get(key)]) {
       outcomes.push({ name: testCase.name, expected: expected(testCase.expected), found: await judge(lib, verifier, testCase) });
     }
   }
@@ -31,7 +31,7 @@ export async function attestationVectors(lib, file) {
 export async function realDocuments(lib, entries) {
   const outcomes = [];
   const warm = new lib.Verifier(lib.TrustAnchor.awsNitro());
-  const cold = new lib.Verifier(lib.TrustAnchor.awsNitro(), { rememberAtMost: 0 });
+  const cold = new lib.Verifier(lib.TrustAnchor.awsNitro(), { signatureCache: 0 });
   const debug = new lib.Verifier(lib.TrustAnchor.awsNitro(), { insecureAllowDebug: true });
   for (const entry of entries) {
     const name = entry.file;
@@ -86,9 +86,9 @@ async function judge(lib, verifier, testCase) {
   return outcome(async () => {
     let policy = lib.Policy.insecureWithoutPcrs();
     if (releases.length > 0) policy = lib.Policy.of(...releases.map((release) => measurements(lib, release)));
-    if (max_age_ms !== undefined) policy = policy.maxAgeMs(max_age_ms);
-    if (nonce !== undefined) policy = policy.nonce(lib.fromHex(nonce));
-    if (user_data !== undefined) policy = policy.userData(lib.fromHex(user_data));
+    if (max_age_ms !== undefined) policy = policy.withMaxAgeMs(max_age_ms);
+    if (nonce !== undefined) policy = policy.withNonce(lib.fromHex(nonce));
+    if (user_data !== undefined) policy = policy.withUserData(lib.fromHex(user_data));
     const { document } = await lib.verifyDocument(documentOf(testCase), verifier, policy, time);
     const hex = (bytes) => (bytes === undefined ? null : lib.toHex(bytes));
     return accepted({

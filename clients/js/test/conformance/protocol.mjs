@@ -93,7 +93,13 @@ export async function protocolVectors(lib, files) {
     const keys = await keyPair(vector.skRm, vector.pkRm);
     for (const { exporter_context, L, exported_value } of vector.exports) {
       await is(`hpke: ${vector.name ?? vector.info}, ${L} bytes`, exported_value, async () =>
-        hex(await lib.receiveExport(keys, unhex(vector.enc), unhex(vector.info), unhex(exporter_context), L)),
+        hex(
+          await lib.receiveExport(keys, unhex(vector.enc), {
+            info: unhex(vector.info),
+            exporterContext: unhex(exporter_context),
+            length: L,
+          }),
+        ),
       );
     }
     const [{ aad, pt, ct }] = vector.encryptions;
@@ -115,10 +121,21 @@ async function sealVectors(lib, file, is) {
     await is(`seal: ${sealed.name}`, [sealed.info, sealed.plaintext, sealed.request_digest], async () => [
       hex(info),
       hex(await open(info, sealed)),
-      hex(await lib.requestDigest(descriptor.hash, unhex(sealed.enc), unhex(sealed.aad), unhex(sealed.ciphertext))),
+      hex(
+        await lib.requestDigest({
+          descriptorHash: descriptor.hash,
+          enc: unhex(sealed.enc),
+          aad: unhex(sealed.aad),
+          ciphertext: unhex(sealed.ciphertext),
+        }),
+      ),
     ]);
     await is(`seal: ${sealed.name}, sealed here`, sealed.plaintext, async () => {
-      const { enc, ciphertext } = await lib.sealTo(descriptor.publicKey, info, unhex(sealed.aad), unhex(sealed.plaintext));
+      const { enc, ciphertext } = await lib.sealTo(descriptor.publicKey, {
+        plaintext: unhex(sealed.plaintext),
+        aad: unhex(sealed.aad),
+        info,
+      });
       return hex(await open(info, { enc: hex(enc), aad: sealed.aad, ciphertext: hex(ciphertext) }));
     });
   }

@@ -32,7 +32,7 @@ export async function run(vectors, lib) {
 /** The key that a case's client pins, with what it insists on. */
 export async function keyOf(lib, { pinned, max_list_age_ms: maxListAgeMs, minimum_version: minimumVersion }) {
   const key = await lib.ReleaseKey.fromPems(pinned.threshold, pinned.keys.map(pem));
-  return key.maxListAgeMs(maxListAgeMs).minimumVersion(minimumVersion);
+  return key.withMaxListAgeMs(maxListAgeMs).withMinimumVersion(minimumVersion);
 }
 
 /** The root certificate that a case's client holds: AWS's, or that of the vectors' enclaves. */
@@ -45,7 +45,7 @@ export async function anchorOf(vectors, lib, { attestation_root: held }) {
 
 async function check(vectors, lib, given) {
   const key = await keyOf(lib, given);
-  const memory = given.memory ? lib.ReleaseMemory.decode(JSON.stringify(given.memory)) : new lib.ReleaseMemory();
+  const memory = given.memory ? lib.ReleaseState.decode(JSON.stringify(given.memory)) : new lib.ReleaseState();
   const anchor = await anchorOf(vectors, lib, given);
   const time = { nowMs: given.now_ms };
   const before = memory.encode();

@@ -36,9 +36,9 @@ export async function job(lib, service, options) {
   await is("the environment has what is needed", undefined, () => lib.checkEnvironment());
   const key = await lib.fetchKey(base, trust, wish, patient);
   const aad = bytes("order 17");
-  const message = lib.SealedMessage.parse(JSON.stringify(await key.seal(lib.pad(bytes("4931")), aad)));
+  const message = lib.SealedMessage.parse(JSON.stringify(await key.seal({ plaintext: lib.pad(bytes("4931")), aad })));
   const answer = await lib.openMessage(base, message, patient);
-  const seen = new lib.SeenSet();
+  const seen = new lib.ReplaySet();
   const open = (expected, by = trust) => recipient.open(answer, expected, by, seen);
   const expected = { purpose: PURPOSE, aad };
   const aws = new lib.Trust(lib.TrustAnchor.awsNitro(), lib.Policy.insecureWithoutPcrs());
@@ -46,7 +46,7 @@ export async function job(lib, service, options) {
   await refused("a reply for another order", "aad_mismatch", () => open({ ...expected, aad: bytes("order 18") }));
   await is("the PIN arrives", "4931", async () => new TextDecoder().decode(lib.unpad((await open(expected)).plaintext)));
   await refused("the same again", "reply_replayed", () => open(expected));
-  await refused("a second message to one key", "key_sealed", () => key.seal(bytes("4931"), aad));
+  await refused("a second message to one key", "key_sealed", () => key.seal({ plaintext: bytes("4931"), aad }));
   await is("the key was used", "used", () => lib.keyState(base, key.keyId, patient));
   const other = await lib.fetchKey(service.url, trust, wish, patient);
   await is("a key is destroyed", "destroyed", () => lib.destroyKey(base, other.keyId, patient));

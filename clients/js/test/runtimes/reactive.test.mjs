@@ -31,7 +31,7 @@ async function instances() {
 
   const file = vectors("v1/releases.json");
   const testCase = file.cases.find(({ expected }) => expected.accepted);
-  const [releaseKey, memory] = [await keyOf(lib, testCase), new lib.ReleaseMemory()];
+  const [releaseKey, memory] = [await keyOf(lib, testCase), new lib.ReleaseState()];
   const bundle = lib.Bundle.decode(testCase.bundle);
   const root = await anchorOf(file, lib, testCase);
   const releases = await releaseKey.check(bundle, root, memory, { nowMs: testCase.now_ms });
@@ -41,7 +41,7 @@ async function instances() {
     verifier: new lib.Verifier(anchor),
     document: key.document,
     accepted: policy.appraise(key.document),
-    seen: new lib.SeenSet(),
+    seen: new lib.ReplaySet(),
   };
 }
 
@@ -65,7 +65,7 @@ test("objects with private fields stay themselves in reactive state", async () =
 
 test("the main job works out of reactive state", async () => {
   const state = reactive({ ...(await instances()), options: { fetch, timeoutMs: 60_000 }, aad: AAD });
-  state.message = await state.key.seal(bytes("4931"), state.aad);
+  state.message = await state.key.seal({ plaintext: bytes("4931"), aad: state.aad });
   state.answer = await lib.openMessage(service.url, state.message, state.options);
   const expected = reactive({ purpose: "card-pin", aad: AAD });
   const opened = await state.recipient.open(state.answer, expected, state.trust, state.seen);
@@ -74,15 +74,16 @@ test("the main job works out of reactive state", async () => {
   assert.equal((await lib.fetchKeys(service.url, state.trust, state.wish, state.options)).length, 2);
 });
 
-test("a class of one's own extends SeenSet with its own fields", () => {
-  class Counted extends lib.SeenSet {
+test("a class of one's own extends ReplaySet with its own fields", () => {
+  class Counted extends lib.ReplaySet {
     times = 0;
 
-    firstTime(...given) {
+    insert(...given) {
       this.times++;
-      return super.firstTime(...given);
+      return super.insert(...given);
     }
   }
   const seen = new Counted();
-  assert.deepEqual([seen.firstTime("a", 2, 1), seen.firstTime("a", 2, 1), seen.times], [true, false, 2]);
+  const entry = { descriptorHash: "a", forgetAtMs: 2, nowMs: 1 };
+  assert.deepEqual([seen.insert(entry), seen.insert(entry), seen.times], [true, false, 2]);
 });

@@ -18,6 +18,6 @@ const key: VerifiedKey = { keyId: "", seal: async () => bytes };
 // @ts-expect-error An answer is verified against a trust, not against bytes.
 await request.verify("{}", bytes);
 // @ts-expect-error A plaintext is bytes, which can be overwritten.
-await (await request.verify("{}", trust))[0]?.seal("4931", bytes);
+await (await request.verify("{}", trust))[0]?.seal({ plaintext: "4931", aad: bytes });
 
 export { key };

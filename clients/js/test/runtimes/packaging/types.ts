@@ -1,9 +1,9 @@
 // Compiles with and without the types of a browser or of Node.
-import { type Fetch, fetchKey, keyState, RecipientKey, ReleaseMemory, type Trust } from "@ok2cry/client";
+import { type Fetch, fetchKey, keyState, RecipientKey, ReleaseState, type Trust } from "@ok2cry/client";
 import { type AcceptedDocument, TrustAnchor, Verifier } from "@ok2cry/client/attestation";
 
 export const verifier: Verifier = new Verifier(TrustAnchor.awsNitro());
-export const memory: ReleaseMemory = ReleaseMemory.decode("{}");
+export const memory: ReleaseState = ReleaseState.decode("{}");
 export type Documents = AcceptedDocument[];
 
 export async function keyFor(trust: Trust, recipient: RecipientKey, fetch: Fetch): Promise<string> {
