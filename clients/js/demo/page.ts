@@ -3,6 +3,7 @@
 
 import {
   type AcceptedReleases,
+  type ErrorCode,
   fetchKey,
   fetchReleases,
   fromBase64Url,
@@ -210,7 +211,7 @@ async function answerTo(path: string, init: RequestInit): Promise<unknown> {
   } catch (cause) {
     throw new Ok2cryError("transport_failed", "the shop cannot be reached", { cause });
   }
-  if (!answer.ok) throw new Ok2cryError(said.code ?? "transport_failed", said.title ?? "");
+  if (!answer.ok) throw new Ok2cryError((said.code ?? "transport_failed") as ErrorCode, said.title ?? "");
   return said;
 }
 
