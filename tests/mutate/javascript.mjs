@@ -4,13 +4,14 @@
 //   node tests/mutate/javascript.mjs --sample 40                                     every so-and-so-many-th of them
 //   node tests/mutate/javascript.mjs --only key.js,trust.js                          those of some files, with commas
 //   node tests/mutate/javascript.mjs --listed                                        those of equivalent.txt: is one noticed after all?
+//   node tests/mutate/javascript.mjs --check                                         only that equivalent.txt and the list of files are current
 //
 // A rule is a place in the compiled client that refuses, or that compares with a bound. The one is broken by refusing nothing there,
 // the other by moving the bound by one. What no vector can notice is in equivalent.txt, with the reason. Ends with 1 if
 // anything else survives, or if a line of equivalent.txt is about nothing.
 
 import { spawn } from "node:child_process";
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 
@@ -55,6 +56,25 @@ const FILES = {
   "tlog/tile.js": ["releases"],
   "tlog/verifier-key.js": ["releases"],
 };
+/** Without rules that a vector can notice: exports, helpers, calls over the network, and what the platform has. */
+const NOT_MUTATED = [
+  "attestation/index.js",
+  "bytes.js",
+  "codes.js",
+  "environment.js",
+  "error.js",
+  "hpke.js",
+  "index.js",
+  "own.js",
+  "padding.js",
+  "pem.js",
+  "platform.js",
+  "release/fault.js",
+  "release/index.js",
+  "service.js",
+  "text.js",
+  "webcrypto.js",
+];
 /** Calls that refuse. */
 const REFUSING = /\b(?:return )?(refuse[A-Za-z]*|invalid|refused|throw new CertificateFault|[a-z]+\.malformed|[a-zA-Z]+\.finish|[a-zA-Z]+\.end|check[A-Z]\w*)\(/g;
 const COMPARING = / (<=|>=|<|>) /g;
@@ -126,19 +146,28 @@ function judge(folder, suites) {
   });
 }
 
-const only = option("--only")?.split(",");
-const everything = mutants().filter(({ file }) => only === undefined || only.includes(file));
-const step = option("--sample") === undefined ? 1 : Math.max(1, Math.floor(everything.length / Number(option("--sample"))));
-const chosen = everything.filter((_, number) => number % step === 0);
 const equivalent = new Map(
   readFileSync(`${here}equivalent.txt`, "utf8")
     .split("\n")
     .filter((line) => line !== "" && !line.startsWith("#"))
     .map((line) => [line.slice(0, line.lastIndexOf(" | ")), line.slice(line.lastIndexOf(" | ") + 3)]),
 );
-const names = new Set(mutants().map(nameOf));
-const stale = [...equivalent.keys()].filter((name) => !names.has(name));
+const all = mutants();
+const names = new Set(all.map(nameOf));
+const stale = [...equivalent.keys()].filter((name) => !names.has(name)).map((name) => `no such mutant: ${name}`);
+const compiled = readdirSync(`${client}dist`, { recursive: true }).filter((name) => name.endsWith(".js"));
+for (const name of compiled.filter((name) => !(name in FILES) && !NOT_MUTATED.includes(name))) stale.push(`no suite for ${name}`);
+for (const name of NOT_MUTATED.filter((name) => !compiled.includes(name))) stale.push(`no such file: ${name}`);
+for (const name of stale) console.log(`STALE ${name}`);
+if (stale.length > 0 || args.includes("--check")) {
+  console.log(`${all.length} mutants, ${equivalent.size} that no vector can notice, ${stale.length} stale`);
+  process.exit(stale.length > 0 ? 1 : 0);
+}
 
+const only = option("--only")?.split(",");
+const everything = all.filter(({ file }) => only === undefined || only.includes(file));
+const step = option("--sample") === undefined ? 1 : Math.max(1, Math.floor(everything.length / Number(option("--sample"))));
+const chosen = everything.filter((_, number) => number % step === 0);
 const survivors = [];
 let killed = 0;
 const isListed = args.includes("--listed");
@@ -166,6 +195,6 @@ async function work(worker) {
 const workers = Number(option("--jobs") ?? availableParallelism());
 await Promise.all(Array.from({ length: workers }, (_, worker) => work(worker)));
 rmSync(copies, { recursive: true, force: true });
-for (const name of stale) console.log(`STALE in equivalent.txt: ${name}`);
+for (const name of stale) console.log(`STALE ${name}`);
 console.log(`${killed} killed, ${survivors.length} survived, ${chosen.length - killed - survivors.length} cannot be noticed`);
 process.exit(survivors.length + stale.length > 0 ? 1 : 0);

@@ -1,12 +1,10 @@
 // The service's answers: JSON with exactly the fields that are due.
 
 import { type Bytes, fromUtf8, isBytes, parseBase64Url, utf8 } from "./bytes.js";
+import { MAX_ANSWER } from "./codes.js";
 import { refuse } from "./error.js";
 import { strictJson } from "./json.js";
 import { own } from "./own.js";
-
-/** The longest answer that is read, in bytes. */
-export const MAX_ANSWER = 1 << 20;
 
 /** An object of an answer: nobody has looked at its values. */
 export type JsonObject = Readonly<Record<string, unknown>>;

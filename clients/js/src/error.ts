@@ -1,3 +1,5 @@
+import type { ErrorCode } from "./codes.js";
+
 /**
  * Something was refused. {@link Ok2cryError.code} is stable and meant for machines: the same codes as every other client of
  * ok2cry has (`docs/attestation.md`, `docs/releases.md`, `docs/errors.md`). The message is a sentence that names the field and
@@ -6,10 +8,10 @@
 export class Ok2cryError extends Error {
   override readonly name = "Ok2cryError";
   /** The stable reason, in `snake_case`. */
-  readonly code: string;
+  readonly code: ErrorCode;
 
   /** @internal */
-  constructor(code: string, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
   }
@@ -21,6 +23,6 @@ export function isRefusal(error: unknown): error is Ok2cryError {
 }
 
 /** Throws: the one way in which this package refuses. */
-export function refuse(code: string, message: string, options?: ErrorOptions): never {
+export function refuse(code: ErrorCode, message: string, options?: ErrorOptions): never {
   throw new Ok2cryError(code, message, options);
 }

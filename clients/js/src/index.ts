@@ -21,11 +21,18 @@
  */
 export * from "./attestation/index.js";
 export { fromBase64Url, toBase64Url } from "./bytes.js";
+export {
+  DEFAULT_MAX_LIST_AGE_MS,
+  DEFAULT_MAX_REPLY_AGE_MS,
+  MAX_AAD,
+  MAX_BUNDLE_LENGTH,
+  MAX_COUNT,
+  MAX_PLAINTEXT,
+} from "./codes.js";
 export { checkEnvironment } from "./environment.js";
 export {
   KeyRequest,
   type KeyRequestOptions,
-  MAX_COUNT,
   type Message,
   SealedMessage,
   type SealedMessageJson,
@@ -45,7 +52,6 @@ export type {
 } from "./platform.js";
 export type { Inclusion } from "./protocol/batch.js";
 export { type KeyDescriptor, publicKeyFromPem, publicKeyFromText, readDescriptor } from "./protocol/descriptor.js";
-export { MAX_AAD, MAX_PLAINTEXT } from "./protocol/reply.js";
 export {
   type Expected,
   type OpenedReply,
@@ -71,4 +77,4 @@ export {
   openMessage,
   ServiceError,
 } from "./service.js";
-export { type Attested, AttestedBatch, DEFAULT_MAX_REPLY_AGE_MS, Trust, type TrustOptions } from "./trust.js";
+export { type Attested, AttestedBatch, Trust, type TrustOptions } from "./trust.js";

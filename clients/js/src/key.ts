@@ -3,6 +3,7 @@
 import { bytesField, invalid, type JsonObject, numberField, objectOf, parseAnswer, textField } from "./answer.js";
 import type { VerifiedDocument } from "./attestation/verifier.js";
 import { copy, equal, isBytes, toBase64Url } from "./bytes.js";
+import { MAX_AAD, MAX_COUNT, MAX_PLAINTEXT, SUITE } from "./codes.js";
 import { isRefusal, refuse } from "./error.js";
 import { sealTo } from "./hpke.js";
 import { own } from "./own.js";
@@ -16,14 +17,10 @@ import {
   readDescriptor,
   sealInfo,
 } from "./protocol/descriptor.js";
-import { SUITE } from "./protocol/record.js";
-import { MAX_AAD, MAX_PLAINTEXT } from "./protocol/reply.js";
 import { type CheckTime, span, systemTime } from "./time.js";
 import type { AttestedBatch, Trust } from "./trust.js";
 import { isP384Point, randomBytes, sha384 } from "./webcrypto.js";
 
-/** The most keys that one request can ask for. */
-export const MAX_COUNT = 100;
 const NONCE_LENGTH = 32;
 const WHAT = "key descriptor";
 

@@ -1,8 +1,8 @@
 // Padding that hides how long a short secret is (docs/protocol.md, "Length").
 
 import { type Bytes, copy, isBytes } from "./bytes.js";
+import { MAX_PLAINTEXT } from "./codes.js";
 import { refuse } from "./error.js";
-import { MAX_PLAINTEXT } from "./protocol/reply.js";
 
 /**
  * Fills a plaintext up to the next multiple of `block` bytes: one byte `80`, then zeros. Every PIN of 4 to 12 digits comes to 16

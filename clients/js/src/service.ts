@@ -1,14 +1,15 @@
 // Calls to the service (the parent's HTTP API). Nothing that comes back is believed before it is verified.
 
-import { invalid, MAX_ANSWER, parseAnswer, textField } from "./answer.js";
+import { invalid, parseAnswer, textField } from "./answer.js";
 import type { TrustAnchor } from "./attestation/anchor.js";
 import { type Bytes, concat, isBytes, toBase64Url, utf8 } from "./bytes.js";
+import { type ErrorCode, MAX_ANSWER, MAX_BUNDLE_LENGTH } from "./codes.js";
 import { Ok2cryError, refuse } from "./error.js";
 import { isKeyId, KeyRequest, type KeyRequestOptions, SealedMessage, type SealedMessageJson, type VerifiedKey } from "./key.js";
 import { own } from "./own.js";
 import type { Fetch, FetchInit, FetchResponse, Signal } from "./platform.js";
 import { parseAttested, parseSealedReply, type SealedReply } from "./recipient.js";
-import { type AcceptedReleases, Bundle, MAX_BUNDLE_LENGTH, type ReleaseKey, type ReleaseState } from "./release/index.js";
+import { type AcceptedReleases, Bundle, type ReleaseKey, type ReleaseState } from "./release/index.js";
 import { REPLACEMENT } from "./text.js";
 import { aNumber, type CheckTime, type Clock, span } from "./time.js";
 import type { Attested, Trust } from "./trust.js";
@@ -47,7 +48,7 @@ export class ServiceError extends Ok2cryError {
   readonly retryAfterMs: number | undefined;
 
   /** @internal */
-  constructor(status: number, code: string, detail: string, retryAfterMs: number | undefined) {
+  constructor(status: number, code: ErrorCode, detail: string, retryAfterMs: number | undefined) {
     super(code, detail);
     this.status = status;
     this.retryAfterMs = retryAfterMs;
@@ -333,7 +334,7 @@ function problemOf(response: FetchResponse, body: Bytes | undefined, clock: Cloc
     const detail = textField(problem, "detail")
       .slice(0, 1000)
       .replace(/[\p{C}\p{Zl}\p{Zp}]/gu, REPLACEMENT);
-    if (/^[a-z0-9_]{1,64}$/.test(code)) return new ServiceError(status, code, detail, retryAfterMs);
+    if (/^[a-z0-9_]{1,64}$/.test(code)) return new ServiceError(status, code as ErrorCode, detail, retryAfterMs);
   } catch {
     // Without a reason.
   }

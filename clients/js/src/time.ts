@@ -1,9 +1,7 @@
 // The clock that checks go by, as a value: nothing below reads a clock of its own.
 
+import { DEFAULT_LEEWAY_MS } from "./codes.js";
 import { own } from "./own.js";
-
-/** How far a checking clock may be behind unless said otherwise: a minute. */
-export const DEFAULT_LEEWAY_MS = 60_000;
 
 /** A point in time, and how far the clock that it was read from may be behind. */
 export interface CheckTime {

@@ -5,6 +5,7 @@ import type { Policy } from "./attestation/policy.js";
 import type { VerifiedDocument } from "./attestation/verifier.js";
 import { Verifier } from "./attestation/verifier.js";
 import { copy, equal } from "./bytes.js";
+import { DEFAULT_MAX_REPLY_AGE_MS, MAX_DISTANCE_MS, MAX_STATEMENT_AGE_MS } from "./codes.js";
 import { isRefusal, refuse } from "./error.js";
 import { own } from "./own.js";
 import { type BatchHeader, type Inclusion, instanceOfLogKey, isIncluded, readBatchHeader } from "./protocol/batch.js";
@@ -12,12 +13,6 @@ import { readStatement } from "./protocol/statement.js";
 import type { AcceptedReleases } from "./release/index.js";
 import { aNumber, type CheckTime, systemTime } from "./time.js";
 
-/** How far a record's time may be from its document's, in milliseconds. */
-const MAX_DISTANCE_MS = 60_000;
-/** How old a reply's document may be unless {@link TrustOptions.maxReplyAgeMs} says otherwise: ten minutes. */
-export const DEFAULT_MAX_REPLY_AGE_MS = 600_000;
-/** How old the document of a statement may be: it answers a nonce that was made for it. */
-const MAX_STATEMENT_AGE_MS = 60_000;
 /** DER of an Ed25519 `SubjectPublicKeyInfo` up to the key's 32 bytes (RFC 8410 §4). */
 const ED25519_SPKI_PREFIX = Uint8Array.of(0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00);
 

@@ -1,10 +1,9 @@
 // What this package asks of WebCrypto, and nothing else does: hashes, ECDSA P-384 and Ed25519 verification, points.
 
 import { type Bytes, concat, equal, fromHex, hasAt, toHex } from "./bytes.js";
+import { POINT_LENGTH } from "./codes.js";
 import { Ok2cryError, refuse } from "./error.js";
 
-/** Length of an uncompressed P-384 point in bytes (SEC 1 §2.3.3). */
-export const POINT_LENGTH = 97;
 /** Length of r ‖ s of ECDSA P-384 in bytes (RFC 9053 §2.1). */
 export const SIGNATURE_LENGTH = 96;
 

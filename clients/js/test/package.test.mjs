@@ -1,4 +1,4 @@
-// What a user would install: the packed file, its size, and a project made from it that builds with Vite and TypeScript strict.
+// The packed file: its contents, its entry points and types, its size, and a project that uses it.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -7,11 +7,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core";
+import { publint } from "publint";
+import { formatMessage } from "publint/utils";
 import { LIMIT, sizes } from "../scripts/size.mjs";
 
 const client = fileURLToPath(new URL("..", import.meta.url));
 const npm = (folder, ...flags) =>
   execFileSync("npm", flags, { cwd: folder, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+const manifest = JSON.parse(readFileSync(join(client, "package.json"), "utf8"));
+const entryPoints = Object.keys(manifest.exports).filter((name) => name !== "./package.json");
 let folder;
 let packed;
 
@@ -47,8 +52,43 @@ test("the packed file has the modules, their types and the licences, and nothing
     assert.doesNotMatch(text, /[^\0-\x7f]/, `${path} is not ASCII`);
     assert.doesNotMatch(text, /\beval\b|new Function|WebAssembly|\brequire\(|["']node:/, path);
   }
-  const { dependencies } = JSON.parse(readFileSync(join(client, "package.json"), "utf8"));
-  assert.deepEqual(Object.keys(dependencies), ["hpke"]);
+  assert.deepEqual(Object.keys(manifest.dependencies), ["hpke"]);
+});
+
+test("publint has nothing to say about the packed file", async () => {
+  const tarball = new Uint8Array(readFileSync(join(folder, packed.filename))).buffer;
+  const { messages, pkg } = await publint({ pack: { tarball }, strict: true });
+  assert.deepEqual(
+    messages.map((message) => formatMessage(message, pkg, { color: false })),
+    [],
+  );
+});
+
+test("types resolve for every kind of importer", async () => {
+  const tarball = createPackageFromTarballData(new Uint8Array(readFileSync(join(folder, packed.filename))));
+  const { entrypoints, problems } = await checkPackage(tarball);
+  assert.deepEqual(Object.keys(entrypoints), [...entryPoints, "./package.json"]);
+  // There are ES modules alone, which the supported versions of Node can also require.
+  const unexpected = problems.filter(({ kind }) => kind !== "CJSResolvesToESM");
+  assert.deepEqual(unexpected, []);
+});
+
+test("every entry point is whole", () => {
+  for (const name of entryPoints) {
+    const { types, default: module } = manifest.exports[name];
+    assert.equal(types, module.replace(/\.js$/, ".d.ts"), name);
+    for (const path of [types, module])
+      assert.ok(
+        packed.files.some((file) => `./${file.path}` === path),
+        path,
+      );
+    // TypeScript's node10 and Parcel read a folder's package.json, not the exports.
+    const folderManifest = name === "." ? manifest : JSON.parse(readFileSync(join(client, name, "package.json"), "utf8"));
+    const up = name === "." ? "./" : "../";
+    assert.equal(folderManifest.main, module.replace("./", up), name);
+    assert.equal(folderManifest.types, types.replace("./", up), name);
+    if (name !== ".") assert.ok(manifest.files.includes(name.slice(2)), name);
+  }
 });
 
 test("it is small enough for a payment page", async () => {

@@ -1,7 +1,7 @@
 // One X.509 certificate by itself (RFC 5280), as far as Nitro's certificates go.
 
 import { type Bytes, equal, fromUtf8 } from "../bytes.js";
-import { POINT_LENGTH } from "../webcrypto.js";
+import { POINT_LENGTH } from "../codes.js";
 import { BIT_STRING, CertificateFault, DerReader, OCTET_STRING, OID, SEQUENCE, SET, signatureValue } from "./der.js";
 
 /** A certificate of a chain. */

@@ -4,6 +4,7 @@
 // every rule has a code; @peculiar/x509 is 62 kB and pkijs 92 kB (gzip), and both leave most of these rules to their caller.
 
 import type { Bytes } from "../bytes.js";
+import type { ErrorCode } from "../codes.js";
 import { SIGNATURE_LENGTH } from "../webcrypto.js";
 
 export const BOOLEAN = 0x01;
@@ -16,9 +17,9 @@ export const SET = 0x31;
 
 /** A rule that DER or a certificate broke. Whoever reads the certificate says which one it was. */
 export class CertificateFault extends Error {
-  readonly code: string;
+  readonly code: ErrorCode;
 
-  constructor(code: string, message: string) {
+  constructor(code: ErrorCode, message: string) {
     super(message);
     this.code = code;
   }

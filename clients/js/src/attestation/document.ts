@@ -1,22 +1,14 @@
 // The COSE envelope and the payload of an attestation document: fields, their types and their limits, before anything is verified.
 
 import { type Bytes, bigEndian, concat, copy, equal, isBytes, utf8 } from "../bytes.js";
+import { type ErrorCode, MAX_CABUNDLE_LENGTH, MAX_DOCUMENT_LENGTH, PCR_COUNT, PCR_LENGTH } from "../codes.js";
 import { refuse } from "../error.js";
 import { SIGNATURE_LENGTH } from "../webcrypto.js";
 import { CborReader } from "./cbor.js";
 
-/** The longest document that is looked at, in bytes. */
-export const MAX_DOCUMENT_LENGTH = 32 * 1024;
-/** Length of a PCR value in bytes: SHA-384. */
-export const PCR_LENGTH = 48;
-/** How many PCRs there can be: indices 0 to 31. */
-export const PCR_COUNT = 32;
-
 const MAX_PAYLOAD_LENGTH = 16 * 1024;
 /** The longest certificate, in bytes. */
 export const MAX_CERTIFICATE_LENGTH = 1024;
-/** The longest cabundle. Nitro's has four entries: root, regional, zonal and instance CA. */
-const MAX_CABUNDLE_LENGTH = 6;
 /** The longest `public_key`, `user_data` and `nonce`. AWS's prose says 512 for two of them; its CDDL and the module say 1,024. */
 const MAX_OPTIONAL_LENGTH = 1024;
 /** `{1: -35}`: ES384. */
@@ -136,12 +128,12 @@ const FIELDS: Readonly<Record<string, (reader: CborReader, field: string) => unk
     );
   },
   // No key has zero bytes, and documents with an empty one exist: it counts as unset.
-  public_key: (reader, field) => {
-    const key = optionalOf(reader, field);
+  public_key: (reader) => {
+    const key = optionalOf(reader, "public_key");
     return key?.length === 0 ? undefined : key;
   },
-  user_data: optionalOf,
-  nonce: optionalOf,
+  user_data: (reader) => optionalOf(reader, "user_data"),
+  nonce: (reader) => optionalOf(reader, "nonce"),
 };
 
 function pcrsOf(reader: CborReader, field: string): Map<number, Uint8Array> {
@@ -166,7 +158,7 @@ function pcrsOf(reader: CborReader, field: string): Map<number, Uint8Array> {
   return pcrs;
 }
 
-function certificateOf(reader: CborReader, field: string, at: string, code: string): Uint8Array {
+function certificateOf(reader: CborReader, field: string, at: string, code: ErrorCode): Uint8Array {
   const der = reader.bytes(field);
   if (der.length < 1 || der.length > MAX_CERTIFICATE_LENGTH) {
     refuse(code, `${at}: ${der.length} bytes, where 1 to ${MAX_CERTIFICATE_LENGTH} are allowed`);
@@ -174,7 +166,7 @@ function certificateOf(reader: CborReader, field: string, at: string, code: stri
   return der;
 }
 
-function optionalOf(reader: CborReader, field: string): Uint8Array | undefined {
+function optionalOf(reader: CborReader, field: "public_key" | "user_data" | "nonce"): Uint8Array | undefined {
   const value = reader.optionalBytes(field);
   if (value !== undefined && value.length > MAX_OPTIONAL_LENGTH) {
     refuse(`${field}_length`, `${field}: ${value.length} bytes, where at most ${MAX_OPTIONAL_LENGTH} are allowed`);

@@ -17,14 +17,25 @@ import type { AcceptedDocument, Policy } from "./policy.js";
 import type { Verifier } from "./verifier.js";
 
 export { type Bytes, fromHex, toHex } from "../bytes.js";
+export {
+  type AttestationCode,
+  type ClientCode,
+  DEFAULT_LEEWAY_MS,
+  DEFAULT_SIGNATURE_CACHE,
+  type ErrorCode,
+  type JavaScriptCode,
+  MAX_DOCUMENT_LENGTH,
+  PCR_COUNT,
+  PCR_LENGTH,
+  type ServiceCode,
+} from "../codes.js";
 export { Ok2cryError } from "../error.js";
-export { type CheckTime, type Clock, DEFAULT_LEEWAY_MS, systemTime } from "../time.js";
+export { type CheckTime, type Clock, systemTime } from "../time.js";
 export { TrustAnchor } from "./anchor.js";
 export type { Certificate } from "./certificate.js";
-export { MAX_DOCUMENT_LENGTH, PCR_COUNT, PCR_LENGTH } from "./document.js";
 export { Measurements } from "./measurements.js";
 export { AcceptedDocument, Policy } from "./policy.js";
-export { DEFAULT_SIGNATURE_CACHE, VerifiedDocument, Verifier, type VerifierOptions } from "./verifier.js";
+export { VerifiedDocument, Verifier, type VerifierOptions } from "./verifier.js";
 
 /**
  * Verifies a document and compares it with what is expected: both of the questions that there are, in one call.

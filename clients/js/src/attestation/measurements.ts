@@ -1,9 +1,9 @@
 // Reference values: what a release measures, as one set.
 
 import { copy, equal, fromHex, isBytes } from "../bytes.js";
+import { PCR_COUNT, PCR_LENGTH } from "../codes.js";
 import { refuse } from "../error.js";
 import { strictJson } from "../json.js";
-import { PCR_COUNT, PCR_LENGTH } from "./document.js";
 
 /**
  * The PCRs of one release, as one whole set: PCR0 at least; best PCR0, 1 and 2, and PCR8 of a signed image. A document matches

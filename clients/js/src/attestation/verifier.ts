@@ -1,5 +1,6 @@
 // Whether a Nitro module signed a document, validly now: the order of all checks.
 
+import { DEFAULT_SIGNATURE_CACHE } from "../codes.js";
 import { refuse } from "../error.js";
 import { own } from "../own.js";
 import { beyondLeeway, type CheckTime, span, systemTime } from "../time.js";
@@ -9,9 +10,6 @@ import type { Certificate } from "./certificate.js";
 import { chainOf, checkClock, checkSignatures, leafOf, SignatureCache } from "./chain.js";
 import { type Claims, decode } from "./document.js";
 import { isZero } from "./measurements.js";
-
-/** How many certificate signatures a {@link Verifier} remembers unless told otherwise. */
-export const DEFAULT_SIGNATURE_CACHE = 1024;
 
 /** Known in this module alone. */
 const VERIFIER: unique symbol = /* @__PURE__ */ Symbol("Verifier");

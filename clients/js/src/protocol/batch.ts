@@ -1,13 +1,9 @@
 // Many records under one attestation document: a Merkle tree whose root is in the document's user data.
 
 import { type Bytes, bigEndian, equal, toHex, utf8 } from "../bytes.js";
+import { MAX_BATCH, MAX_PATH } from "../codes.js";
 import { sha384 } from "../webcrypto.js";
 import { invalid, readRecord } from "./record.js";
-
-/** The most records of a batch. */
-const MAX_BATCH = 4096;
-/** The most hashes of an inclusion path. */
-export const MAX_PATH = 12;
 
 /** What the `user_data` of an attestation document says. */
 export interface BatchHeader {

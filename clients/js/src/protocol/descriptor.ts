@@ -1,15 +1,13 @@
 // The key descriptor: everything that anybody may rely on about one disposable key.
 
 import { type Bytes, concat, copy, parseBase64Url, toBase64Url, toHex, toPem, utf8 } from "../bytes.js";
+import { MAX_NONCE, MAX_TIME, MIN_NONCE } from "../codes.js";
 import { refuse } from "../error.js";
 import { strictJson } from "../json.js";
 import { own } from "../own.js";
 import { derOfPem, otherKey } from "../pem.js";
 import { isP384Point, p384Spki, pointOfSpki, sha384 } from "../webcrypto.js";
 import { invalid, readRecord } from "./record.js";
-
-/** The latest time that a record can name, in Unix milliseconds. */
-export const MAX_TIME = Number.MAX_SAFE_INTEGER;
 
 /** What a key is, for whom, for what and for how long. */
 export interface KeyDescriptor {
@@ -58,7 +56,7 @@ export function decodeDescriptor(encoded: Uint8Array): Omit<KeyDescriptor, "hash
     const purpose = record.text("purpose", 1, 64);
     if (!isPurpose(purpose)) invalid("purpose: may hold a-z, 0-9, '.', '_' and '-' only");
     const recipient = record.deliverTo("release_to");
-    const clientNonce = record.bytes("client_nonce", 16, 64);
+    const clientNonce = record.bytes("client_nonce", MIN_NONCE, MAX_NONCE);
     return {
       bytes,
       keyId: toBase64Url(id),

@@ -2,11 +2,9 @@
 
 import { CborReader } from "../attestation/cbor.js";
 import { copy, utf8 } from "../bytes.js";
+import { POINT_LENGTH, SUITE } from "../codes.js";
 import { isRefusal, refuse } from "../error.js";
-import { isP384Point, POINT_LENGTH } from "../webcrypto.js";
-
-/** IANA numbers of KEM, KDF and AEAD: DHKEM(P-384, HKDF-SHA384), HKDF-SHA384, AES-256-GCM. */
-export const SUITE: readonly [kem: number, kdf: number, aead: number] = [0x0011, 0x0002, 0x0002];
+import { isP384Point } from "../webcrypto.js";
 
 /**
  * Reads one record strictly. Whatever breaks a rule is `record_invalid`, and the message names record, field and rule.

@@ -1,15 +1,11 @@
 // Reply contexts and reply records, and what binds a reply to its request.
 
 import { type Bytes, bigEndian, concat, fromHex, utf8 } from "../bytes.js";
+import { MAX_AAD, MAX_CIPHERTEXT, MAX_DESCRIPTOR, MAX_TIME } from "../codes.js";
 import { sha384 } from "../webcrypto.js";
-import { decodeDescriptor, type KeyDescriptor, MAX_TIME } from "./descriptor.js";
+import { decodeDescriptor, type KeyDescriptor } from "./descriptor.js";
 import { invalid, readRecord } from "./record.js";
 
-/** The longest plaintext that a key opens, in bytes. */
-export const MAX_PLAINTEXT = 4096;
-/** The longest `aad`, in bytes. */
-export const MAX_AAD = 1024;
-const MAX_DESCRIPTOR = 512;
 const TAG = 16;
 
 /** What the enclave's replies to one recipient are sealed under, for a minute. */
@@ -62,7 +58,7 @@ export async function readReply(bytes: Uint8Array): Promise<Reply> {
     const descriptor = decodeDescriptor(record.bytes("descriptor", 1, MAX_DESCRIPTOR));
     const aad = record.bytes("aad", 0, MAX_AAD);
     const requestDigest = record.bytes("request_digest", 48);
-    const ciphertext = record.bytes("ciphertext", TAG, MAX_PLAINTEXT + TAG);
+    const ciphertext = record.bytes("ciphertext", TAG, MAX_CIPHERTEXT);
     return { contextId, descriptor, aad, requestDigest, ciphertext };
   });
   return { ...reply, descriptor: { ...descriptor, hash: await sha384(descriptor.bytes) } };

@@ -1,6 +1,6 @@
 // The answer to "is an enclave there?".
 
-import { MAX_TIME } from "./descriptor.js";
+import { MAX_NONCE, MAX_TIME, MIN_NONCE } from "../codes.js";
 import { readRecord } from "./record.js";
 
 /** What an enclave says when it is asked. */
@@ -18,7 +18,7 @@ export interface Statement {
  */
 export async function readStatement(bytes: Uint8Array): Promise<Statement> {
   return readRecord("statement", bytes, "ok2cry/statement/v1", 3, (record) => {
-    const nonce = record.bytes("nonce", 16, 64);
+    const nonce = record.bytes("nonce", MIN_NONCE, MAX_NONCE);
     return { nonce, timeMs: record.uint("time", MAX_TIME) };
   });
 }

@@ -4,6 +4,7 @@ import type { TrustAnchor } from "../attestation/anchor.js";
 import type { Measurements } from "../attestation/measurements.js";
 import { Policy } from "../attestation/policy.js";
 import { equal, toHex, utf8 } from "../bytes.js";
+import { DEFAULT_MAX_LIST_AGE_MS } from "../codes.js";
 import { Ok2cryError, refuse } from "../error.js";
 import { own } from "../own.js";
 import { aNumber, beyondLeeway, type CheckTime, past, span, systemTime } from "../time.js";
@@ -21,8 +22,6 @@ import { ROOT, type RootDocument, type RootKeys, verifyRoot } from "./root.js";
 import { type ReleaseState, type Remembered, rememberedCheckpoint } from "./state.js";
 import { isBelow, isVersion } from "./version.js";
 
-/** How old a list may be unless {@link ReleaseKey.withMaxListAgeMs} says otherwise: seven days, in milliseconds. */
-export const DEFAULT_MAX_LIST_AGE_MS = 7 * 24 * 3_600_000;
 /**
  * The most tiles that are fetched for one check. A consistency proof needs two for each level of tiles, of which a log of 2^48
  * entries has six; a bundle that brings the others needs no more.

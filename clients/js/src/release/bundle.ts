@@ -1,12 +1,10 @@
 // All that a client needs of a release log at once.
 
 import { type Bytes, fromBase64 } from "../bytes.js";
+import { MAX_BUNDLE_LENGTH, MAX_RELEASES } from "../codes.js";
 import { refuseField } from "./fault.js";
 import { read, text, texts, whole } from "./json.js";
-import { MAX_RELEASES } from "./list.js";
 
-/** The longest bundle that is read, in bytes: 4 MiB. */
-export const MAX_BUNDLE_LENGTH = 4 << 20;
 const BUNDLE = "bundle";
 /** The most root documents of a bundle: one a month for more than twenty years. */
 const MAX_ROOTS = 256;

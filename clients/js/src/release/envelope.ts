@@ -2,6 +2,7 @@
 
 import { CertificateFault, signatureValue } from "../attestation/der.js";
 import { type Bytes, concat, fromBase64, utf8 } from "../bytes.js";
+import { MAX_ENVELOPE_LENGTH } from "../codes.js";
 import { refuse } from "../error.js";
 import { quoted } from "../text.js";
 import { verifyP384 } from "../webcrypto.js";
@@ -9,8 +10,6 @@ import { refuseField } from "./fault.js";
 import { optional, read, text } from "./json.js";
 import type { Role, SignerKey } from "./key.js";
 
-/** The longest envelope that is read, in bytes. An entry of the log is its envelope, and its length has 16 bits there. */
-export const MAX_ENVELOPE_LENGTH = 0xffff;
 /**
  * The most signatures of an envelope: two whole roles, because a root document that exchanges its keys is signed by old and new
  * ones.

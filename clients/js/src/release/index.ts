@@ -16,8 +16,8 @@
  * @module
  */
 export type { TileSource } from "../tlog/tile.js";
-export { type AcceptedRelease, AcceptedReleases, DEFAULT_MAX_LIST_AGE_MS, ReleaseKey } from "./acceptance.js";
-export { Bundle, type BundleEntry, MAX_BUNDLE_LENGTH } from "./bundle.js";
+export { type AcceptedRelease, AcceptedReleases, ReleaseKey } from "./acceptance.js";
+export { Bundle, type BundleEntry } from "./bundle.js";
 export type { ReleaseList } from "./list.js";
 export type { Manifest } from "./manifest.js";
 export type { RootDocument, RootRole } from "./root.js";

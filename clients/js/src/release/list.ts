@@ -1,8 +1,9 @@
 // The release list: every release that is accepted now. A release that is not in it is revoked.
 
+import { MAX_ENVELOPE_LENGTH, MAX_RELEASES } from "../codes.js";
 import { refuse } from "../error.js";
 import { quoted } from "../text.js";
-import { type Envelope, MAX_ENVELOPE_LENGTH } from "./envelope.js";
+import type { Envelope } from "./envelope.js";
 import { refuseField } from "./fault.js";
 import { hex, read, text, version, whole } from "./json.js";
 import type { RootKeys } from "./root.js";
@@ -11,8 +12,6 @@ import { isBelow } from "./version.js";
 const PAYLOAD_TYPE = "application/vnd.ok2cry.release-list.v1+json";
 /** What errors call it. */
 export const LIST = "list";
-/** The most releases of a list. */
-export const MAX_RELEASES = 32;
 
 const SHAPE = {
   version: whole,

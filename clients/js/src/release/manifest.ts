@@ -3,8 +3,9 @@
 import { TrustAnchor } from "../attestation/anchor.js";
 import { Measurements } from "../attestation/measurements.js";
 import { fromHex, toHex } from "../bytes.js";
+import { MAX_ENVELOPE_LENGTH } from "../codes.js";
 import { refuse } from "../error.js";
-import { type Envelope, MAX_ENVELOPE_LENGTH } from "./envelope.js";
+import type { Envelope } from "./envelope.js";
 import { refuseField } from "./fault.js";
 import { hex, nullable, object, optional, read, text, texts, version, whole } from "./json.js";
 import { refuseProduct } from "./list.js";

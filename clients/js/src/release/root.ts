@@ -1,8 +1,9 @@
 // The root document: which keys sign what, until when. The one thing that is rotated by its own rules.
 
+import { MAX_ENVELOPE_LENGTH } from "../codes.js";
 import type { LogSigners } from "../tlog/checkpoint.js";
 import { VerifierKey } from "../tlog/verifier-key.js";
-import { type Envelope, MAX_ENVELOPE_LENGTH } from "./envelope.js";
+import type { Envelope } from "./envelope.js";
 import { refuseField } from "./fault.js";
 import { hex, read, readValue, refuseJson, text, whole } from "./json.js";
 import { keyFromBase64, Role } from "./key.js";

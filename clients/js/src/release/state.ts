@@ -1,12 +1,11 @@
 // What a client keeps between checks.
 
 import { utf8 } from "../bytes.js";
+import { MAX_RELEASE_STATE_LENGTH } from "../codes.js";
 import { type Checkpoint, parseCheckpoint } from "../tlog/checkpoint.js";
 import { Note } from "../tlog/note.js";
 import { hex, nullable, object, read, refuseJson, type Shape, shaped, text, whole } from "./json.js";
 
-/** The longest memory that is read or written, in bytes. */
-const MAX_MEMORY_LENGTH = 1 << 20;
 /** The most pin sets that are remembered. */
 const MAX_MEMORIES = 32;
 const MEMORY = "memory";
@@ -142,7 +141,7 @@ export class ReleaseState {
    * @throws {Ok2cryError} `release_document_too_large`, `release_json_invalid`, `note_invalid`, `checkpoint_invalid`.
    */
   static decode(source: Uint8Array | string): ReleaseState {
-    const value = read(MEMORY, source, MAX_MEMORY_LENGTH, object) as Readonly<Record<string, unknown>>;
+    const value = read(MEMORY, source, MAX_RELEASE_STATE_LENGTH, object) as Readonly<Record<string, unknown>>;
     const memory = new ReleaseState();
     memory.#memories = Object.hasOwn(value, "memories") ? entriesOf(value) : entryOf(value);
     return memory;
@@ -214,7 +213,7 @@ function byTime(memories: Memories): [pinned: string, remembered: Remembered][] 
 function bounded(memories: Memories, kept: string): Memories {
   const left = new Map(memories);
   for (const [pinned] of byTime(memories)) {
-    if (left.size <= MAX_MEMORIES && utf8(encode(left)).length <= MAX_MEMORY_LENGTH) break;
+    if (left.size <= MAX_MEMORIES && utf8(encode(left)).length <= MAX_RELEASE_STATE_LENGTH) break;
     if (pinned !== kept) left.delete(pinned);
   }
   return left;

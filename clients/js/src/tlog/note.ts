@@ -1,12 +1,11 @@
 // Signed notes (c2sp.org/signed-note), with cosignatures (c2sp.org/tlog-cosignature).
 
 import { type Bytes, equal, fromBase64, toHex, utf8 } from "../bytes.js";
+import { MAX_NOTE_LENGTH } from "../codes.js";
 import { refuse } from "../error.js";
 import { shown } from "../text.js";
 import { isKeyName, type VerifierKey } from "./verifier-key.js";
 
-/** The longest note that is read, in bytes. */
-const MAX_NOTE_LENGTH = 1 << 16;
 /** The most signatures of a note. The specification asks for at least 16. */
 const MAX_SIGNATURES = 64;
 
