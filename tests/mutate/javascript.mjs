@@ -1,14 +1,15 @@
-// Breaks each rule of the JavaScript client once, and shows that a vector notices.
+// Breaks each rule of the JavaScript client once, and checks that a vector notices.
 //
 //   npm --prefix clients/js run build && node tests/mutate/javascript.mjs            every rule: minutes
-//   node tests/mutate/javascript.mjs --sample 40                                     every so-and-so-many-th of them
-//   node tests/mutate/javascript.mjs --only key.js,trust.js                          those of some files, with commas
-//   node tests/mutate/javascript.mjs --listed                                        those of equivalent.txt: is one noticed after all?
-//   node tests/mutate/javascript.mjs --check                                         only that equivalent.txt and the list of files are current
+//   node tests/mutate/javascript.mjs --sample 40                                     about 40 of them
+//   node tests/mutate/javascript.mjs --only key.js,trust.js                          those of these files
+//   node tests/mutate/javascript.mjs --listed                                        those of equivalent.txt: does a vector notice one?
+//   node tests/mutate/javascript.mjs --check                                         nothing but the lists: seconds
 //
-// A rule is a place in the compiled client that refuses, or that compares with a bound. The one is broken by refusing nothing there,
-// the other by moving the bound by one. What no vector can notice is in equivalent.txt, with the reason. Ends with 1 if
-// anything else survives, or if a line of equivalent.txt is about nothing.
+// A rule is a place in the compiled client that refuses, or that compares with a bound. A mutant omits the refusal,
+// or moves the bound by one. equivalent.txt lists the mutants that no vector can notice, with reasons. Exits with 1
+// if another mutant survives. Exits with 1 at once if equivalent.txt names a mutant that does not exist, or if the
+// lists of files below are incomplete.
 
 import { spawn } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -17,9 +18,9 @@ import { fileURLToPath } from "node:url";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const client = fileURLToPath(new URL("../../clients/js/", import.meta.url));
-// Below node_modules, so that the copies find what the client depends on and git does not see them.
+// Below node_modules, so that the copies find the client's dependencies, and git ignores them.
 const copies = `${client}node_modules/.cache/mutants-${process.pid}`;
-/** What the vectors are about, and the suites that judge it, the likeliest first. */
+/** The files that vectors test, with the suites that judge them, the most likely first. */
 const FILES = {
   "answer.js": ["answers"],
   "json.js": ["answers", "releases"],
@@ -56,7 +57,7 @@ const FILES = {
   "tlog/tile.js": ["releases"],
   "tlog/verifier-key.js": ["releases"],
 };
-/** Without rules that a vector can notice: exports, helpers, calls over the network, and what the platform has. */
+/** Without rules that a vector can notice: exports, helpers, network calls, and the platform. */
 const NOT_MUTATED = [
   "attestation/index.js",
   "bytes.js",
@@ -78,13 +79,13 @@ const NOT_MUTATED = [
 /** Calls that refuse. */
 const REFUSING = /\b(?:return )?(refuse[A-Za-z]*|invalid|refused|throw new CertificateFault|[a-z]+\.malformed|[a-zA-Z]+\.finish|[a-zA-Z]+\.end|check[A-Z]\w*)\(/g;
 const COMPARING = / (<=|>=|<|>) /g;
-/** A mutant that computes for so long does not end. */
-const PATIENCE_MS = 120_000;
+/** The time limit of a mutant that does not end. */
+const TIMEOUT_MS = 120_000;
 
 const args = process.argv.slice(2);
 const option = (name) => (args.includes(name) ? args[args.indexOf(name) + 1] : undefined);
 
-/** Every place, with what is put there. */
+/** Every mutant: the place, and its replacement. */
 function mutants() {
   const all = [];
   for (const file of Object.keys(FILES)) {
@@ -110,7 +111,7 @@ function lineAt(source, index) {
   return source.slice(begin, end < 0 ? undefined : end);
 }
 
-/** `file | line | what was put in place of what`, without space around it. */
+/** The mutant's name, `file | line | change`, without surrounding white space. */
 function nameOf({ file, index, found, put, source }) {
   const what = put.trim().length < 3 ? `${found.trim()} as ${put.trim()}` : `without ${found.slice(0, -1).replace("return ", "")}`;
   const begin = source.lastIndexOf("\n", index) + 1;
@@ -130,7 +131,7 @@ function copyFor(worker) {
   return folder;
 }
 
-/** What noticed, or nothing. */
+/** The vector that noticed, or undefined. */
 function judge(folder, suites) {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [`${here}judge.mjs`, folder, ...suites], { stdio: ["ignore", "pipe", "ignore"] });
@@ -138,7 +139,7 @@ function judge(folder, suites) {
     child.stdout.on("data", (data) => {
       text += data;
     });
-    const timer = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
+    const timer = setTimeout(() => child.kill("SIGKILL"), TIMEOUT_MS);
     child.once("close", (code) => {
       clearTimeout(timer);
       resolve(code === 0 ? undefined : text.trim() || "it does not run");
@@ -175,20 +176,20 @@ const queue = chosen.filter((mutant) => equivalent.has(nameOf(mutant)) === isLis
 async function work(worker) {
   const folder = copyFor(worker);
   const own = await judge(folder, ["protocol", "answers", "attestation", "releases"]);
-  if (own !== undefined) throw new Error(`unchanged, the client fails: ${own}`);
+  if (own !== undefined) throw new Error(`the unchanged client fails: ${own}`);
   for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
     const { file, index, found, put, source } = mutant;
     writeFileSync(`${folder}/dist/${file}`, source.slice(0, index) + put + source.slice(index + found.length));
-    const noticed = await judge(folder, FILES[file]);
+    const vector = await judge(folder, FILES[file]);
     writeFileSync(`${folder}/dist/${file}`, source);
     if (isListed) {
-      if (noticed !== undefined) stale.push(`${nameOf(mutant)}, which ${noticed} notices`);
-    } else if (noticed === undefined) {
+      if (vector !== undefined) stale.push(`${nameOf(mutant)}, which ${vector} notices`);
+    } else if (vector === undefined) {
       survivors.push(nameOf(mutant));
       console.log(`SURVIVED ${nameOf(mutant)}`);
     } else {
       killed++;
-      if (args.includes("--verbose")) console.log(`${nameOf(mutant)}\n   ${noticed}`);
+      if (args.includes("--verbose")) console.log(`${nameOf(mutant)}\n   ${vector}`);
     }
   }
 }

@@ -1,9 +1,9 @@
-// How large the client is in a page: minified and gzipped, whole and in parts. `node scripts/size.mjs`; exits 1 above the limit.
+// The client's size in a page: minified and gzipped, whole and in parts. Exits with 1 above the limit.
 
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
-/** The whole client, in bytes. */
+/** The limit for the whole client, in bytes. */
 export const LIMIT = 34 * 1024;
 
 const parts = {

@@ -1,10 +1,10 @@
-// HPKE (RFC 9180) in the one suite that there is, by the library `hpke`, which is a thin layer over WebCrypto.
+// HPKE (RFC 9180) in the one supported suite, by the library `hpke`, a thin layer over WebCrypto.
 
 import { AEAD_AES_256_GCM, CipherSuite, type KDF, KDF_HKDF_SHA384, type KEM, KEM_DHKEM_P384_HKDF_SHA384 } from "hpke";
 import { type Bytes, concat } from "./bytes.js";
 import { onPlatform } from "./webcrypto.js";
 
-/** What is sealed, and what it is bound to. */
+/** The plaintext, and what it is bound to. */
 export interface SealInput {
   readonly plaintext: Uint8Array;
   readonly aad: Uint8Array;
@@ -15,7 +15,7 @@ export interface SealInput {
 export interface Sealed {
   /** 97 bytes. */
   readonly enc: Uint8Array;
-  /** Of the plaintext's length and 16 bytes. */
+  /** 16 bytes longer than the plaintext. */
   readonly ciphertext: Uint8Array;
 }
 
@@ -42,7 +42,7 @@ export function sealTo(point: Uint8Array, { plaintext, aad, info }: SealInput): 
 }
 
 /**
- * A secret of a receiver's context (RFC 9180 §5.3), `length` bytes.
+ * Exports a secret of a receiver's context (RFC 9180 §5.3).
  *
  * @param enc A point of the curve.
  * @throws {Ok2cryError} `crypto_failed`.
@@ -57,7 +57,7 @@ export function receiveExport(keys: CryptoKeyPair, enc: Uint8Array, input: Expor
   });
 }
 
-/** The suite that there is. */
+/** The supported suite. */
 export function suite(): CipherSuite<CryptoKey> {
   const kem = () => {
     const own = KEM_DHKEM_P384_HKDF_SHA384() as KEM<CryptoKey> & { readonly kdf: KDF };
@@ -67,8 +67,8 @@ export function suite(): CipherSuite<CryptoKey> {
 }
 
 /**
- * The library's HKDF, but for an empty salt, which it hands to WebCrypto as an `ArrayBuffer` of zeros. Node 20 refuses one of
- * another realm, such as jsdom's or an edge route's, and takes an array.
+ * The library's HKDF, with an array as the empty salt. The library passes WebCrypto an `ArrayBuffer` of
+ * zeros, and Node 20 refuses one of another realm, such as jsdom's or an edge route's.
  */
 function withArrays(kdf: KDF): KDF {
   return { ...kdf, Extract: (salt, ikm) => kdf.Extract(salt.length === 0 ? new Uint8Array(kdf.Nh) : salt, ikm) };

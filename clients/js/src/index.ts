@@ -1,20 +1,20 @@
 /**
- * Fetch a disposable key, verify that it lives in an AWS Nitro Enclave that you accept, seal one message to it; and, at the other
- * end, open what the enclave replied. Browsers and Node, over WebCrypto.
+ * Disposable keys in AWS Nitro Enclaves: fetch a key, verify that an accepted enclave holds it, and seal one
+ * message to it; at the other end, open the enclave's reply. For browsers and Node, over WebCrypto.
  *
- * A key that was not verified cannot be sealed to: {@link VerifiedKey} comes from {@link fetchKey} or {@link KeyRequest.verify}
- * and from nowhere else, and seals one message. Nothing here trusts the service that carries the messages.
+ * An unverified key cannot be sealed to: only {@link fetchKey}, {@link fetchKeys} and {@link KeyRequest} make a
+ * {@link VerifiedKey}, which seals one message. The service that carries the messages is not trusted.
  *
  * @example
  * ```ts
  * const anchor = TrustAnchor.awsNitro();
- * const memory = ReleaseState.keptIn(() => localStorage);
- * const releases = await fetchReleases(url, await ReleaseKey.fromPems(2, RELEASE_KEYS), anchor, memory);
+ * const state = ReleaseState.keptIn(() => localStorage);
+ * const releases = await fetchReleases(url, await ReleaseKey.fromPems(2, RELEASE_KEYS), anchor, state);
  * const trust = Trust.fromReleases(anchor, releases);
  *
  * const key = await fetchKey(url, trust, { purpose: "card-pin", ttlMs: 60_000, recipient: ISSUER });
  * const message = await key.seal({ plaintext: pad(pin), aad: new TextEncoder().encode("order 17") });
- * // Hand JSON.stringify(message) to whoever has it opened.
+ * // Send JSON.stringify(message) to the party that has it opened.
  * ```
  *
  * @module

@@ -1,5 +1,5 @@
-// The union of codes, src/codes.ts, is generated from Rust's registries. Every code in it is documented, and every code of a
-// document or a release is one that this client refuses with.
+// src/codes.ts is generated from Rust's registries. Every code in it is documented, and this client refuses
+// with every code of a document, a release or a reply.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -27,7 +27,7 @@ test("every code is documented", () => {
   }
 });
 
-test("every code of a document, a release or a reply is used", () => {
+test("every code of documents, releases and replies is used", () => {
   for (const [, code] of [...codesOf("AttestationCode"), ...codesOf("ClientCode"), ...codesOf("JavaScriptCode")]) {
     // Three are made from a field's name.
     const isMade = /^(public_key|user_data|nonce)_length$/.test(code);

@@ -28,7 +28,7 @@ function run(name, flags, input = "") {
   return execFileSync(process.execPath, [program, ...flags], { input, env, encoding: "utf8", stdio: ["pipe", "pipe", "pipe"] });
 }
 
-test("the examples carry a PIN from a sender to a recipient", () => {
+test("the examples deliver a PIN", () => {
   const file = join(service.folder, "issuer.pem");
   const recipient = run("recipient.mjs", ["new", file]).trim();
   const message = run("seal.mjs", [recipient, "order 17"], "4931");

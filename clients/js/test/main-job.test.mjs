@@ -1,5 +1,5 @@
-// The whole job against running processes: fetch, verify, seal, open, read; with the Rust client at either end, and with a host
-// that lies.
+// The main job against running processes: fetch, verify, seal, open, read. With the Rust client at either
+// end, and with a dishonest host.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -31,7 +31,7 @@ const wish = (more = {}) => ({ purpose: "card-pin", ttlMs: 60_000, recipient: re
 const newKey = (more) => lib.fetchKey(service.url, trust, wish(more));
 const refused = (code) => ({ name: "Ok2cryError", code });
 
-test("a PIN goes from a sender to a recipient, once", async () => {
+test("a PIN is delivered to its recipient once", async () => {
   const key = await newKey();
   assert.match(key.keyId, /^[A-Za-z0-9_-]{32}$/);
   assert.equal(key.release, 0);
@@ -52,11 +52,11 @@ test("a PIN goes from a sender to a recipient, once", async () => {
   assert.equal(descriptor.keyId, key.keyId);
   assert.deepEqual(descriptor.hash, message.descriptorHash);
 
-  // A retry has the same reply, and a recipient that remembers acts once.
+  // A retry gets the same reply, and a recipient with a replay guard acts once.
   const again = await lib.openMessage(service.url, message);
   assert.deepEqual(again.reply, answer.reply);
   await assert.rejects(recipient.open(again, EXPECTED, trust, seen), refused("reply_replayed"));
-  // Another message is too late.
+  // Another message comes too late.
   const other = new lib.SealedMessage({
     keyId: key.keyId,
     descriptorHash: message.descriptorHash,
@@ -68,7 +68,7 @@ test("a PIN goes from a sender to a recipient, once", async () => {
   assert.equal(await lib.keyState(service.url, key.keyId), "used");
 });
 
-test("a reply is for its recipient, purpose and aad alone", async () => {
+test("a reply opens for its recipient, purpose and aad only", async () => {
   const message = await (await newKey()).seal({ plaintext: utf8.encode("4931"), aad: AAD });
   const answer = await lib.openMessage(service.url, message);
   const open = (key, expected) => key.open(answer, expected, trust, new lib.ReplaySet());
@@ -80,11 +80,11 @@ test("a reply is for its recipient, purpose and aad alone", async () => {
   await assert.rejects(recipient.open(answer, EXPECTED, other, new lib.ReplaySet()), refused("root_not_trusted"));
   const cut = { ...answer, reply: answer.reply.slice(0, -1) };
   await assert.rejects(recipient.open(cut, EXPECTED, trust, new lib.ReplaySet()), refused("record_invalid"));
-  // Refusals have left no trace.
+  // Refusals inserted nothing.
   assert.equal(text.decode((await open(recipient, EXPECTED)).plaintext), "4931");
 });
 
-test("a recipient's key survives PEM, and one that is not extractable stays", async () => {
+test("a recipient's key is exported only if it is extractable", async () => {
   const again = await lib.RecipientKey.fromPem(await recipient.toPem());
   assert.deepEqual(again.publicKey, recipient.publicKey);
   const kept = await lib.RecipientKey.generate();
@@ -104,7 +104,7 @@ test("a recipient's key survives PEM, and one that is not extractable stays", as
   await assert.rejects(lib.RecipientKey.fromKeyPair(signing), refused("private_key_invalid"));
 });
 
-test("the Rust client opens what this one sealed, and this one what the Rust client sealed", async () => {
+test("this client and the Rust client open each other's messages", async () => {
   const path = (name) => join(service.folder, name);
   writeFileSync(path("issuer.pem"), await recipient.toPem(), { mode: 0o600 });
   const cli = (input, ...flags) =>
@@ -139,13 +139,13 @@ test("the Rust client opens what this one sealed, and this one what the Rust cli
   assert.equal(text.decode((await recipient.open(answer, EXPECTED, trust, new lib.ReplaySet())).plaintext), "1357");
 });
 
-test("several keys come in one answer, each with its own nonce", async () => {
+test("each key of an answer has its own nonce", async () => {
   const keys = await lib.fetchKeys(service.url, trust, wish({ count: 5 }));
   assert.equal(new Set(keys.map((key) => key.keyId)).size, 5);
   assert.equal(new Set(keys.map((key) => lib.toHex(key.clientNonce))).size, 5);
 });
 
-test("a trust keeps to the age that its policy sets", async () => {
+test("a Trust applies its policy's maximum age", async () => {
   const policy = lib.Policy.of(lib.Measurements.fromNitroCliJson(service.measurements)).withMaxAgeMs(0);
   const strict = new lib.Trust(lib.TrustAnchor.fromPem(service.rootPem), policy);
   const later = { clock: () => Date.now() + 1000 };
@@ -168,7 +168,7 @@ test("a statement answers its own nonce", async () => {
   );
 });
 
-test("a key is destroyed when it is asked for, and expires by itself", async () => {
+test("a key can be destroyed, and expires", async () => {
   const key = await newKey();
   assert.equal(await lib.destroyKey(service.url, key.keyId), "destroyed");
   const short = await newKey({ ttlMs: 1000 });
@@ -178,7 +178,7 @@ test("a key is destroyed when it is asked for, and expires by itself", async () 
   assert.equal(await lib.keyState(service.url, "A".repeat(32)), "unknown");
 });
 
-test("what cannot be sealed or asked for is refused by name, and uses nothing up", async () => {
+test("a refused request or message uses no key up", async () => {
   const key = await newKey();
   await assert.rejects(key.seal({ plaintext: new Uint8Array(4097), aad: AAD }), refused("plaintext_too_long"));
   await assert.rejects(key.seal({ plaintext: new Uint8Array(1), aad: new Uint8Array(1025) }), refused("aad_too_long"));
@@ -198,7 +198,7 @@ test("what cannot be sealed or asked for is refused by name, and uses nothing up
   await assert.rejects(lib.keyState(service.url, "../.."), refused("key_id_invalid"));
 });
 
-/** A fetch that hands the answer to a host first. */
+/** A fetch whose answer the host changes. */
 function host(change) {
   return async (url, init) => {
     const response = await fetch(url, init);
@@ -207,7 +207,7 @@ function host(change) {
   };
 }
 
-test("a host that lies gets nothing sealed", async () => {
+test("a forged answer yields no key", async () => {
   const ask = (fetch, more) => lib.fetchKey(service.url, trust, wish(), { fetch, ...more });
   const earlier = await (async () => {
     let kept;
@@ -238,7 +238,7 @@ test("a host that lies gets nothing sealed", async () => {
     ["answer_invalid", () => []],
   ];
   for (const [code, lie] of lies) await assert.rejects(ask(host(lie)), refused(code), `${lie}`);
-  // It holds the answer back until the key is gone.
+  // The host delays the answer until the key has expired.
   await assert.rejects(ask(undefined, { clock: () => Date.now() + 60_001 }), refused("key_expired"));
   await assert.rejects(
     ask(async () => new Response("x".repeat((1 << 20) + 1))),
@@ -254,15 +254,15 @@ test("a host that lies gets nothing sealed", async () => {
     }),
     refused("transport_failed"),
   );
-  // Its words are for people's eyes and not for their terminals.
+  // The host's text is shown without control characters.
   const odd = { type: "x", title: "x", status: 503, detail: "\u001b[2J\u202ebusy", code: "busy" };
   const busy = async () => new Response(JSON.stringify(odd), { status: 503, headers: { "retry-after": "7" } });
   await assert.rejects(ask(busy), { ...refused("busy"), status: 503, retryAfterMs: 7000, message: "\ufffd[2J\ufffdbusy" });
 });
 
-test("a call ends when its caller says so, and when it has lasted too long", async () => {
+test("a call ends when it is aborted, and at its time limit", async () => {
   await assert.rejects(lib.fetchKey(service.url, trust, wish(), { signal: AbortSignal.abort() }), { name: "AbortError" });
-  // A host that sends a byte now and then, for ever.
+  // A host that sends a byte now and then, without end.
   const drip = createServer((_, response) => {
     const timer = setInterval(() => response.write(" "), 10);
     response.on("close", () => clearInterval(timer));
@@ -289,8 +289,8 @@ test("a call ends when its caller says so, and when it has lasted too long", asy
 
 const publicPem = () => generateKeyPairSync("ec", { namedCurve: "P-384" }).publicKey.export({ type: "spki", format: "pem" });
 
-test("what a caller hands over is taken as it is then, and is left as it was", async () => {
-  // A Buffer's slice is a view of it.
+test("inputs are copied at the call, and not changed", async () => {
+  // A Buffer's slice is a view.
   const [pin, aad] = [Buffer.from("4931"), Buffer.from("order 17")];
   const open = async (message, expected = EXPECTED) => {
     const answer = await lib.openMessage(service.url, message);
@@ -309,7 +309,7 @@ test("what a caller hands over is taken as it is then, and is left as it was", a
   point.fill(0);
   await asking;
 
-  // Expectations and answers too: they are compared after much waiting.
+  // Expectations and answers too: they are compared after several awaits.
   const message = await (await newKey()).seal({ plaintext: utf8.encode("4931"), aad: AAD });
   const answer = await lib.openMessage(service.url, message);
   const expected = { purpose: "card-pin", aad: Buffer.from("order 17") };
@@ -333,7 +333,7 @@ test("what a caller hands over is taken as it is then, and is left as it was", a
   assert.equal(looked, 1);
 });
 
-test("texts are no bytes, and use nothing up", async () => {
+test("a string in place of bytes is a TypeError", async () => {
   const key = await newKey();
   const typed = async (call) => assert.rejects(async () => call(), TypeError);
   await typed(() => key.seal({ plaintext: "4931", aad: AAD }));
@@ -348,7 +348,7 @@ test("texts are no bytes, and use nothing up", async () => {
   const answer = await lib.openMessage(service.url, message);
   await typed(() => recipient.open(answer, { purpose: "card-pin", aad: "order 17" }, trust, new lib.ReplaySet()));
   await typed(() => recipient.open(answer, EXPECTED, trust));
-  // A database answers with an object, whether it stored something or not.
+  // A database returns an object, whether it inserted a row or not.
   for (const other of [{ rowCount: 0 }, { rowCount: 1 }, 1, 0, "true", null, undefined]) {
     await assert.rejects(recipient.open(answer, EXPECTED, trust, { insert: async () => other }), {
       name: "TypeError",
@@ -372,7 +372,7 @@ test("a recipient is named by the point in its public key", async () => {
   await assert.rejects(lib.RecipientKey.fromKeyPair(mixed), refused("private_key_invalid"));
 });
 
-test("an answer is for one request, and verified once", async () => {
+test("an answer is accepted for one request, once", async () => {
   const request = await lib.KeyRequest.create(wish());
   const response = await fetch(`${service.url}/v1/keys`, {
     method: "POST",
@@ -384,14 +384,14 @@ test("an answer is for one request, and verified once", async () => {
   assert.deepEqual([first.status, second.status].sort(), ["fulfilled", "rejected"]);
   const other = await lib.KeyRequest.create(wish());
   await assert.rejects(other.verify(answer, trust), refused("nonce_mismatch"));
-  // Exactly one key, where a request could be for several.
+  // verifyOne needs a request for one key.
   const several = await lib.KeyRequest.create(wish({ count: 2 }));
   await assert.rejects(several.verifyOne(answer, trust), refused("key_count_mismatch"));
   const twice = answer.replace("{", '{"document":"AA",');
   await assert.rejects(other.verify(twice, trust), refused("answer_invalid"));
 });
 
-test("verified keys cannot be made, copied or looked into", async () => {
+test("verified keys cannot be made, copied or inspected", async () => {
   const key = await newKey();
   assert.throws(() => new lib.VerifiedKey(Symbol(), {}, {}), TypeError);
   const forged = Object.create(lib.VerifiedKey.prototype);

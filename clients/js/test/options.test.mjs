@@ -1,4 +1,4 @@
-// What a caller hands over: own fields only, whole messages, and no garbage.
+// Inputs of callers: own properties only, whole messages, strict answers.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -28,7 +28,7 @@ after(() => service?.stop());
 
 const wish = (more = {}) => ({ purpose: "card-pin", ttlMs: 60_000, recipient: recipient.publicKey, ...more });
 
-/** Works while every object seems to have these properties. */
+/** Runs some work while every object seems to have these properties. */
 async function polluted(properties, work) {
   for (const [name, value] of Object.entries(properties)) {
     Object.defineProperty(Object.prototype, name, { value, configurable: true, writable: true });
@@ -40,7 +40,7 @@ async function polluted(properties, work) {
   }
 }
 
-test("no property of Object.prototype is an option", async () => {
+test("Object.prototype supplies no option", async () => {
   const file = vectors("attestation/debug.json");
   const debug = file.cases.find(({ expected, allow_debug: isAllowed }) => expected.verdict === "accepted" && isAllowed);
   const anchor = lib.TrustAnchor.fromDer(base64(debug.root ?? file.root));
@@ -69,7 +69,7 @@ test("no property of Object.prototype is an option", async () => {
   });
 });
 
-test("no property of Object.prototype is a measurement, a wish or an expectation", async () => {
+test("Object.prototype supplies no request or expectation", async () => {
   const pcrs = JSON.parse(service.measurements).Measurements;
   await polluted({ Measurements: pcrs, PCR0: pcrs.PCR0 }, () => {
     for (const text of ["{}", '{"HashAlgorithm":"Sha384"}']) {
@@ -99,7 +99,7 @@ test("no property of Object.prototype is a measurement, a wish or an expectation
     const late = { nowMs: Date.now() + 900_000 };
     return assert.rejects(recipient.open(reply, EXPECTED, short, new lib.ReplaySet(), late), refused("document_too_old"));
   });
-  // A tag of 32 bits would be forged at once.
+  // A tag of 32 bits could be forged.
   await polluted({ tagLength: 32 }, async () => {
     const cut = { ...reply, reply: reply.reply.slice() };
     cut.reply[cut.reply.length - 1] ^= 1;
@@ -108,9 +108,9 @@ test("no property of Object.prototype is a measurement, a wish or an expectation
   });
 });
 
-test("no property of Object.prototype is a call's option, or a field of an answer", async () => {
+test("Object.prototype supplies no part of a call or an answer", async () => {
   const platform = globalThis.fetch;
-  // Node's own takes options from there too.
+  // Node's own fetch reads Object.prototype too.
   globalThis.fetch = async () => new Response('{"state":"live"}');
   try {
     const fetch = async () => assert.fail("another fetch was asked");
@@ -143,7 +143,7 @@ test("no property of Object.prototype is a call's option, or a field of an answe
   );
 });
 
-test("no property of Object.prototype is a field of a release's documents", async () => {
+test("Object.prototype supplies no field of release documents", async () => {
   const file = vectors("v1/releases.json");
   const testCase = file.cases.find(({ name }) => name === "two releases overlap");
   const key = await keyOf(lib, testCase);
@@ -170,7 +170,7 @@ test("no property of Object.prototype is a field of a release's documents", asyn
   );
 });
 
-test("a message goes whole into other JSON", async () => {
+test("a message serializes whole inside other JSON", async () => {
   const message = await (await lib.fetchKey(service.url, trust, wish())).seal({ plaintext: utf8.encode("4931"), aad: AAD });
   const json = JSON.parse(JSON.stringify(message));
   assert.deepEqual(Object.keys(json), ["key_id", "descriptor_hash", "enc", "ciphertext", "aad", "descriptor"]);
@@ -180,12 +180,12 @@ test("a message goes whole into other JSON", async () => {
   assert.deepEqual(rest, json);
   assert.deepEqual(JSON.parse(JSON.stringify(Object.assign({}, message))), json);
   assert.deepEqual(JSON.parse(JSON.stringify({ message: { ...message } })), { message: json });
-  // A message with more in it is not one.
+  // A message with another field is not a message.
   for (const more of [{ order: 17, ...message }, JSON.stringify({ order: 17, ...message })]) {
     await assert.rejects(lib.openMessage(service.url, more), refused("answer_invalid"));
   }
 
-  // It is opened as whatever it is: itself, its JSON, that parsed, a copy by spreading or by postMessage.
+  // Each form of a message opens: itself, its JSON, that parsed, a copy by spreading or by structuredClone.
   const forms = [
     message,
     JSON.stringify(message),
@@ -200,13 +200,13 @@ test("a message goes whole into other JSON", async () => {
     assert.deepEqual(plaintext, utf8.encode("4931"));
     assert.deepEqual(JSON.parse(JSON.stringify(lib.SealedMessage.parse(form))), json);
   }
-  // Also one from before messages had a descriptor.
+  // Also a message without a descriptor, as older clients made.
   const { descriptor: __, ...older } = json;
   assert.deepEqual(JSON.parse(JSON.stringify(lib.SealedMessage.parse(older))), older);
   await lib.openMessage(service.url, older);
 });
 
-test("a message is read with fields of the right form alone", async () => {
+test("a message with a malformed field is refused", async () => {
   const make = async () =>
     JSON.parse(JSON.stringify(await (await lib.fetchKey(service.url, trust, wish())).seal({ plaintext: AAD, aad: AAD })));
   const [message, other] = [await make(), await make()];
@@ -230,7 +230,7 @@ test("a request is for 1 to 100 keys", async () => {
     await assert.rejects(async () => lib.KeyRequest.create(wish({ count })), refused("record_invalid"));
 });
 
-test("a message knows to whom its key delivers", async () => {
+test("a message names the recipient that its key delivers to", async () => {
   const message = await (await lib.fetchKey(service.url, trust, wish())).seal({ plaintext: utf8.encode("4931"), aad: AAD });
   assert.deepEqual(await message.recipient(), recipient.publicKey);
   const json = JSON.parse(JSON.stringify(message));
@@ -250,7 +250,7 @@ test("a message knows to whom its key delivers", async () => {
     { ...json, aad: 1 },
   ];
   for (const form of bad) await assert.rejects(lib.openMessage(service.url, form, { fetch: never }), refused("answer_invalid"));
-  // A key that delivers to its caller: nothing is asked for.
+  // A key that delivers to the caller: nothing is sent.
   const { encoding, hash } = vectors("v1/key-descriptor.json").valid.find(({ fields }) => fields.release_to === "caller");
   const caller = {
     ...json,
@@ -282,7 +282,7 @@ test("a proxy's refusal keeps its status and Retry-After", async () => {
   }
 });
 
-test("answers have one strict reader", async () => {
+test("answers are read strictly", async () => {
   const message = await (await lib.fetchKey(service.url, trust, wish())).seal({ plaintext: utf8.encode("4931"), aad: AAD });
   const path = `${service.url}/v1/keys/${message.keyId}/open`;
   const headers = { "content-type": "application/json" };
@@ -290,7 +290,7 @@ test("answers have one strict reader", async () => {
   const { sealed } = await response.json();
   const read = (body) => lib.parseSealedReply(JSON.stringify(body));
   const good = read({ sealed });
-  // The form of before, and of `ok2cry open`.
+  // The older form, and that of `ok2cry open`.
   assert.deepEqual(read(sealed), good);
   const { context } = sealed;
   const bad = [
@@ -313,7 +313,7 @@ test("answers have one strict reader", async () => {
   ];
   for (const body of bad) assert.throws(() => read(body), refused("answer_invalid"), JSON.stringify(body));
   for (const plaintext of ["AA", "=", 1, null]) assert.throws(() => read({ plaintext }), refused("release_mode_mismatch"));
-  // Nothing that another reader has read.
+  // Not JSON that another reader parsed.
   for (const body of [{ sealed }, undefined, null, 1]) assert.throws(() => lib.parseSealedReply(body), refused("answer_invalid"));
   const texts = [
     `\ufeff${JSON.stringify({ sealed })}`,
@@ -322,7 +322,7 @@ test("answers have one strict reader", async () => {
     `${JSON.stringify({ sealed })}${" ".repeat(1 << 20)}`,
   ];
   for (const text of texts) assert.throws(() => lib.parseSealedReply(text), refused("answer_invalid"));
-  // The longest, in bytes and not in characters.
+  // The maximum is in bytes, not in characters.
   const body = JSON.stringify({ sealed });
   lib.parseSealedReply(body + " ".repeat((1 << 20) - body.length));
   assert.throws(() => lib.parseSealedReply(`"${"\u00e9".repeat(1 << 19)}"`), refused("answer_invalid"));

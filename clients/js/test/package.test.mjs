@@ -22,13 +22,13 @@ let packed;
 
 before(() => {
   folder = mkdtempSync(join(tmpdir(), "ok2cry-pack-"));
-  // What `prepack` would do; other tests are using what was built.
+  // As `prepack` does, without a build: other tests use the built files.
   npm(client, "run", "licences");
   [packed] = JSON.parse(npm(client, "pack", "--ignore-scripts", "--json", "--pack-destination", folder));
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-test("the packed file has the modules, their types and the licences, and nothing else", () => {
+test("the packed file holds modules, types and licences only", () => {
   const files = packed.files.map(({ path }) => path);
   for (const due of [
     "dist/index.js",
@@ -55,7 +55,7 @@ test("the packed file has the modules, their types and the licences, and nothing
   assert.deepEqual(Object.keys(manifest.dependencies), ["hpke"]);
 });
 
-test("publint has nothing to say about the packed file", async () => {
+test("publint accepts the packed file", async () => {
   const tarball = new Uint8Array(readFileSync(join(folder, packed.filename))).buffer;
   const { messages, pkg } = await publint({ pack: { tarball }, strict: true });
   assert.deepEqual(
@@ -68,12 +68,12 @@ test("types resolve for every kind of importer", async () => {
   const tarball = createPackageFromTarballData(new Uint8Array(readFileSync(join(folder, packed.filename))));
   const { entrypoints, problems } = await checkPackage(tarball);
   assert.deepEqual(Object.keys(entrypoints), [...entryPoints, "./package.json"]);
-  // There are ES modules alone, which the supported versions of Node can also require.
+  // There are ES modules only, which the supported versions of Node can also require.
   const unexpected = problems.filter(({ kind }) => kind !== "CJSResolvesToESM");
   assert.deepEqual(unexpected, []);
 });
 
-test("every entry point is whole", () => {
+test("every entry point has a module, types and a folder", () => {
   for (const name of entryPoints) {
     const { types, default: module } = manifest.exports[name];
     assert.equal(types, module.replace(/\.js$/, ".d.ts"), name);
@@ -91,12 +91,12 @@ test("every entry point is whole", () => {
   }
 });
 
-test("it is small enough for a payment page", async () => {
+test("the package stays below its size limit", async () => {
   const { everything } = await sizes();
   assert.ok(everything.gzipped <= LIMIT, `${everything.gzipped} bytes`);
 });
 
-test("a project made from it builds with Vite and with TypeScript strict", () => {
+test("a project builds with Vite and strict TypeScript", () => {
   const consumer = join(folder, "consumer");
   cpSync(new URL("consumer", import.meta.url), consumer, { recursive: true });
   npm(consumer, "install", "--no-audit", "--no-fund", join(folder, packed.filename));
@@ -104,12 +104,12 @@ test("a project made from it builds with Vite and with TypeScript strict", () =>
   npm(consumer, "run", "build");
   const assets = join(consumer, "dist/assets");
   const [script] = readdirSync(assets).filter((name) => name.endsWith(".js"));
-  // Only what the page uses is in it: no recipient, no log of requests.
+  // The page's bundle has neither the recipient nor what else it does not use.
   const text = readFileSync(join(assets, script), "utf8");
   assert.ok(statSync(join(assets, script)).size < 90_000);
   assert.doesNotMatch(text, /reply_replayed/);
   assert.match(text, /release_not_listed/);
-  // And on the server, without a bundler.
+  // And on a server, without a bundler.
   const recipient = execFileSync("node", ["recipient.mjs"], { cwd: consumer, encoding: "utf8" });
   assert.match(recipient, /^recipient: [A-Za-z0-9_-]{130}\n$/);
 });

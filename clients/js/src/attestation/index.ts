@@ -1,5 +1,6 @@
 /**
- * Strict verification of AWS Nitro Enclaves attestation documents, for any enclave: browsers and Node, over WebCrypto.
+ * Strict verification of AWS Nitro Enclaves attestation documents, for any enclave. For browsers and Node, over
+ * WebCrypto.
  *
  * @example
  * ```ts
@@ -38,13 +39,13 @@ export { AcceptedDocument, Policy } from "./policy.js";
 export { VerifiedDocument, Verifier, type VerifierOptions } from "./verifier.js";
 
 /**
- * Verifies a document and compares it with what is expected: both of the questions that there are, in one call.
+ * Verifies a document, and compares it with a policy.
  *
  * @param document CBOR (COSE_Sign1), at most 32 KiB.
- * @param verifier Says under which root. Keep it: it remembers certificates.
- * @param policy Says which measurements, nonce, user data and age.
- * @param time The clock that it is checked by; this machine's if left out.
- * @throws {Ok2cryError} The first rule that it breaks (`docs/attestation.md`).
+ * @param verifier Holds the root. Reuse it: it caches certificate signatures.
+ * @param policy Holds the expected measurements, nonce, user data and age.
+ * @param time The clock to check by; this machine's by default.
+ * @throws {Ok2cryError} The first rule that the document breaks (`docs/attestation.md`).
  */
 export async function verifyDocument(
   document: Uint8Array,

@@ -8,10 +8,10 @@ import { invalid, readRecord } from "./record.js";
 
 const TAG = 16;
 
-/** What the enclave's replies to one recipient are sealed under, for a minute. */
+/** What the enclave seals its replies to one recipient under, for a minute. */
 export interface ReplyContext {
   readonly contextId: Uint8Array;
-  /** Whose replies these are: a point, 97 bytes. */
+  /** The recipient's public key: a point, 97 bytes. */
   readonly recipient: Uint8Array;
   /** HPKE's encapsulated key, 97 bytes. */
   readonly enc: Uint8Array;
@@ -19,11 +19,11 @@ export interface ReplyContext {
   readonly expiresAtMs: number;
 }
 
-/** What was opened, sealed to the recipient. */
+/** The plaintext of one open, sealed to the recipient. */
 export interface Reply {
   readonly contextId: Uint8Array;
   readonly descriptor: KeyDescriptor;
-  /** What the message was sealed with. */
+  /** The additional data of the message. */
   readonly aad: Uint8Array;
   readonly requestDigest: Uint8Array;
   readonly ciphertext: Uint8Array;
@@ -79,7 +79,7 @@ export function replyInfo(instance: string, contextId: Uint8Array): Bytes {
   return concat(utf8("ok2cry v1 reply"), fromHex(instance) ?? new Uint8Array(), contextId);
 }
 
-/** The parts of a request that its digest covers. */
+/** The parts of an open request that its digest covers. */
 export interface DigestInput {
   readonly descriptorHash: Uint8Array;
   readonly enc: Uint8Array;
@@ -87,7 +87,7 @@ export interface DigestInput {
   readonly ciphertext: Uint8Array;
 }
 
-/** What names one request to open: the same for a retry, another for another message. 48 bytes. */
+/** Identifies an open request: equal for a retry, different for another message. 48 bytes. */
 export function requestDigest({ descriptorHash, enc, aad, ciphertext }: DigestInput): Promise<Bytes> {
   const parts = [enc, aad, ciphertext].flatMap((part) => [bigEndian(part.length, 4), part]);
   return sha384(utf8("ok2cry v1 request"), descriptorHash, ...parts);

@@ -1,4 +1,4 @@
-// All that a client needs of a release log at once.
+// Everything that a client needs of a release log, in one file.
 
 import { type Bytes, fromBase64 } from "../bytes.js";
 import { MAX_BUNDLE_LENGTH, MAX_RELEASES } from "../codes.js";
@@ -14,9 +14,9 @@ const SHAPE = { roots: [ENTRY], list: ENTRY, manifests: [ENTRY], checkpoint: tex
 
 /** An entry of the log. */
 export interface BundleEntry {
-  /** Its number in the log, from 0. */
+  /** Its index in the log, from 0. */
   readonly index: number;
-  /** Its text, character for character: an envelope. */
+  /** Its text, byte for byte: an envelope. */
   readonly envelope: string;
 }
 
@@ -29,11 +29,11 @@ interface Content {
 }
 
 /**
- * The signed documents that hold now, where each is in the log, the log's checkpoint, and the tiles that show it: what a parent
- * or any static host serves as `bundle.json`. Nothing in it is believed before `ReleaseKey.check`.
+ * The signed documents in force, their places in the log, a checkpoint, and the tiles that prove them. A
+ * parent or any static host serves it as `bundle.json`. `ReleaseKey.check` verifies it.
  */
 export class Bundle {
-  /** RootDocument documents by ascending version, the newest last. */
+  /** Root documents by ascending version, the newest last. */
   readonly roots: readonly BundleEntry[];
   /** The list. */
   readonly list: BundleEntry;
@@ -65,7 +65,7 @@ export class Bundle {
     return new Bundle(content);
   }
 
-  /** The bytes of a tile: one of those that the inclusion proofs of all entries are made from. */
+  /** The bytes of one of the tiles that prove the inclusion of all entries. */
   tile(path: string): Bytes | undefined {
     return Object.hasOwn(this.#tiles, path) ? fromBase64(this.#tiles[path] ?? "") : undefined;
   }

@@ -1,4 +1,4 @@
-// What refusals about releases have in common.
+// Refusals that release documents share.
 
 import { refuse } from "../error.js";
 

@@ -1,4 +1,4 @@
-// What a client keeps between checks.
+// What a client saves between checks of releases.
 
 import { utf8 } from "../bytes.js";
 import { MAX_RELEASE_STATE_LENGTH } from "../codes.js";
@@ -6,9 +6,9 @@ import { type Checkpoint, parseCheckpoint } from "../tlog/checkpoint.js";
 import { Note } from "../tlog/note.js";
 import { hex, nullable, object, read, refuseJson, type Shape, shaped, text, whole } from "./json.js";
 
-/** The most pin sets that are remembered. */
-const MAX_MEMORIES = 32;
-const MEMORY = "memory";
+/** The most pin sets that have an entry. */
+const MAX_ENTRIES = 32;
+const STATE = "release state";
 
 const ENTRY = {
   root_version: whole,
@@ -18,30 +18,33 @@ const ENTRY = {
   checkpoint: nullable(text),
   latest_ms: nullable(whole),
 } as const;
-/** As memories were written for one pin set alone. */
-const { latest_ms: _, ...BEFORE } = { ...ENTRY, pinned_sha384: nullable(hex(48)) } as const;
+/** The entry of an older format, which held one pin set. */
+const { latest_ms: _, ...OLD_ENTRY } = { ...ENTRY, pinned_sha384: nullable(hex(48)) } as const;
 
-/** What is remembered of what was followed from one pin set: which keys, and how many of them must sign. Digests are hexadecimal. */
-export interface Remembered {
+/** What was seen under one pin set, which is the pinned keys and their threshold. Digests are hexadecimal. */
+export interface StateEntry {
   readonly root_version: number;
-  /** Of its payload. */
+  /** Of the document's payload. */
   readonly root_sha384: string | null;
   readonly list_version: number;
   readonly list_sha384: string | null;
-  /** With the signatures of the log and its witnesses: beside another it is the evidence of a fork. */
+  /** With the signatures of the log and its witnesses, so that two checkpoints are evidence of a fork. */
   readonly checkpoint: string | null;
-  /** The latest time, in Unix milliseconds, at which a list was in force: a clock that is set back makes no list younger. */
+  /**
+   * The latest time at which a list was in force, in Unix milliseconds. A clock that is set back makes no
+   * list younger.
+   */
   readonly latest_ms: number | null;
 }
 
-/** What is needed of `localStorage`. */
+/** The used part of `localStorage`. */
 export interface StorageLike {
   getItem(name: string): string | null;
   setItem(name: string, text: string): void;
 }
 
-/** What a client remembers that has seen nothing yet. */
-const NOTHING: Remembered = {
+/** The entry of a client that has seen nothing. */
+const EMPTY_ENTRY: StateEntry = {
   root_version: 0,
   root_sha384: null,
   list_version: 0,
@@ -50,20 +53,22 @@ const NOTHING: Remembered = {
   latest_ms: null,
 };
 
-type Memories = ReadonlyMap<string, Remembered>;
+type Entries = ReadonlyMap<string, StateEntry>;
 
 /**
- * What a client keeps between checks, so that nobody can take it back in time or show it another log. A client that keeps
- * nothing has the list's age and the pinned key to go by. In a page {@link ReleaseState.keptIn} keeps it; elsewhere store
- * {@link ReleaseState.encode} after every check, **also one that refused**: that everything was revoked is remembered too. Some 2 kB
- * for each set of keys that is pinned, in the same format in all of ok2cry's clients. Clients that pin other keys share it without
- * harm: each has an entry of its own, of 32 at most.
+ * What a client saves between checks, so that a host can neither roll it back nor show it another log.
+ * Without it, the list's age and the pinned keys are the only limits.
+ *
+ * A page stores it with {@link ReleaseState.keptIn}. Other callers store {@link ReleaseState.encode} after
+ * every check, **also after a refusal**: a revocation of everything is saved too. All clients of ok2cry use
+ * the same format. An entry has about 2 kB. Each pin set has an entry of its own, of 32 at most, so clients
+ * that pin other keys can share it.
  */
 export class ReleaseState {
-  #memories: Memories = new Map();
+  #entries: Entries = new Map();
   #storage: StorageLike | undefined;
   #name = "";
-  /** What the storage held when it was last looked at. */
+  /** The storage's text at the last read or write. */
   #stored: string | null = null;
 
   constructor() {
@@ -71,41 +76,41 @@ export class ReleaseState {
   }
 
   /**
-   * A memory that is kept in a page's storage, and shared by its windows. Where there is no storage, or something in it that is no
-   * memory, it begins anew and lasts as long as the page.
+   * A state in a page's storage, which its windows share. If there is no storage, or its content is not a
+   * state, the state starts empty and ends with the page.
    *
-   * @param storage Such as `() => localStorage`: where a page may not have one, asking for it throws.
-   * @param name What it is called there.
+   * @param storage Such as `() => localStorage`. In some pages the access throws.
+   * @param name The item's name in the storage.
    */
   static keptIn(storage: () => StorageLike, name = "ok2cry releases"): ReleaseState {
-    const memory = new ReleaseState();
+    const state = new ReleaseState();
     try {
-      memory.#storage = storage();
-      memory.#name = name;
+      state.#storage = storage();
+      state.#name = name;
     } catch {
-      // Then it is not kept.
+      // The state is not stored.
     }
-    return memory;
+    return state;
   }
 
-  /** @internal What is remembered for a pin set (hexadecimal, SHA-384), now. */
-  remembered(pinned: string): Remembered {
+  /** @internal The entry of a pin set (SHA-384, hexadecimal), now. */
+  entry(pinned: string): StateEntry {
     this.#load();
-    return this.#memories.get(pinned) ?? NOTHING;
+    return this.#entries.get(pinned) ?? EMPTY_ENTRY;
   }
 
   /**
-   * @internal Replaces what is remembered for a pin set, unless another check, here or in another window, came first: then it answers
-   * `false`, and the caller is to begin again.
+   * @internal Replaces the entry of a pin set, and returns `true`. Returns `false` if another check, in this
+   * window or another, wrote first: the caller must check again.
    */
-  async replace(pinned: string, before: Remembered, after: Remembered): Promise<boolean> {
-    // Without a wait between reading and writing, so that nothing comes between them within this process.
+  async replace(pinned: string, before: StateEntry, after: StateEntry): Promise<boolean> {
+    // Synchronous, so that no other check of this process comes between read and write.
     const swap = () => {
-      if (JSON.stringify(this.remembered(pinned)) !== JSON.stringify(before)) return false;
-      this.#store(bounded(new Map(this.#memories).set(pinned, after), pinned));
+      if (JSON.stringify(this.entry(pinned)) !== JSON.stringify(before)) return false;
+      this.#store(evict(new Map(this.#entries).set(pinned, after), pinned));
       return true;
     };
-    // And a lock, so that nothing does in another.
+    // The lock excludes other windows.
     const locks = this.#storage && globalThis.navigator?.locks;
     return locks ? locks.request(`ok2cry ${this.#name}`, swap).catch(swap) : swap();
   }
@@ -113,82 +118,83 @@ export class ReleaseState {
   #load(): void {
     try {
       const stored = this.#storage?.getItem(this.#name) ?? null;
-      // Another window may have learned something since.
+      // Another window may have written.
       if (stored !== null && stored !== this.#stored) {
-        this.#memories = ReleaseState.decode(stored).#memories;
+        this.#entries = ReleaseState.decode(stored).#entries;
         this.#stored = stored;
       }
     } catch {
-      // What cannot be read was not written here.
+      // Unreadable content was not written by this code.
     }
   }
 
-  #store(memories: Memories): void {
-    this.#memories = memories;
+  #store(entries: Entries): void {
+    this.#entries = entries;
     if (this.#storage === undefined) return;
-    this.#stored = encode(memories);
+    this.#stored = encode(entries);
     try {
       this.#storage.setItem(this.#name, this.#stored);
     } catch {
-      // Full, or forbidden: it lasts as long as the page, and what is older there must not come back.
+      // Full or forbidden: keep the state for the page, and do not read the older text again.
       this.#storage = undefined;
     }
   }
 
   /**
-   * Reads what {@link ReleaseState.encode} wrote, also before there was an entry for each pin set.
+   * Reads what {@link ReleaseState.encode} wrote, also in the older format of one pin set.
    *
-   * @throws {Ok2cryError} `release_document_too_large`, `release_json_invalid`, `note_invalid`, `checkpoint_invalid`.
+   * @throws {Ok2cryError} `release_document_too_large`, `release_json_invalid`, `note_invalid`,
+   *   `checkpoint_invalid`.
    */
   static decode(source: Uint8Array | string): ReleaseState {
-    const value = read(MEMORY, source, MAX_RELEASE_STATE_LENGTH, object) as Readonly<Record<string, unknown>>;
-    const memory = new ReleaseState();
-    memory.#memories = Object.hasOwn(value, "memories") ? entriesOf(value) : entryOf(value);
-    return memory;
+    const value = read(STATE, source, MAX_RELEASE_STATE_LENGTH, object) as Readonly<Record<string, unknown>>;
+    const state = new ReleaseState();
+    state.#entries = Object.hasOwn(value, "memories") ? parseEntries(value) : parseOldEntry(value);
+    return state;
   }
 
-  /** The memory as JSON. */
+  /** The state as JSON. */
   encode(): string {
     this.#load();
-    return encode(this.#memories);
+    return encode(this.#entries);
   }
 
-  /** The newest checkpoint that was accepted, with its signatures: of several pin sets, that of the one which was checked last. */
+  /** The newest accepted checkpoint, with its signatures. Of several pin sets, that of the latest check. */
   get checkpoint(): string | undefined {
     this.#load();
-    return byTime(this.#memories).at(-1)?.[1].checkpoint ?? undefined;
+    return oldestFirst(this.#entries).at(-1)?.[1].checkpoint ?? undefined;
   }
 }
 
-function entriesOf(value: Readonly<Record<string, unknown>>): Memories {
-  const { memories } = shaped(MEMORY, value, { memories: object }) as { memories: Readonly<Record<string, unknown>> };
+function parseEntries(value: Readonly<Record<string, unknown>>): Entries {
+  const { memories } = shaped(STATE, value, { memories: object }) as { memories: Readonly<Record<string, unknown>> };
   const names = Object.keys(memories).sort();
-  if (names.length > MAX_MEMORIES) refuseJson(MEMORY, "memories must have at most 32 entries");
+  if (names.length > MAX_ENTRIES) refuseJson(STATE, "memories must have at most 32 entries");
   const digest = hex(48);
   const found = names.map((name) => {
     const rule = digest(name);
-    if (rule !== undefined) refuseJson(MEMORY, `a name in memories must be ${rule}`);
-    return [name, remembered(memories[name], ENTRY)] as const;
+    if (rule !== undefined) refuseJson(STATE, `a name in memories must be ${rule}`);
+    return [name, parseEntry(memories[name], ENTRY)] as const;
   });
-  for (const [, entry] of found) rememberedCheckpoint(entry);
+  for (const [, entry] of found) checkpointOf(entry);
   return new Map(found);
 }
 
-/** Without its pin set it says nothing about any. */
-function entryOf(value: Readonly<Record<string, unknown>>): Memories {
-  const entry = remembered(value, BEFORE);
-  rememberedCheckpoint(entry);
+/** An older entry without its pin set is ignored. */
+function parseOldEntry(value: Readonly<Record<string, unknown>>): Entries {
+  const entry = parseEntry(value, OLD_ENTRY);
+  checkpointOf(entry);
   const pinned = value["pinned_sha384"];
   return new Map(typeof pinned === "string" ? [[pinned, entry]] : []);
 }
 
-/** With null for what is left out. */
-function remembered(value: unknown, shape: Shape): Remembered {
+/** Absent fields become null. */
+function parseEntry(value: unknown, shape: Shape): StateEntry {
   const { root_version, root_sha384, list_version, list_sha384, checkpoint, latest_ms } = shaped(
-    MEMORY,
+    STATE,
     value,
     shape,
-  ) as Remembered;
+  ) as StateEntry;
   return {
     root_version,
     root_sha384: root_sha384 ?? null,
@@ -199,28 +205,31 @@ function remembered(value: unknown, shape: Shape): Remembered {
   };
 }
 
-function encode(memories: Memories): string {
-  const sorted = [...memories].sort(([a], [b]) => (a < b ? -1 : 1));
+function encode(entries: Entries): string {
+  const sorted = [...entries].sort(([a], [b]) => (a < b ? -1 : 1));
   return JSON.stringify({ memories: Object.fromEntries(sorted) });
 }
 
-/** The least recently checked first. */
-function byTime(memories: Memories): [pinned: string, remembered: Remembered][] {
-  return [...memories].sort(([a, { latest_ms: x }], [b, { latest_ms: y }]) => (x ?? 0) - (y ?? 0) || (a < b ? -1 : 1));
+/** Ordered by the time of their last check. */
+function oldestFirst(entries: Entries): [pinned: string, entry: StateEntry][] {
+  return [...entries].sort(([a, { latest_ms: x }], [b, { latest_ms: y }]) => (x ?? 0) - (y ?? 0) || (a < b ? -1 : 1));
 }
 
-/** Without the least recently checked entries, where they are too many or too long; the one just written stays. */
-function bounded(memories: Memories, kept: string): Memories {
-  const left = new Map(memories);
-  for (const [pinned] of byTime(memories)) {
-    if (left.size <= MAX_MEMORIES && utf8(encode(left)).length <= MAX_RELEASE_STATE_LENGTH) break;
+/**
+ * Deletes the least recently checked entries while there are too many, or too many bytes. Never deletes
+ * `kept`.
+ */
+function evict(entries: Entries, kept: string): Entries {
+  const left = new Map(entries);
+  for (const [pinned] of oldestFirst(entries)) {
+    if (left.size <= MAX_ENTRIES && utf8(encode(left)).length <= MAX_RELEASE_STATE_LENGTH) break;
     if (pinned !== kept) left.delete(pinned);
   }
   return left;
 }
 
-/** The newest checkpoint that was accepted. */
-export function rememberedCheckpoint({ checkpoint }: Remembered): Checkpoint | undefined {
-  // Its signatures were verified before it was remembered.
+/** The newest accepted checkpoint. */
+export function checkpointOf({ checkpoint }: StateEntry): Checkpoint | undefined {
+  // Its signatures were verified before it was saved.
   return typeof checkpoint === "string" ? parseCheckpoint(Note.parse(checkpoint).unverifiedText) : undefined;
 }

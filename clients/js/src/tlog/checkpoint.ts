@@ -7,12 +7,12 @@ import { beyondLeeway, type CheckTime } from "../time.js";
 import type { Note } from "./note.js";
 import type { VerifierKey } from "./verifier-key.js";
 
-/** The largest tree that is read about. It keeps all arithmetic far from its ends. */
+/** The largest tree size. It keeps all arithmetic far from overflow. */
 const MAX_SIZE = 2 ** 48;
 
-/** Who signs a log's checkpoints. */
+/** The keys that sign a log's checkpoints. */
 export interface LogSigners {
-  /** The log's own key. Its name is the log's origin. */
+  /** The log's key. Its name is the log's origin. */
   readonly key: VerifierKey;
   /** Witnesses that may cosign. */
   readonly witnesses: readonly VerifierKey[];
@@ -20,16 +20,16 @@ export interface LogSigners {
 
 /** The head of a log. */
 export interface Checkpoint {
-  /** Which log. */
+  /** The log's name. */
   readonly origin: string;
-  /** How many entries it has, at most 2^48. */
+  /** The number of entries, at most 2^48. */
   readonly size: number;
-  /** The Merkle tree hash of all of them (RFC 6962 §2.1). */
+  /** The Merkle tree hash of all entries (RFC 6962 §2.1). */
   readonly root: Bytes;
 }
 
 /**
- * Reads the text of a note. Extension lines are passed over, as the specification asks.
+ * Reads a note's text. Ignores extension lines, as the specification asks.
  *
  * @throws {Ok2cryError} `checkpoint_invalid`.
  */
@@ -42,7 +42,7 @@ export function parseCheckpoint(text: string): Checkpoint {
   if (!root) return refused("it has no root hash");
   if (extensions.includes("")) refused("an extension line is empty");
   if (!/^(?:0|[1-9]\d*)$/.test(size) || Number(size) > MAX_SIZE) {
-    refused("its size is no plain decimal number up to 2^48");
+    refused("its size is not a decimal number up to 2^48");
   }
   const hash = fromBase64(root);
   if (hash?.length !== 32) return refused("its root hash is not base64 of 32 bytes");
@@ -50,27 +50,27 @@ export function parseCheckpoint(text: string): Checkpoint {
 }
 
 /**
- * Reads a checkpoint that the log has signed. Answers also how many of the log's witnesses have cosigned it.
+ * Reads a checkpoint that the log signed, and counts the witnesses that cosigned it.
  *
- * @throws {Ok2cryError} `checkpoint_invalid`, `checkpoint_origin_mismatch`, `checkpoint_unsigned`, `checkpoint_signature_invalid`,
- *   `witness_from_future`.
+ * @throws {Ok2cryError} `checkpoint_invalid`, `checkpoint_origin_mismatch`, `checkpoint_unsigned`,
+ *   `checkpoint_signature_invalid`, `witness_from_future`.
  */
 export async function verifyCheckpoint(
   note: Note,
   { key, witnesses }: LogSigners,
   time: CheckTime,
 ): Promise<[checkpoint: Checkpoint, cosigned: number]> {
-  // The text of a note that nobody known has signed is not to be looked at.
-  if (!(await note.isSignedBy(key))) refuse("checkpoint_unsigned", "checkpoint: the log's key has not signed it");
+  // First: the text of an unsigned note is not parsed.
+  if (!(await note.isSignedBy(key))) refuse("checkpoint_unsigned", "checkpoint: the log's key did not sign it");
   const checkpoint = parseCheckpoint(note.unverifiedText);
   if (checkpoint.origin !== key.name) {
-    refuse("checkpoint_origin_mismatch", `checkpoint: its origin is ${quoted(checkpoint.origin)}, which is another log`);
+    refuse("checkpoint_origin_mismatch", `checkpoint: its origin is another log, ${quoted(checkpoint.origin)}`);
   }
   let cosigned = 0;
   for (const witness of witnesses) {
     const seconds = await note.cosignedAt(witness);
     if (seconds === undefined) continue;
-    // Rounded where it is above 2^53 milliseconds, which is far from now.
+    // Rounded above 2^53 milliseconds, which is far in the future.
     if (beyondLeeway(time, Number(seconds * 1000n)) !== undefined) {
       const name = shown(witness.name);
       refuse("witness_from_future", `checkpoint: the cosignature of ${name} is from the future; is the clock behind?`);

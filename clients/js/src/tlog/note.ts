@@ -18,9 +18,9 @@ interface NoteSignature {
   readonly signature: Bytes;
 }
 
-/** A note whose signatures nobody has looked at yet. */
+/** A note whose signatures are not verified. */
 export class Note {
-  /** The text, with its final newline. Nobody vouches for it yet. */
+  /** The text, with its final newline. */
   readonly unverifiedText: string;
   readonly #signatures: readonly NoteSignature[];
 
@@ -40,7 +40,7 @@ export class Note {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: any but the newline are what is refused.
     if (/[\0-\x09\x0b-\x1f\x7f]/.test(note)) refused("it holds control characters");
     const end = note.lastIndexOf("\n\n");
-    if (end < 0) refused("no empty line is before its signatures");
+    if (end < 0) refused("it has no empty line before its signatures");
     const lines = note.slice(end + 2);
     if (!lines.endsWith("\n")) refused("it must end with a signature line");
     const signatures = lines.slice(0, -1).split("\n").map(parseSignature);
@@ -58,7 +58,7 @@ export class Note {
   }
 
   /**
-   * Whether `key`, a log's, has signed. A signature that names the key and is not the key's refuses the whole note.
+   * Whether a log's key signed. A signature under the key's name that does not verify refuses the whole note.
    *
    * @throws {Ok2cryError} `checkpoint_signature_invalid`.
    */
@@ -72,7 +72,7 @@ export class Note {
   }
 
   /**
-   * When `key`, a witness's, has cosigned (c2sp.org/tlog-cosignature), in Unix seconds: the latest time, if there are several.
+   * When a witness's key cosigned, in Unix seconds: the latest time, if there are several.
    *
    * @throws {Ok2cryError} `checkpoint_signature_invalid`.
    */

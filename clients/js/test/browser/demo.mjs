@@ -1,4 +1,4 @@
-// The demo and a browser before it: what the tests of the page stand on.
+// The demo, and a browser in front of it, for the tests of the page.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -8,10 +8,10 @@ import { chromium } from "playwright-core";
 
 const root = new URL("../../../../", import.meta.url);
 const artifacts = new URL("../../artifacts/", import.meta.url);
-/** How long anything may take before a test fails: long enough for a machine that is busy with other things. */
+/** The time limit of any step, generous for a busy machine. */
 export const PATIENCE_MS = 30_000;
 
-/** Starts the demo at any port, and answers where its page is. `stop` ends it, and sees to it that nothing of it is left. */
+/** Starts the demo at a free port, and returns its page's address. `stop` ends all of its processes. */
 export async function startDemo() {
   const target = process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL("target", root));
   const demo = spawn(`${target}/debug/ok2cry-demo`, { env: { ...process.env, DEMO_PORT: "0" }, stdio: ["pipe", "pipe", "pipe"] });
@@ -44,9 +44,9 @@ export function startBrowser() {
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: isRoot ? ["--no-sandbox"] : [] });
 }
 
-/** A visitor: a browser context of their own, and a record of all that the page does that others could see. */
+/** A visitor: a browser context, and a record of everything observable that the page does. */
 export class Visitor {
-  /** @type {string[]} Console messages, exceptions and broken policies. */
+  /** @type {string[]} Console messages, exceptions and policy violations. */
   complaints = [];
   /** @type {{ method: string, url: string, body: Buffer }[]} */
   requests = [];
@@ -65,7 +65,8 @@ export class Visitor {
     page.on("pageerror", (error) => visitor.complaints.push(String(error)));
     page.on("requestfailed", (request) => {
       const why = request.failure()?.errorText;
-      // Chromium says this of answers that were read as streams, to their end. Whether one was read shows in what the page does.
+      // Chromium logs this for answers that were read as streams, to their end. The page shows whether one
+      // was read.
       if (why !== "net::ERR_ABORTED") visitor.complaints.push(`failed: ${request.url()}: ${why}`);
     });
     await page.exposeFunction("policyBroken", (what) => visitor.complaints.push(`policy: ${what}`));
@@ -95,23 +96,23 @@ export class Visitor {
     return this.page.getByRole("heading", { name: "Paid" }).waitFor();
   }
 
-  /** The code of the refusal that is shown, once one is. */
+  /** The code of the refusal, once the page shows one. */
   async refusal() {
     await this.page.locator("#refusal").waitFor();
     return this.page.locator("#refusal-title code").textContent();
   }
 
-  /** What was sent to the merchant so far. */
+  /** What the merchant has received so far. */
   sent() {
     return this.requests.filter(({ url }) => new URL(url).pathname === "/merchant/orders");
   }
 
-  /** The states of the checks, in their order. */
+  /** The states of the checks, in order. */
   checks() {
     return this.page.locator("#checks > li").evaluateAll((items) => items.map((item) => item.dataset.state));
   }
 
-  /** Keeps a picture of the whole page. */
+  /** Saves a screenshot of the whole page. */
   async picture(name) {
     await mkdir(artifacts, { recursive: true });
     await this.page.screenshot({ path: fileURLToPath(new URL(`${name}.png`, artifacts)), fullPage: true });
@@ -122,7 +123,7 @@ export class Visitor {
   }
 }
 
-/** What the page calls each behaviour of the host. */
+/** The page's names for the host's behaviours. */
 export const HOSTS = {
   honest: /^Honest/,
   "swapped-key": /^Swaps the key/,
@@ -132,13 +133,13 @@ export const HOSTS = {
   late: /^Answers late/,
 };
 
-/** Every way in which somebody might write a secret of digits: as it is, in hexadecimal, in base64 at each alignment. */
+/** All spellings of a secret of digits: plain, hexadecimal, and base64 at each alignment. */
 export function spellings(secret) {
   const bytes = Buffer.from(secret);
   const found = new Set([secret, [...secret].reverse().join(""), bytes.toString("hex")]);
   for (let before = 0; before < 3; before++) {
     const whole = Buffer.concat([Buffer.alloc(before), bytes]);
-    // The characters that the secret alone decides: whole groups of six of its bits.
+    // The characters that depend on the secret alone: whole groups of six of its bits.
     const text = whole.toString("base64url").slice(Math.ceil((8 * before) / 6), Math.floor((8 * whole.length) / 6));
     found.add(text);
     found.add(text.replace(/-/g, "+").replace(/_/g, "/"));

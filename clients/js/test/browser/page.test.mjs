@@ -1,6 +1,7 @@
-// The demo's page in a real browser, before real processes: what a visitor can do, see and rely on.
+// The demo's page in a real browser, with real processes: what a visitor can do and see.
 //
-// Needs `cargo build --workspace --bins`, `make release-tool`, and Chromium (Debian's package, or CHROMIUM=path).
+// Needs `cargo build --workspace --bins`, `make release-tool`, and Chromium (Debian's package, or
+// CHROMIUM=path).
 
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
@@ -31,7 +32,10 @@ after(async () => {
   await demo?.stop();
 });
 
-/** Runs a story with a visitor of its own, and holds the page to its silence: no error, no warning, no broken policy. */
+/**
+ * Runs a scenario with a visitor of its own, and checks that the page logs no error, no warning and no policy
+ * violation.
+ */
 function visit(name, options, story) {
   test(name, async () => {
     const visitor = await Visitor.at(demo.url, browser, options);
@@ -123,7 +127,7 @@ describe("a payment", () => {
     const first = await order.textContent();
     await visitor.pay();
     await visitor.paid();
-    // What was paid stays on the page until the next payment.
+    // A payment stays on the page until the next one.
     assert.equal(await order.textContent(), first);
     await visitor.pay();
     await page.waitForFunction((before) => document.getElementById("order").textContent !== before, first);
@@ -200,7 +204,7 @@ describe("a host that cheats", () => {
     assert.match(await page.locator("#refusal").textContent(), /no answer that could be checked/);
     assert.ok(!(await visitor.checks()).includes("broken"), "what a host says is not what a check says");
     assert.equal(visitor.sent().length, 0);
-    // The browser's own words about the answer.
+    // The browser's own message about the answer.
     visitor.complaints = visitor.complaints.filter((complaint) => !complaint.includes("503"));
   });
 });
@@ -294,7 +298,7 @@ describe("a person", () => {
 });
 
 async function accessible(page, when) {
-  // Through the debugger, which the page's policy does not bind.
+  // Through the debugger, which the page's policy does not restrict.
   if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(await source());
   const { violations } = await page.evaluate(() => globalThis.axe.run({ resultTypes: ["violations"] }));
   const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(" ")).join(", ")}`);

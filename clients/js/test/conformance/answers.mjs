@@ -1,5 +1,5 @@
-// What the client says about tests/vectors/v1/issue.json, replies.json, statements.json and trust.json. Runs in Node and in
-// browsers: no imports.
+// Judges tests/vectors/v1/issue.json, replies.json, statements.json and trust.json. For Node and browsers: no
+// imports.
 
 /**
  * @param {object} lib The client.
@@ -12,7 +12,7 @@ export async function answerVectors(lib, files) {
   for (const [at, file] of [files.issue, files.replies, files.statements].entries()) {
     const experienced = new Map();
     for (const testCase of file.cases) {
-      // Not in this client: plaintext for the caller.
+      // This client does not request delivery to the caller.
       if (testCase.request?.recipient === "caller") continue;
       const accepted = JSON.stringify([testCase.attestation_root, testCase.releases]) + (testCase.max_age_ms ?? "");
       if (!experienced.has(accepted)) experienced.set(accepted, trustOf(lib, file, testCase));
@@ -111,7 +111,7 @@ async function replied(lib, file, { recipient = file.recipient, expect, seen = [
         remember_until_ms: forgetAt >= until ? until : forgetAt,
       };
     });
-  // A refusal leaves no trace, and what was accepted is not accepted again.
+  // A refusal inserts nothing, and an accepted reply is not accepted again.
   const again = expected.accepted === undefined ? expected : { refused: "reply_replayed" };
   return [
     [expected, await open()],
@@ -150,7 +150,7 @@ function bodyOf(lib, { answer, answer_bytes: bytes, answer_then: then }) {
   return new TextEncoder().encode(then === undefined ? answer : answer + then.text.repeat(then.count));
 }
 
-/** Makes what a call draws at random this nonce. */
+/** Makes the call's random bytes this nonce. */
 async function withNonce(nonce, call) {
   const original = crypto.getRandomValues;
   Object.defineProperty(crypto, "getRandomValues", {

@@ -1,4 +1,4 @@
-// What the client says about tests/vectors/attestation and about real documents. Runs in Node and in browsers: no imports.
+// Judges tests/vectors/attestation and real documents. For Node and browsers: no imports.
 
 /**
  * @param {object} lib The client's attestation half.
@@ -8,7 +8,7 @@
 export async function attestationVectors(lib, file) {
   const outcomes = [];
   const experienced = new Map();
-  // One verifier remembers nothing; another sees all cases of its root, in order and backwards.
+  // One verifier caches nothing. Another sees all cases of its root, in order and backwards.
   for (const testCase of [...file.cases, ...file.cases.toReversed()]) {
     const root = testCase.root ?? file.root;
     const options = { insecureAllowDebug: testCase.allow_debug };
@@ -107,12 +107,12 @@ function expected({ verdict, code, ...claims }) {
   return verdict === "refused" ? `refused ${code}` : accepted(claims);
 }
 
-/** In one order, whoever wrote the claims. */
+/** In one order, independent of the vectors' order. */
 function accepted(claims) {
   return `accepted ${JSON.stringify(Object.entries(claims).sort(([a], [b]) => (a < b ? -1 : 1)))}`;
 }
 
-/** What a call comes to. An error that is no refusal is a defect, and looks like one. */
+/** The outcome of a call. An error that is not a refusal is a defect, and is shown as one. */
 export async function outcome(call) {
   try {
     return await call();

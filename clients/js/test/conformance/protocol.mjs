@@ -1,4 +1,4 @@
-// What the client says about tests/vectors/v1 but releases.json. Runs in Node and in browsers: no imports but its neighbour's.
+// Judges tests/vectors/v1 except releases.json. For Node and browsers: imports only its neighbour.
 
 import { outcome } from "./attestation.mjs";
 
@@ -110,7 +110,7 @@ export async function protocolVectors(lib, files) {
   return outcomes;
 }
 
-/** The enclave's part is played by the HPKE library: the client itself only seals. */
+/** The HPKE library acts as the enclave: the client only seals. */
 async function sealVectors(lib, file, is) {
   const { fromHex: unhex, toHex: hex } = lib;
   const keys = await keyPair(file.key.private_key, file.key.public_key);

@@ -1,4 +1,4 @@
-// What the client says about tests/vectors/v1/releases.json. Runs in Node and in browsers: no imports.
+// Judges tests/vectors/v1/releases.json. For Node and browsers: no imports.
 
 /**
  * @param {{enclave_root: string, cases: object[], appraisals: object[]}} vectors The file.
@@ -29,13 +29,13 @@ export async function run(vectors, lib) {
   return judged;
 }
 
-/** The key that a case's client pins, with what it insists on. */
+/** The key that a case pins, with its limits. */
 export async function keyOf(lib, { pinned, max_list_age_ms: maxListAgeMs, minimum_version: minimumVersion }) {
   const key = await lib.ReleaseKey.fromPems(pinned.threshold, pinned.keys.map(pem));
   return key.withMaxListAgeMs(maxListAgeMs).withMinimumVersion(minimumVersion);
 }
 
-/** The root certificate that a case's client holds: AWS's, or that of the vectors' enclaves. */
+/** The root certificate of a case: AWS's, or that of the vectors' enclaves. */
 export async function anchorOf(vectors, lib, { attestation_root: held }) {
   for (const anchor of [lib.TrustAnchor.awsNitro(), lib.TrustAnchor.fromDer(bytes(vectors.enclave_root))]) {
     if (lib.toHex(await anchor.fingerprint()) === held) return anchor;
@@ -54,13 +54,13 @@ async function check(vectors, lib, given) {
     if (!memory.checkpoint) throw new Error("nothing is remembered");
     return accepted;
   } catch (error) {
-    // But for a list that leaves nothing: the one before is not to come back.
+    // Except after a list that leaves nothing: the list before it must not return.
     if ((memory.encode() === before) === (error.code === "no_release_accepted")) throw new Error("memory");
     throw error;
   }
 }
 
-/** Anything but a refusal is a fault of the client. */
+/** Any error that is not a refusal is a defect. */
 async function verdict(lib, decide) {
   try {
     return JSON.stringify({ accepted: await decide() });

@@ -1,16 +1,18 @@
-// The main job against a running enclave: fetch, verify, seal, open, read; and what must fail in every runtime alike.
+// The main job against a running enclave: fetch, verify, seal, open, read. And the refusals that every
+// runtime must give.
 
 import { outcome } from "../conformance/attestation.mjs";
 
 const PURPOSE = "card-pin";
 const ID = "A".repeat(32);
-/** Long enough for a busy machine, where an end is not what is tested. */
+/** Generous for a busy machine, where the time limit is not under test. */
 const PATIENCE_MS = 120_000;
 
 /**
  * @param {object} lib The client.
- * @param {{ url: string, rootPem: string, measurements: string, odd: string, long: string }} service A service with a mock NSM,
- *   and an address below which there are services that do not do what they should, one of which answers with too much.
+ * @param {{ url: string, rootPem: string, measurements: string, odd: string, long: string }} service A
+ *   service with a mock NSM; `odd` is the base of services that misbehave, `long` the path of one with too
+ *   long a body.
  * @param {{ fetch?: typeof fetch }} options As the client's calls take them.
  * @returns {Promise<{name: string, expected: unknown, found: unknown}[]>}
  */

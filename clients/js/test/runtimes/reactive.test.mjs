@@ -1,4 +1,4 @@
-// Objects in reactive state, as Vue, Pinia and Alpine keep it: a proxy around one would have no access to its private fields.
+// Objects in reactive state, as Vue, Pinia and Alpine keep it. A proxy could not access private fields.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -45,7 +45,7 @@ async function instances() {
   };
 }
 
-test("objects with private fields stay themselves in reactive state", async () => {
+test("reactive state keeps objects with private fields as they are", async () => {
   const made = await instances();
   const state = reactive({ made, list: Object.values(made) });
   for (const [name, object] of Object.entries(made)) {
@@ -63,7 +63,7 @@ test("objects with private fields stay themselves in reactive state", async () =
   }
 });
 
-test("the main job works out of reactive state", async () => {
+test("objects in reactive state seal and open", async () => {
   const state = reactive({ ...(await instances()), options: { fetch, timeoutMs: 60_000 }, aad: AAD });
   state.message = await state.key.seal({ plaintext: bytes("4931"), aad: state.aad });
   state.answer = await lib.openMessage(service.url, state.message, state.options);
@@ -74,7 +74,7 @@ test("the main job works out of reactive state", async () => {
   assert.equal((await lib.fetchKeys(service.url, state.trust, state.wish, state.options)).length, 2);
 });
 
-test("a class of one's own extends ReplaySet with its own fields", () => {
+test("a subclass of ReplaySet can have fields", () => {
   class Counted extends lib.ReplaySet {
     times = 0;
 

@@ -1,4 +1,4 @@
-// The README's example, as a project would have it.
+// The README's example, in a project.
 import {
   fetchKey,
   fetchReleases,

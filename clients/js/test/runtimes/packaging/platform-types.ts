@@ -1,4 +1,4 @@
-// The platform's own types fit, where a project has them.
+// The platform's own types fit, if a project has them.
 import { fetchKey, keyState, RecipientKey, type Trust } from "@ok2cry/client";
 
 export async function calls(trust: Trust, recipient: RecipientKey): Promise<void> {
