@@ -56,7 +56,8 @@ test("a private key is read from any PEM wrapping", async () => {
   }
 });
 
-test("other private keys are named, with the command to convert", async () => {
+/** The private key in other encodings and formats, as PEM. */
+function otherFiles() {
   const path = file("key.pem", pem);
   const sec1 = createPrivateKey(pem).export({ type: "sec1", format: "pem" });
   const encrypted = openssl("", "pkcs8", "-topk8", "-in", path, "-passout", "pass:x");
@@ -64,22 +65,23 @@ test("other private keys are named, with the command to convert", async () => {
   const certificate = openssl("", "req", "-x509", "-new", "-key", path, "-subj", "/CN=x", "-days", "1");
   const explicit = openssl("", "pkey", "-in", path, "-ec_param_enc", "explicit");
   const compressed = openssl("", "pkey", "-in", path, "-ec_conv_form", "compressed");
+  // Without its public half, which RFC 5915 makes optional.
+  const short = toPem(
+    "PRIVATE KEY",
+    Buffer.concat([
+      Buffer.from("304e020100", "hex"),
+      der.subarray(6, 24),
+      Buffer.from("04373035020101", "hex"),
+      der.subarray(33, 83),
+    ]),
+  );
+  return { sec1, encrypted, encryptedSec1, explicit, compressed, short, certificate };
+}
+
+test("other private keys are named, with the command to convert", async () => {
+  const { sec1, encrypted, encryptedSec1, explicit, compressed, short, certificate } = otherFiles();
   const converted =
     /`openssl ec -in FILE -conv_form uncompressed -param_enc named_curve \| openssl pkcs8 -topk8 -nocrypt -out NEW`/;
-  // Without its public half, which RFC 5915 makes optional, and with parameters inside.
-  const head = der.subarray(0, 83);
-  const without = Buffer.from(head);
-  for (const [at, length] of [
-    [2, 0x4e],
-    [25, 0x37],
-  ])
-    without[at] = length;
-  const short = Buffer.concat([
-    Buffer.from("304e020100", "hex"),
-    der.subarray(6, 24),
-    Buffer.from("04373035020101", "hex"),
-    der.subarray(33, 83),
-  ]);
   const other = (namedCurve) => generateKeyPairSync("ec", { namedCurve }).privateKey.export({ type: "pkcs8", format: "pem" });
   const of = (kind, options) => generateKeyPairSync(kind, options).privateKey.export({ type: "pkcs8", format: "pem" });
   const strange = generateKeyPairSync("ec", { namedCurve: "P-384" }).privateKey.export({ type: "pkcs8", format: "der" });
@@ -98,7 +100,7 @@ test("other private keys are named, with the command to convert", async () => {
     [encryptedSec1, /encrypted: `openssl pkey -in FILE -out NEW`/],
     [explicit, converted],
     [compressed, converted],
-    [toPem("PRIVATE KEY", short), converted],
+    [short, converted],
     [changed(5, 1), converted],
     [changed(32, 0), converted],
     [toPem("PRIVATE KEY", [...der, 0]), converted],
@@ -135,9 +137,11 @@ test("other private keys are named, with the command to convert", async () => {
   }
   assert.ok(!bad.some(([text]) => text === pem));
   for (const none of [undefined, null, der]) await assert.rejects(lib.RecipientKey.fromPem(none), TypeError);
+});
 
-  // The commands do what the message says.
-  for (const text of [sec1, explicit, compressed, toPem("PRIVATE KEY", short)]) {
+test("the commands convert other private keys", () => {
+  const { sec1, encrypted, explicit, compressed, short } = otherFiles();
+  for (const text of [sec1, explicit, compressed, short]) {
     const flags = ["-conv_form", "uncompressed", "-param_enc", "named_curve"];
     const again = openssl("", "ec", "-in", file("other.pem", text), ...flags);
     assert.equal(openssl(again, "pkcs8", "-topk8", "-nocrypt"), pem);
@@ -208,6 +212,31 @@ test("release keys and anchors are read by the same rules", async () => {
   await refusedKey(pem, /private key: `openssl pkey -in FILE -pubout`/);
   await refusedKey(anchor, /certificate: `openssl x509 -in FILE -noout -pubkey`/);
   await refusedKey(openssl(key, "pkey", "-pubin", "-ec_conv_form", "compressed"), /uncompressed/);
+});
+
+// The verdicts of Rust's TrustAnchor::from_pem, whose rule both languages share.
+test("a foreign PEM block beside a certificate is refused", () => {
+  const root = lib.TrustAnchor.awsNitro().der;
+  const anchor = toPem("CERTIFICATE", root);
+  const block = (label) => toPem(label, Buffer.from([1, 2, 3]));
+  for (const [text, isAccepted] of [
+    [anchor, true],
+    // OpenSSL's parameters, and what is not a block, are ignored.
+    [block("EC PARAMETERS") + anchor, true],
+    [anchor + block("EC PARAMETERS"), true],
+    [anchor + block("lower case"), true],
+    [`${anchor}-----BEGIN `, true],
+    [anchor + block("PUBLIC KEY"), false],
+    [block("PRIVATE KEY") + anchor, false],
+    [anchor + block("X509 CRL"), false],
+    [`${anchor}-----BEGIN X-----\nAAAA\n`, false],
+    [anchor.replace(/CERTIFICATE/g, "TRUSTED CERTIFICATE"), false],
+    [block("EC PARAMETERS"), false],
+    [block("EC PARAMETERS").repeat(2), false],
+  ]) {
+    if (isAccepted) assert.deepEqual(lib.TrustAnchor.fromPem(text).der, root, text);
+    else assert.throws(() => lib.TrustAnchor.fromPem(text), { code: "anchor_pem" }, text);
+  }
 });
 
 test("measurement files are read strictly", () => {

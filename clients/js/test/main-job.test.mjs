@@ -9,7 +9,8 @@ import { createServer } from "node:http";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import * as lib from "../dist/index.js";
-import { programs, startService, until } from "./support/service.mjs";
+import { startFixture } from "./support/fixture.mjs";
+import { programs, until } from "./support/service.mjs";
 
 const utf8 = new TextEncoder();
 const text = new TextDecoder();
@@ -18,16 +19,13 @@ const EXPECTED = { purpose: "card-pin", aad: AAD };
 let service;
 let trust;
 let recipient;
+let wish;
 
 before(async () => {
-  service = await startService();
-  const policy = lib.Policy.of(lib.Measurements.fromNitroCliJson(service.measurements));
-  trust = new lib.Trust(lib.TrustAnchor.fromPem(service.rootPem), policy);
-  recipient = await lib.RecipientKey.generate({ extractable: true });
+  ({ service, trust, recipient, wish } = await startFixture());
 });
 after(() => service?.stop());
 
-const wish = (more = {}) => ({ purpose: "card-pin", ttlMs: 60_000, recipient: recipient.publicKey, ...more });
 const newKey = (more) => lib.fetchKey(service.url, trust, wish(more));
 const refused = (code) => ({ name: "Ok2cryError", code });
 

@@ -6,7 +6,7 @@ import * as lib from "../dist/index.js";
 import { base64, documentOf } from "./conformance/attestation.mjs";
 import { anchorOf, keyOf } from "./conformance/releases.mjs";
 import { vectors } from "./support/files.mjs";
-import { startService } from "./support/service.mjs";
+import { startFixture } from "./support/fixture.mjs";
 
 const utf8 = new TextEncoder();
 const AAD = utf8.encode("order 17");
@@ -15,18 +15,12 @@ const refused = (code) => ({ name: "Ok2cryError", code });
 let service;
 let trust;
 let recipient;
+let wish;
 
 before(async () => {
-  service = await startService();
-  trust = new lib.Trust(
-    lib.TrustAnchor.fromPem(service.rootPem),
-    lib.Policy.of(lib.Measurements.fromNitroCliJson(service.measurements)),
-  );
-  recipient = await lib.RecipientKey.generate({ extractable: true });
+  ({ service, trust, recipient, wish } = await startFixture());
 });
 after(() => service?.stop());
-
-const wish = (more = {}) => ({ purpose: "card-pin", ttlMs: 60_000, recipient: recipient.publicKey, ...more });
 
 /** Runs some work while every object seems to have these properties. */
 async function polluted(properties, work) {

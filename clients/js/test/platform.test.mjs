@@ -6,7 +6,7 @@ import { runInNewContext } from "node:vm";
 import * as lib from "../dist/index.js";
 import * as modules from "./conformance/modules.mjs";
 import { vectors } from "./support/files.mjs";
-import { startService } from "./support/service.mjs";
+import { startFixture } from "./support/fixture.mjs";
 
 const AAD = new TextEncoder().encode("order 17");
 const PIN = new TextEncoder().encode("4931");
@@ -15,16 +15,13 @@ const real = globalThis.crypto;
 let service;
 let trust;
 let recipient;
+let wish;
 
 before(async () => {
-  service = await startService();
-  const policy = lib.Policy.of(lib.Measurements.fromNitroCliJson(service.measurements));
-  trust = new lib.Trust(lib.TrustAnchor.fromPem(service.rootPem), policy);
-  recipient = await lib.RecipientKey.generate({ extractable: true });
+  ({ service, trust, recipient, wish } = await startFixture());
 });
 after(() => service?.stop());
 
-const wish = (more = {}) => ({ purpose: "card-pin", ttlMs: 60_000, recipient: recipient.publicKey, ...more });
 const failed = { name: "Ok2cryError", code: "crypto_failed" };
 
 /** Runs some work with another `crypto`, or without one. */

@@ -1,6 +1,8 @@
 // Judges tests/vectors/v1/issue.json, replies.json, statements.json and trust.json. For Node and browsers: no
 // imports.
 
+import { keyPair } from "./keys.mjs";
+
 /**
  * @param {object} lib The client.
  * @param {Record<string, object>} files By name: issue, replies, statements, trust.
@@ -178,21 +180,4 @@ async function verdict(lib, decide) {
   } catch (error) {
     return error instanceof lib.Ok2cryError ? JSON.stringify({ refused: error.code }) : `${error}\n${error.stack}`;
   }
-}
-
-/** A key pair of a scalar and a point, in hexadecimal. */
-async function keyPair(scalar, point) {
-  const bytes = (hex) => Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
-  const url = (part) =>
-    btoa(String.fromCharCode(...part))
-      .replace(/\+/g, "-")
-      .replace(/\//g, "_")
-      .replace(/=/g, "");
-  const [x, y] = [bytes(point).slice(1, 49), bytes(point).slice(49)];
-  const jwk = { kty: "EC", crv: "P-384", x: url(x), y: url(y) };
-  const algorithm = { name: "ECDH", namedCurve: "P-384" };
-  return {
-    privateKey: await crypto.subtle.importKey("jwk", { ...jwk, d: url(bytes(scalar)) }, algorithm, true, ["deriveBits"]),
-    publicKey: await crypto.subtle.importKey("jwk", jwk, algorithm, true, []),
-  };
 }
