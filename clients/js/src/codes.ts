@@ -188,10 +188,7 @@ export type ServiceCode =
   | "unknown_key";
 
 /** Only this client refuses with these: `docs/errors.md`. */
-export type JavaScriptCode =
-  | "base64url_invalid"
-  | "key_sealed"
-  | "padding_invalid";
+export type JavaScriptCode = "base64url_invalid" | "key_sealed" | "padding_invalid";
 
 /** Every stable code that this client can throw. */
 export type ErrorCode = AttestationCode | ClientCode | ServiceCode | JavaScriptCode;
