@@ -48,29 +48,29 @@ function blocksOf(pem: string): Block[] | undefined {
 const CONVERT = "openssl pkey -in FILE -out NEW";
 
 /** The message for a block with another label. */
-function otherBlock({ label, body }: Block, due: string): string {
+function otherBlock({ label, body }: Block, expected: string): string {
   const isPrivate = label.endsWith("PRIVATE KEY");
-  if (due === "PUBLIC KEY") {
+  if (expected === "PUBLIC KEY") {
     if (label === "CERTIFICATE") return "this is a certificate: `openssl x509 -in FILE -noout -pubkey` prints its key";
     if (isPrivate) return "this is a private key: `openssl pkey -in FILE -pubout` prints its public half";
-  } else if (due === "PRIVATE KEY") {
+  } else if (expected === "PRIVATE KEY") {
     if (`${label}${body}`.includes("ENCRYPTED")) return `this key is encrypted: \`${CONVERT}\` asks for its passphrase`;
     if (label === "EC PRIVATE KEY") return `this is SEC 1 (${label}): \`${CONVERT}\` makes PKCS #8 of it`;
     if (label === "PUBLIC KEY" || label === "CERTIFICATE") return `this (${label}) is public: expected the private key`;
   }
-  return `PEM block "${label}", expected "${due}"`;
+  return `PEM block "${label}", expected "${expected}"`;
 }
 
 /** The message for a text without a block. */
-function withoutBlock(text: string, due: string): string {
-  const isPrivate = due === "PRIVATE KEY";
+function withoutBlock(text: string, expected: string): string {
+  const isPrivate = expected === "PRIVATE KEY";
   if (/^\s*\{[\s\S]*"kty"/.test(text)) {
     return `this is a JWK: ${isPrivate ? "crypto.subtle.importKey and RecipientKey.fromKeyPair take it" : "publicKeyFromText takes it"}`;
   }
   const isBase64 = /^[A-Za-z0-9+/=\s]{64,}$/.test(text);
   if (!isBase64 && !/^0[^\n -~]/.test(text)) return "this is not PEM";
   const found = isBase64 ? "base64 without its PEM lines: `openssl base64 -d -A" : "DER: `cat";
-  const openssl = due === "CERTIFICATE" ? "x509" : `pkey${isPrivate ? "" : " -pubin"}`;
+  const openssl = expected === "CERTIFICATE" ? "x509" : `pkey${isPrivate ? "" : " -pubin"}`;
   return `this is ${found} <FILE | openssl ${openssl} -inform DER\` prints PEM`;
 }
 

@@ -19,14 +19,14 @@ const EXPECTED = { purpose: "card-pin", aad: AAD };
 let service;
 let trust;
 let recipient;
-let wish;
+let wanted;
 
 before(async () => {
-  ({ service, trust, recipient, wish } = await startFixture());
+  ({ service, trust, recipient, wanted } = await startFixture());
 });
 after(() => service?.stop());
 
-const newKey = (more) => lib.fetchKey(service.url, trust, wish(more));
+const newKey = (more) => lib.fetchKey(service.url, trust, wanted(more));
 const refused = (code) => ({ name: "Ok2cryError", code });
 
 test("a PIN is delivered to its recipient once", async () => {
@@ -138,7 +138,7 @@ test("this client and the Rust client open each other's messages", async () => {
 });
 
 test("each key of an answer has its own nonce", async () => {
-  const keys = await lib.fetchKeys(service.url, trust, wish({ count: 5 }));
+  const keys = await lib.fetchKeys(service.url, trust, wanted({ count: 5 }));
   assert.equal(new Set(keys.map((key) => key.keyId)).size, 5);
   assert.equal(new Set(keys.map((key) => lib.toHex(key.clientNonce))).size, 5);
 });
@@ -147,8 +147,8 @@ test("a Trust applies its policy's maximum age", async () => {
   const policy = lib.Policy.of(lib.Measurements.fromNitroCliJson(service.measurements)).withMaxAgeMs(0);
   const strict = new lib.Trust(lib.TrustAnchor.fromPem(service.rootPem), policy);
   const later = { clock: () => Date.now() + 1000 };
-  await lib.fetchKey(service.url, trust, wish(), later);
-  await assert.rejects(lib.fetchKey(service.url, strict, wish(), later), refused("document_too_old"));
+  await lib.fetchKey(service.url, trust, wanted(), later);
+  await assert.rejects(lib.fetchKey(service.url, strict, wanted(), later), refused("document_too_old"));
 });
 
 test("a statement answers its own nonce", async () => {
@@ -190,7 +190,7 @@ test("a refused request or message uses no key up", async () => {
     { count: 101 },
     { recipient: new Uint8Array(97).fill(4) },
   ]) {
-    await assert.rejects(lib.KeyRequest.create(wish(bad)), refused("record_invalid"), JSON.stringify(bad));
+    await assert.rejects(lib.KeyRequest.create(wanted(bad)), refused("record_invalid"), JSON.stringify(bad));
   }
   await assert.rejects(newKey({ purpose: "no-such-purpose" }), { ...refused("purpose_unknown"), status: 400 });
   await assert.rejects(lib.keyState(service.url, "../.."), refused("key_id_invalid"));
@@ -206,7 +206,7 @@ function host(change) {
 }
 
 test("a forged answer yields no key", async () => {
-  const ask = (fetch, more) => lib.fetchKey(service.url, trust, wish(), { fetch, ...more });
+  const ask = (fetch, more) => lib.fetchKey(service.url, trust, wanted(), { fetch, ...more });
   const earlier = await (async () => {
     let kept;
     await ask(host((body) => void (kept = body)));
@@ -259,7 +259,7 @@ test("a forged answer yields no key", async () => {
 });
 
 test("a call ends when it is aborted, and at its time limit", async () => {
-  await assert.rejects(lib.fetchKey(service.url, trust, wish(), { signal: AbortSignal.abort() }), { name: "AbortError" });
+  await assert.rejects(lib.fetchKey(service.url, trust, wanted(), { signal: AbortSignal.abort() }), { name: "AbortError" });
   // A host that sends a byte now and then, without end.
   const drip = createServer((_, response) => {
     const timer = setInterval(() => response.write(" "), 10);
@@ -268,7 +268,7 @@ test("a call ends when it is aborted, and at its time limit", async () => {
   await new Promise((resolve) => drip.listen(0, "127.0.0.1", resolve));
   const base = `http://127.0.0.1:${drip.address().port}`;
   try {
-    await assert.rejects(lib.fetchKey(base, trust, wish(), { timeoutMs: 200 }), {
+    await assert.rejects(lib.fetchKey(base, trust, wanted(), { timeoutMs: 200 }), {
       ...refused("transport_failed"),
       message: /within 200 ms/,
     });
@@ -303,7 +303,7 @@ test("inputs are copied at the call, and not changed", async () => {
     assert.deepEqual(message.aad, AAD);
   }
   const point = Buffer.from(recipient.publicKey);
-  const asking = lib.fetchKey(service.url, trust, wish({ recipient: point }));
+  const asking = lib.fetchKey(service.url, trust, wanted({ recipient: point }));
   point.fill(0);
   await asking;
 
@@ -340,7 +340,7 @@ test("a string in place of bytes is a TypeError", async () => {
   await typed(() => key.seal(utf8.encode("4931"), AAD));
   await typed(() => lib.pad("4931"));
   await typed(() => lib.unpad("4931"));
-  await typed(() => lib.KeyRequest.create(wish({ recipient: lib.toBase64Url(recipient.publicKey) })));
+  await typed(() => lib.KeyRequest.create(wanted({ recipient: lib.toBase64Url(recipient.publicKey) })));
   await typed(() => lib.fetchStatement(service.url, "nonce"));
   const message = await key.seal({ plaintext: utf8.encode("4931"), aad: AAD });
   const answer = await lib.openMessage(service.url, message);
@@ -371,7 +371,7 @@ test("a recipient is named by the point in its public key", async () => {
 });
 
 test("an answer is accepted for one request, once", async () => {
-  const request = await lib.KeyRequest.create(wish());
+  const request = await lib.KeyRequest.create(wanted());
   const response = await fetch(`${service.url}/v1/keys`, {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -380,10 +380,10 @@ test("an answer is accepted for one request, once", async () => {
   const answer = await response.text();
   const [first, second] = await Promise.allSettled([request.verify(answer, trust), request.verify(answer, trust)]);
   assert.deepEqual([first.status, second.status].sort(), ["fulfilled", "rejected"]);
-  const other = await lib.KeyRequest.create(wish());
+  const other = await lib.KeyRequest.create(wanted());
   await assert.rejects(other.verify(answer, trust), refused("nonce_mismatch"));
   // verifyOne needs a request for one key.
-  const several = await lib.KeyRequest.create(wish({ count: 2 }));
+  const several = await lib.KeyRequest.create(wanted({ count: 2 }));
   await assert.rejects(several.verifyOne(answer, trust), refused("key_count_mismatch"));
   const twice = answer.replace("{", '{"document":"AA",');
   await assert.rejects(other.verify(twice, trust), refused("answer_invalid"));

@@ -15,10 +15,10 @@ const refused = (code) => ({ name: "Ok2cryError", code });
 let service;
 let trust;
 let recipient;
-let wish;
+let wanted;
 
 before(async () => {
-  ({ service, trust, recipient, wish } = await startFixture());
+  ({ service, trust, recipient, wanted } = await startFixture());
 });
 after(() => service?.stop());
 
@@ -70,12 +70,12 @@ test("Object.prototype supplies no request or expectation", async () => {
       assert.throws(() => lib.Measurements.fromNitroCliJson(text), refused("measurements_empty"), text);
     }
   });
-  const { ttlMs: _, ...withoutTtl } = wish();
+  const { ttlMs: _, ...withoutTtl } = wanted();
   await polluted({ ttlMs: 60_000 }, () => assert.rejects(lib.KeyRequest.create(withoutTtl), refused("record_invalid")));
   await polluted({ count: 7 }, async () => {
-    assert.equal((await lib.KeyRequest.create(wish())).toJSON().count, 1);
+    assert.equal((await lib.KeyRequest.create(wanted())).toJSON().count, 1);
   });
-  const message = await (await lib.fetchKey(service.url, trust, wish())).seal({ plaintext: utf8.encode("4931"), aad: AAD });
+  const message = await (await lib.fetchKey(service.url, trust, wanted())).seal({ plaintext: utf8.encode("4931"), aad: AAD });
   const reply = await lib.openMessage(service.url, message);
   const open = (answer, expected, seen = new lib.ReplaySet()) => recipient.open(answer, expected, trust, seen);
   await polluted({ purpose: "card-pin" }, () => assert.rejects(open(reply, { aad: AAD }), refused("purpose_mismatch")));
@@ -115,7 +115,7 @@ test("Object.prototype supplies no part of a call or an answer", async () => {
   } finally {
     globalThis.fetch = platform;
   }
-  await polluted({ clock: () => 0 }, () => lib.fetchKey(service.url, trust, wish(), {}));
+  await polluted({ clock: () => 0 }, () => lib.fetchKey(service.url, trust, wanted(), {}));
   const answers = [
     ["answer_invalid", "{}", { state: "live" }],
     ["answer_invalid", "{}", { sealed: { reply: "", context: {} } }],
@@ -165,7 +165,7 @@ test("Object.prototype supplies no field of release documents", async () => {
 });
 
 test("a message serializes whole inside other JSON", async () => {
-  const message = await (await lib.fetchKey(service.url, trust, wish())).seal({ plaintext: utf8.encode("4931"), aad: AAD });
+  const message = await (await lib.fetchKey(service.url, trust, wanted())).seal({ plaintext: utf8.encode("4931"), aad: AAD });
   const json = JSON.parse(JSON.stringify(message));
   assert.deepEqual(Object.keys(json), ["key_id", "descriptor_hash", "enc", "ciphertext", "aad", "descriptor"]);
   for (const value of Object.values(json)) assert.equal(typeof value, "string");
@@ -202,7 +202,7 @@ test("a message serializes whole inside other JSON", async () => {
 
 test("a message with a malformed field is refused", async () => {
   const make = async () =>
-    JSON.parse(JSON.stringify(await (await lib.fetchKey(service.url, trust, wish())).seal({ plaintext: AAD, aad: AAD })));
+    JSON.parse(JSON.stringify(await (await lib.fetchKey(service.url, trust, wanted())).seal({ plaintext: AAD, aad: AAD })));
   const [message, other] = [await make(), await make()];
   const shorter = (field) => lib.toBase64Url(lib.fromBase64Url(message[field]).slice(1));
   for (const [change, rule] of [
@@ -219,17 +219,17 @@ test("a message with a malformed field is refused", async () => {
 });
 
 test("a request is for 1 to 100 keys", async () => {
-  for (const count of [1, 100]) await lib.KeyRequest.create(wish({ count }));
+  for (const count of [1, 100]) await lib.KeyRequest.create(wanted({ count }));
   for (const count of [0, 101])
-    await assert.rejects(async () => lib.KeyRequest.create(wish({ count })), refused("record_invalid"));
+    await assert.rejects(async () => lib.KeyRequest.create(wanted({ count })), refused("record_invalid"));
 });
 
 test("a message names the recipient that its key delivers to", async () => {
-  const message = await (await lib.fetchKey(service.url, trust, wish())).seal({ plaintext: utf8.encode("4931"), aad: AAD });
+  const message = await (await lib.fetchKey(service.url, trust, wanted())).seal({ plaintext: utf8.encode("4931"), aad: AAD });
   assert.deepEqual(await message.recipient(), recipient.publicKey);
   const json = JSON.parse(JSON.stringify(message));
   const other = JSON.parse(
-    JSON.stringify(await (await lib.fetchKey(service.url, trust, wish())).seal({ plaintext: utf8.encode("1"), aad: AAD })),
+    JSON.stringify(await (await lib.fetchKey(service.url, trust, wanted())).seal({ plaintext: utf8.encode("1"), aad: AAD })),
   );
   const never = async () => assert.fail("it was sent");
   const bad = [
@@ -277,7 +277,7 @@ test("a proxy's refusal keeps its status and Retry-After", async () => {
 });
 
 test("answers are read strictly", async () => {
-  const message = await (await lib.fetchKey(service.url, trust, wish())).seal({ plaintext: utf8.encode("4931"), aad: AAD });
+  const message = await (await lib.fetchKey(service.url, trust, wanted())).seal({ plaintext: utf8.encode("4931"), aad: AAD });
   const path = `${service.url}/v1/keys/${message.keyId}/open`;
   const headers = { "content-type": "application/json" };
   const response = await fetch(path, { method: "POST", headers, body: JSON.stringify(message.toOpenRequest()) });

@@ -30,7 +30,7 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 
 test("the packed file holds modules, types and licences only", () => {
   const files = packed.files.map(({ path }) => path);
-  for (const due of [
+  for (const path of [
     "dist/index.js",
     "dist/index.d.ts",
     "dist/attestation/index.js",
@@ -40,7 +40,7 @@ test("the packed file holds modules, types and licences only", () => {
     "README.md",
     "package.json",
   ]) {
-    assert.ok(files.includes(due), due);
+    assert.ok(files.includes(path), path);
   }
   const others = files.filter(
     (path) => !/^(dist\/.+\.(js|d\.ts)|(attestation\/)?package\.json|LICENSE-\w+|(CHANGELOG|README)\.md)$/.test(path),

@@ -15,10 +15,10 @@ const real = globalThis.crypto;
 let service;
 let trust;
 let recipient;
-let wish;
+let wanted;
 
 before(async () => {
-  ({ service, trust, recipient, wish } = await startFixture());
+  ({ service, trust, recipient, wanted } = await startFixture());
 });
 after(() => service?.stop());
 
@@ -93,7 +93,7 @@ test("points off the curve are refused on every platform", async () => {
   await withCrypto(cryptoWith({ importKey }), async () => {
     for (const [name, point] of NO_POINTS) {
       const refused = (code) => ({ name: "Ok2cryError", code });
-      await assert.rejects(lib.KeyRequest.create(wish({ recipient: point })), refused("record_invalid"), name);
+      await assert.rejects(lib.KeyRequest.create(wanted({ recipient: point })), refused("record_invalid"), name);
       await assert.rejects(lib.publicKeyFromPem(spki(point)), refused("recipient_key_invalid"), name);
       if (point[0] === 4) await assert.rejects(lib.publicKeyFromText(jwk(point)), refused("recipient_key_invalid"), name);
       await assert.rejects(lib.publicKeyFromText(lib.toBase64Url(point)), refused("recipient_key_invalid"), name);
@@ -156,10 +156,10 @@ test("points of small order verify nothing on every platform", async () => {
 
 /** All calls to the platform, by the methods of `subtle` that they use. */
 async function calls() {
-  const key = await lib.fetchKey(service.url, trust, wish());
+  const key = await lib.fetchKey(service.url, trust, wanted());
   const message = await key.seal({ plaintext: PIN, aad: AAD });
   const reply = await lib.openMessage(service.url, message);
-  const request = await lib.KeyRequest.create(wish());
+  const request = await lib.KeyRequest.create(wanted());
   const body = JSON.stringify(request);
   const headers = { "content-type": "application/json" };
   const answer = await (await fetch(`${service.url}/v1/keys`, { method: "POST", headers, body })).text();
@@ -220,20 +220,20 @@ test("a platform's failure is crypto_failed with its cause", async () => {
       await withCrypto(none, () => assert.rejects(async () => call(), { ...failed, message: /https/ }, name));
     }
   }
-  await withCrypto({ subtle: real.subtle }, () => assert.rejects(lib.KeyRequest.create(wish()), failed));
+  await withCrypto({ subtle: real.subtle }, () => assert.rejects(lib.KeyRequest.create(wanted()), failed));
 });
 
 test("a missing crypto.subtle is not reported as a bad recipient", async () => {
   await withCrypto({ getRandomValues: (bytes) => real.getRandomValues(bytes) }, async () => {
     // What needs no platform runs without one.
-    await lib.KeyRequest.create(wish());
+    await lib.KeyRequest.create(wanted());
     await lib.publicKeyFromPem(spki(recipient.publicKey));
-    await assert.rejects(lib.fetchKey(service.url, trust, wish()), { ...failed, message: /https.*localhost/ });
+    await assert.rejects(lib.fetchKey(service.url, trust, wanted()), { ...failed, message: /https.*localhost/ });
   });
 });
 
 test("a platform's failure uses no key up", async () => {
-  const key = await lib.fetchKey(service.url, trust, wish());
+  const key = await lib.fetchKey(service.url, trust, wanted());
   for (const method of ["importKey", "generateKey", "deriveBits", "exportKey", "sign", "encrypt"]) {
     const broken = cryptoWith({ [method]: async () => Promise.reject(new DOMException("broken", "OperationError")) });
     await withCrypto(broken, () => assert.rejects(key.seal({ plaintext: PIN, aad: AAD }), failed, method));
@@ -254,7 +254,7 @@ test("a platform's failure uses no key up", async () => {
 });
 
 test("a reply that does not open is not a platform's failure", async () => {
-  const message = await (await lib.fetchKey(service.url, trust, wish())).seal({ plaintext: PIN, aad: AAD });
+  const message = await (await lib.fetchKey(service.url, trust, wanted())).seal({ plaintext: PIN, aad: AAD });
   const reply = await lib.openMessage(service.url, message);
   reply.reply[reply.reply.length - 1] ^= 1;
   await assert.rejects(recipient.open(reply, EXPECTED, trust, new lib.ReplaySet()), { code: "reply_open_failed" });
@@ -302,7 +302,7 @@ test("without TextEncoder the package loads, and names it", async () => {
 test("bytes of another realm are accepted", async () => {
   const other = (bytes) => runInNewContext("Uint8Array.from(bytes)", { bytes: [...bytes] });
   assert.ok(!(other([1]) instanceof Uint8Array));
-  const key = await lib.fetchKey(service.url, trust, wish({ recipient: other(recipient.publicKey) }));
+  const key = await lib.fetchKey(service.url, trust, wanted({ recipient: other(recipient.publicKey) }));
   const message = await key.seal({ plaintext: other(PIN), aad: other(AAD) });
   const json = other(Buffer.from(JSON.stringify(message)));
   const opened = await lib.openMessage(service.url, lib.SealedMessage.parse(json));

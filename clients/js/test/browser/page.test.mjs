@@ -136,7 +136,7 @@ describe("a payment", () => {
     assert.equal(new Set(aads).size, 2);
   });
 
-  visit("shows no secret to anybody on the way", {}, async (visitor, page) => {
+  visit("sends no secret in the clear", {}, async (visitor, page) => {
     await visitor.pay({ host: "swapped-key", pin: PIN });
     assert.equal(await visitor.refusal(), "not_in_batch");
     await visitor.pay({ pin: PIN });
@@ -157,7 +157,7 @@ describe("a payment", () => {
     assert.deepEqual([...origins], [demo.url]);
   });
 
-  visit("is as long on the way for a short card as for a long one", {}, async (visitor, page) => {
+  visit("has one length for short and long cards", {}, async (visitor, page) => {
     await page.getByLabel("Name on the card").fill("Al");
     await visitor.pay({ pin: "1234" });
     await visitor.paid();
@@ -169,7 +169,7 @@ describe("a payment", () => {
   });
 });
 
-describe("a host that cheats", () => {
+describe("a dishonest host", () => {
   for (const [host, { code, check }] of Object.entries(REFUSALS)) {
     visit(`is refused: ${host}`, {}, async (visitor, page) => {
       await visitor.pay({ host });
@@ -191,7 +191,7 @@ describe("a host that cheats", () => {
     });
   }
 
-  visit("may refuse service, and nothing else", {}, async (visitor, page) => {
+  visit("can refuse service, and nothing else", {}, async (visitor, page) => {
     await page.route("**/v1/keys", (route) =>
       route.fulfill({
         status: 503,
@@ -210,7 +210,7 @@ describe("a host that cheats", () => {
 });
 
 describe("a key", () => {
-  visit("that has expired in the visitor's hands encrypts nothing", {}, async (visitor, page) => {
+  visit("encrypts nothing after its deadline", {}, async (visitor, page) => {
     await page.clock.install();
     await visitor.pay({ pause: true });
     await page.getByRole("button", { name: "Encrypt and pay" }).waitFor();
@@ -222,7 +222,7 @@ describe("a key", () => {
     await visitor.picture("refused-expired");
   });
 
-  visit("is left alone when another payment begins", {}, async (visitor, page) => {
+  visit("is abandoned when another payment begins", {}, async (visitor, page) => {
     await visitor.pay({ pause: true });
     const go = page.getByRole("button", { name: "Encrypt and pay" });
     await go.waitFor();
@@ -234,7 +234,7 @@ describe("a key", () => {
   });
 });
 
-describe("a person", () => {
+describe("a visitor", () => {
   const schemes = { light: { colorScheme: "light" }, dark: { colorScheme: "dark" } };
   const sizes = {
     "": { viewport: { width: 1280, height: 900 } },
@@ -266,27 +266,23 @@ describe("a person", () => {
     }
   }
 
-  visit(
-    "can read it 320 pixels wide, without scrolling sideways",
-    { viewport: { width: 320, height: 640 } },
-    async (visitor, page) => {
-      const fits = async () => {
-        const widest = await page.evaluate(() => document.documentElement.scrollWidth);
-        assert.ok(widest <= 320, `${widest} pixels wide`);
-      };
-      await fits();
-      await visitor.pay();
-      await visitor.paid();
-      for (const summary of await page.locator("summary").all()) await summary.click();
-      await fits();
-      await visitor.picture("narrow-paid");
-      await visitor.pay({ host: "old-releases" });
-      await visitor.refusal();
-      await fits();
-    },
-  );
+  visit("reads it at 320 pixels without scrolling sideways", { viewport: { width: 320, height: 640 } }, async (visitor, page) => {
+    const fits = async () => {
+      const widest = await page.evaluate(() => document.documentElement.scrollWidth);
+      assert.ok(widest <= 320, `${widest} pixels wide`);
+    };
+    await fits();
+    await visitor.pay();
+    await visitor.paid();
+    for (const summary of await page.locator("summary").all()) await summary.click();
+    await fits();
+    await visitor.picture("narrow-paid");
+    await visitor.pay({ host: "old-releases" });
+    await visitor.refusal();
+    await fits();
+  });
 
-  visit("hears what happens", {}, async (visitor, page) => {
+  visit("gets the state announced", {}, async (visitor, page) => {
     const status = page.getByRole("status").filter({ hasText: /\S/ });
     await visitor.pay({ host: "swapped-key" });
     await visitor.refusal();

@@ -25,7 +25,7 @@ export async function job(lib, service, options) {
     lib.Policy.of(lib.Measurements.fromNitroCliJson(service.measurements)),
   );
   const recipient = await lib.RecipientKey.fromPem(await (await lib.RecipientKey.generate({ extractable: true })).toPem());
-  const wish = { purpose: PURPOSE, ttlMs: 60_000, recipient: recipient.publicKey };
+  const wanted = { purpose: PURPOSE, ttlMs: 60_000, recipient: recipient.publicKey };
   const outcomes = [];
   const is = async (name, expected, call) =>
     outcomes.push({ name, expected: JSON.stringify(expected), found: JSON.stringify(await outcome(call)) });
@@ -36,7 +36,7 @@ export async function job(lib, service, options) {
   };
 
   await is("the environment has what is needed", undefined, () => lib.checkEnvironment());
-  const key = await lib.fetchKey(base, trust, wish, patient);
+  const key = await lib.fetchKey(base, trust, wanted, patient);
   const aad = bytes("order 17");
   const message = lib.SealedMessage.parse(JSON.stringify(await key.seal({ plaintext: lib.pad(bytes("4931")), aad })));
   const answer = await lib.openMessage(base, message, patient);
@@ -50,14 +50,16 @@ export async function job(lib, service, options) {
   await refused("the same again", "reply_replayed", () => open(expected));
   await refused("a second message to one key", "key_sealed", () => key.seal({ plaintext: bytes("4931"), aad }));
   await is("the key was used", "used", () => lib.keyState(base, key.keyId, patient));
-  const other = await lib.fetchKey(service.url, trust, wish, patient);
+  const other = await lib.fetchKey(service.url, trust, wanted, patient);
   await is("a key is destroyed", "destroyed", () => lib.destroyKey(base, other.keyId, patient));
-  await refused("keys of an enclave that is not trusted", "root_not_trusted", () => lib.fetchKey(base, aws, wish, patient));
+  await refused("keys of an enclave that is not trusted", "root_not_trusted", () => lib.fetchKey(base, aws, wanted, patient));
   const nonce = crypto.getRandomValues(new Uint8Array(32));
   const statement = await lib.fetchStatement(base, nonce, patient);
   await is("a statement answers its nonce", key.instance, async () => (await trust.verifyStatement(nonce, statement)).instance);
   await is("a purpose that there is not", [true, "purpose_unknown", 400], () =>
-    refusal(() => lib.fetchKey(base, trust, { ...wish, purpose: "no-such-purpose" }, patient)).then((found) => found.slice(0, 3)),
+    refusal(() => lib.fetchKey(base, trust, { ...wanted, purpose: "no-such-purpose" }, patient)).then((found) =>
+      found.slice(0, 3),
+    ),
   );
 
   const ask = (path, more) => lib.keyState(`${service.odd}/${path}`, ID, { ...patient, ...more });

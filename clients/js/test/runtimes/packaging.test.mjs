@@ -92,7 +92,7 @@ describe("a project runs without a bundler in", () => {
   }
 });
 
-describe("a bundle does the same, in ASCII, by", () => {
+describe("a bundle works, in ASCII, by", () => {
   const bundlers = {
     esbuild: (file) =>
       build({

@@ -24,8 +24,8 @@ async function instances() {
   const policy = lib.Policy.of(measurements);
   const trust = new lib.Trust(anchor, policy);
   const recipient = await lib.RecipientKey.generate();
-  const wish = { purpose: "card-pin", ttlMs: 60_000, recipient: recipient.publicKey };
-  const key = await lib.fetchKey(service.url, trust, wish);
+  const wanted = { purpose: "card-pin", ttlMs: 60_000, recipient: recipient.publicKey };
+  const key = await lib.fetchKey(service.url, trust, wanted);
   const nonce = crypto.getRandomValues(new Uint8Array(32));
   const batch = await trust.verifyStatement(nonce, await lib.fetchStatement(service.url, nonce));
 
@@ -37,7 +37,7 @@ async function instances() {
   const releases = await releaseKey.check(bundle, root, memory, { nowMs: testCase.now_ms });
   return {
     ...{ measurements, anchor, policy, trust, recipient, key, batch, releaseKey, memory, bundle, releases },
-    request: await lib.KeyRequest.create(wish),
+    request: await lib.KeyRequest.create(wanted),
     verifier: new lib.Verifier(anchor),
     document: key.document,
     accepted: policy.appraise(key.document),
@@ -70,8 +70,8 @@ test("objects in reactive state seal and open", async () => {
   const expected = reactive({ purpose: "card-pin", aad: AAD });
   const opened = await state.recipient.open(state.answer, expected, state.trust, state.seen);
   assert.equal(new TextDecoder().decode(opened.plaintext), "4931");
-  state.wish = { purpose: "card-pin", ttlMs: 60_000, recipient: state.recipient.publicKey, count: 2 };
-  assert.equal((await lib.fetchKeys(service.url, state.trust, state.wish, state.options)).length, 2);
+  state.wanted = { purpose: "card-pin", ttlMs: 60_000, recipient: state.recipient.publicKey, count: 2 };
+  assert.equal((await lib.fetchKeys(service.url, state.trust, state.wanted, state.options)).length, 2);
 });
 
 test("a subclass of ReplaySet can have fields", () => {

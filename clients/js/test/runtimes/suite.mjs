@@ -17,14 +17,14 @@ import { job } from "./job.mjs";
  */
 export async function report(base, options = {}) {
   const ask = options.fetch ?? fetch;
-  let said;
+  let result;
   try {
     const input = await (await ask(`${base}/input.json`)).json();
-    said = { outcomes: await outcomesOf(input, options) };
+    result = { outcomes: await outcomesOf(input, options) };
   } catch (error) {
-    said = { failed: told(error) };
+    result = { failed: describeError(error) };
   }
-  await ask(`${base}/report`, { method: "POST", body: JSON.stringify(said) });
+  await ask(`${base}/report`, { method: "POST", body: JSON.stringify(result) });
 }
 
 async function outcomesOf({ service, vectors }, options) {
@@ -39,7 +39,7 @@ async function outcomesOf({ service, vectors }, options) {
 }
 
 /** An error with its causes. */
-function told(error) {
-  const cause = error?.cause === undefined ? "" : `\ncaused by ${told(error.cause)}`;
+function describeError(error) {
+  const cause = error?.cause === undefined ? "" : `\ncaused by ${describeError(error.cause)}`;
   return `${error?.name}: ${error?.message}\n${error?.stack}${cause}`;
 }

@@ -9,6 +9,6 @@ export async function startFixture() {
   const policy = lib.Policy.of(lib.Measurements.fromNitroCliJson(service.measurements));
   const trust = new lib.Trust(lib.TrustAnchor.fromPem(service.rootPem), policy);
   const recipient = await lib.RecipientKey.generate({ extractable: true });
-  const wish = (more = {}) => ({ purpose: "card-pin", ttlMs: 60_000, recipient: recipient.publicKey, ...more });
-  return { service, trust, recipient, wish };
+  const wanted = (more = {}) => ({ purpose: "card-pin", ttlMs: 60_000, recipient: recipient.publicKey, ...more });
+  return { service, trust, recipient, wanted };
 }
