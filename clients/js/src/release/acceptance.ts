@@ -116,12 +116,12 @@ export class ReleaseKey {
     const pinned = await this.#pinned.digest();
     for (;;) {
       // What was seen under other pinned keys, or another threshold, says nothing about these.
-      const seen = state.entry(pinned);
+      const saved = state.entry(pinned);
       // A clock that is set back makes no list younger.
-      const now = { ...given, nowMs: Math.max(given.nowMs, seen.latest_ms ?? 0) };
-      const { remembered, ...decided } = await this.#decide(bundle, anchor, seen, now, source);
+      const now = { ...given, nowMs: Math.max(given.nowMs, saved.latest_ms ?? 0) };
+      const { entry, ...decided } = await this.#decide(bundle, anchor, saved, now, source);
       // Another check wrote first. Check again against its state.
-      if (!(await state.replace(pinned, seen, remembered))) continue;
+      if (!(await state.replace(pinned, saved, entry))) continue;
       // Saved before, so that the list before one that revokes everything is not accepted again.
       if (decided.releases.length === 0) refuse("no_release_accepted", "list: no release that this client accepts");
       // In terms of the caller's clock, which may be behind.
@@ -133,11 +133,11 @@ export class ReleaseKey {
   async #decide(
     bundle: Bundle,
     anchor: TrustAnchor,
-    seen: StateEntry,
+    saved: StateEntry,
     time: CheckTime,
     source: TileSource,
-  ): Promise<Omit<Accepted, "anchor"> & { readonly remembered: StateEntry }> {
-    const walk = await this.#walkRoots(bundle, seen);
+  ): Promise<Omit<Accepted, "anchor"> & { readonly entry: StateEntry }> {
+    const walk = await this.#walkRoots(bundle, saved);
     const root = walk.newest;
     const { version, expires_at: rootEndsMs, attestation_root: attestationRoot } = root.document;
     const endedMs = past(time, rootEndsMs);
@@ -148,7 +148,7 @@ export class ReleaseKey {
     const note = Note.parse(bundle.checkpoint);
     const [checkpoint, cosigned] = await verifyCheckpoint(note, root.log, time);
     const log = new Tiles(source, checkpoint.size);
-    await checkLog(seen, checkpoint, log);
+    await checkLog(saved, checkpoint, log);
     for (const entry of bundle.roots.slice(walk.first)) await checkInLog(ROOT, entry, checkpoint, log);
 
     // So that a list from before a new root document is not accepted under it.
@@ -160,7 +160,7 @@ export class ReleaseKey {
     const digest = await payloadDigest(envelope);
     this.#checkAge(list, time);
     // New list keys start a new sequence: versions that the old keys signed do not bind them.
-    if (walk.remembered?.lists.equals(root.lists) ?? true) checkList(seen, list, digest);
+    if (walk.seen?.lists.equals(root.lists) ?? true) checkList(saved, list, digest);
     await checkInLog(LIST, bundle.list, checkpoint, log);
 
     const releases = await this.#releases(bundle, root, list, checkpoint, log);
@@ -173,7 +173,7 @@ export class ReleaseKey {
       list,
       root: root.document,
       endsMs: Math.min(list.expires_at, rootEndsMs, list.issued_at + this.#maxListAgeMs),
-      remembered: {
+      entry: {
         root_version: version,
         root_sha384: walk.digest,
         list_version: list.version,
@@ -190,24 +190,24 @@ export class ReleaseKey {
    * The walk never starts at a saved document: other code may have written the saved state, which can only
    * refuse.
    */
-  async #walkRoots(bundle: Bundle, seen: StateEntry): Promise<RootWalk> {
+  async #walkRoots(bundle: Bundle, saved: StateEntry): Promise<RootWalk> {
     let walk: RootWalk | undefined;
     for (const [index, entry] of bundle.roots.entries()) {
       const envelope = Envelope.decode(ROOT, entry.envelope);
       const digest = await payloadDigest(envelope);
       const newest = walk ? await follow(walk.newest, envelope) : await this.#begin(envelope);
       if (!newest) continue;
-      const remembered = seen.root_sha384 === digest ? newest : walk?.remembered;
-      walk = { first: walk?.first ?? index, newest, digest, remembered };
+      const seenRoot = saved.root_sha384 === digest ? newest : walk?.seen;
+      walk = { first: walk?.first ?? index, newest, digest, seen: seenRoot };
     }
     if (!walk) {
       return refuse("root_not_pinned", "root: the pinned release key signed no root document");
     }
-    const [found, version] = [walk.newest.document.version, seen.root_version];
+    const [found, version] = [walk.newest.document.version, saved.root_version];
     if (found < version) {
       refuse("root_rolled_back", `root: version ${found}, older than version ${version} seen before`);
     }
-    if (typeof seen.root_sha384 === "string" && !walk.remembered) {
+    if (typeof saved.root_sha384 === "string" && !walk.seen) {
       refuse("root_forked", `root: the document of version ${version} seen before is missing`);
     }
     return walk;
@@ -328,7 +328,7 @@ interface RootWalk {
   /** SHA-384 of the newest payload, hexadecimal. */
   readonly digest: string;
   /** The document that the client saw before, once the walk has met it. */
-  readonly remembered: RootKeys | undefined;
+  readonly seen: RootKeys | undefined;
 }
 
 /** Verifies the next version of a root document. */
@@ -364,8 +364,8 @@ async function checkInLog(what: string, { index, envelope }: BundleEntry, checkp
   if (!isIn) refuse("not_in_log", `${what}: not in the release log`);
 }
 
-async function checkLog(entry: StateEntry, now: Checkpoint, log: Tiles): Promise<void> {
-  const seen = checkpointOf(entry);
+async function checkLog(saved: StateEntry, now: Checkpoint, log: Tiles): Promise<void> {
+  const seen = checkpointOf(saved);
   // A new root document can start another log. An empty log is a prefix of every log.
   if (!seen || seen.origin !== now.origin || seen.size === 0) return;
   if (now.size < seen.size) {
@@ -377,11 +377,11 @@ async function checkLog(entry: StateEntry, now: Checkpoint, log: Tiles): Promise
   }
 }
 
-function checkList(seen: StateEntry, list: ReleaseList, digest: string): void {
-  if (list.version < seen.list_version) {
-    refuse("list_rolled_back", `list: version ${list.version}, older than version ${seen.list_version} seen before`);
+function checkList(saved: StateEntry, list: ReleaseList, digest: string): void {
+  if (list.version < saved.list_version) {
+    refuse("list_rolled_back", `list: version ${list.version}, older than version ${saved.list_version} seen before`);
   }
-  if (list.version === seen.list_version && (seen.list_sha384 ?? digest) !== digest) {
+  if (list.version === saved.list_version && (saved.list_sha384 ?? digest) !== digest) {
     refuse("list_forked", `list: two different lists of version ${list.version}`);
   }
 }
