@@ -24,18 +24,18 @@ test("tests/vectors/v1/releases.json gets its verdicts", async () => {
 });
 
 test("the saved state has the format of every client", async () => {
-  const memory = new ReleaseState();
-  await check(named("two releases overlap"), { memory });
+  const state = new ReleaseState();
+  await check(named("two releases overlap"), { state });
   // The vectors' generator, another program, says what a client saves after the same bundle.
   const { pinned_sha384: pinned, ...entry } = entryOf(named("the same again").memory);
   const { now_ms: latest } = named("two releases overlap");
-  assert.deepEqual(JSON.parse(memory.encode()), { memories: { [pinned]: { ...entry, latest_ms: latest } } });
+  assert.deepEqual(JSON.parse(state.encode()), { memories: { [pinned]: { ...entry, latest_ms: latest } } });
   const names = ["root_version", "root_sha384", "list_version", "list_sha384", "checkpoint", "latest_ms"];
-  assert.deepEqual(Object.keys(JSON.parse(memory.encode()).memories[pinned]), names);
-  const again = ReleaseState.decode(memory.encode());
-  assert.equal(again.encode(), memory.encode());
-  await check(named("two releases overlap"), { memory: again });
-  assert.equal(again.encode(), memory.encode());
+  assert.deepEqual(Object.keys(JSON.parse(state.encode()).memories[pinned]), names);
+  const again = ReleaseState.decode(state.encode());
+  assert.equal(again.encode(), state.encode());
+  await check(named("two releases overlap"), { state: again });
+  assert.equal(again.encode(), state.encode());
 
   const nothing = '{"memories":{}}';
   assert.equal(new ReleaseState().encode(), nothing);
@@ -46,36 +46,36 @@ test("missing tiles are fetched once each", async () => {
   const testCase = named("the log is long");
   const { tiles, ...rest } = JSON.parse(testCase.bundle);
   const without = { ...testCase, bundle: JSON.stringify({ ...rest, tiles: {} }) };
-  const memory = new ReleaseState();
-  await assert.rejects(check(without, { memory }), { code: "tile_missing" });
+  const state = new ReleaseState();
+  await assert.rejects(check(without, { state }), { code: "tile_missing" });
 
   const asked = [];
   const fetch = async (path) => {
     asked.push(path);
     return Uint8Array.from(Buffer.from(tiles[path], "base64"));
   };
-  const accepted = await check(without, { memory, tiles: fetch });
+  const accepted = await check(without, { state, tiles: fetch });
   assert.equal(accepted.releases.length, 2);
   assert.ok(asked.length > 1);
   assert.equal(new Set(asked).size, asked.length);
 
   // Its errors are passed on, and nothing is saved.
-  const before = memory.encode();
+  const before = state.encode();
   const offline = () => Promise.reject(new Error("offline"));
-  await assert.rejects(check(without, { memory: new ReleaseState(), tiles: offline }), /offline/);
-  await assert.rejects(check(without, { memory, tiles: async () => new Uint8Array(31) }), { code: "tile_length" });
-  assert.equal(memory.encode(), before);
+  await assert.rejects(check(without, { state: new ReleaseState(), tiles: offline }), /offline/);
+  await assert.rejects(check(without, { state, tiles: async () => new Uint8Array(31) }), { code: "tile_length" });
+  assert.equal(state.encode(), before);
 });
 
 test("concurrent checks do not lose each other's state", async () => {
-  const memory = new ReleaseState();
+  const state = new ReleaseState();
   // Two lists that no one log holds.
   const cases = [named("two releases overlap"), named("the older of two releases is revoked")];
-  const settled = await Promise.allSettled(cases.map((testCase) => check(testCase, { memory })));
+  const settled = await Promise.allSettled(cases.map((testCase) => check(testCase, { state })));
   const [accepted] = settled.filter(({ status }) => status === "fulfilled");
   const [refused] = settled.filter(({ status }) => status === "rejected");
   assert.match(refused.reason.code, /^log_|^list_/);
-  assert.equal(onlyEntry(memory).list_version, accepted.value.list.version);
+  assert.equal(onlyEntry(state).list_version, accepted.value.list.version);
 });
 
 test("only ReleaseKey.check makes accepted releases", async () => {
@@ -123,8 +123,8 @@ test("release keys that break a rule are refused", async () => {
 });
 
 test("release JSON with two readings is refused", () => {
-  const memory = (list) => ReleaseState.decode(`{"root_version":1,"list_version":${list}}`);
-  for (const good of ["0", "9007199254740991", '1,"checkpoint":null', '1 , "checkpoint"\n:\tnull ']) memory(good);
+  const state = (list) => ReleaseState.decode(`{"root_version":1,"list_version":${list}}`);
+  for (const good of ["0", "9007199254740991", '1,"checkpoint":null', '1 , "checkpoint"\n:\tnull ']) state(good);
   const bad = [
     ...["-0", "-1", "1.0", "1e0", "9007199254740992", "18446744073709551615", "01", "+1", "NaN", "null", '"1"', "[1]"],
     ...[
@@ -137,7 +137,7 @@ test("release JSON with two readings is refused", () => {
       '1,"checkpoint":"x\\ud800"',
     ],
   ];
-  for (const list of bad) assert.throws(() => memory(list), { code: "release_json_invalid" }, list);
+  for (const list of bad) assert.throws(() => state(list), { code: "release_json_invalid" }, list);
   for (const text of [
     "",
     "[1,1]",
@@ -226,23 +226,23 @@ test("verifier keys are points of large order in one spelling", async () => {
   }
 });
 
-async function check(testCase, { memory = new ReleaseState(), nowMs = testCase.now_ms, tiles } = {}) {
+async function check(testCase, { state = new ReleaseState(), nowMs = testCase.now_ms, tiles } = {}) {
   const key = await keyOf(lib, testCase);
   const anchor = await anchorOf(file, lib, testCase);
-  return key.check(Bundle.decode(testCase.bundle), anchor, memory, { nowMs }, tiles);
+  return key.check(Bundle.decode(testCase.bundle), anchor, state, { nowMs }, tiles);
 }
 
 /** The only entry of a state. */
-function onlyEntry(memory) {
-  const [entry, ...others] = Object.values(JSON.parse(memory.encode()).memories);
+function onlyEntry(state) {
+  const [entry, ...others] = Object.values(JSON.parse(state.encode()).memories);
   assert.deepEqual(others, []);
   return entry;
 }
 
 /** A state of the vectors, in either format, as its entry and the pin set. */
-function entryOf(memory) {
-  if (memory.memories === undefined) return memory;
-  const [[pinned_sha384, { latest_ms: _, ...entry }]] = Object.entries(memory.memories);
+function entryOf(state) {
+  if (state.memories === undefined) return state;
+  const [[pinned_sha384, { latest_ms: _, ...entry }]] = Object.entries(state.memories);
   return { pinned_sha384, ...entry };
 }
 
@@ -281,15 +281,15 @@ test("stored state survives the page, also after a full revocation", async () =>
   const local = storage();
   const window1 = ReleaseState.keptIn(() => local);
   const window2 = ReleaseState.keptIn(() => local);
-  await check(named("two releases overlap"), { memory: window1 });
+  await check(named("two releases overlap"), { state: window1 });
   assert.equal(local.kept.get("ok2cry releases"), window1.encode());
   // Another window reads it, and so does the next page.
-  await check(named("two releases overlap"), { memory: window2 });
+  await check(named("two releases overlap"), { state: window2 });
   assert.equal(window2.encode(), window1.encode());
 
   const revoked = file.cases.find(({ expected }) => expected.refused === "no_release_accepted");
   const fresh = storage();
-  await assert.rejects(check(revoked, { memory: ReleaseState.keptIn(() => fresh) }), { code: "no_release_accepted" });
+  await assert.rejects(check(revoked, { state: ReleaseState.keptIn(() => fresh) }), { code: "no_release_accepted" });
   assert.notEqual(fresh.kept.get("ok2cry releases"), undefined);
 });
 
@@ -301,21 +301,21 @@ test("unreadable or missing storage starts an empty state", async () => {
   const damaged = storage();
   damaged.setItem("ok2cry releases", "oops");
   for (const source of [forbidden, () => full, () => damaged]) {
-    const memory = ReleaseState.keptIn(source);
-    await check(named("two releases overlap"), { memory });
-    assert.notEqual(memory.checkpoint, undefined);
+    const state = ReleaseState.keptIn(source);
+    await check(named("two releases overlap"), { state });
+    assert.notEqual(state.checkpoint, undefined);
   }
   assert.match(damaged.getItem("ok2cry releases"), /^\{"memories":\{"/);
 
   // A full storage must not restore the older text that it holds.
   const old = storage();
   old.setItem("ok2cry releases", new ReleaseState().encode());
-  const memory = ReleaseState.keptIn(() => ({ ...old, setItem: forbidden }));
-  await check(named("two releases overlap"), { memory });
-  const known = memory.encode();
-  assert.notEqual(memory.checkpoint, undefined);
-  await check(named("two releases overlap"), { memory });
-  assert.equal(memory.encode(), known);
+  const state = ReleaseState.keptIn(() => ({ ...old, setItem: forbidden }));
+  await check(named("two releases overlap"), { state });
+  const known = state.encode();
+  assert.notEqual(state.checkpoint, undefined);
+  await check(named("two releases overlap"), { state });
+  assert.equal(state.encode(), known);
 });
 
 test("releases are bound to the root they were checked for", async () => {
@@ -331,10 +331,10 @@ test("releases are bound to the root they were checked for", async () => {
 test("each pin set has its own entry", async () => {
   const local = storage();
   const [both, one] = [named("two releases overlap"), pinnedByOne(named("two releases overlap"))];
-  await check(both, { memory: ReleaseState.keptIn(() => local) });
+  await check(both, { state: ReleaseState.keptIn(() => local) });
   const before = JSON.parse(local.getItem("ok2cry releases")).memories;
   // Another version of the page on the same origin, which pins fewer keys.
-  await check(one, { memory: ReleaseState.keptIn(() => local) });
+  await check(one, { state: ReleaseState.keptIn(() => local) });
   const { memories } = JSON.parse(local.getItem("ok2cry releases"));
   assert.equal(Object.keys(memories).length, 2);
   assert.deepEqual(Object.keys(memories), Object.keys(memories).toSorted());
@@ -343,8 +343,8 @@ test("each pin set has its own entry", async () => {
   const older = { ...before[Object.keys(before)[0]] };
   const [pinned] = Object.keys(before);
   local.setItem("ok2cry releases", JSON.stringify({ memories: { ...memories, [pinned]: { ...older, list_version: 99 } } }));
-  await check(one, { memory: ReleaseState.keptIn(() => local) });
-  await assert.rejects(check(both, { memory: ReleaseState.keptIn(() => local) }), { code: "list_rolled_back" });
+  await check(one, { state: ReleaseState.keptIn(() => local) });
+  await assert.rejects(check(both, { state: ReleaseState.keptIn(() => local) }), { code: "list_rolled_back" });
 });
 
 /** The same client with one of its keys, of which one must have signed. */
@@ -366,9 +366,9 @@ test("the least recently checked entry is evicted", async () => {
     [32, String(31).padStart(96, "0")],
   ]) {
     const before = others(count);
-    const memory = ReleaseState.decode(JSON.stringify({ memories: before }));
-    await check(named("two releases overlap"), { memory });
-    const after = Object.keys(JSON.parse(memory.encode()).memories);
+    const state = ReleaseState.decode(JSON.stringify({ memories: before }));
+    await check(named("two releases overlap"), { state });
+    const after = Object.keys(JSON.parse(state.encode()).memories);
     assert.equal(after.length, 32);
     assert.deepEqual(
       Object.keys(before).filter((name) => !after.includes(name)),
@@ -382,7 +382,7 @@ test("the older format of one pin set is read", async () => {
   const { pinned_sha384: pinned, ...entry } = entryOf(before);
   const again = ReleaseState.decode(JSON.stringify({ pinned_sha384: pinned, ...entry }));
   assert.deepEqual(JSON.parse(again.encode()), { memories: { [pinned]: { ...entry, latest_ms: null } } });
-  await check(named("the same again"), { memory: again });
+  await check(named("the same again"), { state: again });
   // Without a pin set it is ignored, but refused if it is malformed.
   for (const none of [{ ...entry }, { pinned_sha384: null, ...entry }]) {
     assert.equal(ReleaseState.decode(JSON.stringify(none)).encode(), '{"memories":{}}');
@@ -415,27 +415,27 @@ test("the older format of one pin set is read", async () => {
 
 test("a clock that is set back makes no list younger", async () => {
   const testCase = named("two releases overlap");
-  const memory = new ReleaseState();
-  const { list, endsMs } = await check(testCase, { memory });
+  const state = new ReleaseState();
+  const { list, endsMs } = await check(testCase, { state });
   const last = Math.min(list.expires_at, list.issued_at + testCase.max_list_age_ms);
   assert.equal(endsMs, last);
-  await check(testCase, { memory, nowMs: last });
-  assert.equal(onlyEntry(memory).latest_ms, last);
+  await check(testCase, { state, nowMs: last });
+  assert.equal(onlyEntry(state).latest_ms, last);
 
   // Back by a day: the list is still in force, and by this clock it expires at once.
   const day = 86_400_000;
-  const back = await check(testCase, { memory, nowMs: last - day });
+  const back = await check(testCase, { state, nowMs: last - day });
   assert.equal(back.endsMs, last - day);
-  assert.equal(onlyEntry(memory).latest_ms, last);
+  assert.equal(onlyEntry(state).latest_ms, last);
   // A later list was seen, so this one is too old by any clock.
-  const [[pinned, entry]] = Object.entries(JSON.parse(memory.encode()).memories);
+  const [[pinned, entry]] = Object.entries(JSON.parse(state.encode()).memories);
   const later = ReleaseState.decode(JSON.stringify({ memories: { [pinned]: { ...entry, latest_ms: last + 1 } } }));
-  await assert.rejects(check(testCase, { memory: later, nowMs: testCase.now_ms }), { code: /^list_(too_old|expired)$/ });
+  await assert.rejects(check(testCase, { state: later, nowMs: testCase.now_ms }), { code: /^list_(too_old|expired)$/ });
   // A clock that is ahead is not saved.
   const fresh = new ReleaseState();
-  await assert.rejects(check(testCase, { memory: fresh, nowMs: last + 1 }), { code: /^list_(too_old|expired)$/ });
+  await assert.rejects(check(testCase, { state: fresh, nowMs: last + 1 }), { code: /^list_(too_old|expired)$/ });
   assert.equal(fresh.encode(), '{"memories":{}}');
-  await check(testCase, { memory: fresh });
+  await check(testCase, { state: fresh });
 });
 
 test("a state has bounds, and keeps the entry of the last check", async () => {
@@ -443,15 +443,15 @@ test("a state has bounds, and keeps the entry of the last check", async () => {
     String(at).padStart(96, "0"),
     { root_version: 1, list_version: 1, latest_ms: at },
   ]);
-  const memory = ReleaseState.decode(JSON.stringify({ memories: Object.fromEntries(others) }));
-  await check(named("two releases overlap"), { memory });
-  const left = Object.keys(JSON.parse(memory.encode()).memories);
+  const state = ReleaseState.decode(JSON.stringify({ memories: Object.fromEntries(others) }));
+  await check(named("two releases overlap"), { state });
+  const left = Object.keys(JSON.parse(state.encode()).memories);
   assert.equal(left.length, 32);
   assert.ok(!left.includes("0".repeat(96)));
   assert.ok(left.includes("1".padStart(96, "0")));
   assert.equal(
-    memory.checkpoint,
-    Object.values(JSON.parse(memory.encode()).memories).find(({ checkpoint }) => checkpoint).checkpoint,
+    state.checkpoint,
+    Object.values(JSON.parse(state.encode()).memories).find(({ checkpoint }) => checkpoint).checkpoint,
   );
 });
 
@@ -461,7 +461,7 @@ test("concurrent windows do not lose each other's state", async () => {
   for (const order of [cases, cases.toReversed()]) {
     const local = storage();
     const settled = await Promise.allSettled(
-      order.map((testCase) => check(testCase, { memory: ReleaseState.keptIn(() => local) })),
+      order.map((testCase) => check(testCase, { state: ReleaseState.keptIn(() => local) })),
     );
     const [accepted] = settled.filter(({ status }) => status === "fulfilled");
     const [refused] = settled.filter(({ status }) => status === "rejected");
@@ -472,7 +472,7 @@ test("concurrent windows do not lose each other's state", async () => {
   // Two pin sets: both entries are saved.
   const local = storage();
   const two = [named("two releases overlap"), pinnedByOne(named("two releases overlap"))];
-  await Promise.all(two.map((testCase) => check(testCase, { memory: ReleaseState.keptIn(() => local) })));
+  await Promise.all(two.map((testCase) => check(testCase, { state: ReleaseState.keptIn(() => local) })));
   assert.equal(Object.keys(JSON.parse(local.getItem("ok2cry releases")).memories).length, 2);
 });
 
@@ -486,12 +486,12 @@ test("windows take a Web Lock if the platform has one", async () => {
       return work();
     };
     lock({ locks: { request } });
-    await check(named("two releases overlap"), { memory: ReleaseState.keptIn(storage) });
+    await check(named("two releases overlap"), { state: ReleaseState.keptIn(storage) });
     assert.deepEqual(asked, ["ok2cry ok2cry releases"]);
     // Where locks are forbidden, as in some frames, it works without.
     lock({ locks: { request: async () => Promise.reject(new DOMException("no", "SecurityError")) } });
     const local = storage();
-    await check(named("two releases overlap"), { memory: ReleaseState.keptIn(() => local) });
+    await check(named("two releases overlap"), { state: ReleaseState.keptIn(() => local) });
     assert.match(local.getItem("ok2cry releases"), /list_version/);
   } finally {
     if (place) Object.defineProperty(globalThis, "navigator", place);

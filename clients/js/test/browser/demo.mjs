@@ -9,26 +9,26 @@ import { chromium } from "playwright-core";
 const root = new URL("../../../../", import.meta.url);
 const artifacts = new URL("../../artifacts/", import.meta.url);
 /** The time limit of any step, generous for a busy machine. */
-export const PATIENCE_MS = 30_000;
+export const TIMEOUT_MS = 30_000;
 
 /** Starts the demo at a free port, and returns its page's address. `stop` ends all of its processes. */
 export async function startDemo() {
   const target = process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL("target", root));
   const demo = spawn(`${target}/debug/ok2cry-demo`, { env: { ...process.env, DEMO_PORT: "0" }, stdio: ["pipe", "pipe", "pipe"] });
-  let said = "";
+  let output = "";
   const url = await new Promise((resolve, reject) => {
-    const hear = (data) => {
-      said += data;
-      const address = /^ {4}(http:\/\/127\.0\.0\.1:\d+)\/$/m.exec(said);
+    const read = (data) => {
+      output += data;
+      const address = /^ {4}(http:\/\/127\.0\.0\.1:\d+)\/$/m.exec(output);
       if (address) resolve(address[1]);
     };
-    demo.stdout.on("data", hear);
-    demo.stderr.on("data", hear);
+    demo.stdout.on("data", read);
+    demo.stderr.on("data", read);
     demo.on("error", reject);
-    demo.on("exit", (code) => reject(new Error(`the demo ended with ${code}:\n${said}`)));
+    demo.on("exit", (code) => reject(new Error(`the demo ended with ${code}:\n${output}`)));
   });
   const stop = async () => {
-    const service = /OK2CRY_URL=(.*)/.exec(said)[1];
+    const service = /OK2CRY_URL=(.*)/.exec(output)[1];
     assert.equal((await fetch(`${service}/healthz`)).status, 200);
     const ended = new Promise((resolve) => demo.on("exit", resolve));
     demo.kill("SIGTERM");
@@ -47,7 +47,7 @@ export function startBrowser() {
 /** A visitor: a browser context, and a record of everything observable that the page does. */
 export class Visitor {
   /** @type {string[]} Console messages, exceptions and policy violations. */
-  complaints = [];
+  problems = [];
   /** @type {{ method: string, url: string, body: Buffer }[]} */
   requests = [];
 
@@ -58,18 +58,18 @@ export class Visitor {
 
   static async at(url, browser, options = {}) {
     const context = await browser.newContext({ reducedMotion: "reduce", ...options });
-    context.setDefaultTimeout(PATIENCE_MS);
+    context.setDefaultTimeout(TIMEOUT_MS);
     const page = await context.newPage();
     const visitor = new Visitor(context, page);
-    page.on("console", (message) => visitor.complaints.push(`${message.type()}: ${message.text()}`));
-    page.on("pageerror", (error) => visitor.complaints.push(String(error)));
+    page.on("console", (message) => visitor.problems.push(`${message.type()}: ${message.text()}`));
+    page.on("pageerror", (error) => visitor.problems.push(String(error)));
     page.on("requestfailed", (request) => {
       const why = request.failure()?.errorText;
       // Chromium logs this for answers that were read as streams, to their end. The page shows whether one
       // was read.
-      if (why !== "net::ERR_ABORTED") visitor.complaints.push(`failed: ${request.url()}: ${why}`);
+      if (why !== "net::ERR_ABORTED") visitor.problems.push(`failed: ${request.url()}: ${why}`);
     });
-    await page.exposeFunction("policyBroken", (what) => visitor.complaints.push(`policy: ${what}`));
+    await page.exposeFunction("policyBroken", (what) => visitor.problems.push(`policy: ${what}`));
     await page.addInitScript(() => {
       addEventListener("securitypolicyviolation", (event) =>
         globalThis.policyBroken(`${event.violatedDirective} ${event.blockedURI}`),

@@ -41,7 +41,7 @@ function visit(name, options, story) {
     const visitor = await Visitor.at(demo.url, browser, options);
     try {
       await story(visitor, visitor.page);
-      assert.deepEqual(visitor.complaints, []);
+      assert.deepEqual(visitor.problems, []);
     } finally {
       await visitor.leave();
     }
@@ -68,7 +68,7 @@ describe("a payment", () => {
     await mistake.waitFor();
     assert.ok(await isFocused(page.getByLabel("PIN", { exact: true })), "the field that is wrong has the focus");
     await page.keyboard.type("34");
-    assert.equal(await mistake.count(), 0, "the complaint ends when the field changes");
+    assert.equal(await mistake.count(), 0, "the problem ends when the field changes");
     await tabTo(page.getByRole("radio", { name: HOSTS.honest }));
     await page.keyboard.press("ArrowDown");
     assert.ok(await page.getByRole("radio", { name: HOSTS["swapped-key"] }).isChecked());
@@ -205,7 +205,7 @@ describe("a dishonest host", () => {
     assert.ok(!(await visitor.checks()).includes("broken"), "what a host says is not what a check says");
     assert.equal(visitor.sent().length, 0);
     // The browser's own message about the answer.
-    visitor.complaints = visitor.complaints.filter((complaint) => !complaint.includes("503"));
+    visitor.problems = visitor.problems.filter((problem) => !problem.includes("503"));
   });
 });
 

@@ -12,13 +12,13 @@ export async function answerVectors(lib, files) {
   const outcomes = [];
   const judges = [issued, replied, stated];
   for (const [at, file] of [files.issue, files.replies, files.statements].entries()) {
-    const experienced = new Map();
+    const warm = new Map();
     for (const testCase of file.cases) {
       // This client does not request delivery to the caller.
       if (testCase.request?.recipient === "caller") continue;
       const accepted = JSON.stringify([testCase.attestation_root, testCase.releases]) + (testCase.max_age_ms ?? "");
-      if (!experienced.has(accepted)) experienced.set(accepted, trustOf(lib, file, testCase));
-      for (const trust of [trustOf(lib, file, testCase), experienced.get(accepted)]) {
+      if (!warm.has(accepted)) warm.set(accepted, trustOf(lib, file, testCase));
+      for (const trust of [trustOf(lib, file, testCase), warm.get(accepted)]) {
         outcomes.push(
           ...(await judges[at](lib, file, testCase, trust)).map(([expected, found]) => ({
             name: `${["issue", "reply", "statement"][at]}: ${testCase.name}`,

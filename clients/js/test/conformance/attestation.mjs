@@ -7,15 +7,15 @@
  */
 export async function attestationVectors(lib, file) {
   const outcomes = [];
-  const experienced = new Map();
+  const warm = new Map();
   // One verifier caches nothing. Another sees all cases of its root, in order and backwards.
   for (const testCase of [...file.cases, ...file.cases.toReversed()]) {
     const root = testCase.root ?? file.root;
     const options = { insecureAllowDebug: testCase.allow_debug };
     const anchor = lib.TrustAnchor.fromDer(base64(root));
     const key = `${root} ${testCase.allow_debug}`;
-    if (!experienced.has(key)) experienced.set(key, new lib.Verifier(anchor, options));
-    for (const verifier of [new lib.Verifier(anchor, { ...options, signatureCache: 0 }), experienced.get(key)]) {
+    if (!warm.has(key)) warm.set(key, new lib.Verifier(anchor, options));
+    for (const verifier of [new lib.Verifier(anchor, { ...options, signatureCache: 0 }), warm.get(key)]) {
       outcomes.push({ name: testCase.name, expected: expected(testCase.expected), found: await judge(lib, verifier, testCase) });
     }
   }

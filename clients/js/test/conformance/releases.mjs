@@ -45,17 +45,17 @@ export async function anchorOf(vectors, lib, { attestation_root: held }) {
 
 async function check(vectors, lib, given) {
   const key = await keyOf(lib, given);
-  const memory = given.memory ? lib.ReleaseState.decode(JSON.stringify(given.memory)) : new lib.ReleaseState();
+  const state = given.memory ? lib.ReleaseState.decode(JSON.stringify(given.memory)) : new lib.ReleaseState();
   const anchor = await anchorOf(vectors, lib, given);
   const time = { nowMs: given.now_ms };
-  const before = memory.encode();
+  const before = state.encode();
   try {
-    const accepted = await key.check(lib.Bundle.decode(given.bundle), anchor, memory, time);
-    if (!memory.checkpoint) throw new Error("nothing is remembered");
+    const accepted = await key.check(lib.Bundle.decode(given.bundle), anchor, state, time);
+    if (!state.checkpoint) throw new Error("nothing is remembered");
     return accepted;
   } catch (error) {
     // Except after a list that leaves nothing: the list before it must not return.
-    if ((memory.encode() === before) === (error.code === "no_release_accepted")) throw new Error("memory");
+    if ((state.encode() === before) === (error.code === "no_release_accepted")) throw new Error("the saved state is wrong");
     throw error;
   }
 }

@@ -9,7 +9,7 @@ import { answerFiles, attestationFiles, realDocumentEntries, vectors } from "../
 import { startService } from "../support/service.mjs";
 
 /** The time limit of a runtime, generous for a busy machine. */
-const PATIENCE_MS = 300_000;
+const TIMEOUT_MS = 300_000;
 const PROTOCOL = ["key-descriptor", "batch", "ids", "seal", "reply", "hpke"];
 /** A page that runs the suite. The bundle is a module, so every browser reads it as UTF-8. */
 const PAGE = `<!doctype html><html lang="en"><title>suite</title>
@@ -62,12 +62,12 @@ class Harness {
     let stop;
     let timer;
     try {
-      const said = await new Promise((resolve, reject) => {
+      const report = await new Promise((resolve, reject) => {
         this.#runs.set(slug, { withVectors, usesXhr, resolve });
-        timer = setTimeout(() => reject(new Error(`${name} did not report in time`)), PATIENCE_MS);
+        timer = setTimeout(() => reject(new Error(`${name} did not report in time`)), TIMEOUT_MS);
         start(`${this.url}/${slug}`, reject).then((end) => void (stop = end), reject);
       });
-      this.#judge(name, said, withVectors, usesXhr);
+      this.#judge(name, report, withVectors, usesXhr);
     } finally {
       clearTimeout(timer);
       await stop?.();
@@ -78,10 +78,10 @@ class Harness {
   program(command, flags, options = {}) {
     return async (base, reject) => {
       const child = spawn(command, flags(base), { stdio: ["ignore", "pipe", "pipe"], ...options });
-      let said = "";
-      for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => void (said += data));
+      let output = "";
+      for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => void (output += data));
       child.on("error", reject);
-      child.on("exit", (code) => reject(new Error(`${command} ended with ${code}:\n${said}`)));
+      child.on("exit", (code) => reject(new Error(`${command} ended with ${code}:\n${output}`)));
       return () => {
         if (child.exitCode !== null || child.signalCode !== null) return undefined;
         const ended = new Promise((resolve) => child.on("exit", resolve));

@@ -31,12 +31,12 @@ async function instances() {
 
   const file = vectors("v1/releases.json");
   const testCase = file.cases.find(({ expected }) => expected.accepted);
-  const [releaseKey, memory] = [await keyOf(lib, testCase), new lib.ReleaseState()];
+  const [releaseKey, state] = [await keyOf(lib, testCase), new lib.ReleaseState()];
   const bundle = lib.Bundle.decode(testCase.bundle);
   const root = await anchorOf(file, lib, testCase);
-  const releases = await releaseKey.check(bundle, root, memory, { nowMs: testCase.now_ms });
+  const releases = await releaseKey.check(bundle, root, state, { nowMs: testCase.now_ms });
   return {
-    ...{ measurements, anchor, policy, trust, recipient, key, batch, releaseKey, memory, bundle, releases },
+    ...{ measurements, anchor, policy, trust, recipient, key, batch, releaseKey, state, bundle, releases },
     request: await lib.KeyRequest.create(wanted),
     verifier: new lib.Verifier(anchor),
     document: key.document,

@@ -3,7 +3,7 @@ import { type Fetch, fetchKey, keyState, RecipientKey, ReleaseState, type Trust 
 import { type AcceptedDocument, TrustAnchor, Verifier } from "@ok2cry/client/attestation";
 
 export const verifier: Verifier = new Verifier(TrustAnchor.awsNitro());
-export const memory: ReleaseState = ReleaseState.decode("{}");
+export const state: ReleaseState = ReleaseState.decode("{}");
 export type Documents = AcceptedDocument[];
 
 export async function keyFor(trust: Trust, recipient: RecipientKey, fetch: Fetch): Promise<string> {
