@@ -39,7 +39,8 @@ async function open(recipient, order) {
   const reply = await openMessage(OK2CRY_URL, SealedMessage.parse(readFileSync(0)));
   // What this recipient expects, from its own records: not from the message.
   const expected = { purpose: "card-pin", aad: new TextEncoder().encode(order) };
-  // A backend implements ReplayGuard over its database, so that no reply acts twice. This set ends with the process.
+  // A backend implements ReplayGuard over its database, so that no reply acts twice.
+  // This set ends with the process.
   const { plaintext } = await recipient.open(reply, expected, trust, new ReplaySet());
   return unpad(plaintext);
 }

@@ -12,7 +12,7 @@ const [recipient, order] = process.argv.slice(2);
 if (order === undefined) throw new Error("usage: seal.mjs RECIPIENT AAD < PLAINTEXT");
 const { OK2CRY_URL, OK2CRY_ROOT, OK2CRY_MEASUREMENTS } = process.env;
 
-// Development: one image under a mock's root. In production: ReleaseKey, fetchReleases and Trust.fromReleases.
+// Development: one image under a mock's root. In production use ReleaseKey and Trust.fromReleases.
 const anchor = TrustAnchor.fromPem(readFileSync(OK2CRY_ROOT, "utf8"));
 const policy = Policy.of(Measurements.fromNitroCliJson(readFileSync(OK2CRY_MEASUREMENTS, "utf8")));
 const trust = new Trust(anchor, policy);

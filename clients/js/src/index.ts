@@ -2,8 +2,8 @@
  * Disposable keys in AWS Nitro Enclaves: fetch a key, verify that an accepted enclave holds it, and seal one
  * message to it; at the other end, open the enclave's reply. For browsers and Node, over WebCrypto.
  *
- * An unverified key cannot be sealed to: only {@link fetchKey}, {@link fetchKeys} and {@link KeyRequest} make a
- * {@link VerifiedKey}, which seals one message. The service that carries the messages is not trusted.
+ * An unverified key cannot be sealed to: only {@link fetchKey}, {@link fetchKeys} and {@link KeyRequest}
+ * make a {@link VerifiedKey}, which seals one message. The service that carries the messages is not trusted.
  *
  * @example
  * ```ts

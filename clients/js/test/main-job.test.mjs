@@ -7,7 +7,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, test } from "node:test";
 import * as lib from "../dist/index.js";
 import { startFixture } from "./support/fixture.mjs";
 import { programs, until } from "./support/service.mjs";
@@ -16,15 +16,8 @@ const utf8 = new TextEncoder();
 const text = new TextDecoder();
 const AAD = utf8.encode("order 17");
 const EXPECTED = { purpose: "card-pin", aad: AAD };
-let service;
-let trust;
-let recipient;
-let wanted;
-
-before(async () => {
-  ({ service, trust, recipient, wanted } = await startFixture());
-});
-after(() => service?.stop());
+const { service, trust, recipient, wanted } = await startFixture();
+after(() => service.stop());
 
 const newKey = (more) => lib.fetchKey(service.url, trust, wanted(more));
 const refused = (code) => ({ name: "Ok2cryError", code });

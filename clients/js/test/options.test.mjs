@@ -1,7 +1,7 @@
 // Inputs of callers: own properties only, whole messages, strict answers.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, test } from "node:test";
 import * as lib from "../dist/index.js";
 import { base64, documentOf } from "./conformance/attestation.mjs";
 import { anchorOf, keyOf } from "./conformance/releases.mjs";
@@ -12,15 +12,8 @@ const utf8 = new TextEncoder();
 const AAD = utf8.encode("order 17");
 const EXPECTED = { purpose: "card-pin", aad: AAD };
 const refused = (code) => ({ name: "Ok2cryError", code });
-let service;
-let trust;
-let recipient;
-let wanted;
-
-before(async () => {
-  ({ service, trust, recipient, wanted } = await startFixture());
-});
-after(() => service?.stop());
+const { service, trust, recipient, wanted } = await startFixture();
+after(() => service.stop());
 
 /** Runs some work while every object seems to have these properties. */
 async function polluted(properties, work) {

@@ -1,7 +1,7 @@
 // Mistakes, gaps and failures of the platform: each is refused with a code, and uses nothing up.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, test } from "node:test";
 import { runInNewContext } from "node:vm";
 import * as lib from "../dist/index.js";
 import * as modules from "./conformance/modules.mjs";
@@ -12,15 +12,8 @@ const AAD = new TextEncoder().encode("order 17");
 const PIN = new TextEncoder().encode("4931");
 const EXPECTED = { purpose: "card-pin", aad: AAD };
 const real = globalThis.crypto;
-let service;
-let trust;
-let recipient;
-let wanted;
-
-before(async () => {
-  ({ service, trust, recipient, wanted } = await startFixture());
-});
-after(() => service?.stop());
+const { service, trust, recipient, wanted } = await startFixture();
+after(() => service.stop());
 
 const failed = { name: "Ok2cryError", code: "crypto_failed" };
 

@@ -1,6 +1,6 @@
 /**
- * Strict verification of AWS Nitro Enclaves attestation documents, for any enclave. For browsers and Node, over
- * WebCrypto.
+ * Strict verification of AWS Nitro Enclaves attestation documents, for any enclave. For browsers and Node,
+ * over WebCrypto.
  *
  * @example
  * ```ts

@@ -149,7 +149,7 @@ async function replyVectors(lib, file, is, refused) {
     const read = await lib.readReply(unhex(reply));
     const expected = { purpose: read.descriptor.purpose, aad: aad === undefined ? read.aad : unhex(aad) };
     const opened = await lib.readReplyContext(unhex(context));
-    if (hex(opened.recipient) !== hex(recipient.publicKey)) return "is somebody else's";
+    if (hex(opened.recipient) !== hex(recipient.publicKey)) return "is another recipient's";
     return hex(await recipient.openRecords(instance, opened, read, expected));
   };
   const { context } = file;
@@ -181,7 +181,7 @@ async function replyVectors(lib, file, is, refused) {
   };
   for (const { name, instance_id, context, reply } of file.must_be_refused) {
     const call = () => open(instance_id, context, reply);
-    if (name === "a context for somebody else") await is(`reply: ${name}`, "is somebody else's", call);
+    if (name === "a context for somebody else") await is(`reply: ${name}`, "is another recipient's", call);
     else await refused(`reply: ${name}`, call, codes[name] ?? "(no code for this case)");
   }
   for (const { name, encoding } of file.invalid_contexts) {
