@@ -36,11 +36,11 @@ after(async () => {
  * Runs a scenario with a visitor of its own, and checks that the page logs no error, no warning and no policy
  * violation.
  */
-function visit(name, options, story) {
+function visit(name, options, scenario) {
   test(name, async () => {
     const visitor = await Visitor.at(demo.url, browser, options);
     try {
-      await story(visitor, visitor.page);
+      await scenario(visitor, visitor.page);
       assert.deepEqual(visitor.problems, []);
     } finally {
       await visitor.leave();
