@@ -1,24 +1,26 @@
-// Breaks each rule of the JavaScript client once, and shows that a vector notices.
+// Breaks each rule of the JavaScript client once, and checks that a vector notices.
 //
 //   npm --prefix clients/js run build && node tests/mutate/javascript.mjs            every rule: minutes
-//   node tests/mutate/javascript.mjs --sample 40                                     every so-and-so-many-th of them
-//   node tests/mutate/javascript.mjs --only key.js,trust.js                          those of some files, with commas
-//   node tests/mutate/javascript.mjs --listed                                        those of equivalent.txt: is one noticed after all?
+//   node tests/mutate/javascript.mjs --sample 40                                     about 40 of them
+//   node tests/mutate/javascript.mjs --only key.js,trust.js                          those of these files
+//   node tests/mutate/javascript.mjs --listed                                        those of equivalent.txt: does a vector notice one?
+//   node tests/mutate/javascript.mjs --check                                         nothing but the lists: seconds
 //
-// A rule is a place in the compiled client that refuses, or that compares with a bound. The one is broken by refusing nothing there,
-// the other by moving the bound by one. What no vector can notice is in equivalent.txt, with the reason. Ends with 1 if
-// anything else survives, or if a line of equivalent.txt is about nothing.
+// A rule is a place in the compiled client that refuses, or that compares with a bound. A mutant omits the refusal,
+// or moves the bound by one. equivalent.txt lists the mutants that no vector can notice, with reasons. Exits with 1
+// if another mutant survives. Exits with 1 at once if equivalent.txt names a mutant that does not exist, or if the
+// lists of files below are incomplete.
 
 import { spawn } from "node:child_process";
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const client = fileURLToPath(new URL("../../clients/js/", import.meta.url));
-// Below node_modules, so that the copies find what the client depends on and git does not see them.
+// Below node_modules, so that the copies find the client's dependencies, and git ignores them.
 const copies = `${client}node_modules/.cache/mutants-${process.pid}`;
-/** What the vectors are about, and the suites that judge it, the likeliest first. */
+/** The files that vectors test, with the suites that judge them, the most likely first. */
 const FILES = {
   "answer.js": ["answers"],
   "json.js": ["answers", "releases"],
@@ -42,28 +44,48 @@ const FILES = {
   "attestation/verifier.js": ["attestation"],
   "release/acceptance.js": ["releases"],
   "release/bundle.js": ["releases"],
-  "release/checkpoint.js": ["releases"],
   "release/envelope.js": ["releases"],
   "release/json.js": ["releases"],
   "release/key.js": ["releases"],
   "release/list.js": ["releases"],
-  "release/log-key.js": ["releases"],
   "release/manifest.js": ["releases"],
-  "release/memory.js": ["releases"],
+  "release/state.js": ["releases"],
   "release/root.js": ["releases"],
-  "release/tile.js": ["releases"],
   "release/version.js": ["releases"],
+  "tlog/checkpoint.js": ["releases"],
+  "tlog/note.js": ["releases"],
+  "tlog/tile.js": ["releases"],
+  "tlog/verifier-key.js": ["releases"],
 };
+/** Without rules that a vector can notice: exports, helpers, network calls, and the platform. */
+const NOT_MUTATED = [
+  "attestation/index.js",
+  "bytes.js",
+  "codes.js",
+  "environment.js",
+  "error.js",
+  "hpke.js",
+  "index.js",
+  "own.js",
+  "padding.js",
+  "pem.js",
+  "platform.js",
+  "release/fault.js",
+  "release/index.js",
+  "service.js",
+  "text.js",
+  "webcrypto.js",
+];
 /** Calls that refuse. */
 const REFUSING = /\b(?:return )?(refuse[A-Za-z]*|invalid|refused|throw new CertificateFault|[a-z]+\.malformed|[a-zA-Z]+\.finish|[a-zA-Z]+\.end|check[A-Z]\w*)\(/g;
 const COMPARING = / (<=|>=|<|>) /g;
-/** A mutant that computes for so long does not end. */
-const PATIENCE_MS = 120_000;
+/** The time limit of a mutant that does not end. */
+const TIMEOUT_MS = 120_000;
 
 const args = process.argv.slice(2);
 const option = (name) => (args.includes(name) ? args[args.indexOf(name) + 1] : undefined);
 
-/** Every place, with what is put there. */
+/** Every mutant: the place, and its replacement. */
 function mutants() {
   const all = [];
   for (const file of Object.keys(FILES)) {
@@ -89,7 +111,7 @@ function lineAt(source, index) {
   return source.slice(begin, end < 0 ? undefined : end);
 }
 
-/** `file | line | what was put in place of what`, without space around it. */
+/** The mutant's name, `file | line | change`, without surrounding white space. */
 function nameOf({ file, index, found, put, source }) {
   const what = put.trim().length < 3 ? `${found.trim()} as ${put.trim()}` : `without ${found.slice(0, -1).replace("return ", "")}`;
   const begin = source.lastIndexOf("\n", index) + 1;
@@ -109,7 +131,7 @@ function copyFor(worker) {
   return folder;
 }
 
-/** What noticed, or nothing. */
+/** The vector that noticed, or undefined. */
 function judge(folder, suites) {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [`${here}judge.mjs`, folder, ...suites], { stdio: ["ignore", "pipe", "ignore"] });
@@ -117,7 +139,7 @@ function judge(folder, suites) {
     child.stdout.on("data", (data) => {
       text += data;
     });
-    const timer = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
+    const timer = setTimeout(() => child.kill("SIGKILL"), TIMEOUT_MS);
     child.once("close", (code) => {
       clearTimeout(timer);
       resolve(code === 0 ? undefined : text.trim() || "it does not run");
@@ -125,19 +147,28 @@ function judge(folder, suites) {
   });
 }
 
-const only = option("--only")?.split(",");
-const everything = mutants().filter(({ file }) => only === undefined || only.includes(file));
-const step = option("--sample") === undefined ? 1 : Math.max(1, Math.floor(everything.length / Number(option("--sample"))));
-const chosen = everything.filter((_, number) => number % step === 0);
 const equivalent = new Map(
   readFileSync(`${here}equivalent.txt`, "utf8")
     .split("\n")
     .filter((line) => line !== "" && !line.startsWith("#"))
     .map((line) => [line.slice(0, line.lastIndexOf(" | ")), line.slice(line.lastIndexOf(" | ") + 3)]),
 );
-const names = new Set(mutants().map(nameOf));
-const stale = [...equivalent.keys()].filter((name) => !names.has(name));
+const all = mutants();
+const names = new Set(all.map(nameOf));
+const stale = [...equivalent.keys()].filter((name) => !names.has(name)).map((name) => `no such mutant: ${name}`);
+const compiled = readdirSync(`${client}dist`, { recursive: true }).filter((name) => name.endsWith(".js"));
+for (const name of compiled.filter((name) => !(name in FILES) && !NOT_MUTATED.includes(name))) stale.push(`no suite for ${name}`);
+for (const name of NOT_MUTATED.filter((name) => !compiled.includes(name))) stale.push(`no such file: ${name}`);
+for (const name of stale) console.log(`STALE ${name}`);
+if (stale.length > 0 || args.includes("--check")) {
+  console.log(`${all.length} mutants, ${equivalent.size} that no vector can notice, ${stale.length} stale`);
+  process.exit(stale.length > 0 ? 1 : 0);
+}
 
+const only = option("--only")?.split(",");
+const everything = all.filter(({ file }) => only === undefined || only.includes(file));
+const step = option("--sample") === undefined ? 1 : Math.max(1, Math.floor(everything.length / Number(option("--sample"))));
+const chosen = everything.filter((_, number) => number % step === 0);
 const survivors = [];
 let killed = 0;
 const isListed = args.includes("--listed");
@@ -145,26 +176,26 @@ const queue = chosen.filter((mutant) => equivalent.has(nameOf(mutant)) === isLis
 async function work(worker) {
   const folder = copyFor(worker);
   const own = await judge(folder, ["protocol", "answers", "attestation", "releases"]);
-  if (own !== undefined) throw new Error(`unchanged, the client fails: ${own}`);
+  if (own !== undefined) throw new Error(`the unchanged client fails: ${own}`);
   for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
     const { file, index, found, put, source } = mutant;
     writeFileSync(`${folder}/dist/${file}`, source.slice(0, index) + put + source.slice(index + found.length));
-    const noticed = await judge(folder, FILES[file]);
+    const vector = await judge(folder, FILES[file]);
     writeFileSync(`${folder}/dist/${file}`, source);
     if (isListed) {
-      if (noticed !== undefined) stale.push(`${nameOf(mutant)}, which ${noticed} notices`);
-    } else if (noticed === undefined) {
+      if (vector !== undefined) stale.push(`${nameOf(mutant)}, which ${vector} notices`);
+    } else if (vector === undefined) {
       survivors.push(nameOf(mutant));
       console.log(`SURVIVED ${nameOf(mutant)}`);
     } else {
       killed++;
-      if (args.includes("--verbose")) console.log(`${nameOf(mutant)}\n   ${noticed}`);
+      if (args.includes("--verbose")) console.log(`${nameOf(mutant)}\n   ${vector}`);
     }
   }
 }
 const workers = Number(option("--jobs") ?? availableParallelism());
 await Promise.all(Array.from({ length: workers }, (_, worker) => work(worker)));
 rmSync(copies, { recursive: true, force: true });
-for (const name of stale) console.log(`STALE in equivalent.txt: ${name}`);
+for (const name of stale) console.log(`STALE ${name}`);
 console.log(`${killed} killed, ${survivors.length} survived, ${chosen.length - killed - survivors.length} cannot be noticed`);
 process.exit(survivors.length + stale.length > 0 ? 1 : 0);

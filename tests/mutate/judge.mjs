@@ -10,7 +10,7 @@ const inFolder = (path) => import(pathToFileURL(`${folder}/${path}`).href);
 const vectors = (path) => JSON.parse(readFileSync(new URL(`../vectors/${path}`, import.meta.url), "utf8"));
 const files = (names) => Object.fromEntries(names.map((name) => [name, vectors(`v1/${name}.json`)]));
 
-/** A file's cases in pieces, so that the first wrong verdict is met early. */
+/** A file's cases in pieces, so that the first wrong verdict is found early. */
 function* pieces(file, length = 12) {
   for (let at = 0; at < file.cases.length; at += length) yield { ...file, cases: file.cases.slice(at, at + length) };
 }
@@ -41,7 +41,7 @@ const judges = {
     const lib = await inFolder("dist/index.js");
     const all = vectors("v1/releases.json");
     for (const piece of pieces({ ...all, appraisals: [] })) yield run(piece, lib);
-    // Appraisals name cases by their number, so those come again: but only the cases that an appraisal names.
+    // Appraisals refer to cases by index, so the cases that they refer to run again.
     const named = [...new Set(all.appraisals.map((appraisal) => appraisal.case))];
     const appraisals = all.appraisals.map((appraisal) => ({ ...appraisal, case: named.indexOf(appraisal.case) }));
     yield run({ ...all, cases: named.map((number) => all.cases[number]), appraisals }, lib);

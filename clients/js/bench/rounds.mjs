@@ -1,4 +1,4 @@
-// Verification against raw signatures, wherever WebCrypto is: no imports.
+// Verification compared with raw signatures, on any platform with WebCrypto: no imports.
 
 /**
  * @param {object} lib The client.
@@ -10,7 +10,7 @@ export async function measure(lib, { base, rootPem, measurements, rounds }) {
   const policy = lib.Policy.of(lib.Measurements.fromNitroCliJson(measurements));
   const recipient = (await lib.RecipientKey.generate()).publicKey;
 
-  // Requests with their answers; each is good for one verification.
+  // Requests with their answers. Each answer can be verified once.
   const asked = [];
   for (let count = 0; count < 2 * rounds + 2; count++) {
     const request = await lib.KeyRequest.create({ purpose: "card-pin", ttlMs: 60_000, recipient });
@@ -41,7 +41,7 @@ export async function measure(lib, { base, rootPem, measurements, rounds }) {
   };
   const times = Object.fromEntries(Object.keys(rows).map((name) => [name, []]));
   for (const run of Object.values(rows)) await run();
-  // In turns, so that whatever else the machine does meets all of them.
+  // Interleaved, so that other load on the machine affects all rows.
   for (let round = 0; round < rounds; round++) {
     for (const [name, run] of Object.entries(rows)) {
       const begun = performance.now();

@@ -1,4 +1,4 @@
-// How long verification takes in Node and in Chromium, against five raw WebCrypto P-384 verifications in the same run.
+// The time of verification in Node and in Chromium, beside five raw WebCrypto P-384 verifications in the same run.
 //
 //   make bench-js        BENCH=--short only shows that it runs
 
@@ -26,7 +26,7 @@ function report(where, rows) {
   for (const [name, ms] of rows) console.log(`| ${name} | ${ms.toFixed(2)} | ${(ms / limit).toFixed(2)} |`);
 }
 
-/** The same in a page, which has the service on its own origin. */
+/** The same in a page, with the service on the page's origin. */
 async function inChromium(setting) {
   const contents = `
     import * as lib from "./dist/index.js";

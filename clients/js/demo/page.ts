@@ -3,12 +3,13 @@
 
 import {
   type AcceptedReleases,
+  type ErrorCode,
   fetchKey,
   fetchReleases,
   fromBase64Url,
   Ok2cryError,
   ReleaseKey,
-  ReleaseMemory,
+  ReleaseState,
   type SealedMessage,
   ServiceError,
   Trust,
@@ -177,7 +178,7 @@ function checkReleases(base: string, { releaseKey, anchor }: Setting, signal: Ab
     base,
     releaseKey,
     anchor,
-    ReleaseMemory.keptIn(() => localStorage, MEMORY),
+    ReleaseState.keptIn(() => localStorage, MEMORY),
     { signal },
   );
 }
@@ -186,7 +187,7 @@ function checkReleases(base: string, { releaseKey, anchor }: Setting, signal: Ab
 async function seal(key: VerifiedKey, card: Card, order: string): Promise<SealedMessage> {
   const plaintext = encodeCard(card);
   try {
-    return await key.seal(plaintext, new TextEncoder().encode(order));
+    return await key.seal({ plaintext, aad: new TextEncoder().encode(order) });
   } finally {
     plaintext.fill(0);
   }
@@ -210,7 +211,7 @@ async function answerTo(path: string, init: RequestInit): Promise<unknown> {
   } catch (cause) {
     throw new Ok2cryError("transport_failed", "the shop cannot be reached", { cause });
   }
-  if (!answer.ok) throw new Ok2cryError(said.code ?? "transport_failed", said.title ?? "");
+  if (!answer.ok) throw new Ok2cryError((said.code ?? "transport_failed") as ErrorCode, said.title ?? "");
   return said;
 }
 

@@ -1,5 +1,5 @@
-// Makes `dist` ASCII, so that a script of it or a bundle is the same in a page of whichever character set. Code must be so in
-// the source, as every bundler would leave it; comments are rewritten here.
+// Makes `dist` ASCII, so that a page of any character set reads it, or a bundle of it, the same. Code must be
+// ASCII in the source, because bundlers undo escapes. Comments are rewritten here.
 
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { transformSync } from "esbuild";
@@ -12,7 +12,7 @@ for (const name of readdirSync(dist, { recursive: true })) {
   if (!/\.(js|d\.ts)$/.test(name)) continue;
   const file = new URL(name, dist);
   const text = readFileSync(file, "utf8");
-  // Without its comments, and with what escapes stand for.
+  // Without comments, and with escapes decoded.
   const loader = name.endsWith(".js") ? "js" : "ts";
   const { code } = transformSync(text, {
     loader,

@@ -1,17 +1,17 @@
-// How large the client is in a page: minified and gzipped, whole and in parts. `node scripts/size.mjs`; exits 1 above the limit.
+// The client's size in a page: minified and gzipped, whole and in parts. Exits with 1 above the limit.
 
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
-/** The whole client, in bytes. */
+/** The limit for the whole client, in bytes. */
 export const LIMIT = 34 * 1024;
 
 const parts = {
   everything: `export * from "./index.js"`,
-  "a page: releases, fetchKey, seal, pad": `export { fetchKey, fetchReleases, pad, ReleaseKey, ReleaseMemory, Trust, TrustAnchor } from "./index.js"`,
+  "a page: releases, fetchKey, seal, pad": `export { fetchKey, fetchReleases, pad, ReleaseKey, ReleaseState, Trust, TrustAnchor } from "./index.js"`,
   "a page that pins measurements: fetchKey, seal": `export { fetchKey, Measurements, Policy, Trust, TrustAnchor } from "./index.js"`,
   "documents of any enclave: verifyDocument": `export { Measurements, Policy, TrustAnchor, Verifier, verifyDocument } from "./attestation/index.js"`,
-  "releases alone": `export { Bundle, ReleaseKey, ReleaseMemory } from "./release/index.js"`,
+  "releases alone": `export { Bundle, ReleaseKey, ReleaseState } from "./release/index.js"`,
   "of which the library hpke": `export { AEAD_AES_256_GCM, CipherSuite, KDF_HKDF_SHA384, KEM_DHKEM_P384_HKDF_SHA384 } from "hpke"`,
 };
 

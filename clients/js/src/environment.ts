@@ -9,7 +9,7 @@ const MESSAGE = Uint8Array.of(0xc3, 0xa9);
 
 type Check = (subtle: SubtleCrypto) => Promise<boolean>;
 
-/** What is needed, by the name that a missing one is told by. Each throws, or answers false, where it is not there. */
+/** What is needed, by the name that errors use. Each check throws or returns false if it is missing. */
 const CHECKS: Readonly<Record<string, Check>> = {
   "TextEncoder and TextDecoder": async () => equal(utf8(fromUtf8(MESSAGE) ?? ""), MESSAGE),
   "crypto.getRandomValues": async () => !equal(randomBytes(32), randomBytes(32)),
@@ -37,10 +37,11 @@ const CHECKS: Readonly<Record<string, Check>> = {
 };
 
 /**
- * Checks that this browser or runtime has what the package needs, by using each of it once; it takes some milliseconds. Call it
- * before people are asked for their input, and send what it says to those who operate the page.
+ * Checks that this browser or runtime has what the package needs, by using each part once. It takes some
+ * milliseconds. Call it before users enter data, and report its error to the page's operator.
  *
- * @throws {Ok2cryError} `crypto_failed`, whose message names everything that is missing; its `cause` is what the first of it threw.
+ * @throws {Ok2cryError} `crypto_failed`, whose message names everything that is missing. Its `cause` is the
+ *   first error.
  */
 export async function checkEnvironment(): Promise<void> {
   const missing: string[] = [];
@@ -49,14 +50,13 @@ export async function checkEnvironment(): Promise<void> {
     try {
       if (await onPlatform(name, check)) continue;
     } catch (error) {
-      // Without `crypto.subtle` the sentence is said already.
+      // Without `crypto.subtle` the message is complete.
       if ((error as Ok2cryError).cause === undefined) throw error;
       cause ??= (error as Ok2cryError).cause;
     }
     missing.push(name);
   }
-  if (missing.length > 0)
-    refuse("crypto_failed", `${missing.join(", ")} missing here: use a newer browser or runtime`, { cause });
+  if (missing.length > 0) refuse("crypto_failed", `${missing.join(", ")} missing: use a newer browser or runtime`, { cause });
 }
 
 async function pair(subtle: SubtleCrypto, algorithm: AlgorithmIdentifier, usages: KeyUsage[]): Promise<CryptoKeyPair> {

@@ -1,26 +1,28 @@
+import type { ErrorCode } from "./codes.js";
+
 /**
- * Something was refused. {@link Ok2cryError.code} is stable and meant for machines: the same codes as every other client of
- * ok2cry has (`docs/attestation.md`, `docs/releases.md`, `docs/errors.md`). The message is a sentence that names the field and
- * the rule, for people; it holds no secret.
+ * A refusal. {@link Ok2cryError.code} is stable and for machines; every client of ok2cry has the same codes
+ * (`docs/attestation.md`, `docs/releases.md`, `docs/errors.md`). The message is for people. It names the
+ * field and the rule, and holds no secret.
  */
 export class Ok2cryError extends Error {
   override readonly name = "Ok2cryError";
   /** The stable reason, in `snake_case`. */
-  readonly code: string;
+  readonly code: ErrorCode;
 
   /** @internal */
-  constructor(code: string, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
   }
 }
 
-/** Whether something was refused for what it is, and not because the platform failed while it was looked at. */
+/** Whether an error is a refusal of the input, and not a failure of the platform. */
 export function isRefusal(error: unknown): error is Ok2cryError {
   return error instanceof Ok2cryError && error.code !== "crypto_failed";
 }
 
-/** Throws: the one way in which this package refuses. */
-export function refuse(code: string, message: string, options?: ErrorOptions): never {
+/** Throws. All refusals of this package are made here. */
+export function refuse(code: ErrorCode, message: string, options?: ErrorOptions): never {
   throw new Ok2cryError(code, message, options);
 }

@@ -1,15 +1,15 @@
-// JSON of which there is one reading: RFC 8259 with what its implementations differ in left out.
+// JSON that has one reading: RFC 8259 without what its implementations read differently.
 
-/** How deep objects and arrays may nest. */
+/** The deepest nesting of objects and arrays. */
 const MAX_DEPTH = 127;
-/** Strings, numbers and structure of a text that is JSON. */
+/** Strings, numbers and structure of a valid JSON text. */
 const TOKENS = /"[^"\\]*(?:\\.[^"\\]*)*"|[-0-9][-+.0-9eE]*|[{}[\],]/g;
 
 /**
- * Reads JSON: no key of an object twice, numbers integers from -(2^53 - 1) to 2^53 - 1 without fraction or exponent, no lone
- * surrogates, at most 127 levels.
+ * Reads JSON. Refuses duplicate keys, numbers other than integers from -(2^53 - 1) to 2^53 - 1 without
+ * fraction or exponent, lone surrogates, and more than 127 levels.
  *
- * @param invalid Refuses; is told why.
+ * @param invalid Refuses, with the reason.
  */
 export function strictJson(text: string, invalid: (why: string) => never): unknown {
   let value: unknown;
@@ -18,24 +18,24 @@ export function strictJson(text: string, invalid: (why: string) => never): unkno
   } catch {
     return invalid("it is not JSON");
   }
-  // The text is JSON, so the tokens are what they look like.
+  // The text is valid JSON, so the tokens are unambiguous.
   const open: (Set<string> | undefined)[] = [];
   let mayBeKey = false;
   for (const [token] of text.matchAll(TOKENS)) {
     const keys = open.at(-1);
     if (token === "{" || token === "[") {
-      if (open.push(token === "{" ? new Set() : undefined) > MAX_DEPTH) return invalid("it nests too deep");
+      if (open.push(token === "{" ? new Set() : undefined) > MAX_DEPTH) return invalid("it nests too deeply");
     } else if (token === "}" || token === "]") {
       open.pop();
     } else if (token.startsWith('"')) {
       const string = JSON.parse(token) as string;
-      if (!string.isWellFormed()) return invalid("a string holds half a character");
+      if (!string.isWellFormed()) return invalid("a string holds a lone surrogate");
       if (mayBeKey && keys !== undefined) {
-        if (keys.has(string)) return invalid("a key is there twice");
+        if (keys.has(string)) return invalid("a key appears twice");
         keys.add(string);
       }
     } else if (token !== "," && (!/^(?:0|-?[1-9]\d*)$/.test(token) || !Number.isSafeInteger(Number(token)))) {
-      return invalid("a number is no integer from -(2^53 - 1) to 2^53 - 1");
+      return invalid("a number is not an integer from -(2^53 - 1) to 2^53 - 1");
     }
     mayBeKey = token === "{" || token === ",";
   }

@@ -1,10 +1,11 @@
-// The sender's side: ask for keys, verify the answer, seal one message to each.
+// The sender's side: request keys, verify the answer, seal one message to each key.
 
 import { bytesField, invalid, type JsonObject, numberField, objectOf, parseAnswer, textField } from "./answer.js";
 import type { VerifiedDocument } from "./attestation/verifier.js";
 import { copy, equal, isBytes, toBase64Url } from "./bytes.js";
+import { MAX_AAD, MAX_COUNT, MAX_PLAINTEXT, SUITE } from "./codes.js";
 import { isRefusal, refuse } from "./error.js";
-import { sealTo } from "./hybrid.js";
+import { sealTo } from "./hpke.js";
 import { own } from "./own.js";
 import { type Inclusion, nonceForKey } from "./protocol/batch.js";
 import {
@@ -16,54 +17,53 @@ import {
   readDescriptor,
   sealInfo,
 } from "./protocol/descriptor.js";
-import { SUITE } from "./protocol/record.js";
-import { MAX_AAD, MAX_PLAINTEXT } from "./protocol/reply.js";
-import { type CheckTime, span, systemTime } from "./time.js";
+import { type CheckTime, formatDuration, systemTime } from "./time.js";
 import type { AttestedBatch, Trust } from "./trust.js";
 import { isP384Point, randomBytes, sha384 } from "./webcrypto.js";
 
-/** The most keys that one request can ask for. */
-export const MAX_COUNT = 100;
 const NONCE_LENGTH = 32;
 const WHAT = "key descriptor";
 
-/** What a key is wanted for. */
-export interface KeyWish {
-  /** One of the purposes of the enclave's measured configuration: 1 to 64 of `[a-z0-9._-]`. */
+/** What {@link KeyRequest.create} takes. */
+export interface KeyRequestOptions {
+  /** A purpose of the enclave's measured configuration: 1 to 64 of `[a-z0-9._-]`. */
   readonly purpose: string;
-  /** How long the key lives, in milliseconds: within the limits of the enclave's measured configuration (a minute is common). */
+  /**
+   * The key's lifetime in milliseconds. The enclave's measured configuration sets the maximum; a minute is
+   * common.
+   */
   readonly ttlMs: number;
   /**
-   * Who reads what the key opens: an uncompressed P-384 point, 97 bytes. {@link fromBase64Url} makes it of what `ok2cry recipient show`
-   * prints, {@link publicKeyFromPem} of PEM.
+   * The recipient's public key: an uncompressed P-384 point, 97 bytes. {@link fromBase64Url} reads what
+   * `ok2cry recipient show` prints, {@link publicKeyFromPem} reads PEM.
    */
   readonly recipient: Uint8Array;
-  /** How many keys, 1 to 100; 1 if left out. */
+  /** The number of keys, 1 to 100. The default is 1. */
   readonly count?: number;
 }
 
-/** A request for keys, with the nonce that ties their answer to it. Good for one answer. */
+/** A request for keys, with the nonce that binds the answer to it. It accepts one answer. */
 export class KeyRequest {
-  readonly #wish: Required<KeyWish>;
+  readonly #options: Required<KeyRequestOptions>;
   readonly #nonce: Uint8Array;
   #isAnswered = false;
 
-  /** Not for callers: see {@link KeyRequest.create}. */
-  constructor(request: typeof REQUEST, wish: Required<KeyWish>) {
+  /** Internal: use {@link KeyRequest.create}. */
+  constructor(request: typeof REQUEST, options: Required<KeyRequestOptions>) {
     if (request !== REQUEST) throw new TypeError("a KeyRequest comes from KeyRequest.create");
-    this.#wish = wish;
+    this.#options = options;
     this.#nonce = randomBytes(NONCE_LENGTH);
     Object.freeze(this);
   }
 
   /**
-   * Prepares a request.
+   * Creates a request with a fresh nonce.
    *
-   * @throws {Ok2cryError} `record_invalid` naming the field; `crypto_failed`.
+   * @throws {Ok2cryError} `record_invalid` with the field's name; `crypto_failed`.
    */
-  static async create(wish: KeyWish): Promise<KeyRequest> {
+  static async create(options: KeyRequestOptions): Promise<KeyRequest> {
     const refused = (field: string, rule: string) => refuse("record_invalid", `request: ${field}: ${rule}`);
-    const { purpose, ttlMs, count = 1, recipient: point } = own(wish);
+    const { purpose, ttlMs, count = 1, recipient: point } = own(options);
     const recipient = copy(point, "recipient");
     if (!isPurpose(purpose)) refused("purpose", "must be 1 to 64 of a-z, 0-9, '.', '_' and '-'");
     if (!Number.isSafeInteger(ttlMs) || ttlMs < 1) refused("ttl", "must be a number of milliseconds");
@@ -76,48 +76,59 @@ export class KeyRequest {
   toJSON(): object {
     return {
       nonce: toBase64Url(this.#nonce),
-      purpose: this.#wish.purpose,
-      ttl: this.#wish.ttlMs,
-      recipient: { suite: SUITE, public_key: toBase64Url(this.#wish.recipient) },
-      count: this.#wish.count,
+      purpose: this.#options.purpose,
+      ttl: this.#options.ttlMs,
+      recipient: { suite: SUITE, public_key: toBase64Url(this.#options.recipient) },
+      count: this.#options.count,
     };
   }
 
   /**
-   * Verifies an answer: an accepted enclave attests now that it made these keys, for this request, purpose, recipient and time.
+   * Verifies an answer: an accepted enclave attests, now, that it made these keys for this request's nonce,
+   * purpose, recipient and lifetime.
    *
-   * @param answer The body that came, as text or bytes.
-   * @throws {Ok2cryError} The first rule that it breaks. Nothing can be sealed then.
+   * @param answer The response body, as text or bytes.
+   * @throws {Ok2cryError} The first rule that the answer breaks. No key is returned then.
    */
   async verify(answer: string | Uint8Array, trust: Trust, time: CheckTime = systemTime()): Promise<VerifiedKey[]> {
-    const { document, keys } = answered(answer);
+    const { document, keys } = parseIssued(answer);
     const batch = await trust.acceptForKeys(document, time);
-    if (keys.length !== this.#wish.count) {
-      refuse("key_count_mismatch", `${this.#wish.count} keys were asked for and ${keys.length} came`);
+    if (keys.length !== this.#options.count) {
+      refuse("key_count_mismatch", `expected ${this.#options.count} keys, found ${keys.length}`);
     }
     const verified: VerifiedKey[] = [];
-    for (const [index, key] of keys.entries()) verified.push(await this.#verifyOne(index, key, batch, time));
-    // A nonce is for one answer: the same keys must not be handed out twice.
-    if (this.#isAnswered) refuse("nonce_mismatch", "this request has its answer: ask anew for other keys");
+    for (const [index, key] of keys.entries()) verified.push(await this.#verifyKey(index, key, batch, time));
+    // The same keys must not be returned twice.
+    if (this.#isAnswered) refuse("nonce_mismatch", "this request was answered: make another one");
     this.#isAnswered = true;
     return verified;
   }
 
-  async #verifyOne(index: number, key: AnsweredKey, batch: AttestedBatch, time: CheckTime): Promise<VerifiedKey> {
-    await batch.prove(WHAT, key.descriptor, key);
+  /**
+   * As {@link KeyRequest.verify}, for a request of one key.
+   *
+   * @throws {Ok2cryError} `key_count_mismatch` also if the request is for several keys.
+   */
+  async verifyOne(answer: string | Uint8Array, trust: Trust, time?: CheckTime): Promise<VerifiedKey> {
+    if (this.#options.count !== 1) refuse("key_count_mismatch", "verifyOne needs a request for one key");
+    return (await this.verify(answer, trust, time))[0] as VerifiedKey;
+  }
+
+  async #verifyKey(index: number, key: IssuedKey, batch: AttestedBatch, time: CheckTime): Promise<VerifiedKey> {
+    await batch.checkIncluded(WHAT, key.descriptor, key);
     const descriptor = await readDescriptor(key.descriptor);
     if (descriptor.instance !== batch.instance) {
-      refuse("instance_mismatch", `the ${WHAT} belongs to another enclave than the document`);
+      refuse("instance_mismatch", `the ${WHAT} is of another enclave than the document`);
     }
-    if (!equal(descriptor.clientNonce, await nonceForKey(this.#nonce, index, this.#wish.count))) {
+    if (!equal(descriptor.clientNonce, await nonceForKey(this.#nonce, index, this.#options.count))) {
       refuse("nonce_mismatch", "the nonce is not this request's");
     }
-    if (descriptor.purpose !== this.#wish.purpose) refuse("purpose_mismatch", "the purpose is not the expected one");
-    if (!equal(descriptor.recipient ?? new Uint8Array(), this.#wish.recipient)) {
+    if (descriptor.purpose !== this.#options.purpose) refuse("purpose_mismatch", "the purpose is not the expected one");
+    if (!equal(descriptor.recipient ?? new Uint8Array(), this.#options.recipient)) {
       refuse("recipient_mismatch", `the ${WHAT} is for another recipient`);
     }
-    if (descriptor.expiresAtMs - descriptor.issuedAtMs !== this.#wish.ttlMs) {
-      refuse("ttl_mismatch", "the ttl is not the one that was asked for");
+    if (descriptor.expiresAtMs - descriptor.issuedAtMs !== this.#options.ttlMs) {
+      refuse("ttl_mismatch", "the ttl is not this request's");
     }
     batch.checkTime(WHAT, descriptor.issuedAtMs);
     checkNotExpired(descriptor, time);
@@ -125,19 +136,19 @@ export class KeyRequest {
   }
 }
 
-/** Known in this module alone. */
+/** Keeps the constructors private to this module. */
 const REQUEST: unique symbol = /* @__PURE__ */ Symbol("KeyRequest");
 
 /**
- * A key that is proven to live in an accepted enclave. Only {@link KeyRequest.verify} makes these, and each seals one message:
- * what was not verified cannot be sealed to.
+ * A key that provably lives in an accepted enclave. It seals one message. Only {@link KeyRequest.verify}
+ * makes these, so an unverified key cannot be sealed to.
  */
 export class VerifiedKey {
   readonly #descriptor: KeyDescriptor;
   readonly #batch: AttestedBatch;
   #isUsed = false;
 
-  /** Not for callers. */
+  /** Internal: use {@link KeyRequest.verify}. */
   constructor(request: typeof REQUEST, descriptor: KeyDescriptor, batch: AttestedBatch) {
     if (request !== REQUEST) throw new TypeError("a VerifiedKey comes from KeyRequest.verify");
     this.#descriptor = descriptor;
@@ -145,12 +156,12 @@ export class VerifiedKey {
     Object.freeze(this);
   }
 
-  /** Names the key in URLs: 32 characters. */
+  /** The key's name in URLs: 32 characters. */
   get keyId(): string {
     return this.#descriptor.keyId;
   }
 
-  /** Which boot of an enclave holds the key: 8 bytes, hexadecimal. */
+  /** The boot of the enclave that holds the key: 8 bytes, hexadecimal. */
   get instance(): string {
     return this.#descriptor.instance;
   }
@@ -160,17 +171,17 @@ export class VerifiedKey {
     return this.#descriptor.issuedAtMs;
   }
 
-  /** When the key is gone, in Unix milliseconds. */
+  /** The key's deadline, in Unix milliseconds. */
   get expiresAtMs(): number {
     return this.#descriptor.expiresAtMs;
   }
 
-  /** What the key is for. */
+  /** The key's purpose. */
   get purpose(): string {
     return this.#descriptor.purpose;
   }
 
-  /** The nonce that the enclave put into the key's descriptor: this request's. */
+  /** The nonce in the key's descriptor, which is this request's. */
   get clientNonce(): Uint8Array {
     return this.#descriptor.clientNonce.slice();
   }
@@ -185,7 +196,7 @@ export class VerifiedKey {
     return this.#batch.document;
   }
 
-  /** Which of the accepted releases the enclave runs, counted from 0; undefined without reference values. */
+  /** The index of the accepted release that the enclave runs; undefined if the policy has no measurements. */
   get release(): number | undefined {
     return this.#batch.release;
   }
@@ -195,7 +206,7 @@ export class VerifiedKey {
     return this.#descriptor.bytes.slice();
   }
 
-  /** SHA-384 of the descriptor: what the recipient's idempotency goes by. */
+  /** SHA-384 of the descriptor: the recipient's idempotency key. */
   get descriptorHash(): Uint8Array {
     return this.#descriptor.hash.slice();
   }
@@ -205,48 +216,70 @@ export class VerifiedKey {
     return publicKeyPem(this.#descriptor.publicKey);
   }
 
-  /** The public key as JSON Web Key. */
+  /** The public key as a JSON Web Key. */
   toJwk(): { kty: "EC"; crv: "P-384"; x: string; y: string } {
     return publicKeyJwk(this.#descriptor.publicKey);
   }
 
   /**
-   * Seals one message, and uses the key up. The ciphertext shows the plaintext's length: pad what has few lengths, such as PINs.
+   * Seals one message. The ciphertext reveals the plaintext's length, so {@link pad} short secrets such as
+   * PINs.
    *
-   * @param plaintext At most 4,096 bytes, which are copied first. Overwrite yours when you are done (`plaintext.fill(0)`).
-   * @param aad What ties the message to its transaction, such as an order's number: at most 1,024 bytes, for all to see. The
-   *   recipient must expect the same.
-   * @throws {Ok2cryError} `key_expired`, `plaintext_too_long`, `aad_too_long`; `key_sealed` the second time; `crypto_failed` if the
-   *   platform fails. But for a success nothing uses the key up.
-   * @throws {TypeError} for a text in place of bytes.
+   * Only success uses the key up: after an error the key can seal again.
+   *
+   * @throws {Ok2cryError} `key_expired`, `plaintext_too_long`, `aad_too_long`; `key_sealed` for a second
+   *   message; `crypto_failed` if the platform fails.
+   * @throws {TypeError} if `plaintext` or `aad` is not a `Uint8Array`.
    */
-  async seal(plaintext: Uint8Array, aad: Uint8Array, time: CheckTime = systemTime()): Promise<SealedMessage> {
-    checkNotExpired(this.#descriptor, time);
+  async seal(message: Message, time: CheckTime = systemTime()): Promise<SealedMessage> {
+    const { plaintext, aad } = own(message);
     for (const [name, value] of Object.entries({ plaintext, aad })) {
       if (!isBytes(value)) throw new TypeError(`${name} must be a Uint8Array`);
     }
+    checkNotExpired(this.#descriptor, time);
     if (plaintext.length > MAX_PLAINTEXT) {
       refuse("plaintext_too_long", `the plaintext is longer than ${MAX_PLAINTEXT} bytes`);
     }
     if (aad.length > MAX_AAD) refuse("aad_too_long", `the aad is longer than ${MAX_AAD} bytes`);
-    if (this.#isUsed) refuse("key_sealed", "a message was sealed to this key: ask for another one");
-    const [secret, context] = [copy(plaintext, "plaintext"), copy(aad, "aad")];
+    if (this.#isUsed) refuse("key_sealed", "this key has sealed a message: request another one");
+    const input = { plaintext: copy(plaintext), aad: copy(aad), info: sealInfo(this.#descriptor) };
     this.#isUsed = true;
     try {
-      const { publicKey, bytes } = this.#descriptor;
-      const { enc, ciphertext } = await sealTo(publicKey, sealInfo(this.#descriptor), context, secret);
-      return new SealedMessage(this.keyId, this.descriptorHash, enc, ciphertext, context, bytes);
+      const { keyId, hash: descriptorHash, publicKey, bytes: descriptor } = this.#descriptor;
+      const { enc, ciphertext } = await sealTo(publicKey, input);
+      return new SealedMessage({ keyId, descriptorHash, enc, ciphertext, aad: input.aad, descriptor });
     } catch (error) {
       // No ciphertext has left this function.
       this.#isUsed = false;
       throw error;
     } finally {
-      secret.fill(0);
+      input.plaintext.fill(0);
     }
   }
 }
 
-/** A message as JSON has it: byte strings are base64url. */
+/** What {@link VerifiedKey.seal} takes. */
+export interface Message {
+  /** At most 4,096 bytes, which are copied. Overwrite yours afterwards (`plaintext.fill(0)`). */
+  readonly plaintext: Uint8Array;
+  /**
+   * Additional data that binds the message to its transaction, such as an order number. At most 1,024 bytes,
+   * not encrypted. The recipient must expect the same bytes.
+   */
+  readonly aad: Uint8Array;
+}
+
+/** The parts of a {@link SealedMessage}. */
+export interface SealedMessageParts {
+  readonly keyId: string;
+  readonly descriptorHash: Uint8Array;
+  readonly enc: Uint8Array;
+  readonly ciphertext: Uint8Array;
+  readonly aad: Uint8Array;
+  readonly descriptor?: Uint8Array;
+}
+
+/** The JSON form of a message. Byte strings are base64url. */
 export interface SealedMessageJson {
   readonly key_id: string;
   readonly descriptor_hash: string;
@@ -257,33 +290,31 @@ export interface SealedMessageJson {
 }
 
 /**
- * A message that only the key in the enclave opens. Hand it to anybody: `JSON.stringify` it, {@link SealedMessage.parse} it. Its own
- * fields are those of its JSON, and their bytes become base64url there too, so that `JSON.stringify({ order, ...message })` holds
- * the whole message.
+ * A message that only the key in the enclave opens. It is not secret: send its JSON to any party, and read it
+ * with {@link SealedMessage.parse}.
+ *
+ * Its own fields are those of the JSON form, and their bytes serialize as base64url. So
+ * `JSON.stringify({ order, ...message })` holds the whole message.
  */
 export class SealedMessage {
-  /** {@link SealedMessage.keyId}, by its name in JSON. */
+  /** {@link SealedMessage.keyId}, as JSON names it. */
   readonly key_id: string;
-  /** {@link SealedMessage.descriptorHash}, by its name in JSON. */
+  /** {@link SealedMessage.descriptorHash}, as JSON names it. */
   readonly descriptor_hash: Uint8Array;
   /** HPKE's encapsulated key, 97 bytes. */
   readonly enc: Uint8Array;
   /** HPKE's ciphertext: 16 bytes longer than the plaintext. */
   readonly ciphertext: Uint8Array;
-  /** The context that it was sealed with. */
+  /** The additional data that the message was sealed with. */
   readonly aad: Uint8Array;
-  /** The key's descriptor, from which a recipient can tell for whom and until when the key is; not there in older messages. */
+  /** The key's descriptor, which names the recipient and the deadline. Absent from older messages. */
   declare readonly descriptor?: Uint8Array;
 
-  /** See {@link VerifiedKey.seal} and {@link SealedMessage.parse}. Nothing about a message is believed, so anybody may make one. */
-  constructor(
-    keyId: string,
-    descriptorHash: Uint8Array,
-    enc: Uint8Array,
-    ciphertext: Uint8Array,
-    aad: Uint8Array,
-    descriptor?: Uint8Array,
-  ) {
+  /**
+   * Use {@link VerifiedKey.seal} or {@link SealedMessage.parse}. A message is not trusted, so this is public.
+   */
+  constructor(parts: SealedMessageParts) {
+    const { keyId, descriptorHash, enc, ciphertext, aad, descriptor } = own(parts);
     this.key_id = keyId;
     this.descriptor_hash = jsonBytes(descriptorHash);
     this.enc = jsonBytes(enc);
@@ -293,10 +324,10 @@ export class SealedMessage {
   }
 
   /**
-   * Reads a message, made here or by another language's client.
+   * Reads a message of this or another language's client.
    *
-   * @param message What `JSON.stringify` made of it, as text or bytes; what `JSON.parse` made of that; or the message itself.
-   * @throws {Ok2cryError} `answer_invalid`, also for fields that no message has.
+   * @param message The message, its JSON as text or bytes, or the parsed JSON.
+   * @throws {Ok2cryError} `answer_invalid`, also for unknown fields.
    */
   static parse(message: string | Uint8Array | SealedMessageJson | SealedMessage): SealedMessage {
     const isJson = typeof message === "string" || isBytes(message);
@@ -304,29 +335,33 @@ export class SealedMessage {
     const fields = objectOf(body, ["key_id", "descriptor_hash", "enc", "ciphertext", "aad"]);
     const bytes = (field: string, value = fields[field]) => (isBytes(value) ? value : bytesField({ [field]: value }, field));
     const keyId = textField(fields, "key_id");
-    const [hash, enc, ciphertext, aad] = [bytes("descriptor_hash"), bytes("enc"), bytes("ciphertext"), bytes("aad")];
+    const [descriptorHash, enc] = [bytes("descriptor_hash"), bytes("enc")];
+    const [ciphertext, aad] = [bytes("ciphertext"), bytes("aad")];
     if (!isKeyId(keyId)) invalid("key_id must be 32 characters of base64url");
-    if (hash.length !== 48) invalid("descriptor_hash must have 48 bytes");
+    if (descriptorHash.length !== 48) invalid("descriptor_hash must have 48 bytes");
     if (!isP384Point(enc)) invalid("enc must be an uncompressed point on P-384");
-    const described = descriptor === undefined ? undefined : bytes("descriptor", descriptor);
-    if (described !== undefined && keyId !== describedBy(described).keyId) invalid("descriptor is another key's");
-    return new SealedMessage(keyId, hash, enc, ciphertext, aad, described);
+    const parts = { keyId, descriptorHash, enc, ciphertext, aad };
+    if (descriptor === undefined) return new SealedMessage(parts);
+    const described = bytes("descriptor", descriptor);
+    if (keyId !== descriptorOf(described).keyId) invalid("descriptor is another key's");
+    return new SealedMessage({ ...parts, descriptor: described });
   }
 
   /**
-   * Whom the key delivers to: a recipient's public key (a point, 97 bytes). Undefined in older messages, which do not say it.
+   * The public key of the recipient that the key delivers to (a point, 97 bytes); undefined in older
+   * messages.
    *
-   * @throws {Ok2cryError} `answer_invalid` if the message's descriptor is not the one that it was sealed under;
-   *   `release_mode_mismatch` if the key delivers to whoever calls open.
+   * @throws {Ok2cryError} `answer_invalid` if `descriptor_hash` is not the descriptor's hash;
+   *   `release_mode_mismatch` if the key delivers to the caller of open.
    */
   async recipient(): Promise<Uint8Array | undefined> {
     if (this.descriptor === undefined) return undefined;
-    if (!equal(await sha384(this.descriptor), this.descriptor_hash)) invalid("descriptor is not what descriptor_hash names");
-    const { recipient } = describedBy(this.descriptor);
-    return recipient ?? refuse("release_mode_mismatch", "the key delivers to whoever calls open, and not to a recipient");
+    if (!equal(await sha384(this.descriptor), this.descriptor_hash)) invalid("descriptor_hash is not the hash of descriptor");
+    const { recipient } = descriptorOf(this.descriptor);
+    return recipient ?? refuse("release_mode_mismatch", "the key delivers to the caller of open, not to a recipient");
   }
 
-  /** The key that opens it: 32 characters. */
+  /** The key that opens the message: 32 characters. */
   get keyId(): string {
     return this.key_id;
   }
@@ -336,7 +371,7 @@ export class SealedMessage {
     return this.descriptor_hash;
   }
 
-  /** The message as JSON has it. */
+  /** The JSON form. */
   toJSON(): SealedMessageJson {
     const { key_id, descriptor_hash, descriptor } = this;
     const message = { key_id, descriptor_hash: toBase64Url(descriptor_hash), ...this.toOpenRequest() };
@@ -349,12 +384,12 @@ export class SealedMessage {
   }
 }
 
-/** Whether a text names a key: 24 bytes in base64url. */
+/** Whether a value is a key id: base64url of 24 bytes. */
 export function isKeyId(keyId: unknown): keyId is string {
   return typeof keyId === "string" && /^[A-Za-z0-9_-]{32}$/.test(keyId);
 }
 
-function describedBy(descriptor: Uint8Array): Omit<KeyDescriptor, "hash"> {
+function descriptorOf(descriptor: Uint8Array): Omit<KeyDescriptor, "hash"> {
   try {
     return decodeDescriptor(descriptor);
   } catch (error) {
@@ -363,7 +398,7 @@ function describedBy(descriptor: Uint8Array): Omit<KeyDescriptor, "hash"> {
   }
 }
 
-/** A copy that becomes base64url in JSON, also where it has left the message. */
+/** A copy that serializes as base64url, also outside of the message. */
 function jsonBytes(bytes: Uint8Array): Uint8Array {
   return Object.defineProperty(copy(bytes), "toJSON", { value: toJson });
 }
@@ -372,12 +407,12 @@ function toJson(this: Uint8Array): string {
   return toBase64Url(this);
 }
 
-interface AnsweredKey extends Inclusion {
+interface IssuedKey extends Inclusion {
   readonly descriptor: Uint8Array;
 }
 
-/** Reads the answer of `POST /v1/keys`, and verifies nothing. */
-export function answered(answer: string | Uint8Array): { document: Uint8Array; keys: AnsweredKey[] } {
+/** Reads the answer of `POST /v1/keys`. Verifies nothing. */
+export function parseIssued(answer: string | Uint8Array): { document: Uint8Array; keys: IssuedKey[] } {
   const body = parseAnswer(answer, ["document", "keys"]);
   const { keys } = body;
   if (!Array.isArray(keys)) return invalid("keys must be an array");
@@ -390,7 +425,7 @@ export function answered(answer: string | Uint8Array): { document: Uint8Array; k
   };
 }
 
-/** The place that an answer names. */
+/** Reads the inclusion proof of an answer. */
 export function inclusionOf(object: JsonObject): Inclusion {
   const { path } = object;
   if (!Array.isArray(path)) return invalid("path must be an array");
@@ -404,5 +439,5 @@ function checkNotExpired(descriptor: KeyDescriptor, time: CheckTime): void {
   const { nowMs } = own(time);
   if (nowMs < descriptor.expiresAtMs) return;
   const byMs = nowMs - descriptor.expiresAtMs;
-  refuse("key_expired", `the key has expired ${span(byMs)} ago; if it was asked for just now, is the clock ahead?`);
+  refuse("key_expired", `the key expired ${formatDuration(byMs)} ago; if it is new, is the clock ahead?`);
 }

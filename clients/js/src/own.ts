@@ -1,6 +1,6 @@
 /**
- * What an object of a caller holds itself, enumerable, on no prototype. Options, policies and messages are read through this, so
- * that a property which other code has put on `Object.prototype` decides nothing. Each getter is asked once.
+ * The own, enumerable properties of an object, without a prototype. Options, policies and messages are read
+ * through this, so that a property of `Object.prototype` changes nothing. Each getter is called once.
  */
 export function own<T extends object>(given: T | undefined): T {
   return { __proto__: null, ...given } as unknown as T;

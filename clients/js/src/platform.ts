@@ -1,22 +1,26 @@
-// Types of the platform in this package's declarations: they compile without TypeScript's library `dom`, and without Node's types.
+// The platform's types in this package's declarations. They compile without TypeScript's library `dom` and
+// without Node's types.
 
-/** `AbortSignal`: the project's own type of it, where there is one. */
+/** `AbortSignal`: the project's own type, if it has one. */
 export type Signal = typeof globalThis extends { AbortSignal: { prototype: infer T } } ? T : SignalLike;
 
-/** `CryptoKey`: what the project's own `crypto.subtle` takes, where there is one. Node's types have no global name for it. */
+/**
+ * `CryptoKey`: what the project's own `crypto.subtle` takes, if it has one. Node's types have no global name
+ * for it.
+ */
 export type WebCryptoKey = typeof globalThis extends { crypto: { subtle: { verify(...given: infer T): unknown } } }
   ? T extends readonly [unknown, infer Key, ...unknown[]]
     ? Key
     : CryptoKeyLike
   : CryptoKeyLike;
 
-/** WebCrypto's pair of keys. */
+/** WebCrypto's key pair. */
 export interface WebCryptoKeyPair {
   readonly privateKey: WebCryptoKey;
   readonly publicKey: WebCryptoKey;
 }
 
-/** What of an `AbortSignal` is used. */
+/** The used part of an `AbortSignal`. */
 export interface SignalLike {
   readonly aborted: boolean;
   readonly reason: unknown;
@@ -24,7 +28,7 @@ export interface SignalLike {
   removeEventListener(type: "abort", listener: () => void): void;
 }
 
-/** What of a `CryptoKey` is used. */
+/** The used part of a `CryptoKey`. */
 export interface CryptoKeyLike {
   readonly type: string;
   readonly extractable: boolean;
@@ -33,32 +37,36 @@ export interface CryptoKeyLike {
 }
 
 /**
- * What makes a request: the platform's `fetch`, one around it, or another library's. Redirects are not to be followed.
+ * Sends a request: the platform's `fetch`, a wrapper of it, or another library's. It must not follow
+ * redirects.
  *
- * @throws Whatever kept the request from being answered.
+ * @throws An error if there is no response.
  */
 export type Fetch = (url: string, init: FetchInit) => Promise<FetchResponse>;
 
-/** How a request is to be made. */
+/** The options of a request. */
 export interface FetchInit {
   method?: string;
   headers?: Record<string, string>;
   body?: string;
-  /** Left out where the platform does not take it. */
+  /** Absent if the platform does not support it. */
   cache?: "no-store";
   redirect: "manual";
-  /** Left out where the platform does not take this realm's. */
+  /** Absent if the platform refuses this realm's signals. */
   signal?: Signal;
 }
 
-/** What of a `Response` is used. Of the three ways to its body one is enough; only `body` keeps to a limit while it is read. */
+/**
+ * The used part of a `Response`. One of the three ways to the body suffices. Only `body` is bounded while it
+ * is read.
+ */
 export interface FetchResponse {
   readonly ok: boolean;
   readonly status: number;
   readonly headers: { get(name: string): string | null };
   readonly redirected?: boolean;
   readonly type?: string;
-  /** A `ReadableStream`, or whatever can be iterated asynchronously, of `Uint8Array`s. */
+  /** A `ReadableStream`, or an async iterable, of `Uint8Array`s. */
   readonly body?: unknown;
   arrayBuffer?(): Promise<ArrayBuffer>;
   text?(): Promise<string>;

@@ -1,15 +1,16 @@
-// The clock that checks go by, as a value: nothing below reads a clock of its own.
+// The time of a check, as a value. No check reads a clock of its own.
 
+import { DEFAULT_LEEWAY_MS } from "./codes.js";
 import { own } from "./own.js";
 
-/** How far a checking clock may be behind unless said otherwise: a minute. */
-export const DEFAULT_LEEWAY_MS = 60_000;
-
-/** A point in time, and how far the clock that it was read from may be behind. */
+/** A time, and how far its clock may be behind. */
 export interface CheckTime {
   /** Unix milliseconds. */
   readonly nowMs: number;
-  /** How far the clock may be behind, in milliseconds; {@link DEFAULT_LEEWAY_MS} if left out. It forgives nothing else. */
+  /**
+   * How far the clock may be behind, in milliseconds; {@link DEFAULT_LEEWAY_MS} by default. It extends
+   * nothing else.
+   */
   readonly leewayMs?: number;
 }
 
@@ -21,9 +22,9 @@ export function systemTime(): CheckTime {
   return { nowMs: Date.now() };
 }
 
-// Below, a time that is no number (NaN) is both too early and too late: what cannot be compared is refused.
+// Below, NaN is both too early and too late: a time that cannot be compared is refused.
 
-/** How far in the future an instant lies, if that is beyond the leeway. */
+/** How far an instant is in the future, if that is beyond the leeway. */
 export function beyondLeeway(time: CheckTime, instantMs: number): number | undefined {
   const { nowMs, leewayMs = DEFAULT_LEEWAY_MS } = own(time);
   const byMs = instantMs - nowMs;
@@ -36,14 +37,17 @@ export function past(time: CheckTime, instantMs: number): number | undefined {
   return byMs <= 0 ? undefined : byMs;
 }
 
-/** A number that can be compared, or a `TypeError`: a limit that is `undefined` or a text would be none. */
-export function aNumber(what: string, value: number): number {
+/**
+ * Returns a number that can be compared. Throws a `TypeError` otherwise: `undefined` or a string would be no
+ * limit.
+ */
+export function requireNumber(what: string, value: number): number {
   if (typeof value !== "number" || Number.isNaN(value)) throw new TypeError(`${what} must be a number`);
   return value;
 }
 
-/** A duration as people say it. */
-export function span(ms: number): string {
+/** A duration for people. */
+export function formatDuration(ms: number): string {
   if (ms < 2_000) return `${ms} ms`;
   if (ms < 120_000) return `${Math.floor(ms / 1_000)} s`;
   if (ms < 7_200_000) return `${Math.floor(ms / 60_000)} min`;

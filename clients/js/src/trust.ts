@@ -5,36 +5,32 @@ import type { Policy } from "./attestation/policy.js";
 import type { VerifiedDocument } from "./attestation/verifier.js";
 import { Verifier } from "./attestation/verifier.js";
 import { copy, equal } from "./bytes.js";
+import { DEFAULT_MAX_REPLY_AGE_MS, MAX_DISTANCE_MS, MAX_STATEMENT_AGE_MS } from "./codes.js";
 import { isRefusal, refuse } from "./error.js";
 import { own } from "./own.js";
 import { type BatchHeader, type Inclusion, instanceOfLogKey, isIncluded, readBatchHeader } from "./protocol/batch.js";
 import { readStatement } from "./protocol/statement.js";
 import type { AcceptedReleases } from "./release/index.js";
-import { aNumber, type CheckTime, systemTime } from "./time.js";
+import { type CheckTime, requireNumber, systemTime } from "./time.js";
 
-/** How far a record's time may be from its document's, in milliseconds. */
-const MAX_DISTANCE_MS = 60_000;
-/** How old a reply's document may be unless {@link TrustOptions.maxReplyAgeMs} says otherwise: ten minutes. */
-export const DEFAULT_MAX_REPLY_AGE_MS = 600_000;
-/** How old the document of a statement may be: it answers a nonce that was made for it. */
-const MAX_STATEMENT_AGE_MS = 60_000;
 /** DER of an Ed25519 `SubjectPublicKeyInfo` up to the key's 32 bytes (RFC 8410 §4). */
 const ED25519_SPKI_PREFIX = Uint8Array.of(0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00);
 
-/** What can be set about a {@link Trust}. */
+/** Settings of a {@link Trust}. */
 export interface TrustOptions {
   /**
-   * How old a reply's document may be, in milliseconds; ten minutes if left out. A recipient must remember what it has accepted
-   * for as long, and documents end with their leaf certificate anyway, at most three hours after it was made.
+   * The maximum age of a reply's document, in milliseconds; ten minutes by default. A recipient's
+   * {@link ReplayGuard} keeps entries for as long. A document is valid for at most three hours, as its leaf
+   * certificate is.
    */
   readonly maxReplyAgeMs?: number;
 }
 
-/** A record with its proof, as the service answers with it. */
+/** A record with its proof, as the service sends it. */
 export interface Attested extends Inclusion {
   /** The record's bytes. */
   readonly record: Uint8Array;
-  /** The attestation document of its batch. */
+  /** The attestation document of the record's batch. */
   readonly document: Uint8Array;
 }
 
@@ -50,7 +46,10 @@ export function copyOf(attested: Attested): Attested {
   };
 }
 
-/** Which enclaves are accepted: a root certificate, and releases whose measurements match as whole sets. Keep it. */
+/**
+ * Which enclaves are accepted: a root certificate, and releases whose measurements match as whole sets. Reuse
+ * it: its verifier caches signatures.
+ */
 export class Trust {
   readonly #verifier: Verifier;
   readonly #policy: Policy;
@@ -58,45 +57,46 @@ export class Trust {
 
   /**
    * @param anchor The root that documents are verified under; {@link TrustAnchor.awsNitro} in production.
-   * @param policy Says which measurements. Age and nonce are set where they matter.
+   * @param policy The accepted measurements. The callers of this class set age and nonce.
    */
   constructor(anchor: TrustAnchor, policy: Policy, options: TrustOptions = {}) {
     this.#verifier = new Verifier(anchor);
     this.#policy = policy;
     const { maxReplyAgeMs = DEFAULT_MAX_REPLY_AGE_MS } = own(options);
-    this.#maxReplyAgeMs = aNumber("maxReplyAgeMs", maxReplyAgeMs);
+    this.#maxReplyAgeMs = requireNumber("maxReplyAgeMs", maxReplyAgeMs);
     Object.freeze(this);
   }
 
   /**
-   * Accepts enclaves that run one of these signed releases, until their list ends: then fetch them again, and make another.
+   * Accepts enclaves that run one of these releases, until their list expires. Then fetch the releases again,
+   * and make another.
    *
-   * @param anchor The one that they were checked for.
-   * @throws {Ok2cryError} `attestation_root_mismatch` for another.
+   * @param anchor The anchor that the releases were checked for.
+   * @throws {Ok2cryError} `attestation_root_mismatch` for another anchor.
    */
   static fromReleases(anchor: TrustAnchor, releases: AcceptedReleases, options?: TrustOptions): Trust {
     if (!equal(anchor.der, releases.anchor.der)) {
-      refuse("attestation_root_mismatch", "root: the releases were checked for enclaves under another attestation root");
+      refuse("attestation_root_mismatch", "root: the releases were checked for another attestation root");
     }
     return new Trust(anchor, releases.policy(), options);
   }
 
   /**
-   * Checks that an answer is a statement about `nonce` by an accepted enclave, now.
+   * Verifies that an answer is an accepted enclave's statement about `nonce`, made now.
    *
    * @throws {Ok2cryError} The first rule that it breaks.
    */
   async verifyStatement(nonce: Uint8Array, answer: Attested, time: CheckTime = systemTime()): Promise<AttestedBatch> {
     const [at, asked] = [copyOf(answer), copy(nonce, "nonce")];
     const batch = await this.accept(at.document, MAX_STATEMENT_AGE_MS, time);
-    await batch.prove("statement", at.record, at);
+    await batch.checkIncluded("statement", at.record, at);
     const statement = await readStatement(at.record);
     if (!equal(statement.nonce, asked)) refuse("nonce_mismatch", "the nonce is not this request's");
     batch.checkTime("statement", statement.timeMs);
     return batch;
   }
 
-  /** @internal Age follows from a key's own times: near the document's, and not expired. */
+  /** @internal The keys' own times bound the document's age: near the document's, and not expired. */
   acceptForKeys(document: Uint8Array, time: CheckTime): Promise<AttestedBatch> {
     return this.accept(document, Number.POSITIVE_INFINITY, time);
   }
@@ -106,7 +106,7 @@ export class Trust {
     return this.accept(document, this.#maxReplyAgeMs, time);
   }
 
-  /** @internal For how long after a key's end its reply would still be accepted, in milliseconds. */
+  /** @internal How long after a key's deadline its reply is still accepted, in milliseconds. */
   get replyHorizonMs(): number {
     return this.#maxReplyAgeMs + MAX_DISTANCE_MS;
   }
@@ -114,39 +114,39 @@ export class Trust {
   /** @internal */
   async accept(bytes: Uint8Array, maxAgeMs: number, time: CheckTime): Promise<AttestedBatch> {
     const verified = await this.#verifier.verify(bytes, time);
-    const { document, release } = this.#policy.maxAgeMs(maxAgeMs).appraise(verified, time);
+    const { document, release } = this.#policy.withMaxAgeMs(maxAgeMs).appraise(verified, time);
     if (document.nonce !== undefined) {
-      refuse("document_nonce_set", "the attestation document carries a nonce of its own");
+      refuse("document_nonce_set", "the attestation document has a nonce");
     }
     let header: BatchHeader;
     try {
       header = await readBatchHeader(document.userData ?? new Uint8Array());
     } catch (error) {
       if (!isRefusal(error)) throw error;
-      return refuse("user_data_invalid", `the attestation document's user data is no batch header: ${error.message}`);
+      return refuse("user_data_invalid", `the attestation document's user data is not a batch header: ${error.message}`);
     }
     const spki = document.publicKey;
     if (spki?.length !== 44 || !ED25519_SPKI_PREFIX.every((byte, at) => spki[at] === byte)) {
-      return refuse("log_key_invalid", "the attestation document's public key is no Ed25519 key");
+      return refuse("log_key_invalid", "the attestation document's public key is not an Ed25519 key");
     }
     return new AttestedBatch(TRUST, header, await instanceOfLogKey(spki), document, release);
   }
 }
 
-/** Known in this module alone. */
+/** Keeps the constructor private to this module. */
 const TRUST: unique symbol = /* @__PURE__ */ Symbol("Trust");
 
 /** A batch whose document was accepted. */
 export class AttestedBatch {
   readonly #header: BatchHeader;
-  /** Which boot of an enclave speaks: 8 bytes, hexadecimal. */
+  /** The boot of the enclave: 8 bytes, hexadecimal. */
   readonly instance: string;
   /** The accepted document. */
   readonly document: VerifiedDocument;
-  /** Which of the accepted releases the enclave runs, counted from 0; undefined without reference values. */
+  /** The index of the accepted release that the enclave runs; undefined if the policy has no measurements. */
   readonly release: number | undefined;
 
-  /** Not for callers: a {@link Trust} makes these. */
+  /** Internal: a {@link Trust} makes these. */
   constructor(
     trust: typeof TRUST,
     header: BatchHeader,
@@ -168,13 +168,13 @@ export class AttestedBatch {
   }
 
   /** @internal Refuses a record that is not in the batch. */
-  async prove(what: string, record: Uint8Array, inclusion: Inclusion): Promise<void> {
+  async checkIncluded(what: string, record: Uint8Array, inclusion: Inclusion): Promise<void> {
     if (!(await isIncluded(record, inclusion, this.#header))) {
-      refuse("not_in_batch", `the ${what} is not in the batch that the document attests`);
+      refuse("not_in_batch", `the ${what} is not in the document's batch`);
     }
   }
 
-  /** @internal Refuses a record that was not made about when its document was. */
+  /** @internal Refuses a record whose time is far from its document's. */
   checkTime(what: string, timeMs: number): void {
     if (Math.abs(this.document.timestampMs - timeMs) > MAX_DISTANCE_MS) {
       refuse("time_far_from_document", `the ${what}'s time is more than a minute from the document's`);

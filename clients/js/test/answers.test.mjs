@@ -1,4 +1,4 @@
-// Whole answers of a service, with genuine documents and one rule broken each, and what callers bring.
+// Vectors of whole answers with genuine documents, one rule broken in each, and of callers' inputs.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -6,7 +6,7 @@ import * as lib from "../dist/index.js";
 import { answerVectors } from "./conformance/answers.mjs";
 import { answerFiles } from "./support/files.mjs";
 
-test("answers, replies, statements and trust get their verdicts", async () => {
+test("answers and trust get their verdicts", async () => {
   const files = answerFiles();
   const outcomes = await answerVectors(lib, files);
   for (const { name, expected, found } of outcomes) assert.equal(found, expected, name);

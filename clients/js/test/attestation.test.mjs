@@ -1,4 +1,4 @@
-// The attestation half against the vectors that every language runs, and against real documents.
+// Attestation documents: the vectors of all languages, and real documents.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -26,7 +26,7 @@ const verifier = () => new lib.Verifier(lib.TrustAnchor.fromDer(base64(valid.roo
 const [first] = valid.cases;
 const time = { nowMs: first.now_ms };
 
-test("a document with any bit flipped is refused, by a verifier that has accepted the good one", async () => {
+test("a warm verifier refuses a document with any bit flipped", async () => {
   const warm = verifier();
   const bytes = documentOf(first);
   await warm.verify(bytes, time);
@@ -38,14 +38,14 @@ test("a document with any bit flipped is refused, by a verifier that has accepte
   }
 });
 
-test("a document that changes while it is verified is the document that came", async () => {
+test("a document that changes during verification is not affected", async () => {
   const bytes = documentOf(first);
   const pending = verifier().verify(bytes, time);
   bytes.fill(0);
   assert.equal((await pending).moduleId, first.expected.module_id);
 });
 
-test("nobody but a verifier makes verified documents, and nobody but a policy accepted ones", async () => {
+test("only verifiers and policies make verified documents", async () => {
   const document = await verifier().verify(documentOf(first), time);
   const policy = lib.Policy.insecureWithoutPcrs();
   const accepted = policy.appraise(document, time);
@@ -63,7 +63,7 @@ test("nobody but a verifier makes verified documents, and nobody but a policy ac
   assert.throws(() => (document.moduleId = "another"), TypeError);
 });
 
-test("the anchor is AWS's, and others are held to the same form", async () => {
+test("other anchors are held to the form of AWS's", async () => {
   const aws = lib.TrustAnchor.awsNitro();
   assert.equal(lib.toHex(await aws.fingerprint()), "641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b");
   const pem = (der) => `-----BEGIN CERTIFICATE-----\n${Buffer.from(der).toString("base64")}\n-----END CERTIFICATE-----\n`;
@@ -76,7 +76,7 @@ test("the anchor is AWS's, and others are held to the same form", async () => {
   refused(() => lib.TrustAnchor.fromDer(aws.der.slice(0, -1)), "der_malformed");
 });
 
-test("measurements are whole sets that no debug enclave meets", () => {
+test("measurements that match debug enclaves are refused", () => {
   const value = new Uint8Array(48).fill(7);
   const refused = (code, ...pcrs) => assert.throws(() => new lib.Measurements(pcrs), { name: "Ok2cryError", code });
   refused("measurements_empty");
@@ -97,7 +97,7 @@ test("measurements are whole sets that no debug enclave meets", () => {
   }
 });
 
-test("a clock that is no number accepts nothing", async () => {
+test("a clock that is not a number accepts nothing", async () => {
   const policy = lib.Policy.insecureWithoutPcrs();
   for (const bad of [{ nowMs: Number.NaN }, { nowMs: undefined }, {}]) {
     assert.match(await outcome(() => verifier().verify(documentOf(first), bad)), /^refused (not_yet_valid|expired)$/);
@@ -106,12 +106,12 @@ test("a clock that is no number accepts nothing", async () => {
   }
 });
 
-test("only bytes are documents, and limits are numbers", async () => {
+test("documents are bytes, and limits are numbers", async () => {
   const bytes = documentOf(first);
   for (const bad of [bytes.buffer, [...bytes], "hEShATgi", undefined]) {
     await assert.rejects(verifier().verify(bad, time), TypeError);
   }
-  // Node's bytes, and those of memory that others share, are copied.
+  // Node's bytes, and bytes in shared memory, are copied.
   const shared = new Uint8Array(new SharedArrayBuffer(bytes.length));
   shared.set(bytes);
   for (const good of [Buffer.from(bytes), shared]) {
@@ -120,16 +120,17 @@ test("only bytes are documents, and limits are numbers", async () => {
     assert.equal((await pending).moduleId, first.expected.module_id);
   }
   const policy = lib.Policy.insecureWithoutPcrs();
-  for (const bad of [undefined, null, Number.NaN, "300000"]) assert.throws(() => policy.maxAgeMs(bad), TypeError);
+  for (const bad of [undefined, null, Number.NaN, "300000"]) assert.throws(() => policy.withMaxAgeMs(bad), TypeError);
   for (const bad of [undefined, null, "nonce", 0]) {
-    assert.throws(() => policy.nonce(bad), TypeError);
-    assert.throws(() => policy.userData(bad), TypeError);
+    assert.throws(() => policy.withNonce(bad), TypeError);
+    assert.throws(() => policy.withUserData(bad), TypeError);
   }
   assert.throws(() => new lib.Measurements([[0, "a".repeat(48)]]), { name: "Ok2cryError", code: "measurements_invalid" });
 });
 
-test("what a verifier remembers is what it has verified", async () => {
-  // The leaf's key is exchanged while the verifier waits: it must neither accept nor remember what came instead.
+test("a verifier caches only what it verified", async () => {
+  // The leaf's key is replaced during verification. The verifier must neither accept nor cache the
+  // replacement.
   const warm = verifier();
   const bytes = documentOf(first);
   const point = Buffer.from(bytes).lastIndexOf(Buffer.from([0x03, 0x62, 0x00, 0x04])) + 4;
@@ -145,7 +146,7 @@ test("what a verifier remembers is what it has verified", async () => {
   }
 });
 
-test("anchors and measurements cannot be changed from outside", () => {
+test("anchors and measurements are immutable", () => {
   const anchor = lib.TrustAnchor.awsNitro();
   anchor.der.fill(0);
   assert.equal(anchor.der[0], 0x30);

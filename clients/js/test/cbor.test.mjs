@@ -1,4 +1,4 @@
-// What our strict reader accepts, another library reads in the same way.
+// What the strict reader accepts, the library cborg reads in the same way.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -31,7 +31,7 @@ function* changes(bytes, count) {
   }
 }
 
-test("documents that decode here have the same fields for cborg", () => {
+test("cborg reads the same fields from accepted documents", () => {
   let accepted = 0;
   const compare = (bytes) => {
     let claims;
@@ -44,7 +44,7 @@ test("documents that decode here have the same fields for cborg", () => {
     const payload = read(read(bytes)[2]);
     assert.equal(payload.get("module_id"), claims.moduleId);
     assert.equal(payload.get("digest"), "SHA384");
-    // Beyond 2^53 the verifier's clock refuses it, whatever it is exactly.
+    // Beyond 2^53 the verifier's clock refuses it, whatever its exact value.
     if (claims.timestampMs < 2 ** 53) assert.equal(Number(payload.get("timestamp")), claims.timestampMs);
     assert.deepEqual(
       [...payload.get("pcrs")].map(([index, value]) => [index, [...value]]),
@@ -73,7 +73,7 @@ test("documents that decode here have the same fields for cborg", () => {
   assert.ok(accepted > 10_000, `${accepted}`);
 });
 
-test("descriptors that decode here have the same fields for cborg", async () => {
+test("cborg reads the same fields from accepted descriptors", async () => {
   let accepted = 0;
   for (const { encoding } of vectors("v1/key-descriptor.json").valid) {
     const bytes = new Uint8Array(Buffer.from(encoding, "hex"));
@@ -86,7 +86,7 @@ test("descriptors that decode here have the same fields for cborg", async () => 
       assert.equal(map.get(6), descriptor.purpose);
       assert.equal(Number(map.get(5)), descriptor.expiresAtMs);
       assert.deepEqual([...map.get(8)], [...descriptor.clientNonce]);
-      // Deterministic encoding: who writes it again writes the same bytes.
+      // Deterministic encoding: writing it again gives the same bytes.
       assert.deepEqual([...cborg.encode(map)], [...changed]);
     }
   }

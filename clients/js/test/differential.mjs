@@ -1,4 +1,4 @@
-// Judges the cases of the Rust program `differential`, which come one a line with its verdict, and says where the two disagree.
+// Judges the cases of the Rust program `differential`, one a line with its verdict, and prints disagreements.
 //
 //   cargo run -p ok2cry-tests --bin differential -- 10000 | node clients/js/test/differential.mjs
 
@@ -16,15 +16,15 @@ const readers = {
   reply: modules.readReply,
 };
 
-/** Answers, and what people put into files: only the reading of them is judged. */
+/** Answers, and files of users. Only their reading is judged. */
 const answers = {
-  issue: modules.answered,
+  issue: modules.parseIssued,
   open: modules.parseSealedReply,
   attestation: modules.parseAttested,
   state: modules.parseKeyState,
   message: async (body) => {
     const message = modules.SealedMessage.parse(body);
-    // Which delivery a message asks for is no question of reading it.
+    // The delivery mode of a message is not a rule of reading it.
     await message.recipient().catch((error) => {
       if (error.code !== "release_mode_mismatch") throw error;
     });
@@ -38,7 +38,7 @@ function textOf(body) {
   return modules.fromUtf8(body) ?? "(not UTF-8)";
 }
 
-/** Verdicts of a case: what is expected, and what was found, once or several times. */
+/** The verdicts of a case, expected and found: one or several. */
 async function judge(testCase) {
   switch (testCase.kind) {
     case "document": {

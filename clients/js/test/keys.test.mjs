@@ -1,4 +1,4 @@
-// Keys and trust files as people have them: one encoding is read, and of every other is told what it is and what converts it.
+// Key and trust files: one encoding is read, and any other is named with the command that converts it.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -38,7 +38,7 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 
 const invalid = (code, message) => ({ name: "Ok2cryError", code, message });
 
-test("a private key is read in whatever a PEM file wraps it", async () => {
+test("a private key is read from any PEM wrapping", async () => {
   const good = [
     pem,
     pem.replace(/\n/g, "\r\n"),
@@ -56,7 +56,8 @@ test("a private key is read in whatever a PEM file wraps it", async () => {
   }
 });
 
-test("other private keys are named, with the command that converts them", async () => {
+/** The private key in other encodings and formats, as PEM. */
+function otherFiles() {
   const path = file("key.pem", pem);
   const sec1 = createPrivateKey(pem).export({ type: "sec1", format: "pem" });
   const encrypted = openssl("", "pkcs8", "-topk8", "-in", path, "-passout", "pass:x");
@@ -64,22 +65,23 @@ test("other private keys are named, with the command that converts them", async 
   const certificate = openssl("", "req", "-x509", "-new", "-key", path, "-subj", "/CN=x", "-days", "1");
   const explicit = openssl("", "pkey", "-in", path, "-ec_param_enc", "explicit");
   const compressed = openssl("", "pkey", "-in", path, "-ec_conv_form", "compressed");
+  // Without its public half, which RFC 5915 makes optional.
+  const short = toPem(
+    "PRIVATE KEY",
+    Buffer.concat([
+      Buffer.from("304e020100", "hex"),
+      der.subarray(6, 24),
+      Buffer.from("04373035020101", "hex"),
+      der.subarray(33, 83),
+    ]),
+  );
+  return { sec1, encrypted, encryptedSec1, explicit, compressed, short, certificate };
+}
+
+test("other private keys are named, with the command to convert", async () => {
+  const { sec1, encrypted, encryptedSec1, explicit, compressed, short, certificate } = otherFiles();
   const converted =
     /`openssl ec -in FILE -conv_form uncompressed -param_enc named_curve \| openssl pkcs8 -topk8 -nocrypt -out NEW`/;
-  // Without its public half (RFC 5915 lets it be left out), and with parameters inside.
-  const head = der.subarray(0, 83);
-  const without = Buffer.from(head);
-  for (const [at, length] of [
-    [2, 0x4e],
-    [25, 0x37],
-  ])
-    without[at] = length;
-  const short = Buffer.concat([
-    Buffer.from("304e020100", "hex"),
-    der.subarray(6, 24),
-    Buffer.from("04373035020101", "hex"),
-    der.subarray(33, 83),
-  ]);
   const other = (namedCurve) => generateKeyPairSync("ec", { namedCurve }).privateKey.export({ type: "pkcs8", format: "pem" });
   const of = (kind, options) => generateKeyPairSync(kind, options).privateKey.export({ type: "pkcs8", format: "pem" });
   const strange = generateKeyPairSync("ec", { namedCurve: "P-384" }).privateKey.export({ type: "pkcs8", format: "der" });
@@ -98,7 +100,7 @@ test("other private keys are named, with the command that converts them", async 
     [encryptedSec1, /encrypted: `openssl pkey -in FILE -out NEW`/],
     [explicit, converted],
     [compressed, converted],
-    [toPem("PRIVATE KEY", short), converted],
+    [short, converted],
     [changed(5, 1), converted],
     [changed(32, 0), converted],
     [toPem("PRIVATE KEY", [...der, 0]), converted],
@@ -106,7 +108,7 @@ test("other private keys are named, with the command that converts them", async 
     [scalar(order), converted],
     [scalar("f".repeat(96)), converted],
     [changed(184, der[184] ^ 1), converted],
-    [toPem("PRIVATE KEY", mixed), /its public half belongs to another key/],
+    [toPem("PRIVATE KEY", mixed), /its public half is another key's/],
     [other("P-256"), /P-256.*/],
     [other("P-256"), make],
     [other("P-521"), /P-521/],
@@ -114,11 +116,11 @@ test("other private keys are named, with the command that converts them", async 
     [of("rsa", { modulusLength: 1024 }), /RSA/],
     [of("ed25519"), /Ed25519/],
     [of("x25519"), /X25519/],
-    [spki(pem), /PUBLIC KEY.*private key is due/],
-    [certificate, /CERTIFICATE.*private key is due/],
+    [spki(pem), /PUBLIC KEY.*expected the private key/],
+    [certificate, /CERTIFICATE.*expected the private key/],
     [toPem("RSA PRIVATE KEY", der), /"RSA PRIVATE KEY"/],
     [toPem("OPENSSH PRIVATE KEY", der), /"OPENSSH PRIVATE KEY"/],
-    [pem + pem, /2 PEM blocks, where exactly one is due/],
+    [pem + pem, /2 PEM blocks, expected one/],
     [pem + certificate, /2 PEM blocks/],
     [pem.replace(/-----END[\s\S]*/, ""), /no end/],
     [pem.replace("END PRIVATE", "END PUBLIC"), /no end/],
@@ -135,9 +137,11 @@ test("other private keys are named, with the command that converts them", async 
   }
   assert.ok(!bad.some(([text]) => text === pem));
   for (const none of [undefined, null, der]) await assert.rejects(lib.RecipientKey.fromPem(none), TypeError);
+});
 
-  // The commands do what is said of them.
-  for (const text of [sec1, explicit, compressed, toPem("PRIVATE KEY", short)]) {
+test("the commands convert other private keys", () => {
+  const { sec1, encrypted, explicit, compressed, short } = otherFiles();
+  for (const text of [sec1, explicit, compressed, short]) {
     const flags = ["-conv_form", "uncompressed", "-param_enc", "named_curve"];
     const again = openssl("", "ec", "-in", file("other.pem", text), ...flags);
     assert.equal(openssl(again, "pkcs8", "-topk8", "-nocrypt"), pem);
@@ -201,7 +205,7 @@ test("release keys and anchors are read by the same rules", async () => {
   }
   const refusedAnchor = (text, message) => assert.throws(() => lib.TrustAnchor.fromPem(text), invalid("anchor_pem", message));
   refusedAnchor(anchor + anchor, /2 PEM blocks/);
-  refusedAnchor(key, /"PUBLIC KEY", where "CERTIFICATE" is due/);
+  refusedAnchor(key, /"PUBLIC KEY", expected "CERTIFICATE"/);
   refusedAnchor(Buffer.from(root).toString("latin1"), /DER: `cat <FILE \| openssl x509 -inform DER`/);
   refusedAnchor("", /not PEM/);
   const refusedKey = (text, message) => assert.rejects(lib.ReleaseKey.fromPem(text), invalid("release_field_invalid", message));
@@ -210,7 +214,32 @@ test("release keys and anchors are read by the same rules", async () => {
   await refusedKey(openssl(key, "pkey", "-pubin", "-ec_conv_form", "compressed"), /uncompressed/);
 });
 
-test("measurements have one reading", () => {
+// The verdicts of Rust's TrustAnchor::from_pem, whose rule both languages share.
+test("a foreign PEM block beside a certificate is refused", () => {
+  const root = lib.TrustAnchor.awsNitro().der;
+  const anchor = toPem("CERTIFICATE", root);
+  const block = (label) => toPem(label, Buffer.from([1, 2, 3]));
+  for (const [text, isAccepted] of [
+    [anchor, true],
+    // OpenSSL's parameters, and what is not a block, are ignored.
+    [block("EC PARAMETERS") + anchor, true],
+    [anchor + block("EC PARAMETERS"), true],
+    [anchor + block("lower case"), true],
+    [`${anchor}-----BEGIN `, true],
+    [anchor + block("PUBLIC KEY"), false],
+    [block("PRIVATE KEY") + anchor, false],
+    [anchor + block("X509 CRL"), false],
+    [`${anchor}-----BEGIN X-----\nAAAA\n`, false],
+    [anchor.replace(/CERTIFICATE/g, "TRUSTED CERTIFICATE"), false],
+    [block("EC PARAMETERS"), false],
+    [block("EC PARAMETERS").repeat(2), false],
+  ]) {
+    if (isAccepted) assert.deepEqual(lib.TrustAnchor.fromPem(text).der, root, text);
+    else assert.throws(() => lib.TrustAnchor.fromPem(text), { code: "anchor_pem" }, text);
+  }
+});
+
+test("measurement files are read strictly", () => {
   const hex = "ab".repeat(48);
   const read = (text) => [...lib.Measurements.fromNitroCliJson(text)].map(([index]) => index);
   const outer = (inner) => `{"EifVersion":4,"Measurements":${inner},"Metadata":{"x":[]}}`;

@@ -1,5 +1,5 @@
-// The whole job against running processes: fetch, verify, seal, open, read; with the Rust client at either end, and with a host
-// that lies.
+// The main job against running processes: fetch, verify, seal, open, read. With the Rust client at either
+// end, and with a dishonest host.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -7,31 +7,22 @@ import { generateKeyPairSync } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, test } from "node:test";
 import * as lib from "../dist/index.js";
-import { programs, startService, until } from "./support/service.mjs";
+import { startFixture } from "./support/fixture.mjs";
+import { programs, until } from "./support/service.mjs";
 
 const utf8 = new TextEncoder();
 const text = new TextDecoder();
 const AAD = utf8.encode("order 17");
 const EXPECTED = { purpose: "card-pin", aad: AAD };
-let service;
-let trust;
-let recipient;
+const { service, trust, recipient, wanted } = await startFixture();
+after(() => service.stop());
 
-before(async () => {
-  service = await startService();
-  const policy = lib.Policy.of(lib.Measurements.fromNitroCliJson(service.measurements));
-  trust = new lib.Trust(lib.TrustAnchor.fromPem(service.rootPem), policy);
-  recipient = await lib.RecipientKey.generate({ extractable: true });
-});
-after(() => service?.stop());
-
-const wish = (more = {}) => ({ purpose: "card-pin", ttlMs: 60_000, recipient: recipient.publicKey, ...more });
-const newKey = (more) => lib.fetchKey(service.url, trust, wish(more));
+const newKey = (more) => lib.fetchKey(service.url, trust, wanted(more));
 const refused = (code) => ({ name: "Ok2cryError", code });
 
-test("a PIN goes from a sender to a recipient, once", async () => {
+test("a PIN is delivered to its recipient once", async () => {
   const key = await newKey();
   assert.match(key.keyId, /^[A-Za-z0-9_-]{32}$/);
   assert.equal(key.release, 0);
@@ -41,44 +32,50 @@ test("a PIN goes from a sender to a recipient, once", async () => {
   assert.match(key.toPem(), /^-----BEGIN PUBLIC KEY-----\n/);
   assert.equal(await lib.keyState(service.url, key.keyId), "live");
 
-  const message = await key.seal(lib.pad(utf8.encode("4931")), AAD);
+  const message = await key.seal({ plaintext: lib.pad(utf8.encode("4931")), aad: AAD });
   assert.equal(message.ciphertext.length, 32);
-  await assert.rejects(key.seal(utf8.encode("4931"), AAD), refused("key_sealed"));
+  await assert.rejects(key.seal({ plaintext: utf8.encode("4931"), aad: AAD }), refused("key_sealed"));
 
   const answer = await lib.openMessage(service.url, message);
-  const seen = new lib.SeenSet();
+  const seen = new lib.ReplaySet();
   const { plaintext, descriptor } = await recipient.open(answer, EXPECTED, trust, seen);
   assert.equal(text.decode(lib.unpad(plaintext)), "4931");
   assert.equal(descriptor.keyId, key.keyId);
   assert.deepEqual(descriptor.hash, message.descriptorHash);
 
-  // A retry has the same reply, and a recipient that remembers acts once.
+  // A retry gets the same reply, and a recipient with a replay guard acts once.
   const again = await lib.openMessage(service.url, message);
   assert.deepEqual(again.reply, answer.reply);
   await assert.rejects(recipient.open(again, EXPECTED, trust, seen), refused("reply_replayed"));
-  // Another message is too late.
-  const other = new lib.SealedMessage(key.keyId, message.descriptorHash, message.enc, new Uint8Array(32), AAD);
+  // Another message comes too late.
+  const other = new lib.SealedMessage({
+    keyId: key.keyId,
+    descriptorHash: message.descriptorHash,
+    enc: message.enc,
+    ciphertext: new Uint8Array(32),
+    aad: AAD,
+  });
   await assert.rejects(lib.openMessage(service.url, other), { ...refused("key_used"), status: 409 });
   assert.equal(await lib.keyState(service.url, key.keyId), "used");
 });
 
-test("a reply is for its recipient, purpose and aad alone", async () => {
-  const message = await (await newKey()).seal(utf8.encode("4931"), AAD);
+test("a reply opens for its recipient, purpose and aad only", async () => {
+  const message = await (await newKey()).seal({ plaintext: utf8.encode("4931"), aad: AAD });
   const answer = await lib.openMessage(service.url, message);
-  const open = (key, expected) => key.open(answer, expected, trust, new lib.SeenSet());
+  const open = (key, expected) => key.open(answer, expected, trust, new lib.ReplaySet());
   const stranger = await lib.RecipientKey.generate();
   await assert.rejects(open(stranger, EXPECTED), refused("recipient_mismatch"));
   await assert.rejects(open(recipient, { ...EXPECTED, purpose: "card-cvv" }), refused("purpose_mismatch"));
   await assert.rejects(open(recipient, { ...EXPECTED, aad: utf8.encode("order 18") }), refused("aad_mismatch"));
   const other = new lib.Trust(lib.TrustAnchor.awsNitro(), lib.Policy.insecureWithoutPcrs());
-  await assert.rejects(recipient.open(answer, EXPECTED, other, new lib.SeenSet()), refused("root_not_trusted"));
+  await assert.rejects(recipient.open(answer, EXPECTED, other, new lib.ReplaySet()), refused("root_not_trusted"));
   const cut = { ...answer, reply: answer.reply.slice(0, -1) };
-  await assert.rejects(recipient.open(cut, EXPECTED, trust, new lib.SeenSet()), refused("record_invalid"));
-  // Refusals have left no trace.
+  await assert.rejects(recipient.open(cut, EXPECTED, trust, new lib.ReplaySet()), refused("record_invalid"));
+  // Refusals inserted nothing.
   assert.equal(text.decode((await open(recipient, EXPECTED)).plaintext), "4931");
 });
 
-test("a recipient's key survives PEM, and one that is not extractable stays", async () => {
+test("a recipient's key is exported only if it is extractable", async () => {
   const again = await lib.RecipientKey.fromPem(await recipient.toPem());
   assert.deepEqual(again.publicKey, recipient.publicKey);
   const kept = await lib.RecipientKey.generate();
@@ -98,7 +95,7 @@ test("a recipient's key survives PEM, and one that is not extractable stays", as
   await assert.rejects(lib.RecipientKey.fromKeyPair(signing), refused("private_key_invalid"));
 });
 
-test("the Rust client opens what this one sealed, and this one what the Rust client sealed", async () => {
+test("this client and the Rust client open each other's messages", async () => {
   const path = (name) => join(service.folder, name);
   writeFileSync(path("issuer.pem"), await recipient.toPem(), { mode: 0o600 });
   const cli = (input, ...flags) =>
@@ -112,7 +109,7 @@ test("the Rust client opens what this one sealed, and this one what the Rust cli
       },
       encoding: "utf8",
     });
-  const message = await (await newKey()).seal(utf8.encode("4931"), AAD);
+  const message = await (await newKey()).seal({ plaintext: utf8.encode("4931"), aad: AAD });
   writeFileSync(path("ours.json"), JSON.stringify(message));
   const flags = ["--recipient-key", path("issuer.pem"), "--purpose", "card-pin", "--aad", "order 17"];
   assert.equal(cli("", "open", path("ours.json"), ...flags, "--seen", path("seen")), "4931");
@@ -130,21 +127,21 @@ test("the Rust client opens what this one sealed, and this one what the Rust cli
   const theirs = lib.SealedMessage.parse(sealed);
   assert.deepEqual(JSON.parse(JSON.stringify(theirs)), JSON.parse(sealed));
   const answer = await lib.openMessage(service.url, theirs);
-  assert.equal(text.decode((await recipient.open(answer, EXPECTED, trust, new lib.SeenSet())).plaintext), "1357");
+  assert.equal(text.decode((await recipient.open(answer, EXPECTED, trust, new lib.ReplaySet())).plaintext), "1357");
 });
 
-test("several keys come in one answer, each with its own nonce", async () => {
-  const keys = await lib.fetchKeys(service.url, trust, wish({ count: 5 }));
+test("each key of an answer has its own nonce", async () => {
+  const keys = await lib.fetchKeys(service.url, trust, wanted({ count: 5 }));
   assert.equal(new Set(keys.map((key) => key.keyId)).size, 5);
   assert.equal(new Set(keys.map((key) => lib.toHex(key.clientNonce))).size, 5);
 });
 
-test("a trust keeps to the age that its policy sets", async () => {
-  const policy = lib.Policy.of(lib.Measurements.fromNitroCliJson(service.measurements)).maxAgeMs(0);
+test("a Trust applies its policy's maximum age", async () => {
+  const policy = lib.Policy.of(lib.Measurements.fromNitroCliJson(service.measurements)).withMaxAgeMs(0);
   const strict = new lib.Trust(lib.TrustAnchor.fromPem(service.rootPem), policy);
   const later = { clock: () => Date.now() + 1000 };
-  await lib.fetchKey(service.url, trust, wish(), later);
-  await assert.rejects(lib.fetchKey(service.url, strict, wish(), later), refused("document_too_old"));
+  await lib.fetchKey(service.url, trust, wanted(), later);
+  await assert.rejects(lib.fetchKey(service.url, strict, wanted(), later), refused("document_too_old"));
 });
 
 test("a statement answers its own nonce", async () => {
@@ -162,21 +159,21 @@ test("a statement answers its own nonce", async () => {
   );
 });
 
-test("a key is destroyed when it is asked for, and expires by itself", async () => {
+test("a key can be destroyed, and expires", async () => {
   const key = await newKey();
   assert.equal(await lib.destroyKey(service.url, key.keyId), "destroyed");
   const short = await newKey({ ttlMs: 1000 });
   await until(async () => (await lib.keyState(service.url, short.keyId)) === "expired");
   const late = { nowMs: short.expiresAtMs };
-  await assert.rejects(short.seal(utf8.encode("4931"), AAD, late), refused("key_expired"));
+  await assert.rejects(short.seal({ plaintext: utf8.encode("4931"), aad: AAD }, late), refused("key_expired"));
   assert.equal(await lib.keyState(service.url, "A".repeat(32)), "unknown");
 });
 
-test("what cannot be sealed or asked for is refused by name, and uses nothing up", async () => {
+test("a refused request or message uses no key up", async () => {
   const key = await newKey();
-  await assert.rejects(key.seal(new Uint8Array(4097), AAD), refused("plaintext_too_long"));
-  await assert.rejects(key.seal(new Uint8Array(1), new Uint8Array(1025)), refused("aad_too_long"));
-  assert.equal((await key.seal(new Uint8Array(4096), new Uint8Array(1024))).ciphertext.length, 4112);
+  await assert.rejects(key.seal({ plaintext: new Uint8Array(4097), aad: AAD }), refused("plaintext_too_long"));
+  await assert.rejects(key.seal({ plaintext: new Uint8Array(1), aad: new Uint8Array(1025) }), refused("aad_too_long"));
+  assert.equal((await key.seal({ plaintext: new Uint8Array(4096), aad: new Uint8Array(1024) })).ciphertext.length, 4112);
   for (const bad of [
     { purpose: "No" },
     { purpose: "" },
@@ -186,13 +183,13 @@ test("what cannot be sealed or asked for is refused by name, and uses nothing up
     { count: 101 },
     { recipient: new Uint8Array(97).fill(4) },
   ]) {
-    await assert.rejects(lib.KeyRequest.create(wish(bad)), refused("record_invalid"), JSON.stringify(bad));
+    await assert.rejects(lib.KeyRequest.create(wanted(bad)), refused("record_invalid"), JSON.stringify(bad));
   }
   await assert.rejects(newKey({ purpose: "no-such-purpose" }), { ...refused("purpose_unknown"), status: 400 });
   await assert.rejects(lib.keyState(service.url, "../.."), refused("key_id_invalid"));
 });
 
-/** A fetch that hands the answer to a host first. */
+/** A fetch whose answer the host changes. */
 function host(change) {
   return async (url, init) => {
     const response = await fetch(url, init);
@@ -201,8 +198,8 @@ function host(change) {
   };
 }
 
-test("a host that lies gets nothing sealed", async () => {
-  const ask = (fetch, more) => lib.fetchKey(service.url, trust, wish(), { fetch, ...more });
+test("a forged answer yields no key", async () => {
+  const ask = (fetch, more) => lib.fetchKey(service.url, trust, wanted(), { fetch, ...more });
   const earlier = await (async () => {
     let kept;
     await ask(host((body) => void (kept = body)));
@@ -232,7 +229,7 @@ test("a host that lies gets nothing sealed", async () => {
     ["answer_invalid", () => []],
   ];
   for (const [code, lie] of lies) await assert.rejects(ask(host(lie)), refused(code), `${lie}`);
-  // It holds the answer back until the key is gone.
+  // The host delays the answer until the key has expired.
   await assert.rejects(ask(undefined, { clock: () => Date.now() + 60_001 }), refused("key_expired"));
   await assert.rejects(
     ask(async () => new Response("x".repeat((1 << 20) + 1))),
@@ -248,15 +245,15 @@ test("a host that lies gets nothing sealed", async () => {
     }),
     refused("transport_failed"),
   );
-  // Its words are for people's eyes and not for their terminals.
+  // The host's text is shown without control characters.
   const odd = { type: "x", title: "x", status: 503, detail: "\u001b[2J\u202ebusy", code: "busy" };
   const busy = async () => new Response(JSON.stringify(odd), { status: 503, headers: { "retry-after": "7" } });
   await assert.rejects(ask(busy), { ...refused("busy"), status: 503, retryAfterMs: 7000, message: "\ufffd[2J\ufffdbusy" });
 });
 
-test("a call ends when its caller says so, and when it has lasted too long", async () => {
-  await assert.rejects(lib.fetchKey(service.url, trust, wish(), { signal: AbortSignal.abort() }), { name: "AbortError" });
-  // A host that sends a byte now and then, for ever.
+test("a call ends when it is aborted, and at its time limit", async () => {
+  await assert.rejects(lib.fetchKey(service.url, trust, wanted(), { signal: AbortSignal.abort() }), { name: "AbortError" });
+  // A host that sends a byte now and then, without end.
   const drip = createServer((_, response) => {
     const timer = setInterval(() => response.write(" "), 10);
     response.on("close", () => clearInterval(timer));
@@ -264,12 +261,12 @@ test("a call ends when its caller says so, and when it has lasted too long", asy
   await new Promise((resolve) => drip.listen(0, "127.0.0.1", resolve));
   const base = `http://127.0.0.1:${drip.address().port}`;
   try {
-    await assert.rejects(lib.fetchKey(base, trust, wish(), { timeoutMs: 200 }), {
+    await assert.rejects(lib.fetchKey(base, trust, wanted(), { timeoutMs: 200 }), {
       ...refused("transport_failed"),
       message: /within 200 ms/,
     });
     const key = await lib.ReleaseKey.fromPem(publicPem());
-    const releases = lib.fetchReleases(base, key, lib.TrustAnchor.awsNitro(), new lib.ReleaseMemory(), { timeoutMs: 200 });
+    const releases = lib.fetchReleases(base, key, lib.TrustAnchor.awsNitro(), new lib.ReleaseState(), { timeoutMs: 200 });
     await assert.rejects(releases, refused("transport_failed"));
     const stop = new AbortController();
     const ended = lib.keyState(base, "A".repeat(32), { signal: stop.signal });
@@ -283,15 +280,15 @@ test("a call ends when its caller says so, and when it has lasted too long", asy
 
 const publicPem = () => generateKeyPairSync("ec", { namedCurve: "P-384" }).publicKey.export({ type: "spki", format: "pem" });
 
-test("what a caller hands over is taken as it is then, and is left as it was", async () => {
-  // A Buffer's slice is a view of it.
+test("inputs are copied at the call, and not changed", async () => {
+  // A Buffer's slice is a view.
   const [pin, aad] = [Buffer.from("4931"), Buffer.from("order 17")];
   const open = async (message, expected = EXPECTED) => {
     const answer = await lib.openMessage(service.url, message);
-    return text.decode((await recipient.open(answer, expected, trust, new lib.SeenSet())).plaintext);
+    return text.decode((await recipient.open(answer, expected, trust, new lib.ReplaySet())).plaintext);
   };
   for (let time = 0; time < 3; time++) {
-    const sealing = (await newKey()).seal(pin, aad);
+    const sealing = (await newKey()).seal({ plaintext: pin, aad });
     if (time === 2) for (const bytes of [pin, aad]) bytes.fill(0x30);
     const message = await sealing;
     assert.equal(pin.toString(), time === 2 ? "0000" : "4931");
@@ -299,15 +296,15 @@ test("what a caller hands over is taken as it is then, and is left as it was", a
     assert.deepEqual(message.aad, AAD);
   }
   const point = Buffer.from(recipient.publicKey);
-  const asking = lib.fetchKey(service.url, trust, wish({ recipient: point }));
+  const asking = lib.fetchKey(service.url, trust, wanted({ recipient: point }));
   point.fill(0);
   await asking;
 
-  // Expectations and answers too: they are compared after much waiting.
-  const message = await (await newKey()).seal(utf8.encode("4931"), AAD);
+  // Expectations and answers too: they are compared after several awaits.
+  const message = await (await newKey()).seal({ plaintext: utf8.encode("4931"), aad: AAD });
   const answer = await lib.openMessage(service.url, message);
   const expected = { purpose: "card-pin", aad: Buffer.from("order 17") };
-  const opening = recipient.open(answer, expected, trust, new lib.SeenSet());
+  const opening = recipient.open(answer, expected, trust, new lib.ReplaySet());
   expected.aad.fill(0);
   answer.reply.fill(0);
   answer.context.record.fill(0);
@@ -323,32 +320,33 @@ test("what a caller hands over is taken as it is then, and is left as it was", a
       },
     },
   };
-  await recipient.open(twice, EXPECTED, trust, new lib.SeenSet());
+  await recipient.open(twice, EXPECTED, trust, new lib.ReplaySet());
   assert.equal(looked, 1);
 });
 
-test("texts are no bytes, and use nothing up", async () => {
+test("a string in place of bytes is a TypeError", async () => {
   const key = await newKey();
   const typed = async (call) => assert.rejects(async () => call(), TypeError);
-  await typed(() => key.seal("4931", AAD));
-  await typed(() => key.seal(utf8.encode("4931"), "order 17"));
-  await typed(() => key.seal(utf8.encode("4931")));
+  await typed(() => key.seal({ plaintext: "4931", aad: AAD }));
+  await typed(() => key.seal({ plaintext: utf8.encode("4931"), aad: "order 17" }));
+  await typed(() => key.seal({ plaintext: utf8.encode("4931") }));
+  await typed(() => key.seal(utf8.encode("4931"), AAD));
   await typed(() => lib.pad("4931"));
   await typed(() => lib.unpad("4931"));
-  await typed(() => lib.KeyRequest.create(wish({ recipient: lib.toBase64Url(recipient.publicKey) })));
+  await typed(() => lib.KeyRequest.create(wanted({ recipient: lib.toBase64Url(recipient.publicKey) })));
   await typed(() => lib.fetchStatement(service.url, "nonce"));
-  const message = await key.seal(utf8.encode("4931"), AAD);
+  const message = await key.seal({ plaintext: utf8.encode("4931"), aad: AAD });
   const answer = await lib.openMessage(service.url, message);
-  await typed(() => recipient.open(answer, { purpose: "card-pin", aad: "order 17" }, trust, new lib.SeenSet()));
+  await typed(() => recipient.open(answer, { purpose: "card-pin", aad: "order 17" }, trust, new lib.ReplaySet()));
   await typed(() => recipient.open(answer, EXPECTED, trust));
-  // A database answers with an object, whether it stored something or not.
+  // A database returns an object, whether it inserted a row or not.
   for (const other of [{ rowCount: 0 }, { rowCount: 1 }, 1, 0, "true", null, undefined]) {
-    await assert.rejects(recipient.open(answer, EXPECTED, trust, { firstTime: async () => other }), {
+    await assert.rejects(recipient.open(answer, EXPECTED, trust, { insert: async () => other }), {
       name: "TypeError",
-      message: /firstTime must answer true or false/,
+      message: /insert must return true or false/,
     });
   }
-  await assert.rejects(recipient.open(answer, EXPECTED, trust, { firstTime: () => false }), refused("reply_replayed"));
+  await assert.rejects(recipient.open(answer, EXPECTED, trust, { insert: () => false }), refused("reply_replayed"));
   assert.throws(() => lib.pad(new Uint8Array(4), 5000), refused("padding_invalid"));
   assert.throws(() => lib.fromBase64Url("AAAA\n"), refused("base64url_invalid"));
 });
@@ -365,8 +363,8 @@ test("a recipient is named by the point in its public key", async () => {
   await assert.rejects(lib.RecipientKey.fromKeyPair(mixed), refused("private_key_invalid"));
 });
 
-test("an answer is for one request, and verified once", async () => {
-  const request = await lib.KeyRequest.create(wish());
+test("an answer is accepted for one request, once", async () => {
+  const request = await lib.KeyRequest.create(wanted());
   const response = await fetch(`${service.url}/v1/keys`, {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -375,21 +373,24 @@ test("an answer is for one request, and verified once", async () => {
   const answer = await response.text();
   const [first, second] = await Promise.allSettled([request.verify(answer, trust), request.verify(answer, trust)]);
   assert.deepEqual([first.status, second.status].sort(), ["fulfilled", "rejected"]);
-  const other = await lib.KeyRequest.create(wish());
+  const other = await lib.KeyRequest.create(wanted());
   await assert.rejects(other.verify(answer, trust), refused("nonce_mismatch"));
+  // verifyOne needs a request for one key.
+  const several = await lib.KeyRequest.create(wanted({ count: 2 }));
+  await assert.rejects(several.verifyOne(answer, trust), refused("key_count_mismatch"));
   const twice = answer.replace("{", '{"document":"AA",');
   await assert.rejects(other.verify(twice, trust), refused("answer_invalid"));
 });
 
-test("verified keys cannot be made, copied or looked into", async () => {
+test("verified keys cannot be made, copied or inspected", async () => {
   const key = await newKey();
   assert.throws(() => new lib.VerifiedKey(Symbol(), {}, {}), TypeError);
   const forged = Object.create(lib.VerifiedKey.prototype);
-  await assert.rejects(async () => forged.seal(utf8.encode("4931"), AAD), TypeError);
+  await assert.rejects(async () => forged.seal({ plaintext: utf8.encode("4931"), aad: AAD }), TypeError);
   const copied = { ...key };
   assert.equal(copied.seal, undefined);
   assert.equal(JSON.stringify(recipient), "{}");
   key.descriptor.fill(0);
   key.clientNonce.fill(0);
-  assert.equal((await key.seal(utf8.encode("4931"), AAD)).keyId, key.keyId);
+  assert.equal((await key.seal({ plaintext: utf8.encode("4931"), aad: AAD })).keyId, key.keyId);
 });

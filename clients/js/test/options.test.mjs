@@ -1,34 +1,21 @@
-// What a caller hands over: own fields only, whole messages, and no garbage.
+// Inputs of callers: own properties only, whole messages, strict answers.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, test } from "node:test";
 import * as lib from "../dist/index.js";
 import { base64, documentOf } from "./conformance/attestation.mjs";
 import { anchorOf, keyOf } from "./conformance/releases.mjs";
 import { vectors } from "./support/files.mjs";
-import { startService } from "./support/service.mjs";
+import { startFixture } from "./support/fixture.mjs";
 
 const utf8 = new TextEncoder();
 const AAD = utf8.encode("order 17");
 const EXPECTED = { purpose: "card-pin", aad: AAD };
 const refused = (code) => ({ name: "Ok2cryError", code });
-let service;
-let trust;
-let recipient;
+const { service, trust, recipient, wanted } = await startFixture();
+after(() => service.stop());
 
-before(async () => {
-  service = await startService();
-  trust = new lib.Trust(
-    lib.TrustAnchor.fromPem(service.rootPem),
-    lib.Policy.of(lib.Measurements.fromNitroCliJson(service.measurements)),
-  );
-  recipient = await lib.RecipientKey.generate({ extractable: true });
-});
-after(() => service?.stop());
-
-const wish = (more = {}) => ({ purpose: "card-pin", ttlMs: 60_000, recipient: recipient.publicKey, ...more });
-
-/** Works while every object seems to have these properties. */
+/** Runs some work while every object seems to have these properties. */
 async function polluted(properties, work) {
   for (const [name, value] of Object.entries(properties)) {
     Object.defineProperty(Object.prototype, name, { value, configurable: true, writable: true });
@@ -40,13 +27,13 @@ async function polluted(properties, work) {
   }
 }
 
-test("no property of Object.prototype is an option", async () => {
+test("Object.prototype supplies no option", async () => {
   const file = vectors("attestation/debug.json");
   const debug = file.cases.find(({ expected, allow_debug: isAllowed }) => expected.verdict === "accepted" && isAllowed);
   const anchor = lib.TrustAnchor.fromDer(base64(debug.root ?? file.root));
   const document = documentOf(debug);
   const at = { nowMs: debug.now_ms };
-  for (const options of [undefined, {}, { rememberAtMost: 0 }]) {
+  for (const options of [undefined, {}, { signatureCache: 0 }]) {
     await polluted({ insecureAllowDebug: true }, () =>
       assert.rejects(new lib.Verifier(anchor, options).verify(document, at), refused("debug_mode")),
     );
@@ -69,21 +56,21 @@ test("no property of Object.prototype is an option", async () => {
   });
 });
 
-test("no property of Object.prototype is a measurement, a wish or an expectation", async () => {
+test("Object.prototype supplies no request or expectation", async () => {
   const pcrs = JSON.parse(service.measurements).Measurements;
   await polluted({ Measurements: pcrs, PCR0: pcrs.PCR0 }, () => {
     for (const text of ["{}", '{"HashAlgorithm":"Sha384"}']) {
       assert.throws(() => lib.Measurements.fromNitroCliJson(text), refused("measurements_empty"), text);
     }
   });
-  const { ttlMs: _, ...withoutTtl } = wish();
+  const { ttlMs: _, ...withoutTtl } = wanted();
   await polluted({ ttlMs: 60_000 }, () => assert.rejects(lib.KeyRequest.create(withoutTtl), refused("record_invalid")));
   await polluted({ count: 7 }, async () => {
-    assert.equal((await lib.KeyRequest.create(wish())).toJSON().count, 1);
+    assert.equal((await lib.KeyRequest.create(wanted())).toJSON().count, 1);
   });
-  const message = await (await lib.fetchKey(service.url, trust, wish())).seal(utf8.encode("4931"), AAD);
+  const message = await (await lib.fetchKey(service.url, trust, wanted())).seal({ plaintext: utf8.encode("4931"), aad: AAD });
   const reply = await lib.openMessage(service.url, message);
-  const open = (answer, expected, seen = new lib.SeenSet()) => recipient.open(answer, expected, trust, seen);
+  const open = (answer, expected, seen = new lib.ReplaySet()) => recipient.open(answer, expected, trust, seen);
   await polluted({ purpose: "card-pin" }, () => assert.rejects(open(reply, { aad: AAD }), refused("purpose_mismatch")));
   await polluted({ aad: AAD }, () => assert.rejects(open(reply, { purpose: "card-pin" }), TypeError));
   await polluted({ reply: reply.reply }, () => assert.rejects(open({ context: reply.context }, EXPECTED), TypeError));
@@ -97,9 +84,9 @@ test("no property of Object.prototype is a measurement, a wish or an expectation
   await polluted({ maxReplyAgeMs: Number.POSITIVE_INFINITY }, () => {
     const short = new lib.Trust(lib.TrustAnchor.fromPem(service.rootPem), lib.Policy.insecureWithoutPcrs());
     const late = { nowMs: Date.now() + 900_000 };
-    return assert.rejects(recipient.open(reply, EXPECTED, short, new lib.SeenSet(), late), refused("document_too_old"));
+    return assert.rejects(recipient.open(reply, EXPECTED, short, new lib.ReplaySet(), late), refused("document_too_old"));
   });
-  // A tag of 32 bits would be forged at once.
+  // A tag of 32 bits could be forged.
   await polluted({ tagLength: 32 }, async () => {
     const cut = { ...reply, reply: reply.reply.slice() };
     cut.reply[cut.reply.length - 1] ^= 1;
@@ -108,9 +95,9 @@ test("no property of Object.prototype is a measurement, a wish or an expectation
   });
 });
 
-test("no property of Object.prototype is a call's option, or a field of an answer", async () => {
+test("Object.prototype supplies no part of a call or an answer", async () => {
   const platform = globalThis.fetch;
-  // Node's own takes options from there too.
+  // Node's own fetch reads Object.prototype too.
   globalThis.fetch = async () => new Response('{"state":"live"}');
   try {
     const fetch = async () => assert.fail("another fetch was asked");
@@ -121,7 +108,7 @@ test("no property of Object.prototype is a call's option, or a field of an answe
   } finally {
     globalThis.fetch = platform;
   }
-  await polluted({ clock: () => 0 }, () => lib.fetchKey(service.url, trust, wish(), {}));
+  await polluted({ clock: () => 0 }, () => lib.fetchKey(service.url, trust, wanted(), {}));
   const answers = [
     ["answer_invalid", "{}", { state: "live" }],
     ["answer_invalid", "{}", { sealed: { reply: "", context: {} } }],
@@ -143,12 +130,12 @@ test("no property of Object.prototype is a call's option, or a field of an answe
   );
 });
 
-test("no property of Object.prototype is a field of a release's documents", async () => {
+test("Object.prototype supplies no field of release documents", async () => {
   const file = vectors("v1/releases.json");
   const testCase = file.cases.find(({ name }) => name === "two releases overlap");
   const key = await keyOf(lib, testCase);
   const anchor = await anchorOf(file, lib, testCase);
-  const check = () => key.check(lib.Bundle.decode(testCase.bundle), anchor, new lib.ReleaseMemory(), { nowMs: testCase.now_ms });
+  const check = () => key.check(lib.Bundle.decode(testCase.bundle), anchor, new lib.ReleaseState(), { nowMs: testCase.now_ms });
   const before = await check();
   const properties = {
     development: "checks are dropped",
@@ -162,16 +149,16 @@ test("no property of Object.prototype is a field of a release's documents", asyn
     const accepted = await check();
     assert.equal(accepted.endsMs, before.endsMs);
     assert.equal(accepted.releases.length, before.releases.length);
-    assert.equal(lib.ReleaseMemory.decode('{"root_version":0,"list_version":0}').checkpoint, undefined);
+    assert.equal(lib.ReleaseState.decode('{"root_version":0,"list_version":0}').checkpoint, undefined);
   });
   const { list_version: _, ...rest } = { root_version: 1, list_version: 1 };
   await polluted({ list_version: 1, memories: {} }, () =>
-    assert.throws(() => lib.ReleaseMemory.decode(JSON.stringify(rest)), refused("release_json_invalid")),
+    assert.throws(() => lib.ReleaseState.decode(JSON.stringify(rest)), refused("release_json_invalid")),
   );
 });
 
-test("a message goes whole into other JSON", async () => {
-  const message = await (await lib.fetchKey(service.url, trust, wish())).seal(utf8.encode("4931"), AAD);
+test("a message serializes whole inside other JSON", async () => {
+  const message = await (await lib.fetchKey(service.url, trust, wanted())).seal({ plaintext: utf8.encode("4931"), aad: AAD });
   const json = JSON.parse(JSON.stringify(message));
   assert.deepEqual(Object.keys(json), ["key_id", "descriptor_hash", "enc", "ciphertext", "aad", "descriptor"]);
   for (const value of Object.values(json)) assert.equal(typeof value, "string");
@@ -180,12 +167,12 @@ test("a message goes whole into other JSON", async () => {
   assert.deepEqual(rest, json);
   assert.deepEqual(JSON.parse(JSON.stringify(Object.assign({}, message))), json);
   assert.deepEqual(JSON.parse(JSON.stringify({ message: { ...message } })), { message: json });
-  // A message with more in it is not one.
+  // A message with another field is not a message.
   for (const more of [{ order: 17, ...message }, JSON.stringify({ order: 17, ...message })]) {
     await assert.rejects(lib.openMessage(service.url, more), refused("answer_invalid"));
   }
 
-  // It is opened as whatever it is: itself, its JSON, that parsed, a copy by spreading or by postMessage.
+  // Each form of a message opens: itself, its JSON, that parsed, a copy by spreading or by structuredClone.
   const forms = [
     message,
     JSON.stringify(message),
@@ -196,18 +183,19 @@ test("a message goes whole into other JSON", async () => {
   ];
   for (const form of forms) {
     const reply = await lib.openMessage(service.url, form);
-    const { plaintext } = await recipient.open(reply, EXPECTED, trust, new lib.SeenSet());
+    const { plaintext } = await recipient.open(reply, EXPECTED, trust, new lib.ReplaySet());
     assert.deepEqual(plaintext, utf8.encode("4931"));
     assert.deepEqual(JSON.parse(JSON.stringify(lib.SealedMessage.parse(form))), json);
   }
-  // Also one from before messages had a descriptor.
+  // Also a message without a descriptor, as older clients made.
   const { descriptor: __, ...older } = json;
   assert.deepEqual(JSON.parse(JSON.stringify(lib.SealedMessage.parse(older))), older);
   await lib.openMessage(service.url, older);
 });
 
-test("a message is read with fields of the right form alone", async () => {
-  const make = async () => JSON.parse(JSON.stringify(await (await lib.fetchKey(service.url, trust, wish())).seal(AAD, AAD)));
+test("a message with a malformed field is refused", async () => {
+  const make = async () =>
+    JSON.parse(JSON.stringify(await (await lib.fetchKey(service.url, trust, wanted())).seal({ plaintext: AAD, aad: AAD })));
   const [message, other] = [await make(), await make()];
   const shorter = (field) => lib.toBase64Url(lib.fromBase64Url(message[field]).slice(1));
   for (const [change, rule] of [
@@ -224,16 +212,18 @@ test("a message is read with fields of the right form alone", async () => {
 });
 
 test("a request is for 1 to 100 keys", async () => {
-  for (const count of [1, 100]) await lib.KeyRequest.create(wish({ count }));
+  for (const count of [1, 100]) await lib.KeyRequest.create(wanted({ count }));
   for (const count of [0, 101])
-    await assert.rejects(async () => lib.KeyRequest.create(wish({ count })), refused("record_invalid"));
+    await assert.rejects(async () => lib.KeyRequest.create(wanted({ count })), refused("record_invalid"));
 });
 
-test("a message knows to whom its key delivers", async () => {
-  const message = await (await lib.fetchKey(service.url, trust, wish())).seal(utf8.encode("4931"), AAD);
+test("a message names the recipient that its key delivers to", async () => {
+  const message = await (await lib.fetchKey(service.url, trust, wanted())).seal({ plaintext: utf8.encode("4931"), aad: AAD });
   assert.deepEqual(await message.recipient(), recipient.publicKey);
   const json = JSON.parse(JSON.stringify(message));
-  const other = JSON.parse(JSON.stringify(await (await lib.fetchKey(service.url, trust, wish())).seal(utf8.encode("1"), AAD)));
+  const other = JSON.parse(
+    JSON.stringify(await (await lib.fetchKey(service.url, trust, wanted())).seal({ plaintext: utf8.encode("1"), aad: AAD })),
+  );
   const never = async () => assert.fail("it was sent");
   const bad = [
     { ...json, descriptor: other.descriptor },
@@ -247,7 +237,7 @@ test("a message knows to whom its key delivers", async () => {
     { ...json, aad: 1 },
   ];
   for (const form of bad) await assert.rejects(lib.openMessage(service.url, form, { fetch: never }), refused("answer_invalid"));
-  // A key that delivers to its caller: nothing is asked for.
+  // A key that delivers to the caller: nothing is sent.
   const { encoding, hash } = vectors("v1/key-descriptor.json").valid.find(({ fields }) => fields.release_to === "caller");
   const caller = {
     ...json,
@@ -279,15 +269,15 @@ test("a proxy's refusal keeps its status and Retry-After", async () => {
   }
 });
 
-test("answers have one strict reader", async () => {
-  const message = await (await lib.fetchKey(service.url, trust, wish())).seal(utf8.encode("4931"), AAD);
+test("answers are read strictly", async () => {
+  const message = await (await lib.fetchKey(service.url, trust, wanted())).seal({ plaintext: utf8.encode("4931"), aad: AAD });
   const path = `${service.url}/v1/keys/${message.keyId}/open`;
   const headers = { "content-type": "application/json" };
   const response = await fetch(path, { method: "POST", headers, body: JSON.stringify(message.toOpenRequest()) });
   const { sealed } = await response.json();
   const read = (body) => lib.parseSealedReply(JSON.stringify(body));
   const good = read({ sealed });
-  // The form of before, and of `ok2cry open`.
+  // The older form, and that of `ok2cry open`.
   assert.deepEqual(read(sealed), good);
   const { context } = sealed;
   const bad = [
@@ -310,7 +300,7 @@ test("answers have one strict reader", async () => {
   ];
   for (const body of bad) assert.throws(() => read(body), refused("answer_invalid"), JSON.stringify(body));
   for (const plaintext of ["AA", "=", 1, null]) assert.throws(() => read({ plaintext }), refused("release_mode_mismatch"));
-  // Nothing that another reader has read.
+  // Not JSON that another reader parsed.
   for (const body of [{ sealed }, undefined, null, 1]) assert.throws(() => lib.parseSealedReply(body), refused("answer_invalid"));
   const texts = [
     `\ufeff${JSON.stringify({ sealed })}`,
@@ -319,7 +309,7 @@ test("answers have one strict reader", async () => {
     `${JSON.stringify({ sealed })}${" ".repeat(1 << 20)}`,
   ];
   for (const text of texts) assert.throws(() => lib.parseSealedReply(text), refused("answer_invalid"));
-  // The longest, in bytes and not in characters.
+  // The maximum is in bytes, not in characters.
   const body = JSON.stringify({ sealed });
   lib.parseSealedReply(body + " ".repeat((1 << 20) - body.length));
   assert.throws(() => lib.parseSealedReply(`"${"\u00e9".repeat(1 << 19)}"`), refused("answer_invalid"));

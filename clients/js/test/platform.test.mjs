@@ -1,33 +1,23 @@
-// What the platform gets wrong, lacks or fails at: refused with a code, and nothing is used up.
+// Mistakes, gaps and failures of the platform: each is refused with a code, and uses nothing up.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, test } from "node:test";
 import { runInNewContext } from "node:vm";
 import * as lib from "../dist/index.js";
 import * as modules from "./conformance/modules.mjs";
 import { vectors } from "./support/files.mjs";
-import { startService } from "./support/service.mjs";
+import { startFixture } from "./support/fixture.mjs";
 
 const AAD = new TextEncoder().encode("order 17");
 const PIN = new TextEncoder().encode("4931");
 const EXPECTED = { purpose: "card-pin", aad: AAD };
 const real = globalThis.crypto;
-let service;
-let trust;
-let recipient;
+const { service, trust, recipient, wanted } = await startFixture();
+after(() => service.stop());
 
-before(async () => {
-  service = await startService();
-  const policy = lib.Policy.of(lib.Measurements.fromNitroCliJson(service.measurements));
-  trust = new lib.Trust(lib.TrustAnchor.fromPem(service.rootPem), policy);
-  recipient = await lib.RecipientKey.generate({ extractable: true });
-});
-after(() => service?.stop());
-
-const wish = (more = {}) => ({ purpose: "card-pin", ttlMs: 60_000, recipient: recipient.publicKey, ...more });
 const failed = { name: "Ok2cryError", code: "crypto_failed" };
 
-/** Works with another `crypto`, or without one. */
+/** Runs some work with another `crypto`, or without one. */
 async function withCrypto(crypto, work) {
   const place = Object.getOwnPropertyDescriptor(globalThis, "crypto");
   Object.defineProperty(globalThis, "crypto", { value: crypto, configurable: true, writable: true });
@@ -38,7 +28,7 @@ async function withCrypto(crypto, work) {
   }
 }
 
-/** The platform's `crypto` with some methods of `subtle` in place of its own. */
+/** The platform's `crypto` with other methods of `subtle`. */
 function cryptoWith(methods) {
   const subtle = new Proxy(real.subtle, {
     get: (target, name) => methods[name] ?? ((...given) => target[name](...given)),
@@ -61,7 +51,7 @@ function power(base, exponent) {
 const encoded = (x, y) =>
   new Uint8Array(Buffer.from(`04${x.toString(16).padStart(96, "0")}${y.toString(16).padStart(96, "0")}`, "hex"));
 
-/** A point with a small x: its coordinates and the prime have room in 48 bytes. */
+/** A point with a small x, so that coordinate plus prime fits into 48 bytes. */
 function smallPoint() {
   for (let x = 0n; ; x++) {
     const square = ((((x * x - 3n) * x + B) % PRIME) + PRIME) % PRIME;
@@ -86,8 +76,8 @@ const spki = (point) => pem(Buffer.concat([Buffer.from("3076301006072a8648ce3d02
 const jwk = (point) =>
   JSON.stringify({ kty: "EC", crv: "P-384", x: lib.toBase64Url(point.subarray(1, 49)), y: lib.toBase64Url(point.subarray(49)) });
 
-test("points are judged here, whatever the platform imports", async () => {
-  // As WebKitGTK and Deno do with some: whatever comes is imported as some key.
+test("points off the curve are refused on every platform", async () => {
+  // As WebKitGTK and Deno do with some points: import any as some key.
   const some = recipient.publicKey;
   const importKey = (format, data, ...more) => real.subtle.importKey(format, format === "raw" ? some : data, ...more);
   const { encoding } = vectors("v1/key-descriptor.json").valid[0];
@@ -96,7 +86,7 @@ test("points are judged here, whatever the platform imports", async () => {
   await withCrypto(cryptoWith({ importKey }), async () => {
     for (const [name, point] of NO_POINTS) {
       const refused = (code) => ({ name: "Ok2cryError", code });
-      await assert.rejects(lib.KeyRequest.create(wish({ recipient: point })), refused("record_invalid"), name);
+      await assert.rejects(lib.KeyRequest.create(wanted({ recipient: point })), refused("record_invalid"), name);
       await assert.rejects(lib.publicKeyFromPem(spki(point)), refused("recipient_key_invalid"), name);
       if (point[0] === 4) await assert.rejects(lib.publicKeyFromText(jwk(point)), refused("recipient_key_invalid"), name);
       await assert.rejects(lib.publicKeyFromText(lib.toBase64Url(point)), refused("recipient_key_invalid"), name);
@@ -114,7 +104,7 @@ test("points are judged here, whatever the platform imports", async () => {
   });
 });
 
-test("certificates with a point off the curve verify nothing", async () => {
+test("a certificate's point off the curve verifies nothing", async () => {
   const file = vectors("attestation/valid.json");
   const testCase = file.cases[0];
   const document = Buffer.from(testCase.document, "base64");
@@ -122,13 +112,13 @@ test("certificates with a point off the curve verify nothing", async () => {
   document[at] ^= 1;
   const verifier = new lib.Verifier(lib.TrustAnchor.fromDer(Buffer.from(file.root, "base64")));
   const importKey = (format, _, ...more) => real.subtle.importKey(format, recipient.publicKey, ...more);
-  // Says yes to everything, so that only the point is left to refuse.
+  // Accepts every signature, so that only the point is left to refuse.
   await withCrypto(cryptoWith({ importKey, verify: async () => true }), () =>
     assert.rejects(verifier.verify(document, { nowMs: testCase.now_ms }), { code: /^(certificate|document)_signature_invalid$/ }),
   );
 });
 
-test("signatures out of range are refused here", async () => {
+test("signatures with r or s out of range are refused", async () => {
   const { verifyP384 } = await import("../dist/webcrypto.js");
   const order = "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973";
   const one = "1".padStart(96, "0");
@@ -143,7 +133,7 @@ test("signatures out of range are refused here", async () => {
   });
 });
 
-test("points of small order sign nothing, whatever the platform says", async () => {
+test("points of small order verify nothing on every platform", async () => {
   const { verifyEd25519 } = await import("../dist/webcrypto.js");
   await withCrypto(cryptoWith({ verify: async () => true }), async () => {
     const base = Buffer.from(`58${"66".repeat(31)}`, "hex");
@@ -157,12 +147,12 @@ test("points of small order sign nothing, whatever the platform says", async () 
   });
 });
 
-/** Everything that asks the platform, by the methods of `subtle` that it asks. */
+/** All calls to the platform, by the methods of `subtle` that they use. */
 async function calls() {
-  const key = await lib.fetchKey(service.url, trust, wish());
-  const message = await key.seal(PIN, AAD);
+  const key = await lib.fetchKey(service.url, trust, wanted());
+  const message = await key.seal({ plaintext: PIN, aad: AAD });
   const reply = await lib.openMessage(service.url, message);
-  const request = await lib.KeyRequest.create(wish());
+  const request = await lib.KeyRequest.create(wanted());
   const body = JSON.stringify(request);
   const headers = { "content-type": "application/json" };
   const answer = await (await fetch(`${service.url}/v1/keys`, { method: "POST", headers, body })).text();
@@ -182,14 +172,14 @@ async function calls() {
     [
       "open",
       ["digest", "importKey", "verify", "decrypt"],
-      () => recipient.open(reply, EXPECTED, freshTrust(), new lib.SeenSet()),
+      () => recipient.open(reply, EXPECTED, freshTrust(), new lib.ReplaySet()),
     ],
     ["a release key", ["importKey", "digest"], () => lib.ReleaseKey.fromPem(pem(Buffer.from(releases.pinned.keys[0], "base64")))],
     [
       "check releases",
       ["digest", "importKey", "verify"],
       () =>
-        releaseKey.check(lib.Bundle.decode(releases.bundle), lib.TrustAnchor.awsNitro(), new lib.ReleaseMemory(), {
+        releaseKey.check(lib.Bundle.decode(releases.bundle), lib.TrustAnchor.awsNitro(), new lib.ReleaseState(), {
           nowMs: releases.now_ms,
         }),
     ],
@@ -197,11 +187,11 @@ async function calls() {
   ];
 }
 
-/** One that remembers no signatures. */
+/** A trust with an empty signature cache. */
 const freshTrust = () =>
   new lib.Trust(lib.TrustAnchor.fromPem(service.rootPem), lib.Policy.of(lib.Measurements.fromNitroCliJson(service.measurements)));
 
-test("a platform that fails is crypto_failed with its cause", async () => {
+test("a platform's failure is crypto_failed with its cause", async () => {
   for (const [name, methods, call] of await calls()) {
     for (const method of methods) {
       for (const cause of [new DOMException("broken", "NotSupportedError"), new TypeError("no such method"), new Error("HSM")]) {
@@ -223,45 +213,47 @@ test("a platform that fails is crypto_failed with its cause", async () => {
       await withCrypto(none, () => assert.rejects(async () => call(), { ...failed, message: /https/ }, name));
     }
   }
-  await withCrypto({ subtle: real.subtle }, () => assert.rejects(lib.KeyRequest.create(wish()), failed));
+  await withCrypto({ subtle: real.subtle }, () => assert.rejects(lib.KeyRequest.create(wanted()), failed));
 });
 
-test("a page without crypto.subtle is not told that its recipient is wrong", async () => {
+test("a missing crypto.subtle is not reported as a bad recipient", async () => {
   await withCrypto({ getRandomValues: (bytes) => real.getRandomValues(bytes) }, async () => {
-    // What needs no platform needs none.
-    await lib.KeyRequest.create(wish());
+    // What needs no platform runs without one.
+    await lib.KeyRequest.create(wanted());
     await lib.publicKeyFromPem(spki(recipient.publicKey));
-    await assert.rejects(lib.fetchKey(service.url, trust, wish()), { ...failed, message: /https.*localhost/ });
+    await assert.rejects(lib.fetchKey(service.url, trust, wanted()), { ...failed, message: /https.*localhost/ });
   });
 });
 
-test("a platform that failed has used no key up", async () => {
-  const key = await lib.fetchKey(service.url, trust, wish());
+test("a platform's failure uses no key up", async () => {
+  const key = await lib.fetchKey(service.url, trust, wanted());
   for (const method of ["importKey", "generateKey", "deriveBits", "exportKey", "sign", "encrypt"]) {
     const broken = cryptoWith({ [method]: async () => Promise.reject(new DOMException("broken", "OperationError")) });
-    await withCrypto(broken, () => assert.rejects(key.seal(PIN, AAD), failed, method));
+    await withCrypto(broken, () => assert.rejects(key.seal({ plaintext: PIN, aad: AAD }), failed, method));
   }
-  // Two at once: one is refused, whatever becomes of the other.
+  // Two at once: one is refused, whether the other fails or not.
   const broken = cryptoWith({ encrypt: async () => Promise.reject(new Error("broken")) });
-  const both = await withCrypto(broken, () => Promise.allSettled([key.seal(PIN, AAD), key.seal(PIN, AAD)]));
+  const both = await withCrypto(broken, () =>
+    Promise.allSettled([key.seal({ plaintext: PIN, aad: AAD }), key.seal({ plaintext: PIN, aad: AAD })]),
+  );
   assert.deepEqual(
     both.map(({ reason }) => reason.code),
     ["crypto_failed", "key_sealed"],
   );
-  const message = await key.seal(PIN, AAD);
-  await assert.rejects(key.seal(PIN, AAD), { code: "key_sealed" });
-  const { plaintext } = await recipient.open(await lib.openMessage(service.url, message), EXPECTED, trust, new lib.SeenSet());
+  const message = await key.seal({ plaintext: PIN, aad: AAD });
+  await assert.rejects(key.seal({ plaintext: PIN, aad: AAD }), { code: "key_sealed" });
+  const { plaintext } = await recipient.open(await lib.openMessage(service.url, message), EXPECTED, trust, new lib.ReplaySet());
   assert.deepEqual(plaintext, PIN);
 });
 
-test("a reply that does not open is told apart from a platform that fails", async () => {
-  const message = await (await lib.fetchKey(service.url, trust, wish())).seal(PIN, AAD);
+test("a reply that does not open is not a platform's failure", async () => {
+  const message = await (await lib.fetchKey(service.url, trust, wanted())).seal({ plaintext: PIN, aad: AAD });
   const reply = await lib.openMessage(service.url, message);
   reply.reply[reply.reply.length - 1] ^= 1;
-  await assert.rejects(recipient.open(reply, EXPECTED, trust, new lib.SeenSet()), { code: "reply_open_failed" });
+  await assert.rejects(recipient.open(reply, EXPECTED, trust, new lib.ReplaySet()), { code: "reply_open_failed" });
 });
 
-test("the environment is checked by name", async () => {
+test("checkEnvironment names what is missing", async () => {
   await lib.checkEnvironment();
   const without = (method, isMissing) =>
     cryptoWith({
@@ -288,7 +280,7 @@ test("the environment is checked by name", async () => {
   }
 });
 
-test("a runtime without TextEncoder can import the package, and says what is missing", async () => {
+test("without TextEncoder the package loads, and names it", async () => {
   const kept = [globalThis.TextEncoder, globalThis.TextDecoder];
   try {
     [globalThis.TextEncoder, globalThis.TextDecoder] = [undefined, undefined];
@@ -300,11 +292,11 @@ test("a runtime without TextEncoder can import the package, and says what is mis
   }
 });
 
-test("bytes of another realm are bytes", async () => {
+test("bytes of another realm are accepted", async () => {
   const other = (bytes) => runInNewContext("Uint8Array.from(bytes)", { bytes: [...bytes] });
   assert.ok(!(other([1]) instanceof Uint8Array));
-  const key = await lib.fetchKey(service.url, trust, wish({ recipient: other(recipient.publicKey) }));
-  const message = await key.seal(other(PIN), other(AAD));
+  const key = await lib.fetchKey(service.url, trust, wanted({ recipient: other(recipient.publicKey) }));
+  const message = await key.seal({ plaintext: other(PIN), aad: other(AAD) });
   const json = other(Buffer.from(JSON.stringify(message)));
   const opened = await lib.openMessage(service.url, lib.SealedMessage.parse(json));
   const body = other(
@@ -323,7 +315,7 @@ test("bytes of another realm are bytes", async () => {
     ),
   );
   const expected = { purpose: "card-pin", aad: other(AAD) };
-  const { plaintext } = await recipient.open(body, expected, trust, new lib.SeenSet());
+  const { plaintext } = await recipient.open(body, expected, trust, new lib.ReplaySet());
   assert.deepEqual(plaintext, PIN);
   assert.equal(modules.toHex(other([7])), "07");
 });

@@ -1,4 +1,4 @@
-// Records, batches, sealing and replies against the vectors that every language runs.
+// Records, batches, sealing and replies: the vectors of all languages.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,4 +1,4 @@
-// Calls to the service: what platforms' fetches differ in, and what stands between a client and a service.
+// Calls to the service: differences of platforms' fetches, and proxies in between.
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
@@ -10,7 +10,7 @@ const ID = "A".repeat(32);
 const LIVE = '{"state":"live"}';
 const MAX_ANSWER = 1 << 20;
 const failed = (more = {}) => ({ name: "Ok2cryError", code: "transport_failed", ...more });
-/** What the server was asked for, and how it answers. */
+/** The requests that the server saw, and its answer. */
 let seen = [];
 let answer;
 let server;
@@ -29,21 +29,21 @@ after(() => {
   server.close();
 });
 
-/** Asks the server, which answers so. */
+/** Calls the server, which answers with `how`. */
 function ask(how, options, at = base) {
   seen = [];
   answer = how;
   return lib.keyState(at, ID, options);
 }
 
-/** Asks a service that is this response. */
+/** Calls a service that answers with this response. */
 const askFetch = (response, options) => lib.keyState("https://keys.example", ID, { fetch: async () => response, ...options });
 
 const live = (_, response) => response.end(LIVE);
 const headers = new Headers();
 const bytes = (text) => new TextEncoder().encode(text);
 
-test("a body is read however the platform gives it", async () => {
+test("a body is read in every form that platforms give", async () => {
   const ok = { ok: true, status: 200, headers };
   const whole = (text) => ({ ...ok, arrayBuffer: async () => bytes(text).buffer });
   const ways = (text) => ({
@@ -92,22 +92,22 @@ test("a redirect is not followed", async () => {
     await assert.rejects(ask(redirect), failed({ status, message: /redirect, which is not followed/ }));
     assert.deepEqual(seen, [`/v1/keys/${ID}`]);
   }
-  // As browsers tell of one, and as a fetch does that follows them all the same.
+  // As browsers report one; and a fetch that follows redirects regardless.
   const opaque = { ok: false, status: 0, type: "opaqueredirect", headers, body: null };
   await assert.rejects(askFetch(opaque), failed({ status: 0, message: /redirect/ }));
   const followed = { ok: true, status: 200, redirected: true, headers, arrayBuffer: async () => bytes(LIVE).buffer };
   await assert.rejects(askFetch(followed), failed({ message: /redirect/ }));
 });
 
-test("options that the platform's requests refuse are left out", async () => {
+test("unsupported request options are left out", async () => {
   const { Request } = globalThis;
   const asked = [];
-  // `refused` is what this platform does not implement, as Cloudflare Workers do not `cache` or jsdom's neighbours a signal.
+  // `refused` are the options that this platform does not implement, such as `cache` in Cloudflare Workers.
   const platform = (refused, isPolyfill = false) => {
     globalThis.Request = class {
       constructor(url, init) {
         for (const name of refused) if (name in init) throw new TypeError(`${name} is not implemented`);
-        // React Native's polyfill has a parameter of its own in place of a cache mode.
+        // React Native's polyfill adds a URL parameter instead of a cache mode.
         this.url = isPolyfill && "cache" in init ? `${url}?_=1` : url;
       }
     };
@@ -136,17 +136,17 @@ test("options that the platform's requests refuse are left out", async () => {
   assert.deepEqual(asked, [...expected, expected[1], expected[0], expected[1]]);
 });
 
-test("a call ends also where fetch does not heed its signal", async () => {
+test("a call ends even if fetch ignores its signal", async () => {
   const deaf = { fetch: () => new Promise(() => {}) };
   await assert.rejects(lib.keyState("", ID, { ...deaf, timeoutMs: 20 }), failed({ message: /within 20 ms/ }));
   const stop = new AbortController();
   const call = lib.keyState("", ID, { ...deaf, signal: stop.signal });
   stop.abort(new Error("enough"));
   await assert.rejects(call, /enough/);
-  // A polyfill's signal has no reason, and throwing `undefined` would be no error.
+  // A polyfill's signal has no reason, and `undefined` is not an error.
   const old = { aborted: true, addEventListener() {}, removeEventListener() {} };
   await assert.rejects(lib.keyState("", ID, { ...deaf, signal: old }), { name: "AbortError" });
-  // What was left behind reads no further.
+  // The abandoned work reads no further.
   let wasAsked = 0;
   const body = {
     async *[Symbol.asyncIterator]() {
@@ -163,12 +163,12 @@ test("a call ends also where fetch does not heed its signal", async () => {
   assert.equal(wasAsked, 2);
 });
 
-test("a time limit is a number, and none at all is one", async () => {
+test("a time limit is a number, which may be infinite", async () => {
   assert.equal(await ask(live, { timeoutMs: Number.POSITIVE_INFINITY }), "live");
   for (const timeoutMs of [Number.NaN, "30", null]) await assert.rejects(ask(live, { timeoutMs }), TypeError);
 });
 
-test("the service's address is a text, a path or a URL", async () => {
+test("the service's address is a string, a path or a URL", async () => {
   for (const at of [base, `${base}/`, new URL(base), new URL(`${base}/keys/`)]) {
     assert.equal(await ask(live, {}, at), "live");
     assert.deepEqual(seen, [`${at === base || !`${at}`.includes("keys") ? "" : "/keys"}/v1/keys/${ID}`]);
@@ -211,16 +211,16 @@ test("a proxy's refusal keeps its status and Retry-After", async () => {
   const clock = () => Date.parse("2026-11-28T12:00:00Z");
   const later = refusal(503, { "retry-after": "Sat, 28 Nov 2026 12:00:30 GMT" });
   await assert.rejects(ask(later, { clock }), failed({ status: 503, retryAfterMs: 30_000 }));
-  // However long its page is, and whatever it is made of.
+  // For a body of any length and content.
   for (const body of ["", " ".repeat(MAX_ANSWER + 1), '{"code":"A"}', "[]", Buffer.of(0xff)]) {
     await assert.rejects(ask(refusal(503, { "retry-after": "1" }, body)), failed({ status: 503, retryAfterMs: 1000 }));
   }
 });
 
-test("options are the caller's own and not their prototype's", async () => {
+test("options are own properties only", async () => {
   const asked = [];
   const evil = { timeoutMs: -1, signal: AbortSignal.abort(), clock: () => 0, method: "DELETE", headers: { x: "y" }, body: "z" };
-  // With its own, because Node's fetch and server read their options through the prototype.
+  // With own options, because Node's fetch and server read theirs from Object.prototype too.
   const fetch = async (_, init) => {
     asked.push(Object.keys(evil).map((name) => init[name]));
     return new Response("", { status: 503, headers: { "retry-after": new Date(Date.now() + 60_000).toUTCString() } });

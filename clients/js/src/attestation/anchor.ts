@@ -1,4 +1,4 @@
-// The root certificate that everything is verified under.
+// The root certificate that documents are verified under.
 
 import { type Bytes, copy, equal, fromBase64 } from "../bytes.js";
 import { refuse } from "../error.js";
@@ -8,16 +8,14 @@ import { DIGITAL_SIGNATURE, KEY_CERT_SIGN, type ParsedCertificate, parseCertific
 import { CertificateFault } from "./der.js";
 import { MAX_CERTIFICATE_LENGTH } from "./document.js";
 
-/** Known in this module alone. */
+/** Keeps the constructor private to this module. */
 const ANCHOR: unique symbol = /* @__PURE__ */ Symbol("TrustAnchor");
 
-/**
- * A root certificate. {@link TrustAnchor.awsNitro} is the one for production; others are for mocks.
- */
+/** A root certificate. Production uses {@link TrustAnchor.awsNitro}; mocks have others. */
 export class TrustAnchor {
   readonly #der: Bytes;
 
-  /** Not for callers: see the static methods. */
+  /** Internal: use the static methods. */
   constructor(anchor: typeof ANCHOR, der: Bytes) {
     if (anchor !== ANCHOR) throw new TypeError("a TrustAnchor comes from its static methods");
     this.#der = der;
@@ -38,30 +36,31 @@ export class TrustAnchor {
   }
 
   /**
-   * Reads DER of 1 to 1,024 bytes: a certificate like Nitro's root, self-issued, a CA that signs certificates.
+   * Reads DER of 1 to 1,024 bytes: a certificate like Nitro's root, self-issued, a CA that signs
+   * certificates.
    *
-   * @throws {Ok2cryError} `anchor_length`, `anchor_not_root`, or what is wrong with the certificate.
+   * @throws {Ok2cryError} `anchor_length`, `anchor_not_root`, or the rule that the certificate breaks.
    */
   static fromDer(der: Uint8Array): TrustAnchor {
     const bytes = copy(der, "a trust anchor");
     if (bytes.length === 0 || bytes.length > MAX_CERTIFICATE_LENGTH) {
-      refuse("anchor_length", `trust anchor: ${bytes.length} bytes, where 1 to ${MAX_CERTIFICATE_LENGTH} are allowed`);
+      refuse("anchor_length", `trust anchor: ${bytes.length} bytes, expected 1 to ${MAX_CERTIFICATE_LENGTH}`);
     }
     const certificate = parseAt("trust anchor", bytes);
     if (!equal(certificate.issuerName, certificate.subjectName)) {
-      refuse("anchor_not_root", "trust anchor: a root's issuer is its own subject");
+      refuse("anchor_not_root", "trust anchor: expected a root, whose issuer is its subject");
     }
     checkIssuer("trust anchor", certificate);
     return new TrustAnchor(ANCHOR, bytes);
   }
 
   /**
-   * Reads PEM of exactly one certificate. Text around it does not matter.
+   * Reads PEM of exactly one certificate. Text around the block is ignored.
    *
-   * @throws {Ok2cryError} `anchor_pem`, or what {@link TrustAnchor.fromDer} says.
+   * @throws {Ok2cryError} `anchor_pem`, or as {@link TrustAnchor.fromDer}.
    */
   static fromPem(pem: string): TrustAnchor {
-    const refused = (why: string) => refuse("anchor_pem", `trust anchor: the PEM must hold exactly one certificate: ${why}`);
+    const refused = (why: string) => refuse("anchor_pem", `trust anchor: expected PEM of one certificate: ${why}`);
     return TrustAnchor.fromDer(derOfPem(pem, "CERTIFICATE", refused));
   }
 
@@ -71,7 +70,7 @@ export class TrustAnchor {
   }
 }
 
-/** Reads a certificate; errors say where it stands. */
+/** Reads a certificate. Errors name its place, `at`. */
 export function parseAt(at: string, der: Uint8Array): ParsedCertificate {
   try {
     return parseCertificate(der);
@@ -81,7 +80,7 @@ export function parseAt(at: string, der: Uint8Array): ParsedCertificate {
   }
 }
 
-/** Refuses certificates that may not issue others. */
+/** Refuses a certificate that may not issue others. */
 export function checkIssuer(at: string, issuer: ParsedCertificate): void {
   if (!issuer.isCa) refuse("issuer_not_ca", `${at}: basicConstraints must say that an issuer is a CA`);
   if (!(issuer.keyUsage & KEY_CERT_SIGN)) {
@@ -89,7 +88,7 @@ export function checkIssuer(at: string, issuer: ParsedCertificate): void {
   }
 }
 
-/** Refuses leaves that may issue, or may not sign. */
+/** Refuses a leaf that may issue, or may not sign. */
 export function checkLeaf(at: string, leaf: ParsedCertificate): void {
   if (leaf.isCa) refuse("leaf_is_ca", `${at}: basicConstraints must not say that the leaf is a CA`);
   if (!(leaf.keyUsage & DIGITAL_SIGNATURE)) {

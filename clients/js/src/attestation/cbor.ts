@@ -1,8 +1,9 @@
-// A strict CBOR reader (RFC 8949): what it is asked for, in its shortest form, and nothing else.
+// A strict CBOR reader (RFC 8949): the expected item in its shortest form, and nothing else.
 //
-// Why not a library: cborg in its strictest mode reads a superset of what is allowed here and has one error for everything that
-// it refuses. Attestation documents have one indefinite map and no other open length, the records of ok2cry none at all, and each
-// refusal has a code that other languages share. The tests hold this reader against cborg.
+// Why not a library: cborg in its strictest mode reads a superset of what is allowed here, and has one error
+// for all refusals. Attestation documents have one indefinite map and no other indefinite length, the records
+// of ok2cry none, and each refusal has a code that other languages share. The tests compare this reader with
+// cborg.
 
 import { fromUtf8 } from "../bytes.js";
 import { refuse } from "../error.js";
@@ -25,7 +26,10 @@ const EXPECTED: Readonly<Record<number, string>> = {
   [TAG]: "a tag",
 };
 
-/** Reads one encoding from its beginning. Every method takes the field's name, for the error. Byte strings are not copied. */
+/**
+ * Reads one encoding from its start. Every method takes the field's name, for errors. Byte strings are not
+ * copied.
+ */
 export class CborReader {
   readonly #bytes: Uint8Array;
   #at = 0;
@@ -34,12 +38,12 @@ export class CborReader {
     this.#bytes = bytes;
   }
 
-  /** Refuses bytes after the end. */
+  /** Refuses trailing bytes. */
   finish(field: string): void {
-    if (this.#at < this.#bytes.length) refuse("cbor_trailing_bytes", `${field}: there are bytes after the end`);
+    if (this.#at < this.#bytes.length) refuse("cbor_trailing_bytes", `${field}: bytes after the end`);
   }
 
-  /** An unsigned integer. One above 2^53 - 1 comes back as some number above it. */
+  /** An unsigned integer. One above 2^53 - 1 is rounded, to some number above it. */
   uint(field: string): number {
     return this.#definite(UINT, field);
   }
@@ -48,7 +52,7 @@ export class CborReader {
     return this.#take(this.#definite(BYTES, field), field);
   }
 
-  /** A byte string, or nothing for `null`. */
+  /** A byte string, or undefined for `null`. */
   optionalBytes(field: string): Uint8Array | undefined {
     if (this.#bytes[this.#at] !== NULL) return this.bytes(field);
     this.#at++;
@@ -57,20 +61,20 @@ export class CborReader {
 
   text(field: string): string {
     const bytes = this.#take(this.#definite(TEXT, field), field);
-    return fromUtf8(bytes) ?? refuse("cbor_not_utf8", `${field}: a text string is not UTF-8`);
+    return fromUtf8(bytes) ?? refuse("cbor_not_utf8", `${field}: not UTF-8`);
   }
 
-  /** Opens an array; returns how many items follow. */
+  /** Opens an array. Returns the number of its items. */
   array(field: string): number {
     return this.#definite(ARRAY, field);
   }
 
-  /** Opens a map; returns how many pairs follow. */
+  /** Opens a map. Returns the number of its pairs. */
   map(field: string): number {
     return this.#definite(MAP, field);
   }
 
-  /** Opens a map of definite or indefinite length: one turn of the loop for each of its entries. */
+  /** Opens a map of definite or indefinite length. Yields once for each pair. */
   *anyMap(field: string): Generator<void, void> {
     const count = this.#head(MAP, field);
     if (count !== undefined) {
@@ -86,7 +90,7 @@ export class CborReader {
     this.#at++;
   }
 
-  /** The number of a tag, if one comes next. */
+  /** The number of a tag, if the next item is one. */
   optionalTag(field: string): number | undefined {
     const next = this.#bytes[this.#at];
     return next !== undefined && next >> 5 === TAG ? this.#definite(TAG, field) : undefined;
@@ -95,11 +99,11 @@ export class CborReader {
   #definite(major: number, field: string): number {
     return (
       this.#head(major, field) ??
-      refuse("cbor_indefinite_length", `${field}: indefinite lengths are allowed for the payload's own map only`)
+      refuse("cbor_indefinite_length", `${field}: only the payload's map may have an indefinite length`)
     );
   }
 
-  /** The argument of an item of this major type, or nothing if its length is open. */
+  /** The argument of an item of this major type; undefined for an indefinite length. */
   #head(major: number, field: string): number | undefined {
     const initial = this.#take(1, field)[0] ?? 0;
     const found = initial >> 5;
@@ -110,15 +114,15 @@ export class CborReader {
       if (size !== undefined) {
         value = this.#take(size, field).reduce((sum, byte) => sum * 256 + byte, 0);
         if (value < (size === 1 ? 24 : 256 ** (size / 2))) {
-          refuse("cbor_non_minimal", `${field}: a length or an integer is not in its shortest form`);
+          refuse("cbor_non_minimal", `${field}: not in its shortest form`);
         }
       } else if (info === 31 && found >= BYTES && found <= MAP) {
         value = undefined;
       } else {
-        refuse("cbor_malformed", `${field}: this is not well-formed CBOR`);
+        refuse("cbor_malformed", `${field}: not well-formed CBOR`);
       }
     }
-    if (found !== major) refuse("cbor_wrong_type", `${field}: this must be ${EXPECTED[major] ?? ""}`);
+    if (found !== major) refuse("cbor_wrong_type", `${field}: expected ${EXPECTED[major] ?? ""}`);
     return value;
   }
 
@@ -129,6 +133,6 @@ export class CborReader {
   }
 
   #truncated(field: string): never {
-    refuse("cbor_truncated", `${field}: the encoding ends inside an item`);
+    refuse("cbor_truncated", `${field}: the encoding is cut off`);
   }
 }

@@ -1,7 +1,7 @@
-// One X.509 certificate by itself (RFC 5280), as far as Nitro's certificates go.
+// One X.509 certificate (RFC 5280), restricted to the profile of Nitro's certificates.
 
 import { type Bytes, equal, fromUtf8 } from "../bytes.js";
-import { POINT_LENGTH } from "../webcrypto.js";
+import { POINT_LENGTH } from "../codes.js";
 import { BIT_STRING, CertificateFault, DerReader, OCTET_STRING, OID, SEQUENCE, SET, signatureValue } from "./der.js";
 
 /** A certificate of a chain. */
@@ -10,23 +10,23 @@ export interface Certificate {
   readonly der: Uint8Array;
   /** The serial number: big-endian, two's complement. */
   readonly serial: Uint8Array;
-  /** The subject, one `type=value` per attribute in the order of the certificate. Not made for parsing. */
+  /** The subject, one `type=value` for each attribute, in order. For display, not for parsing. */
   readonly subject: string;
   /** The last commonName of the subject. A leaf's is `<module_id>.<region>.aws`. */
   readonly commonName: string | undefined;
-  /** When the validity begins, in Unix milliseconds. */
+  /** The start of the validity, in Unix milliseconds. */
   readonly notBeforeMs: number;
-  /** When the validity ends, in Unix milliseconds; valid at that very millisecond and not after it. */
+  /** The end of the validity, in Unix milliseconds, inclusive. */
   readonly notAfterMs: number;
 }
 
-/** With what the checks of a chain need. */
+/** A certificate with the fields that the chain's checks need. */
 export interface ParsedCertificate extends Certificate {
   /** The bytes that the issuer signed: tbsCertificate, header included. */
   readonly tbs: Uint8Array;
   /** r ‖ s. */
   readonly signature: Bytes;
-  /** Names as they are encoded: they are compared byte for byte, which is stricter than RFC 5280 §7.1. */
+  /** Encoded names, which are compared byte for byte. That is stricter than RFC 5280 §7.1. */
   readonly issuerName: Uint8Array;
   readonly subjectName: Uint8Array;
   /** The uncompressed point, which may be off the curve. */
@@ -35,7 +35,7 @@ export interface ParsedCertificate extends Certificate {
   readonly pathLength: number | undefined;
   /** The first byte of keyUsage. */
   readonly keyUsage: number;
-  /** The OIDs of extendedKeyUsage, as they are encoded. */
+  /** The encoded OIDs of extendedKeyUsage. */
   readonly extendedKeyUsage: Uint8Array | undefined;
 }
 
@@ -58,7 +58,7 @@ const ECDSA_P384 = Uint8Array.of(
 );
 /** Nitro's certificates have two to four. */
 const MAX_EXTENSIONS = 16;
-/** id-ce (2.5.29) and its arcs. */
+/** Arcs below id-ce (2.5.29). */
 const BASIC_CONSTRAINTS = 0x13;
 const KEY_USAGE = 0x0f;
 const SUBJECT_ALT_NAME = 0x11;
@@ -111,21 +111,21 @@ export function parseCertificate(der: Uint8Array): ParsedCertificate {
   };
 }
 
-/** Whether a certificate with these key purposes may be where Nitro's are, which have none. */
+/** Whether a certificate with these key purposes is allowed in a chain. Nitro's have none. */
 export function allowsClientAuth(extendedKeyUsage: Uint8Array | undefined): boolean {
   if (extendedKeyUsage === undefined) return true;
   try {
     const purposes = new DerReader(extendedKeyUsage, "extendedKeyUsage");
     while (!purposes.isEmpty) if (equal(purposes.expect(OID), CLIENT_AUTH)) return true;
   } catch {
-    // Refused below.
+    // Not a list of OIDs: refused.
   }
   return false;
 }
 
 function version(tbs: DerReader): void {
-  const refused = () => new CertificateFault("certificate_version", "this is not a version 3 certificate");
-  // Version 1 leaves the field out.
+  const refused = () => new CertificateFault("certificate_version", "not a version 3 certificate");
+  // Version 1 omits the field.
   if (tbs.peekTag !== CONTEXT_0) throw refused();
   const tagged = tbs.nested(CONTEXT_0, "version");
   const value = tagged.integer();
@@ -145,7 +145,7 @@ function validity(tbs: DerReader): [notBeforeMs: number, notAfterMs: number] {
   const notAfterMs = timeOf(reader);
   reader.finish();
   if (notAfterMs < notBeforeMs) {
-    throw new CertificateFault("certificate_validity_inverted", "notAfter lies before notBefore");
+    throw new CertificateFault("certificate_validity_inverted", "notAfter is before notBefore");
   }
   return [notBeforeMs, notAfterMs];
 }
@@ -158,7 +158,7 @@ function timeOf(reader: DerReader): number {
   const [month = 0, day = 0, hour = 0, minute = 0, second = 0] = digits.slice(3).map(Number);
   let year: number;
   if (tag === UTC_TIME && digits[1] !== undefined) {
-    // Two digits: 50 to 99 are the last century.
+    // Two digits: 50 to 99 are 1950 to 1999.
     year = Number(digits[1]) + (Number(digits[1]) < 50 ? 2000 : 1900);
   } else if (tag === GENERALIZED_TIME && Number(digits[2]) >= 2050) {
     year = Number(digits[2]);
@@ -167,7 +167,7 @@ function timeOf(reader: DerReader): number {
   }
   const ms = Date.UTC(year, month - 1, day, hour, minute, second);
   const date = new Date(ms);
-  // Date carries what is too much over into the next field: then the calendar has no such time.
+  // Date carries an overflow into the next field, so compare: 30 February would be a day in March.
   const isReal = month >= 1 && date.getUTCMonth() === month - 1 && date.getUTCDate() === day;
   if (!isReal || hour > 23 || minute > 59 || second > 59 || ms < 0) return reader.malformed();
   return ms;
@@ -186,7 +186,10 @@ function publicKey(tbs: DerReader): Uint8Array {
 
 type Attribute = readonly [id: Uint8Array, value: string | undefined];
 
-/** A name that is not empty, and its attributes: type and value, when that is a string of a common kind (RFC 5280 §4.1.2.4). */
+/**
+ * A name that is not empty, and its attributes: type, and value if it is a string of a common kind (RFC 5280
+ * §4.1.2.4).
+ */
 function nameOf(tbs: DerReader, part: string): { der: Uint8Array; attributes: Attribute[] } {
   const sets = tbs.nested(SEQUENCE, part);
   const der = sets.rest;
@@ -194,7 +197,7 @@ function nameOf(tbs: DerReader, part: string): { der: Uint8Array; attributes: At
   const attributes: Attribute[] = [];
   while (!sets.isEmpty) {
     const set = sets.nested(SET, part);
-    // A set has at least one attribute (RFC 5280 §4.1.2.4): the first is asked for in any case.
+    // A set has at least one attribute (RFC 5280 §4.1.2.4), so read the first without asking.
     do {
       const attribute = set.nested(SEQUENCE, part);
       const id = attribute.expect(OID);
@@ -216,7 +219,7 @@ function label(id: Uint8Array): string {
   return (id.length === 3 && id[0] === 0x55 && id[1] === 0x04 && names[id[2] ?? 0]) || "?";
 }
 
-/** Foreign text for people: nothing in it does anything to a terminal. */
+/** Foreign text for people, with control and white-space characters escaped. */
 function shown(text: string | undefined): string {
   return (text ?? "?").replace(/[\p{C}\p{Z}]/gu, (c) => (c === " " ? c : `\\u{${(c.codePointAt(0) ?? 0).toString(16)}}`));
 }
@@ -250,9 +253,9 @@ function extensionsOf(tbs: DerReader): Extensions {
     } else if (arc === KEY_USAGE) {
       found = { ...found, keyUsage: keyUsageOf(value) };
     } else if (isCritical) {
-      throw new CertificateFault("certificate_critical_extension", "a critical extension is not understood here");
+      throw new CertificateFault("certificate_critical_extension", "unknown critical extension");
     } else if (arc === NAME_CONSTRAINTS) {
-      // Must be critical (RFC 5280 §4.2.1.10): whoever wrote it otherwise did not mean it to hold.
+      // Must be critical (RFC 5280 §4.2.1.10). Otherwise a verifier could ignore it.
       list.malformed();
     } else if (arc === SUBJECT_ALT_NAME || arc === CRL_DISTRIBUTION_POINTS || arc === EXTENDED_KEY_USAGE) {
       const reader = new DerReader(value, part);
@@ -271,7 +274,7 @@ function basicConstraints(value: Uint8Array): Pick<Extensions, "isCa" | "pathLen
   outer.finish();
   const isCa = constraints.optionalTrue();
   let pathLength: number | undefined;
-  // Only a CA can have a length of path below it (RFC 5280 §4.2.1.9): elsewhere it is a trailing byte.
+  // Only a CA can have a path length (RFC 5280 §4.2.1.9). Elsewhere it is a trailing byte.
   if (isCa && !constraints.isEmpty) {
     const length = constraints.unsigned();
     if (length.length !== 1) constraints.malformed();
@@ -281,7 +284,7 @@ function basicConstraints(value: Uint8Array): Pick<Extensions, "isCa" | "pathLen
   return { isCa, pathLength };
 }
 
-/** Named bits: DER cuts trailing zeros, so the last bit that is sent is set (X.690 §11.2.2). */
+/** Named bits: DER omits trailing zeros, so the last bit present is set (X.690 §11.2.2). */
 function keyUsageOf(value: Uint8Array): number {
   const reader = new DerReader(value, "keyUsage");
   const bits = reader.expect(BIT_STRING);

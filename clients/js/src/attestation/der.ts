@@ -1,9 +1,11 @@
 // A strict DER reader (X.690) for certificates: low tag numbers, definite and shortest lengths, no recursion.
 //
-// Why not a library: Nitro's certificates have one fixed shape. Reading it takes the 150 lines of this file and the next, and
-// every rule has a code; @peculiar/x509 is 62 kB and pkijs 92 kB (gzip), and both leave most of these rules to their caller.
+// Why not a library: Nitro's certificates have one fixed shape. This file and certificate.ts read it, and
+// every rule has a code. @peculiar/x509 is 62 kB and pkijs 92 kB (gzip), and both leave most of these rules
+// to their caller.
 
 import type { Bytes } from "../bytes.js";
+import type { ErrorCode } from "../codes.js";
 import { SIGNATURE_LENGTH } from "../webcrypto.js";
 
 export const BOOLEAN = 0x01;
@@ -14,17 +16,17 @@ export const OID = 0x06;
 export const SEQUENCE = 0x30;
 export const SET = 0x31;
 
-/** A rule that DER or a certificate broke. Whoever reads the certificate says which one it was. */
+/** A rule of DER or of certificates that was broken. The caller adds which certificate broke it. */
 export class CertificateFault extends Error {
-  readonly code: string;
+  readonly code: ErrorCode;
 
-  constructor(code: string, message: string) {
+  constructor(code: ErrorCode, message: string) {
     super(message);
     this.code = code;
   }
 }
 
-/** Reads the elements of one structure; `part` names it in errors. */
+/** Reads the elements of one structure. `part` is its name in errors. */
 export class DerReader {
   #rest: Uint8Array;
   readonly part: string;
@@ -42,13 +44,13 @@ export class DerReader {
     return this.#rest[0];
   }
 
-  /** What has not been read. */
+  /** The unread bytes. */
   get rest(): Uint8Array {
     return this.#rest;
   }
 
   finish(): void {
-    if (!this.isEmpty) throw new CertificateFault("der_trailing_bytes", `there are bytes after ${this.part}`);
+    if (!this.isEmpty) throw new CertificateFault("der_trailing_bytes", `bytes after ${this.part}`);
   }
 
   /** Tag and contents of the next element. */
@@ -56,7 +58,7 @@ export class DerReader {
     const rest = this.#rest;
     const tag = rest[0];
     let length = rest[1];
-    // 0x1f would begin a tag number of several bytes, which X.509 does not use; 0 ends BER's indefinite lengths.
+    // 0x1f starts a tag number of several bytes, which X.509 does not use. 0 ends BER's indefinite lengths.
     if (tag === undefined || length === undefined || tag === 0 || (tag & 0x1f) === 0x1f) return this.malformed();
     let header = 2;
     if (length === 0x81) {
@@ -68,7 +70,7 @@ export class DerReader {
       header = 4;
       if (length < 0x100) return this.malformed();
     } else if (length >= 0x80) {
-      // Indefinite, or more than the 1,024 bytes that a certificate can have here.
+      // Indefinite, or longer than the 1,024 bytes of a certificate.
       return this.malformed();
     }
     if (rest.length < header + length) return this.malformed();
@@ -82,15 +84,15 @@ export class DerReader {
     return found === tag ? value : this.malformed();
   }
 
-  /** A reader over the contents of the next element, which must have this tag. */
+  /** A reader of the next element's contents. The element must have this tag. */
   nested(tag: number, part: string): DerReader {
-    // A wrong tag is the inner part's fault, a broken length the outer's.
+    // A wrong tag is reported for the inner part, a broken length for the outer one.
     const [found, value] = this.element();
     const inner = new DerReader(value, part);
     return found === tag ? inner : inner.malformed();
   }
 
-  /** The next element together with its own header. */
+  /** The next element with its header. */
   whole(tag: number): Uint8Array {
     const before = this.#rest;
     this.expect(tag);
@@ -106,14 +108,17 @@ export class DerReader {
     return isPadded ? this.malformed() : value;
   }
 
-  /** A non-negative INTEGER, without the leading zero that marks it so. */
+  /** A non-negative INTEGER, without the leading zero byte of its sign. */
   unsigned(): Uint8Array {
     const value = this.integer();
     if ((value[0] ?? 0) >= 0x80) return this.malformed();
     return value[0] === 0 && value.length > 1 ? value.subarray(1) : value;
   }
 
-  /** A BOOLEAN that is TRUE, or none: FALSE is the DEFAULT wherever certificates use one, and DER leaves defaults out. */
+  /**
+   * A BOOLEAN that is TRUE, or absent. FALSE is the DEFAULT wherever certificates use one, and DER omits
+   * defaults.
+   */
   optionalTrue(): boolean {
     if (this.peekTag !== BOOLEAN) return false;
     const value = this.expect(BOOLEAN);
@@ -132,8 +137,8 @@ export class DerReader {
 }
 
 /**
- * r ‖ s of an ECDSA P-384 signature in DER: two positive integers of at most 48 bytes (RFC 3279 §2.2.3) and nothing else, so that
- * one signature has one encoding.
+ * r ‖ s of an ECDSA P-384 signature in DER: two positive integers of at most 48 bytes (RFC 3279 §2.2.3) and
+ * nothing else, so that one signature has one encoding.
  *
  * @throws {CertificateFault}
  */

@@ -1,28 +1,24 @@
-// The COSE envelope and the payload of an attestation document: fields, their types and their limits, before anything is verified.
+// The COSE envelope and the payload of an attestation document: fields, types and limits, before any
+// verification.
 
 import { type Bytes, bigEndian, concat, copy, equal, isBytes, utf8 } from "../bytes.js";
+import { type ErrorCode, MAX_CABUNDLE_LENGTH, MAX_DOCUMENT_LENGTH, PCR_COUNT, PCR_LENGTH } from "../codes.js";
 import { refuse } from "../error.js";
 import { SIGNATURE_LENGTH } from "../webcrypto.js";
 import { CborReader } from "./cbor.js";
 
-/** The longest document that is looked at, in bytes. */
-export const MAX_DOCUMENT_LENGTH = 32 * 1024;
-/** Length of a PCR value in bytes: SHA-384. */
-export const PCR_LENGTH = 48;
-/** How many PCRs there can be: indices 0 to 31. */
-export const PCR_COUNT = 32;
-
 const MAX_PAYLOAD_LENGTH = 16 * 1024;
 /** The longest certificate, in bytes. */
 export const MAX_CERTIFICATE_LENGTH = 1024;
-/** The longest cabundle. Nitro's has four entries: root, regional, zonal and instance CA. */
-const MAX_CABUNDLE_LENGTH = 6;
-/** The longest `public_key`, `user_data` and `nonce`. AWS's prose says 512 for two of them; its CDDL and the module say 1,024. */
+/**
+ * The longest `public_key`, `user_data` and `nonce`, in bytes. AWS's text says 512 for two of them; its CDDL
+ * and the module say 1,024.
+ */
 const MAX_OPTIONAL_LENGTH = 1024;
 /** `{1: -35}`: ES384. */
 const PROTECTED_ES384 = Uint8Array.of(0xa1, 0x01, 0x38, 0x22);
 
-/** What a document claims, by field. Byte strings are views into one copy of the document. */
+/** The fields of a document, not verified. Byte strings are views into one copy of the document. */
 export interface Claims {
   readonly moduleId: string;
   readonly timestampMs: number;
@@ -34,7 +30,7 @@ export interface Claims {
   readonly nonce: Uint8Array | undefined;
 }
 
-/** A document that was decoded and **not verified**: anybody may have made it. */
+/** A decoded document, **not verified**: any party may have made it. */
 export interface Decoded {
   readonly claims: Claims;
   /** What the signature covers (RFC 9052 §4.4). */
@@ -42,34 +38,34 @@ export interface Decoded {
   readonly signature: Uint8Array;
 }
 
-/** Decodes a document, and verifies nothing. */
+/** Decodes a document. Verifies nothing. */
 export function decode(document: Uint8Array): Decoded {
   if (!isBytes(document)) throw new TypeError("a document must be a Uint8Array");
   if (document.length > MAX_DOCUMENT_LENGTH) {
-    refuse("document_too_large", `the document has ${document.length} bytes, which is more than ${MAX_DOCUMENT_LENGTH}`);
+    refuse("document_too_large", `document: ${document.length} bytes, expected at most ${MAX_DOCUMENT_LENGTH}`);
   }
   const what = "COSE_Sign1";
   const reader = new CborReader(copy(document));
   const tag = reader.optionalTag(what);
   if (tag !== undefined && (tag !== 18 || reader.optionalTag(what) !== undefined)) {
-    refuse("cose_tag", `${what}: only tag 18, once, or no tag is allowed`);
+    refuse("cose_tag", `${what}: expected tag 18, once, or no tag`);
   }
   const count = reader.array(what);
-  if (count !== 4) refuse("cose_element_count", `${what}: the array has ${count} elements instead of 4`);
+  if (count !== 4) refuse("cose_element_count", `${what}: ${count} elements, expected 4`);
   if (!equal(reader.bytes("protected header"), PROTECTED_ES384)) {
-    refuse("protected_header_not_es384", "protected header: this must be exactly {1: -35} (ES384)");
+    refuse("protected_header_not_es384", "protected header: expected {1: -35} (ES384)");
   }
-  // The signature does not cover this map: whatever stood in it would be the sender's free choice.
+  // The signature does not cover this map, so the sender could put anything into it.
   if (reader.map("unprotected header") !== 0) {
-    refuse("unprotected_header_not_empty", "unprotected header: this must be an empty map");
+    refuse("unprotected_header_not_empty", "unprotected header: expected an empty map");
   }
   const payload = reader.bytes("payload");
   if (payload.length === 0 || payload.length > MAX_PAYLOAD_LENGTH) {
-    refuse("payload_length", `payload: ${payload.length} bytes, where 1 to ${MAX_PAYLOAD_LENGTH} are allowed`);
+    refuse("payload_length", `payload: ${payload.length} bytes, expected 1 to ${MAX_PAYLOAD_LENGTH}`);
   }
   const signature = reader.bytes("signature");
   if (signature.length !== SIGNATURE_LENGTH) {
-    refuse("signature_length", `signature: ${signature.length} bytes instead of ${SIGNATURE_LENGTH}`);
+    refuse("signature_length", `signature: ${signature.length} bytes, expected ${SIGNATURE_LENGTH}`);
   }
   reader.finish(what);
   return { claims: claimsOf(payload), signedBytes: signedBytes(payload), signature };
@@ -92,11 +88,11 @@ function signedBytes(payload: Uint8Array): Bytes {
 function claimsOf(payload: Uint8Array): Claims {
   const reader = new CborReader(payload);
   const found = new Map<string, unknown>();
-  // Modules have sent this one map with a definite length until spring 2025 and an indefinite one since.
+  // Modules sent this map with a definite length until spring 2025, and with an indefinite one since.
   for (const _ of reader.anyMap("payload")) {
     const key = reader.text("payload");
     if (key === "nitrotpm_pcrs") {
-      refuse("nitrotpm_document", "payload: nitrotpm_pcrs makes this a NitroTPM document, not an enclave's");
+      refuse("nitrotpm_document", "payload: nitrotpm_pcrs: a NitroTPM document, not an enclave's");
     }
     const read = Object.hasOwn(FIELDS, key) ? FIELDS[key] : undefined;
     if (read === undefined) refuse("unknown_key", `payload: unknown key ${JSON.stringify([...key].slice(0, 32).join(""))}`);
@@ -119,35 +115,35 @@ function claimsOf(payload: Uint8Array): Claims {
   };
 }
 
-/** How each field is read. */
+/** The reader of each field. */
 const FIELDS: Readonly<Record<string, (reader: CborReader, field: string) => unknown>> = {
-  module_id: (reader, field) => reader.text(field) || refuse("module_id_empty", "module_id: this must not be empty"),
-  digest: (reader, field) => reader.text(field) === "SHA384" || refuse("digest_not_sha384", 'digest: this must be "SHA384"'),
-  timestamp: (reader, field) => reader.uint(field) || refuse("timestamp_zero", "timestamp: this must be greater than 0"),
+  module_id: (reader, field) => reader.text(field) || refuse("module_id_empty", "module_id: empty"),
+  digest: (reader, field) => reader.text(field) === "SHA384" || refuse("digest_not_sha384", 'digest: expected "SHA384"'),
+  timestamp: (reader, field) => reader.uint(field) || refuse("timestamp_zero", "timestamp: 0"),
   pcrs: pcrsOf,
   certificate: (reader, field) => certificateOf(reader, field, field, "certificate_length"),
   cabundle: (reader, field) => {
     const count = reader.array(field);
     if (count < 1 || count > MAX_CABUNDLE_LENGTH) {
-      refuse("cabundle_count", `cabundle: ${count} entries, where 1 to ${MAX_CABUNDLE_LENGTH} are allowed`);
+      refuse("cabundle_count", `cabundle: ${count} entries, expected 1 to ${MAX_CABUNDLE_LENGTH}`);
     }
     return Array.from({ length: count }, (_, index) =>
       certificateOf(reader, field, `cabundle[${index}]`, "cabundle_entry_length"),
     );
   },
-  // No key has zero bytes, and documents with an empty one exist: it counts as unset.
-  public_key: (reader, field) => {
-    const key = optionalOf(reader, field);
+  // No key has zero bytes, and documents with an empty one exist. It counts as absent.
+  public_key: (reader) => {
+    const key = optionalOf(reader, "public_key");
     return key?.length === 0 ? undefined : key;
   },
-  user_data: optionalOf,
-  nonce: optionalOf,
+  user_data: (reader) => optionalOf(reader, "user_data"),
+  nonce: (reader) => optionalOf(reader, "nonce"),
 };
 
 function pcrsOf(reader: CborReader, field: string): Map<number, Uint8Array> {
   const count = reader.map(field);
   if (count < 1 || count > PCR_COUNT) {
-    refuse("pcr_count", `pcrs: ${count} entries, where 1 to ${PCR_COUNT} are allowed`);
+    refuse("pcr_count", `pcrs: ${count} entries, expected 1 to ${PCR_COUNT}`);
   }
   const pcrs = new Map<number, Uint8Array>();
   for (let left = count; left > 0; left--) {
@@ -155,29 +151,29 @@ function pcrsOf(reader: CborReader, field: string): Map<number, Uint8Array> {
     if (index >= PCR_COUNT) refuse("pcr_index", `pcrs: index ${index} is above 31`);
     const value = reader.bytes(field);
     if (value.length !== PCR_LENGTH) {
-      refuse("pcr_length", `pcrs: PCR${index} has ${value.length} bytes instead of ${PCR_LENGTH}`);
+      refuse("pcr_length", `pcrs: PCR${index} has ${value.length} bytes, expected ${PCR_LENGTH}`);
     }
     if (pcrs.has(index)) refuse("pcr_duplicate", `pcrs: PCR${index} appears twice`);
     pcrs.set(index, value);
   }
-  // Without these three a document says nothing about the code that runs.
+  // Without these three a document says nothing about the running code.
   const missing = [0, 1, 2].find((index) => !pcrs.has(index));
   if (missing !== undefined) refuse("pcr_missing", `pcrs: PCR${missing} is missing`);
   return pcrs;
 }
 
-function certificateOf(reader: CborReader, field: string, at: string, code: string): Uint8Array {
+function certificateOf(reader: CborReader, field: string, at: string, code: ErrorCode): Uint8Array {
   const der = reader.bytes(field);
   if (der.length < 1 || der.length > MAX_CERTIFICATE_LENGTH) {
-    refuse(code, `${at}: ${der.length} bytes, where 1 to ${MAX_CERTIFICATE_LENGTH} are allowed`);
+    refuse(code, `${at}: ${der.length} bytes, expected 1 to ${MAX_CERTIFICATE_LENGTH}`);
   }
   return der;
 }
 
-function optionalOf(reader: CborReader, field: string): Uint8Array | undefined {
+function optionalOf(reader: CborReader, field: "public_key" | "user_data" | "nonce"): Uint8Array | undefined {
   const value = reader.optionalBytes(field);
   if (value !== undefined && value.length > MAX_OPTIONAL_LENGTH) {
-    refuse(`${field}_length`, `${field}: ${value.length} bytes, where at most ${MAX_OPTIONAL_LENGTH} are allowed`);
+    refuse(`${field}_length`, `${field}: ${value.length} bytes, expected at most ${MAX_OPTIONAL_LENGTH}`);
   }
   return value;
 }

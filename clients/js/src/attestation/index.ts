@@ -1,12 +1,13 @@
 /**
- * Strict verification of AWS Nitro Enclaves attestation documents, for any enclave: browsers and Node, over WebCrypto.
+ * Strict verification of AWS Nitro Enclaves attestation documents, for any enclave. For browsers and Node,
+ * over WebCrypto.
  *
  * @example
  * ```ts
  * import { Measurements, Policy, TrustAnchor, Verifier, verifyDocument } from "@ok2cry/client/attestation";
  *
  * const verifier = new Verifier(TrustAnchor.awsNitro());
- * const policy = Policy.of(Measurements.fromNitroCliJson(release)).nonce(nonce).maxAgeMs(300_000);
+ * const policy = Policy.of(Measurements.fromNitroCliJson(release)).withNonce(nonce).withMaxAgeMs(300_000);
  * const { document } = await verifyDocument(bytes, verifier, policy);
  * ```
  *
@@ -17,23 +18,34 @@ import type { AcceptedDocument, Policy } from "./policy.js";
 import type { Verifier } from "./verifier.js";
 
 export { type Bytes, fromHex, toHex } from "../bytes.js";
+export {
+  type AttestationCode,
+  type ClientCode,
+  DEFAULT_LEEWAY_MS,
+  DEFAULT_SIGNATURE_CACHE,
+  type ErrorCode,
+  type JavaScriptCode,
+  MAX_DOCUMENT_LENGTH,
+  PCR_COUNT,
+  PCR_LENGTH,
+  type ServiceCode,
+} from "../codes.js";
 export { Ok2cryError } from "../error.js";
-export { type CheckTime, type Clock, DEFAULT_LEEWAY_MS, systemTime } from "../time.js";
+export { type CheckTime, type Clock, systemTime } from "../time.js";
 export { TrustAnchor } from "./anchor.js";
 export type { Certificate } from "./certificate.js";
-export { MAX_DOCUMENT_LENGTH, PCR_COUNT, PCR_LENGTH } from "./document.js";
 export { Measurements } from "./measurements.js";
 export { AcceptedDocument, Policy } from "./policy.js";
-export { DEFAULT_REMEMBERED, VerifiedDocument, Verifier, type VerifierOptions } from "./verifier.js";
+export { VerifiedDocument, Verifier, type VerifierOptions } from "./verifier.js";
 
 /**
- * Verifies a document and compares it with what is expected: both of the questions that there are, in one call.
+ * Verifies a document, and compares it with a policy.
  *
  * @param document CBOR (COSE_Sign1), at most 32 KiB.
- * @param verifier Says under which root. Keep it: it remembers certificates.
- * @param policy Says which measurements, nonce, user data and age.
- * @param time The clock that it is checked by; this machine's if left out.
- * @throws {Ok2cryError} The first rule that it breaks (`docs/attestation.md`).
+ * @param verifier Holds the root. Reuse it: it caches certificate signatures.
+ * @param policy Holds the expected measurements, nonce, user data and age.
+ * @param time The clock to check by; this machine's by default.
+ * @throws {Ok2cryError} The first rule that the document breaks (`docs/attestation.md`).
  */
 export async function verifyDocument(
   document: Uint8Array,

@@ -1,21 +1,21 @@
-// Reference values: what a release measures, as one set.
+// Reference values: the measurements of a release, as one set.
 
 import { copy, equal, fromHex, isBytes } from "../bytes.js";
+import { PCR_COUNT, PCR_LENGTH } from "../codes.js";
 import { refuse } from "../error.js";
 import { strictJson } from "../json.js";
-import { PCR_COUNT, PCR_LENGTH } from "./document.js";
 
 /**
- * The PCRs of one release, as one whole set: PCR0 at least; best PCR0, 1 and 2, and PCR8 of a signed image. A document matches
- * all of a set or does not match it.
+ * The PCRs of one release, as one set: PCR0 at least; better PCR0, 1 and 2, and PCR8 of a signed image. A
+ * document matches the whole set, or does not match it.
  */
 export class Measurements {
   readonly #pcrs = new Map<number, Uint8Array>();
 
   /**
    * @param pcrs Index and value, 48 bytes.
-   * @throws {Ok2cryError} `measurements_empty`, `measurements_without_pcr0`, `measurements_zero`, `measurements_index`,
-   *   `measurements_duplicate`, `measurements_invalid` for a value of another length.
+   * @throws {Ok2cryError} `measurements_empty`, `measurements_without_pcr0`, `measurements_zero`,
+   *   `measurements_index`, `measurements_duplicate`; `measurements_invalid` for a value of another length.
    */
   constructor(pcrs: Iterable<readonly [index: number, value: Uint8Array]>) {
     for (const [index, value] of pcrs) {
@@ -26,7 +26,7 @@ export class Measurements {
         refuse("measurements_invalid", `measurements: PCR${index} must be ${PCR_LENGTH} bytes`);
       }
       if (index <= 2 && isZero(value)) {
-        refuse("measurements_zero", `measurements: PCR${index} is zero, which is what debug mode shows`);
+        refuse("measurements_zero", `measurements: PCR${index} is zero, as in debug mode`);
       }
       if (this.#pcrs.has(index)) refuse("measurements_duplicate", `measurements: PCR${index} appears twice`);
       this.#pcrs.set(index, copy(value));
@@ -37,25 +37,26 @@ export class Measurements {
   }
 
   /**
-   * Reads what `nitro-cli build-enclave` and `describe-eif` print: `{"Measurements": {"HashAlgorithm": "Sha384 …", "PCR0": …}}`,
-   * or the inner object alone. A byte order mark is dropped; a name that is there twice is refused.
+   * Reads what `nitro-cli build-enclave` and `describe-eif` print:
+   * `{"Measurements": {"HashAlgorithm": "Sha384 …", "PCR0": …}}`, or the inner object alone. Drops a byte
+   * order mark. Refuses duplicate names.
    *
-   * @throws {Ok2cryError} `measurements_invalid`, or what the constructor says.
+   * @throws {Ok2cryError} `measurements_invalid`, or as the constructor.
    */
   static fromNitroCliJson(text: string): Measurements {
-    const invalid = (why: string): never => refuse("measurements_invalid", `the measurements are not understood: ${why}`);
-    if (typeof text !== "string") throw new TypeError("measurements must be a text");
+    const invalid = (why: string): never => refuse("measurements_invalid", `invalid measurements: ${why}`);
+    if (typeof text !== "string") throw new TypeError("measurements must be a string");
     let json = strictJson(text.replace(/^\ufeff/, ""), invalid);
     if (isObject(json) && Object.hasOwn(json, "Measurements")) {
       const beside = Object.keys(json).find((name) => name === "HashAlgorithm" || PCR_NAME.test(name));
-      if (beside !== undefined) return invalid(`${beside} stands beside Measurements, and belongs into it`);
+      if (beside !== undefined) return invalid(`${beside} is beside Measurements, not in it`);
       json = json["Measurements"];
     }
     if (!isObject(json)) return invalid("it is not an object");
     const pcrs: [number, Uint8Array][] = [];
     for (const [name, value] of Object.entries(json)) {
       const shown = JSON.stringify(name.slice(0, 32));
-      if (typeof value !== "string") return invalid(`${shown} is not a text`);
+      if (typeof value !== "string") return invalid(`${shown} is not a string`);
       if (name === "HashAlgorithm") {
         if (value !== "Sha384" && value !== "Sha384 { ... }") return invalid('HashAlgorithm must be "Sha384 { ... }"');
         continue;
@@ -75,7 +76,7 @@ export class Measurements {
     for (const [index, value] of [...this.#pcrs].sort(([a], [b]) => a - b)) yield [index, copy(value)];
   }
 
-  /** The indices at which a document's PCRs are not these. An absent PCR differs. */
+  /** The indices at which a document's PCRs differ. An absent PCR differs. */
   differing(pcrs: ReadonlyMap<number, Uint8Array>): number[] {
     return [...this].filter(([index, value]) => !equal(pcrs.get(index) ?? new Uint8Array(), value)).map(([index]) => index);
   }
@@ -84,7 +85,7 @@ export class Measurements {
 /** `PCR0` to `PCR99`, each in its one spelling. */
 const PCR_NAME = /^PCR(0|[1-9]\d?)$/;
 
-/** Whether a register holds nothing, as in debug mode. */
+/** Whether a register is all zeros, as in debug mode. */
 export function isZero(value: Uint8Array): boolean {
   return value.every((byte) => byte === 0);
 }

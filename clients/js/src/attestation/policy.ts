@@ -1,33 +1,33 @@
-// Whether a verified document is what somebody expects: measurements, age, nonce, user data.
+// Whether a verified document is the expected one: measurements, age, nonce, user data.
 
 import { copy, equal } from "../bytes.js";
 import { refuse } from "../error.js";
 import { own } from "../own.js";
-import { aNumber, type CheckTime, past, span, systemTime } from "../time.js";
+import { type CheckTime, formatDuration, past, requireNumber, systemTime } from "../time.js";
 import type { Measurements } from "./measurements.js";
 import { checkNotFromFuture, VerifiedDocument } from "./verifier.js";
 
-/** Known in this module alone. */
+/** Keeps the constructors private to this module. */
 const POLICY: unique symbol = /* @__PURE__ */ Symbol("Policy");
 
-interface Expected {
-  /** Without, any measurements do. */
+interface Requirements {
+  /** Undefined accepts any measurements. */
   readonly releases?: readonly Measurements[];
-  /** When releases that were signed end. */
+  /** When a list of signed releases expires. */
   readonly releasedUntilMs?: number;
   readonly maxAgeMs?: number;
   readonly nonce?: Uint8Array;
   readonly userData?: Uint8Array;
 }
 
-/** What is expected of a document. Immutable: each method returns a policy that expects more. */
+/** What is expected of a document. Immutable: each setter returns a new, stricter policy. */
 export class Policy {
-  readonly #expected: Expected;
+  readonly #required: Requirements;
 
-  /** Not for callers: see the static methods. */
-  constructor(policy: typeof POLICY, expected: Expected) {
+  /** Internal: use the static methods. */
+  constructor(policy: typeof POLICY, required: Requirements) {
     if (policy !== POLICY) throw new TypeError("a Policy comes from its static methods");
-    this.#expected = own(expected);
+    this.#required = own(required);
     Object.freeze(this);
   }
 
@@ -41,76 +41,79 @@ export class Policy {
     return new Policy(POLICY, { releases: [...releases] });
   }
 
-  /** As {@link Policy.of}, until a moment (Unix milliseconds). What a checked release list makes. */
+  /** As {@link Policy.of}, until a time (Unix milliseconds). A checked release list makes these. */
   static releasedUntil(releases: readonly Measurements[], endsMs: number): Policy {
-    return new Policy(POLICY, { ...Policy.of(...releases).#expected, releasedUntilMs: aNumber("endsMs", endsMs) });
+    return new Policy(POLICY, { ...Policy.of(...releases).#required, releasedUntilMs: requireNumber("endsMs", endsMs) });
   }
 
-  /** Accepts any image that anybody runs. **Insecure** on its own: it says nothing about the code that runs. */
+  /** Accepts any image. **Insecure** by itself: it says nothing about the running code. */
   static insecureWithoutPcrs(): Policy {
     return new Policy(POLICY, {});
   }
 
   /**
-   * Accepts documents of at most this age, in milliseconds. Of several ages the least counts.
+   * Accepts documents of at most this age, in milliseconds. Of several ages the least applies.
    *
-   * @throws {TypeError} if it is no number: a policy must not expect less than was asked for.
+   * @throws {TypeError} if it is not a number, so that a mistake does not remove the limit.
    */
-  maxAgeMs(maxAgeMs: number): Policy {
+  withMaxAgeMs(maxAgeMs: number): Policy {
     return new Policy(POLICY, {
-      ...this.#expected,
-      maxAgeMs: Math.min(aNumber("maxAgeMs", maxAgeMs), this.#expected.maxAgeMs ?? Number.POSITIVE_INFINITY),
+      ...this.#required,
+      maxAgeMs: Math.min(requireNumber("maxAgeMs", maxAgeMs), this.#required.maxAgeMs ?? Number.POSITIVE_INFINITY),
     });
   }
 
   /** Accepts documents with exactly this nonce. */
-  nonce(nonce: Uint8Array): Policy {
-    return new Policy(POLICY, { ...this.#expected, nonce: copy(nonce, "nonce") });
+  withNonce(nonce: Uint8Array): Policy {
+    return new Policy(POLICY, { ...this.#required, nonce: copy(nonce, "nonce") });
   }
 
   /** Accepts documents with exactly this user data. */
-  userData(userData: Uint8Array): Policy {
-    return new Policy(POLICY, { ...this.#expected, userData: copy(userData, "userData") });
+  withUserData(userData: Uint8Array): Policy {
+    return new Policy(POLICY, { ...this.#required, userData: copy(userData, "userData") });
   }
 
   /**
-   * Compares a verified document with what is expected.
+   * Compares a verified document with the policy.
    *
-   * @throws {Ok2cryError} `document_from_future`, `document_too_old`, `list_expired`, `release_not_listed`, `measurements_mixed`,
-   *   `pcr_mismatch`, `nonce_mismatch`, `user_data_mismatch`.
+   * @throws {Ok2cryError} `document_from_future`, `document_too_old`, `list_expired`, `release_not_listed`,
+   *   `measurements_mixed`, `pcr_mismatch`, `nonce_mismatch`, `user_data_mismatch`.
    */
   appraise(document: VerifiedDocument, time: CheckTime = systemTime()): AcceptedDocument {
     if (!VerifiedDocument.isGenuine(document)) throw new TypeError("a VerifiedDocument comes from a Verifier");
-    const { releases, releasedUntilMs, maxAgeMs, nonce, userData } = this.#expected;
+    const { releases, releasedUntilMs, maxAgeMs, nonce, userData } = this.#required;
     checkNotFromFuture(document.timestampMs, time);
-    // A timestamp within the leeway has no age yet.
+    // A timestamp within the leeway has age 0.
     const ageMs = Math.max(0, own(time).nowMs - document.timestampMs);
     if (maxAgeMs !== undefined && !(ageMs <= maxAgeMs)) {
-      refuse("document_too_old", `timestamp: ${span(ageMs)} old, where at most ${span(maxAgeMs)} are allowed`);
+      refuse("document_too_old", `timestamp: ${formatDuration(ageMs)} old, expected at most ${formatDuration(maxAgeMs)}`);
     }
     if (releases !== undefined && releasedUntilMs !== undefined) {
       checkReleased(document.pcrs, releases, releasedUntilMs, time);
     }
     const release = releases && matching(document.pcrs, releases);
     if (nonce !== undefined && !isSame(nonce, document.nonce)) {
-      refuse("nonce_mismatch", "nonce: this is not the expected one");
+      refuse("nonce_mismatch", "nonce: not the expected one");
     }
     if (userData !== undefined && !isSame(userData, document.userData)) {
-      refuse("user_data_mismatch", "user_data: this is not the expected one");
+      refuse("user_data_mismatch", "user_data: not the expected one");
     }
     return new AcceptedDocument(POLICY, document, release);
   }
 }
 
-/** A genuine document that is what a policy expects. Only {@link Policy.appraise} makes these. */
+/** A genuine document that meets a policy. Only {@link Policy.appraise} makes these. */
 export class AcceptedDocument {
   /** The document. */
   readonly document: VerifiedDocument;
-  /** Which of the policy's releases it matches, counted from 0; undefined under {@link Policy.insecureWithoutPcrs}. */
+  /**
+   * The index of the policy's release that the document matches; undefined under
+   * {@link Policy.insecureWithoutPcrs}.
+   */
   readonly release: number | undefined;
   readonly #genuine = true;
 
-  /** Not for callers. */
+  /** Internal: use {@link Policy.appraise}. */
   constructor(policy: typeof POLICY, document: VerifiedDocument, release: number | undefined) {
     if (policy !== POLICY) throw new TypeError("an AcceptedDocument comes from a Policy");
     this.document = document;
@@ -118,7 +121,7 @@ export class AcceptedDocument {
     Object.freeze(this);
   }
 
-  /** Whether a value is a document that a {@link Policy} has accepted. */
+  /** Whether a value is a document that a {@link Policy} accepted. */
   static isGenuine(value: AcceptedDocument): boolean {
     return #genuine in value && value.#genuine;
   }
@@ -131,15 +134,15 @@ function checkReleased(
   time: CheckTime,
 ): void {
   const byMs = past(time, endsMs);
-  if (byMs !== undefined) refuse("list_expired", `list: expired ${span(byMs)} ago`);
+  if (byMs !== undefined) refuse("list_expired", `list: expired ${formatDuration(byMs)} ago`);
   if (releases.some((release) => release.differing(pcrs).length === 0)) return;
-  // Of each register some release says what it holds: somebody has put together what was released apart.
+  // If each register is some release's, the image combines parts of several releases.
   const isKnown = (index: number) =>
     releases.some((release) => [...release].some(([i, value]) => i === index && isSame(value, pcrs.get(index))));
   if ([0, 1, 2].every(isKnown)) {
-    refuse("measurements_mixed", "pcrs: each is that of some release in the list, but together they are none");
+    refuse("measurements_mixed", "pcrs: a mix of several listed releases");
   }
-  refuse("release_not_listed", "pcrs: no release in the list has these measurements; it was revoked, or never released");
+  refuse("release_not_listed", "pcrs: no listed release has these measurements; it was revoked, or never released");
 }
 
 function matching(pcrs: ReadonlyMap<number, Uint8Array>, releases: readonly Measurements[]): number {

@@ -1,62 +1,62 @@
-// Whether a Nitro module signed a document, validly now: the order of all checks.
+// Whether a Nitro module signed a document, and its chain is valid now: all checks, in order.
 
+import { DEFAULT_SIGNATURE_CACHE } from "../codes.js";
 import { refuse } from "../error.js";
 import { own } from "../own.js";
-import { beyondLeeway, type CheckTime, span, systemTime } from "../time.js";
+import { beyondLeeway, type CheckTime, formatDuration, systemTime } from "../time.js";
 import { importP384, verifyP384 } from "../webcrypto.js";
 import type { TrustAnchor } from "./anchor.js";
 import type { Certificate } from "./certificate.js";
-import { chainOf, checkClock, checkSignatures, leafOf, SignatureMemory } from "./chain.js";
+import { chainOf, checkClock, checkSignatures, leafOf, SignatureCache } from "./chain.js";
 import { type Claims, decode } from "./document.js";
 import { isZero } from "./measurements.js";
 
-/** How many certificate signatures a {@link Verifier} remembers unless told otherwise. */
-export const DEFAULT_REMEMBERED = 1024;
-
-/** Known in this module alone. */
+/** Keeps the constructors private to this module. */
 const VERIFIER: unique symbol = /* @__PURE__ */ Symbol("Verifier");
 
-/** What weakens or tunes a {@link Verifier}. */
+/** Settings of a {@link Verifier}. */
 export interface VerifierOptions {
-  /** How many certificate signatures are remembered; {@link DEFAULT_REMEMBERED} if left out, 0 for none. */
-  readonly rememberAtMost?: number;
-  /** Lets debug enclaves pass, whose PCR0, 1 and 2 are zero. **Insecure**: the host reads their memory. */
+  /**
+   * The most certificate signatures that are cached, 0 for none; {@link DEFAULT_SIGNATURE_CACHE} by default.
+   */
+  readonly signatureCache?: number;
+  /** Accepts debug enclaves, whose PCR0, 1 and 2 are zero. **Insecure**: the host can read their memory. */
   readonly insecureAllowDebug?: boolean;
 }
 
 /**
- * Decides whether attestation documents are genuine. Keep one: it remembers certificate signatures that verified, so that
- * another document of the same enclave costs one signature instead of five. No verdict depends on what it remembers.
+ * Decides whether attestation documents are genuine. Reuse it: it caches verified certificate signatures, so
+ * the next document of an enclave costs one signature instead of five. No verdict depends on the cache.
  */
 export class Verifier {
   readonly #anchor: TrustAnchor;
-  readonly #memory: SignatureMemory;
+  readonly #cache: SignatureCache;
   readonly #allowDebug: boolean;
 
   /** @param anchor The root that documents are verified under; {@link TrustAnchor.awsNitro} in production. */
   constructor(anchor: TrustAnchor, options: VerifierOptions = {}) {
     this.#anchor = anchor;
-    const { rememberAtMost = DEFAULT_REMEMBERED, insecureAllowDebug } = own(options);
-    this.#memory = new SignatureMemory(rememberAtMost);
+    const { signatureCache = DEFAULT_SIGNATURE_CACHE, insecureAllowDebug } = own(options);
+    this.#cache = new SignatureCache(signatureCache);
     this.#allowDebug = insecureAllowDebug === true;
     Object.freeze(this);
   }
 
   /**
-   * Verifies a document by a clock. A genuine document alone means little: everybody with an AWS account can get one for an
-   * image of their own. Go on with {@link Policy.appraise}.
+   * Verifies a document by a clock. Any AWS account can get a genuine document for its own image, so continue
+   * with {@link Policy.appraise}.
    *
    * @param document CBOR (COSE_Sign1), at most 32 KiB.
-   * @param time The clock that it is checked by; this machine's if left out.
-   * @throws {Ok2cryError} The first rule that it breaks (`docs/attestation.md`).
+   * @param time The clock to check by; this machine's by default.
+   * @throws {Ok2cryError} The first rule that the document breaks (`docs/attestation.md`).
    */
   verify(document: Uint8Array, time: CheckTime = systemTime()): Promise<VerifiedDocument> {
     return this.#check(document, time);
   }
 
   /**
-   * Verifies a document by its own timestamp: whether it was valid when it was made. For audits only; whoever sends a document
-   * chooses which.
+   * Verifies a document at its own timestamp: whether it was valid when it was made. For audits only, because
+   * the sender chooses which document to send.
    *
    * @throws {Ok2cryError} As {@link Verifier.verify}.
    */
@@ -72,41 +72,44 @@ export class Verifier {
     checkNotFromFuture(claims.timestampMs, time);
 
     const signed = importP384(leafOf(chain).point).then((key) => key !== undefined && verifyP384(key, signedBytes, signature));
-    // One after the other for the verdict, at the same time for the processor.
-    const [digests, isSigned] = await Promise.all([checkSignatures(chain, this.#memory), signed]);
+    // Concurrent work, but the verdicts in this order.
+    const [digests, isSigned] = await Promise.all([checkSignatures(chain, this.#cache), signed]);
     if (!isSigned) {
-      refuse("document_signature_invalid", "signature: this does not verify under the certificate's key");
+      refuse("document_signature_invalid", "signature: does not verify under the leaf's key");
     }
 
-    // Last, so that "debug mode" is said of genuine documents only.
+    // Last, so that `debug_mode` is reported for genuine documents only.
     const isDebug = checkMeasured(claims.pcrs, this.#allowDebug);
-    this.#memory.remember(digests);
+    this.#cache.insert(digests);
     return new VerifiedDocument(VERIFIER, claims, chain, isDebug);
   }
 }
 
 /** A genuine document. Only a {@link Verifier} makes these. */
 export class VerifiedDocument {
-  /** Who made the document: instance and enclave. */
+  /** The module that made the document: instance and enclave. */
   readonly moduleId: string;
   /** When the module made it, in Unix milliseconds. */
   readonly timestampMs: number;
-  /** The measurements, 48 bytes each, by index. PCR0, 1 and 2 are always among them. */
+  /** The measurements, 48 bytes each, by index. PCR0, 1 and 2 are always present. */
   readonly pcrs: ReadonlyMap<number, Uint8Array>;
-  /** `public_key`, 1 to 1,024 bytes; undefined if unset or empty. */
+  /** `public_key`, 1 to 1,024 bytes; undefined if absent or empty. */
   readonly publicKey: Uint8Array | undefined;
-  /** `user_data`, 0 to 1,024 bytes; undefined if unset. */
+  /** `user_data`, 0 to 1,024 bytes; undefined if absent. */
   readonly userData: Uint8Array | undefined;
-  /** `nonce`, 0 to 1,024 bytes; undefined if unset. */
+  /** `nonce`, 0 to 1,024 bytes; undefined if absent. */
   readonly nonce: Uint8Array | undefined;
-  /** The certificates: root first, the leaf that signed the document last. */
+  /** The certificates: root first; the leaf, which signed the document, last. */
   readonly chain: readonly Certificate[];
-  /** Whether it comes from a debug enclave, which hides nothing. Only with {@link VerifierOptions.insecureAllowDebug}. */
+  /**
+   * Whether it is from a debug enclave, which hides nothing. Only with
+   * {@link VerifierOptions.insecureAllowDebug}.
+   */
   readonly isDebug: boolean;
 
   readonly #genuine = true;
 
-  /** Not for callers: a {@link Verifier} makes these, and nobody else can. */
+  /** Internal: use a {@link Verifier}. */
   constructor(verifier: typeof VERIFIER, claims: Claims, chain: readonly Certificate[], isDebug: boolean) {
     if (verifier !== VERIFIER) throw new TypeError("a VerifiedDocument comes from a Verifier");
     this.moduleId = claims.moduleId;
@@ -120,25 +123,25 @@ export class VerifiedDocument {
     Object.freeze(this);
   }
 
-  /** Whether a value is a document that a {@link Verifier} has verified. */
+  /** Whether a value is a document that a {@link Verifier} verified. */
   static isGenuine(value: VerifiedDocument): boolean {
     return #genuine in value && value.#genuine;
   }
 }
 
-/** Refuses documents from beyond the leeway of the clock. */
+/** Refuses documents from the future, beyond the clock's leeway. */
 export function checkNotFromFuture(timestampMs: number, time: CheckTime): void {
   const byMs = beyondLeeway(time, timestampMs);
   if (byMs !== undefined) {
-    refuse("document_from_future", `timestamp: ${span(byMs)} from now, beyond the leeway; is the clock behind?`);
+    refuse("document_from_future", `timestamp: ${formatDuration(byMs)} from now, beyond the leeway; is the clock behind?`);
   }
 }
 
-/** Refuses registers that hold nothing. Answers whether it is a debug enclave that may pass. */
+/** Refuses registers that are zero. Returns whether it is an allowed debug enclave. */
 function checkMeasured(pcrs: Claims["pcrs"], allowDebug: boolean): boolean {
   const zeros = [0, 1, 2].filter((index) => isZero(pcrs.get(index) ?? new Uint8Array()));
   if (zeros.length === 0) return false;
-  if (zeros.length < 3) refuse("pcr_zero", `pcrs: PCR${zeros[0] ?? 0} is zero, which no measured image is`);
+  if (zeros.length < 3) refuse("pcr_zero", `pcrs: PCR${zeros[0] ?? 0} is zero, as no measured image has it`);
   if (!allowDebug) refuse("debug_mode", "pcrs: PCR0, PCR1 and PCR2 are zero: a debug enclave, which hides nothing");
   return true;
 }

@@ -1,15 +1,12 @@
-// Many records under one attestation document: a Merkle tree whose root is in the document's user data.
+// Batches: records under one attestation document, in a Merkle tree whose root is in the document's user
+// data.
 
 import { type Bytes, bigEndian, equal, toHex, utf8 } from "../bytes.js";
+import { MAX_BATCH, MAX_PATH } from "../codes.js";
 import { sha384 } from "../webcrypto.js";
 import { invalid, readRecord } from "./record.js";
 
-/** The most records of a batch. */
-const MAX_BATCH = 4096;
-/** The most hashes of an inclusion path. */
-export const MAX_PATH = 12;
-
-/** What the `user_data` of an attestation document says. */
+/** The `user_data` of an attestation document. */
 export interface BatchHeader {
   /** Root of the tree over the batch's records, 48 bytes. */
   readonly root: Uint8Array;
@@ -21,11 +18,11 @@ export interface BatchHeader {
   readonly logRoot: Uint8Array;
 }
 
-/** Where in a batch a record stands. */
+/** The place of a record in a batch, and its proof. */
 export interface Inclusion {
-  /** The record's place, from 0. */
+  /** The record's index, from 0. */
   readonly index: number;
-  /** The hashes from its sibling up to the root, 48 bytes each. */
+  /** The hashes from the record's sibling up to the root, 48 bytes each. */
   readonly path: readonly Uint8Array[];
 }
 
@@ -44,7 +41,7 @@ export async function readBatchHeader(bytes: Uint8Array): Promise<BatchHeader> {
   });
 }
 
-/** Whether a record stands at this place in the batch that `header` describes (RFC 9162 §2.1.3.2, with SHA-384). */
+/** Whether a record is at this place in the batch of `header` (RFC 9162 §2.1.3.2, with SHA-384). */
 export async function isIncluded(record: Uint8Array, { index, path }: Inclusion, header: BatchHeader): Promise<boolean> {
   if (!Number.isInteger(index) || index < 0 || index >= header.size || path.length > MAX_PATH) return false;
   let node = index;
@@ -67,12 +64,12 @@ export async function isIncluded(record: Uint8Array, { index, path }: Inclusion,
   return last === 0 && equal(hash, header.root);
 }
 
-/** The nonce of one of several keys that were asked for at once; the request's own if it is the only one. */
+/** The nonce of one of `count` keys of a request. A single key has the request's nonce. */
 export async function nonceForKey(nonce: Uint8Array, index: number, count: number): Promise<Uint8Array> {
   return count === 1 ? nonce : sha384(utf8("ok2cry v1 nonce"), nonce, bigEndian(index, 4));
 }
 
-/** Which boot of an enclave a log key (SPKI, DER) belongs to: 8 bytes, hexadecimal. */
+/** The instance that a log key (SPKI, DER) belongs to: 8 bytes, hexadecimal. */
 export async function instanceOfLogKey(spki: Uint8Array): Promise<string> {
   return toHex((await sha384(utf8("ok2cry v1 instance"), spki)).subarray(0, 8));
 }

@@ -1,19 +1,19 @@
-// Records of ok2cry: CBOR in deterministic encoding (RFC 8949 §4.2.1) with integer keys, one encoding of each.
+// Records of ok2cry: CBOR in deterministic encoding (RFC 8949 §4.2.1) with integer keys. Each record has one
+// encoding.
 
 import { CborReader } from "../attestation/cbor.js";
 import { copy, utf8 } from "../bytes.js";
+import { POINT_LENGTH, SUITE } from "../codes.js";
 import { isRefusal, refuse } from "../error.js";
-import { isP384Point, POINT_LENGTH } from "../webcrypto.js";
-
-/** IANA numbers of KEM, KDF and AEAD: DHKEM(P-384, HKDF-SHA384), HKDF-SHA384, AES-256-GCM. */
-export const SUITE: readonly [kem: number, kdf: number, aead: number] = [0x0011, 0x0002, 0x0002];
+import { isP384Point } from "../webcrypto.js";
 
 /**
- * Reads one record strictly. Whatever breaks a rule is `record_invalid`, and the message names record, field and rule.
+ * Reads one record strictly. Every broken rule is `record_invalid`, and the message names record, field and
+ * rule.
  *
- * @param what The record's name, for errors.
+ * @param what The record's name in errors.
  * @param type The text in field 0.
- * @param fields How many fields there are, the type among them.
+ * @param fields The number of fields, the type included.
  */
 export function readRecord<T>(
   what: string,
@@ -24,7 +24,7 @@ export function readRecord<T>(
 ): T {
   try {
     const record = new RecordReader(bytes, fields);
-    if (record.text("type", 0, 64) !== type) invalid("type: names another type or version of record");
+    if (record.text("type", 0, 64) !== type) invalid("type: another record type or version");
     const value = read(record);
     record.end();
     return value;
@@ -34,14 +34,14 @@ export function readRecord<T>(
   }
 }
 
-/** Fields by their number: each method reads the next one. */
+/** Reads fields in the order of their numbers. */
 export class RecordReader {
   readonly #cbor: CborReader;
   #next = 0;
 
   constructor(bytes: Uint8Array, fields: number) {
     this.#cbor = new CborReader(copy(bytes));
-    if (this.#cbor.map("map") !== fields) invalid("map: has another number of fields");
+    if (this.#cbor.map("map") !== fields) invalid("map: another number of fields");
   }
 
   /** An unsigned integer of at most `max`. */
@@ -50,13 +50,13 @@ export class RecordReader {
     return this.#uint(field, max);
   }
 
-  /** A byte string. */
+  /** A byte string of `min` to `max` bytes. */
   bytes(field: string, min: number, max = min): Uint8Array {
     this.#key(field);
     return this.#bytes(field, min, max);
   }
 
-  /** A text, measured in bytes of UTF-8. */
+  /** A text of `min` to `max` bytes of UTF-8. */
   text(field: string, min: number, max: number): string {
     this.#key(field);
     const text = this.#cbor.text(field);
@@ -75,8 +75,8 @@ export class RecordReader {
     this.#suite("suite");
   }
 
-  /** Whoever reads what a key opens: `[0]` the caller, `[1, suite, point]` a recipient. */
-  releaseTo(field: string): Uint8Array | undefined {
+  /** Where plaintext is delivered: `[0]` to the caller, `[1, suite, point]` to a recipient. */
+  deliverTo(field: string): Uint8Array | undefined {
     this.#key(field);
     const items = this.#cbor.array(field);
     const kind = this.#uint(field, 1);
@@ -91,7 +91,7 @@ export class RecordReader {
   }
 
   #key(field: string): void {
-    if (this.#cbor.uint(field) !== this.#next) invalid(`${field}: is missing, there twice or out of order`);
+    if (this.#cbor.uint(field) !== this.#next) invalid(`${field}: missing, repeated or out of order`);
     this.#next++;
   }
 
@@ -109,7 +109,7 @@ export class RecordReader {
   #suite(field: string): void {
     checkLength(field, this.#cbor.array(field), SUITE.length);
     if (!SUITE.every((number) => this.#cbor.uint(field) === number)) {
-      invalid(`${field}: is not a suite that is switched on`);
+      invalid(`${field}: is not the supported suite`);
     }
   }
 
@@ -119,7 +119,7 @@ export class RecordReader {
   }
 }
 
-/** Refuses the record that is being read. */
+/** Refuses the record. */
 export function invalid(message: string): never {
   refuse("record_invalid", message);
 }

@@ -1,21 +1,17 @@
 // Reply contexts and reply records, and what binds a reply to its request.
 
 import { type Bytes, bigEndian, concat, fromHex, utf8 } from "../bytes.js";
+import { MAX_AAD, MAX_CIPHERTEXT, MAX_DESCRIPTOR, MAX_TIME } from "../codes.js";
 import { sha384 } from "../webcrypto.js";
-import { decodeDescriptor, type KeyDescriptor, MAX_TIME } from "./descriptor.js";
+import { decodeDescriptor, type KeyDescriptor } from "./descriptor.js";
 import { invalid, readRecord } from "./record.js";
 
-/** The longest plaintext that a key opens, in bytes. */
-export const MAX_PLAINTEXT = 4096;
-/** The longest `aad`, in bytes. */
-export const MAX_AAD = 1024;
-const MAX_DESCRIPTOR = 512;
 const TAG = 16;
 
-/** What the enclave's replies to one recipient are sealed under, for a minute. */
+/** What the enclave seals its replies to one recipient under, for a minute. */
 export interface ReplyContext {
   readonly contextId: Uint8Array;
-  /** Whose replies these are: a point, 97 bytes. */
+  /** The recipient's public key: a point, 97 bytes. */
   readonly recipient: Uint8Array;
   /** HPKE's encapsulated key, 97 bytes. */
   readonly enc: Uint8Array;
@@ -23,11 +19,11 @@ export interface ReplyContext {
   readonly expiresAtMs: number;
 }
 
-/** What was opened, sealed to the recipient. */
+/** The plaintext of one open, sealed to the recipient. */
 export interface Reply {
   readonly contextId: Uint8Array;
   readonly descriptor: KeyDescriptor;
-  /** What the message was sealed with. */
+  /** The additional data of the message. */
   readonly aad: Uint8Array;
   readonly requestDigest: Uint8Array;
   readonly ciphertext: Uint8Array;
@@ -62,7 +58,7 @@ export async function readReply(bytes: Uint8Array): Promise<Reply> {
     const descriptor = decodeDescriptor(record.bytes("descriptor", 1, MAX_DESCRIPTOR));
     const aad = record.bytes("aad", 0, MAX_AAD);
     const requestDigest = record.bytes("request_digest", 48);
-    const ciphertext = record.bytes("ciphertext", TAG, MAX_PLAINTEXT + TAG);
+    const ciphertext = record.bytes("ciphertext", TAG, MAX_CIPHERTEXT);
     return { contextId, descriptor, aad, requestDigest, ciphertext };
   });
   return { ...reply, descriptor: { ...descriptor, hash: await sha384(descriptor.bytes) } };
@@ -83,13 +79,16 @@ export function replyInfo(instance: string, contextId: Uint8Array): Bytes {
   return concat(utf8("ok2cry v1 reply"), fromHex(instance) ?? new Uint8Array(), contextId);
 }
 
-/** What names one request to open: the same for a retry, another for another message. 48 bytes. */
-export function requestDigest(
-  descriptorHash: Uint8Array,
-  enc: Uint8Array,
-  aad: Uint8Array,
-  ciphertext: Uint8Array,
-): Promise<Bytes> {
+/** The parts of an open request that its digest covers. */
+export interface DigestInput {
+  readonly descriptorHash: Uint8Array;
+  readonly enc: Uint8Array;
+  readonly aad: Uint8Array;
+  readonly ciphertext: Uint8Array;
+}
+
+/** Identifies an open request: equal for a retry, different for another message. 48 bytes. */
+export function requestDigest({ descriptorHash, enc, aad, ciphertext }: DigestInput): Promise<Bytes> {
   const parts = [enc, aad, ciphertext].flatMap((part) => [bigEndian(part.length, 4), part]);
   return sha384(utf8("ok2cry v1 request"), descriptorHash, ...parts);
 }

@@ -1,13 +1,13 @@
-// The answer to "is an enclave there?".
+// The enclave's answer to a nonce: that it runs, and when.
 
-import { MAX_TIME } from "./descriptor.js";
+import { MAX_NONCE, MAX_TIME, MIN_NONCE } from "../codes.js";
 import { readRecord } from "./record.js";
 
-/** What an enclave says when it is asked. */
+/** A statement of an enclave. */
 export interface Statement {
-  /** The nonce of whoever asked, 16 to 64 bytes. */
+  /** The nonce of the request, 16 to 64 bytes. */
   readonly nonce: Uint8Array;
-  /** When it was made, in Unix milliseconds. */
+  /** When the statement was made, in Unix milliseconds. */
   readonly timeMs: number;
 }
 
@@ -18,7 +18,7 @@ export interface Statement {
  */
 export async function readStatement(bytes: Uint8Array): Promise<Statement> {
   return readRecord("statement", bytes, "ok2cry/statement/v1", 3, (record) => {
-    const nonce = record.bytes("nonce", 16, 64);
+    const nonce = record.bytes("nonce", MIN_NONCE, MAX_NONCE);
     return { nonce, timeMs: record.uint("time", MAX_TIME) };
   });
 }

@@ -4,45 +4,46 @@ import type { TrustAnchor } from "../attestation/anchor.js";
 import type { Measurements } from "../attestation/measurements.js";
 import { Policy } from "../attestation/policy.js";
 import { equal, toHex, utf8 } from "../bytes.js";
+import { DEFAULT_MAX_LIST_AGE_MS } from "../codes.js";
 import { Ok2cryError, refuse } from "../error.js";
 import { own } from "../own.js";
-import { aNumber, beyondLeeway, type CheckTime, past, span, systemTime } from "../time.js";
+import { beyondLeeway, type CheckTime, formatDuration, past, requireNumber, systemTime } from "../time.js";
+import { type Checkpoint, verifyCheckpoint } from "../tlog/checkpoint.js";
+import { Note } from "../tlog/note.js";
+import { type TileSource, Tiles } from "../tlog/tile.js";
 import { sha384 } from "../webcrypto.js";
-import type { Bundle, Entry } from "./bundle.js";
-import { type Checkpoint, Note, verifyCheckpoint } from "./checkpoint.js";
+import type { Bundle, BundleEntry } from "./bundle.js";
 import { Envelope } from "./envelope.js";
 import { refuseField } from "./fault.js";
 import { keyFromPem, Role } from "./key.js";
-import { LIST, type List, refuseProduct, verifyList } from "./list.js";
+import { LIST, type ReleaseList, refuseProduct, verifyList } from "./list.js";
 import { MANIFEST, type Manifest, verifyManifest } from "./manifest.js";
-import { type ReleaseMemory, type Remembered, rememberedCheckpoint } from "./memory.js";
-import { ROOT, type Root, type RootKeys, verifyRoot } from "./root.js";
-import { type TileSource, Tiles } from "./tile.js";
+import { ROOT, type RootDocument, type RootKeys, verifyRoot } from "./root.js";
+import { checkpointOf, type ReleaseState, type StateEntry } from "./state.js";
 import { isBelow, isVersion } from "./version.js";
 
-/** How old a list may be unless {@link ReleaseKey.maxListAgeMs} says otherwise: seven days, in milliseconds. */
-export const DEFAULT_MAX_LIST_AGE_MS = 7 * 24 * 3_600_000;
 /**
- * The most tiles that are fetched for one check. A consistency proof needs two for each level of tiles, of which a log of 2^48
- * entries has six; a bundle that brings the others needs no more.
+ * The most tiles that one check fetches. A consistency proof needs two for each level of tiles, and a log of
+ * 2^48 entries has six levels. A bundle brings the other tiles.
  */
 const MAX_FETCHED_TILES = 32;
 
-/** Known in this module alone. */
+/** Keeps the constructors private to this module. */
 const CHECKED: unique symbol = /* @__PURE__ */ Symbol("ReleaseKey");
 
 /**
- * What a client holds instead of measurements: the keys that sign a product's root documents, and what it insists on.
+ * What a client pins instead of measurements: the keys that sign a product's root documents, and the client's
+ * own limits.
  *
- * The keys may be those of any version of the root document. The client finds the document that they signed and follows the
- * versions from there. Immutable: each method returns a key that insists on more.
+ * The keys can be those of any version of the root document: the check starts at the document that they
+ * signed. Immutable: each setter returns a new, stricter key.
  */
 export class ReleaseKey {
   readonly #pinned: Role;
   readonly #maxListAgeMs: number;
   readonly #minimumVersion: string;
 
-  /** Not for callers: see the static methods. */
+  /** Internal: use the static methods. */
   constructor(checked: typeof CHECKED, pinned: Role, maxListAgeMs: number, minimumVersion: string) {
     if (checked !== CHECKED) throw new TypeError("a ReleaseKey comes from its static methods");
     this.#pinned = pinned;
@@ -52,8 +53,8 @@ export class ReleaseKey {
   }
 
   /**
-   * One key, as PEM (`PUBLIC KEY`, ECDSA P-384). Whoever holds it alone decides, whatever threshold the root document sets for its
-   * own successors: pin as many as must sign.
+   * One key, as PEM (`PUBLIC KEY`, ECDSA P-384). Its holder alone decides, whatever threshold the root
+   * document sets for its successors, so pin as many keys as must sign.
    *
    * @throws {Ok2cryError} `release_field_invalid`.
    */
@@ -62,8 +63,8 @@ export class ReleaseKey {
   }
 
   /**
-   * Several keys (1 to 16 PEMs), of which a number has to have signed. This number, and not the root document's own, is what
-   * protects this client.
+   * Several keys (1 to 16 PEMs), of which `threshold` must have signed. This threshold protects the client,
+   * not the root document's own.
    *
    * @throws {Ok2cryError} `release_field_invalid`.
    */
@@ -72,38 +73,41 @@ export class ReleaseKey {
     return new ReleaseKey(CHECKED, new Role(threshold, keys), DEFAULT_MAX_LIST_AGE_MS, "0.0.0");
   }
 
-  /** Takes lists of at most this age, in milliseconds: how long a host can withhold a revocation. Seven days unless set. */
-  maxListAgeMs(maxListAgeMs: number): ReleaseKey {
-    return new ReleaseKey(CHECKED, this.#pinned, aNumber("maxListAgeMs", maxListAgeMs), this.#minimumVersion);
+  /**
+   * Accepts lists of at most this age, in milliseconds: for so long a host can withhold a revocation. The
+   * default is seven days.
+   */
+  withMaxListAgeMs(maxListAgeMs: number): ReleaseKey {
+    return new ReleaseKey(CHECKED, this.#pinned, requireNumber("maxListAgeMs", maxListAgeMs), this.#minimumVersion);
   }
 
   /**
-   * Takes no release below this, whatever is listed.
+   * Accepts no release below this version, even if it is listed.
    *
    * @param version Three numbers, as in `1.20.3`.
    * @throws {Ok2cryError} `release_field_invalid`.
    */
-  minimumVersion(version: string): ReleaseKey {
+  withMinimumVersion(version: string): ReleaseKey {
     if (!isVersion(version)) refuseField("release key", "minimumVersion", "three numbers, as in 1.20.3");
     return new ReleaseKey(CHECKED, this.#pinned, this.#maxListAgeMs, version);
   }
 
   /**
-   * Checks a bundle: root documents from the pinned keys on, the list, every listed manifest, and that all of them are in the log.
-   * Offline, but for tiles.
+   * Checks a bundle: the root documents from the pinned keys on, the list, every listed manifest, and that
+   * all of them are in the log. Offline, except for tiles.
    *
    * @param anchor The root that the enclaves' documents will be verified under.
-   * @param memory What this client knew before, and knows better after a success, or when all that is wrong is that no release is
-   *   left (`no_release_accepted`); after any other error it is as it was.
-   * @param time The clock that it is checked by; this machine's if left out.
-   * @param tiles Asked for tiles that the bundle lacks, for each once and for 32 at most. A client that remembers a checkpoint
-   *   needs some when the log has grown past a full tile since. What it throws, this throws.
-   * @throws {Ok2cryError} The first rule that is broken (`docs/releases.md`).
+   * @param state What earlier checks saw. It is updated after a success and for `no_release_accepted`; any
+   *   other error leaves it unchanged.
+   * @param time The clock to check by; this machine's by default.
+   * @param tiles Called for tiles that the bundle lacks: once for each, and for at most 32. A client that saw
+   *   an earlier checkpoint needs some if the log has grown past a full tile. Its errors are passed on.
+   * @throws {Ok2cryError} The first rule that the bundle breaks (`docs/releases.md`).
    */
   async check(
     bundle: Bundle,
     anchor: TrustAnchor,
-    memory: ReleaseMemory,
+    state: ReleaseState,
     time: CheckTime = systemTime(),
     tiles?: TileSource,
   ): Promise<AcceptedReleases> {
@@ -111,16 +115,16 @@ export class ReleaseKey {
     const given = own(time);
     const pinned = await this.#pinned.digest();
     for (;;) {
-      // What was followed from other keys, or fewer of them, says nothing about these.
-      const seen = memory.remembered(pinned);
-      // A clock that was set back makes no list younger.
-      const now = { ...given, nowMs: Math.max(given.nowMs, seen.latest_ms ?? 0) };
-      const { remembered, ...decided } = await this.#decide(bundle, anchor, seen, now, source);
-      // Another check came first. What it has learned is not to be forgotten.
-      if (!(await memory.replace(pinned, seen, remembered))) continue;
-      // Remembered even so: a list that revokes everything is not to be followed by the one before.
-      if (decided.releases.length === 0) refuse("no_release_accepted", "list: it holds no release that this client takes");
-      // By the clock that was given, which is so far behind.
+      // What was seen under other pinned keys, or another threshold, says nothing about these.
+      const saved = state.entry(pinned);
+      // A clock that is set back makes no list younger.
+      const now = { ...given, nowMs: Math.max(given.nowMs, saved.latest_ms ?? 0) };
+      const { entry, ...decided } = await this.#decide(bundle, anchor, saved, now, source);
+      // Another check wrote first. Check again against its state.
+      if (!(await state.replace(pinned, saved, entry))) continue;
+      // Saved before, so that the list before one that revokes everything is not accepted again.
+      if (decided.releases.length === 0) refuse("no_release_accepted", "list: no release that this client accepts");
+      // In terms of the caller's clock, which may be behind.
       const endsMs = Math.max(0, decided.endsMs - (now.nowMs - given.nowMs));
       return new AcceptedReleases(CHECKED, { ...decided, endsMs, anchor });
     }
@@ -129,86 +133,90 @@ export class ReleaseKey {
   async #decide(
     bundle: Bundle,
     anchor: TrustAnchor,
-    seen: Remembered,
+    saved: StateEntry,
     time: CheckTime,
     source: TileSource,
-  ): Promise<Omit<Accepted, "anchor"> & { readonly remembered: Remembered }> {
-    const walked = await this.#walkRoots(bundle, seen);
-    const root = walked.newest;
+  ): Promise<Omit<Accepted, "anchor"> & { readonly entry: StateEntry }> {
+    const walk = await this.#walkRoots(bundle, saved);
+    const root = walk.newest;
     const { version, expires_at: rootEndsMs, attestation_root: attestationRoot } = root.document;
     const endedMs = past(time, rootEndsMs);
-    if (endedMs !== undefined) refuse("root_expired", `root: expired ${span(endedMs)} ago`);
+    if (endedMs !== undefined) refuse("root_expired", `root: expired ${formatDuration(endedMs)} ago`);
     if (attestationRoot !== toHex(await anchor.fingerprint())) {
-      refuse("attestation_root_mismatch", "root: it is for enclaves under another attestation root than the one held here");
+      refuse("attestation_root_mismatch", "root: it is for another attestation root than this client's");
     }
     const note = Note.parse(bundle.checkpoint);
     const [checkpoint, cosigned] = await verifyCheckpoint(note, root.log, time);
     const log = new Tiles(source, checkpoint.size);
-    await checkLog(seen, checkpoint, log);
-    for (const entry of bundle.roots.slice(walked.first)) await checkInLog(ROOT, entry, checkpoint, log);
+    await checkLog(saved, checkpoint, log);
+    for (const entry of bundle.roots.slice(walk.first)) await checkInLog(ROOT, entry, checkpoint, log);
 
-    // So a list of before does not come back under a root document that would let it.
+    // So that a list from before a new root document is not accepted under it.
     if (bundle.list.index <= (bundle.roots.at(-1)?.index ?? 0)) {
-      refuse("list_before_root", "list: it is in the log before the newest root document");
+      refuse("list_before_root", "list: it precedes the newest root document in the log");
     }
     const envelope = Envelope.decode(LIST, bundle.list.envelope);
     const list = await verifyList(envelope, root);
     const digest = await payloadDigest(envelope);
     this.#checkAge(list, time);
-    // Other list keys count anew: what the old ones signed last is not to bind them.
-    if (walked.remembered?.lists.equals(root.lists) ?? true) checkList(seen, list, digest);
+    // New list keys start a new sequence: versions that the old keys signed do not bind them.
+    if (walk.seen?.lists.equals(root.lists) ?? true) checkList(saved, list, digest);
     await checkInLog(LIST, bundle.list, checkpoint, log);
 
     const releases = await this.#releases(bundle, root, list, checkpoint, log);
     const threshold = root.document.log.witness_threshold;
     if (cosigned < threshold) {
-      refuse("witnesses_below_threshold", `checkpoint: cosigned by ${cosigned} witnesses, where ${threshold} must`);
+      refuse("witnesses_below_threshold", `checkpoint: cosigned by ${cosigned} witnesses, expected ${threshold}`);
     }
     return {
       releases,
       list,
       root: root.document,
       endsMs: Math.min(list.expires_at, rootEndsMs, list.issued_at + this.#maxListAgeMs),
-      remembered: {
+      entry: {
         root_version: version,
-        root_sha384: walked.digest,
+        root_sha384: walk.digest,
         list_version: list.version,
         list_sha384: digest,
-        checkpoint: note.withoutStrangers(root.log),
+        checkpoint: note.withOnly([root.log.key, ...root.log.witnesses]),
         latest_ms: Math.max(Math.floor(time.nowMs), list.issued_at),
       },
     };
   }
 
   /**
-   * From the first root document that the pinned keys have signed to the newest. What is remembered must be among them: the keys
-   * that are pinned may have been stolen since they were replaced. It is never where a walk begins, because a memory can be written
-   * by others than this client: it can only ever refuse.
+   * Follows the root documents from the first that the pinned keys signed to the newest. A document that was
+   * seen before must be among them, because the pinned keys may have been stolen since they were replaced.
+   * The walk never starts at a saved document: other code may have written the saved state, which can only
+   * refuse.
    */
-  async #walkRoots(bundle: Bundle, seen: Remembered): Promise<Walked> {
-    let walked: Walked | undefined;
+  async #walkRoots(bundle: Bundle, saved: StateEntry): Promise<RootWalk> {
+    let walk: RootWalk | undefined;
     for (const [index, entry] of bundle.roots.entries()) {
       const envelope = Envelope.decode(ROOT, entry.envelope);
       const digest = await payloadDigest(envelope);
-      const newest = walked ? await follow(walked.newest, envelope) : await this.#begin(envelope);
+      const newest = walk ? await follow(walk.newest, envelope) : await this.#begin(envelope);
       if (!newest) continue;
-      const remembered = seen.root_sha384 === digest ? newest : walked?.remembered;
-      walked = { first: walked?.first ?? index, newest, digest, remembered };
+      const seenRoot = saved.root_sha384 === digest ? newest : walk?.seen;
+      walk = { first: walk?.first ?? index, newest, digest, seen: seenRoot };
     }
-    if (!walked) {
-      return refuse("root_not_pinned", "root: no root document is signed by the release key that is held here");
+    if (!walk) {
+      return refuse("root_not_pinned", "root: the pinned release key signed no root document");
     }
-    const [found, version] = [walked.newest.document.version, seen.root_version];
+    const [found, version] = [walk.newest.document.version, saved.root_version];
     if (found < version) {
-      refuse("root_rolled_back", `root: version ${found}, and version ${version} was seen before`);
+      refuse("root_rolled_back", `root: version ${found}, older than version ${version} seen before`);
     }
-    if (typeof seen.root_sha384 === "string" && !walked.remembered) {
-      refuse("root_forked", `root: the document of version ${version} that was seen before is not among these`);
+    if (typeof saved.root_sha384 === "string" && !walk.seen) {
+      refuse("root_forked", `root: the document of version ${version} seen before is missing`);
     }
-    return walked;
+    return walk;
   }
 
-  /** A root document that the pinned keys have signed; nothing if it is from before they held. */
+  /**
+   * A root document that the pinned keys signed; undefined if they did not, as for one from before these
+   * keys.
+   */
   async #begin(envelope: Envelope): Promise<RootKeys | undefined> {
     try {
       return await verifyRoot(envelope, this.#pinned);
@@ -219,30 +227,36 @@ export class ReleaseKey {
     }
   }
 
-  #checkAge(list: List, time: CheckTime): void {
+  #checkAge(list: ReleaseList, time: CheckTime): void {
     const fromNowMs = beyondLeeway(time, list.issued_at);
     if (fromNowMs !== undefined) {
-      refuse("list_from_future", `list: issued ${span(fromNowMs)} from now, beyond the leeway; is the clock behind?`);
+      refuse("list_from_future", `list: issued ${formatDuration(fromNowMs)} from now, beyond the leeway; is the clock behind?`);
     }
     const endedMs = past(time, list.expires_at);
-    if (endedMs !== undefined) refuse("list_expired", `list: expired ${span(endedMs)} ago`);
+    if (endedMs !== undefined) refuse("list_expired", `list: expired ${formatDuration(endedMs)} ago`);
     const ageMs = Math.max(0, time.nowMs - list.issued_at);
-    // Asked so that what is no number is refused.
+    // Negated, so that NaN is refused.
     if (!(ageMs <= this.#maxListAgeMs)) {
-      refuse("list_too_old", `list: issued ${span(ageMs)} ago, where at most ${span(this.#maxListAgeMs)} are taken`);
+      refuse("list_too_old", `list: issued ${formatDuration(ageMs)} ago, expected at most ${formatDuration(this.#maxListAgeMs)}`);
     }
   }
 
-  async #releases(bundle: Bundle, root: RootKeys, list: List, checkpoint: Checkpoint, log: Tiles): Promise<AcceptedRelease[]> {
+  async #releases(
+    bundle: Bundle,
+    root: RootKeys,
+    list: ReleaseList,
+    checkpoint: Checkpoint,
+    log: Tiles,
+  ): Promise<AcceptedRelease[]> {
     const releases: AcceptedRelease[] = [];
     for (const [index, { version, manifest_sha384: digest }] of list.releases.entries()) {
-      const entry = bundle.manifests[index] ?? refuse("manifest_missing", `manifest of ${version}: it is listed, and not there`);
+      const entry = bundle.manifests[index] ?? refuse("manifest_missing", `manifest of ${version}: missing`);
       const envelope = Envelope.decode(MANIFEST, entry.envelope);
       if ((await payloadDigest(envelope)) !== digest) refuseUnlisted();
       const [manifest, measurements] = await verifyManifest(envelope, root);
       const found = manifest.predicate.version;
       if (found !== version) {
-        refuse("manifest_version_mismatch", `manifest of ${version}: it calls itself ${found}`);
+        refuse("manifest_version_mismatch", `manifest of ${version}: its own version is ${found}`);
       }
       await checkInLog(MANIFEST, entry, checkpoint, log);
       if (!isBelow(version, this.#minimumVersion)) releases.push({ version, measurements, manifest });
@@ -263,29 +277,30 @@ export interface AcceptedRelease {
 
 interface Accepted {
   readonly releases: readonly AcceptedRelease[];
-  readonly list: List;
-  readonly root: Root;
+  readonly list: ReleaseList;
+  readonly root: RootDocument;
   readonly endsMs: number;
   readonly anchor: TrustAnchor;
 }
 
 /** Releases that were checked. Only {@link ReleaseKey.check} makes these. */
 export class AcceptedReleases {
-  /** The releases, in the order in which `AcceptedDocument.release` counts them. */
+  /** The releases. `AcceptedDocument.release` is an index into this array. */
   readonly releases: readonly AcceptedRelease[];
-  /** The list that they are in. */
-  readonly list: List;
-  /** The root document that holds. */
-  readonly root: Root;
+  /** The list that the releases are in. */
+  readonly list: ReleaseList;
+  /** The root document in force. */
+  readonly root: RootDocument;
   /**
-   * When they end, in Unix milliseconds: with the list, with the root document, or when the list is older than the client takes.
+   * When the releases expire, in Unix milliseconds: the earliest of the list's expiry, the root document's,
+   * and the list's maximum age.
    */
   readonly endsMs: number;
   /** The root that they were checked for. */
   readonly anchor: TrustAnchor;
   readonly #policy: Policy;
 
-  /** Not for callers: a {@link ReleaseKey} makes these, and nobody else can. */
+  /** Internal: use {@link ReleaseKey.check}. */
   constructor(checked: typeof CHECKED, { releases, list, root, endsMs, anchor }: Accepted) {
     if (checked !== CHECKED) throw new TypeError("AcceptedReleases come from ReleaseKey.check");
     this.releases = Object.freeze(releases);
@@ -300,35 +315,35 @@ export class AcceptedReleases {
     Object.freeze(this);
   }
 
-  /** Accepts enclaves that run one of them, until they end. */
+  /** Accepts enclaves that run one of the releases, until they expire. */
   policy(): Policy {
     return this.#policy;
   }
 }
 
-interface Walked {
-  /** Where in the bundle it begins. */
+interface RootWalk {
+  /** The index in the bundle at which the walk starts. */
   readonly first: number;
   readonly newest: RootKeys;
-  /** Of the newest's payload. */
+  /** SHA-384 of the newest payload, hexadecimal. */
   readonly digest: string;
-  /** The document that the client remembers, once it was met. */
-  readonly remembered: RootKeys | undefined;
+  /** The document that the client saw before, once the walk has met it. */
+  readonly seen: RootKeys | undefined;
 }
 
-/** One version further. */
+/** Verifies the next version of a root document. */
 async function follow(before: RootKeys, envelope: Envelope): Promise<RootKeys> {
   const next = await verifyRoot(envelope, before.root);
   const { version, product } = next.document;
   const expected = before.document.version + 1;
   if (version !== expected) {
-    refuse("root_out_of_sequence", `root: version ${version} where version ${expected} was due`);
+    refuse("root_out_of_sequence", `root: version ${version}, expected ${expected}`);
   }
   if (product !== before.document.product) refuseProduct(product);
   return next;
 }
 
-/** The bundle's tiles, and others: each asked for once, and not without end. */
+/** The bundle's tiles, and fetched ones: each once, and a limited number. */
 function cachedTiles(bundle: Bundle, more: TileSource | undefined): TileSource {
   const fetched = new Map<string, Promise<Uint8Array | undefined>>();
   return async (path) => {
@@ -343,34 +358,34 @@ async function payloadDigest(envelope: Envelope): Promise<string> {
   return toHex(await sha384(envelope.unverifiedPayload));
 }
 
-async function checkInLog(what: string, { index, envelope }: Entry, checkpoint: Checkpoint, log: Tiles): Promise<void> {
+async function checkInLog(what: string, { index, envelope }: BundleEntry, checkpoint: Checkpoint, log: Tiles): Promise<void> {
   const { size, root } = checkpoint;
   const isIn = index < size && equal(await log.rootWith(utf8(envelope), index), root);
-  if (!isIn) refuse("not_in_log", `${what}: it is not in the release log`);
+  if (!isIn) refuse("not_in_log", `${what}: not in the release log`);
 }
 
-async function checkLog(memory: Remembered, now: Checkpoint, log: Tiles): Promise<void> {
-  const seen = rememberedCheckpoint(memory);
-  // Another log: only a root document can have said so. And an empty one is the beginning of every other.
+async function checkLog(saved: StateEntry, now: Checkpoint, log: Tiles): Promise<void> {
+  const seen = checkpointOf(saved);
+  // A new root document can start another log. An empty log is a prefix of every log.
   if (!seen || seen.origin !== now.origin || seen.size === 0) return;
   if (now.size < seen.size) {
-    refuse("log_rolled_back", `checkpoint: the log has ${now.size} entries, and had ${seen.size} before`);
+    refuse("log_rolled_back", `checkpoint: the log has ${now.size} entries, but had ${seen.size}`);
   }
   const [old, all] = now.size > seen.size ? await log.rootsSince(seen.size, seen.root) : [now.root, now.root];
   if (!equal(old, seen.root) || !equal(all, now.root)) {
-    refuse("log_forked", `checkpoint: with ${now.size} entries it is no continuation of the log that had ${seen.size}`);
+    refuse("log_forked", `checkpoint: the log of ${now.size} entries does not extend the one of ${seen.size}`);
   }
 }
 
-function checkList(seen: Remembered, list: List, digest: string): void {
-  if (list.version < seen.list_version) {
-    refuse("list_rolled_back", `list: version ${list.version}, and version ${seen.list_version} was seen before`);
+function checkList(saved: StateEntry, list: ReleaseList, digest: string): void {
+  if (list.version < saved.list_version) {
+    refuse("list_rolled_back", `list: version ${list.version}, older than version ${saved.list_version} seen before`);
   }
-  if (list.version === seen.list_version && (seen.list_sha384 ?? digest) !== digest) {
-    refuse("list_forked", `list: there are two different lists of version ${list.version}`);
+  if (list.version === saved.list_version && (saved.list_sha384 ?? digest) !== digest) {
+    refuse("list_forked", `list: two different lists of version ${list.version}`);
   }
 }
 
 function refuseUnlisted(): never {
-  return refuse("manifest_not_listed", "manifest: there is one that is not in the list");
+  return refuse("manifest_not_listed", "manifest: one is not in the list");
 }

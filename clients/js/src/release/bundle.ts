@@ -1,12 +1,10 @@
-// All that a client needs of a release log at once.
+// Everything that a client needs of a release log, in one file.
 
 import { type Bytes, fromBase64 } from "../bytes.js";
+import { MAX_BUNDLE_LENGTH, MAX_RELEASES } from "../codes.js";
 import { refuseField } from "./fault.js";
 import { read, text, texts, whole } from "./json.js";
-import { MAX_RELEASES } from "./list.js";
 
-/** The longest bundle that is read, in bytes: 4 MiB. */
-export const MAX_BUNDLE_LENGTH = 4 << 20;
 const BUNDLE = "bundle";
 /** The most root documents of a bundle: one a month for more than twenty years. */
 const MAX_ROOTS = 256;
@@ -15,32 +13,32 @@ const ENTRY = { index: whole, envelope: text } as const;
 const SHAPE = { roots: [ENTRY], list: ENTRY, manifests: [ENTRY], checkpoint: text, tiles: texts } as const;
 
 /** An entry of the log. */
-export interface Entry {
-  /** Its number in the log, from 0. */
+export interface BundleEntry {
+  /** Its index in the log, from 0. */
   readonly index: number;
-  /** Its text, character for character: an envelope. */
+  /** Its text, byte for byte: an envelope. */
   readonly envelope: string;
 }
 
 interface Content {
-  readonly roots: readonly Entry[];
-  readonly list: Entry;
-  readonly manifests: readonly Entry[];
+  readonly roots: readonly BundleEntry[];
+  readonly list: BundleEntry;
+  readonly manifests: readonly BundleEntry[];
   readonly checkpoint: string;
   readonly tiles: { readonly [path: string]: string };
 }
 
 /**
- * The signed documents that hold now, where each is in the log, the log's checkpoint, and the tiles that show it: what a parent
- * or any static host serves as `bundle.json`. Nothing in it is believed before `ReleaseKey.check`.
+ * The signed documents in force, their places in the log, a checkpoint, and the tiles that prove them. A
+ * parent or any static host serves it as `bundle.json`. `ReleaseKey.check` verifies it.
  */
 export class Bundle {
   /** Root documents by ascending version, the newest last. */
-  readonly roots: readonly Entry[];
+  readonly roots: readonly BundleEntry[];
   /** The list. */
-  readonly list: Entry;
+  readonly list: BundleEntry;
   /** The manifest of every listed release, and no other, in the list's order. */
-  readonly manifests: readonly Entry[];
+  readonly manifests: readonly BundleEntry[];
   /** A signed checkpoint of the log. */
   readonly checkpoint: string;
   readonly #tiles: Content["tiles"];
@@ -67,7 +65,7 @@ export class Bundle {
     return new Bundle(content);
   }
 
-  /** The bytes of a tile: one of those that the inclusion proofs of all entries are made from. */
+  /** The bytes of one of the tiles that prove the inclusion of all entries. */
   tile(path: string): Bytes | undefined {
     return Object.hasOwn(this.#tiles, path) ? fromBase64(this.#tiles[path] ?? "") : undefined;
   }

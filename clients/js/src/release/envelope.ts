@@ -2,39 +2,39 @@
 
 import { CertificateFault, signatureValue } from "../attestation/der.js";
 import { type Bytes, concat, fromBase64, utf8 } from "../bytes.js";
+import { MAX_ENVELOPE_LENGTH } from "../codes.js";
 import { refuse } from "../error.js";
+import { quoted } from "../text.js";
 import { verifyP384 } from "../webcrypto.js";
-import { quoted, refuseField } from "./fault.js";
+import { refuseField } from "./fault.js";
 import { optional, read, text } from "./json.js";
-import type { PublicKey, Role } from "./key.js";
+import type { Role, SignerKey } from "./key.js";
 
-/** The longest envelope that is read, in bytes. An entry of the log is its envelope, and its length has 16 bits there. */
-export const MAX_ENVELOPE_LENGTH = 0xffff;
 /**
- * The most signatures of an envelope: two whole roles, because a root document that exchanges its keys is signed by old and new
- * ones.
+ * The most signatures of an envelope: two whole roles, because old and new keys sign a root document that
+ * replaces its keys.
  */
 const MAX_SIGNATURES = 32;
 
 const SHAPE = { payloadType: text, payload: text, signatures: [{ keyid: optional(text), sig: text }] } as const;
 
 interface Signature {
-  /** Which key is to be tried. Whether it has signed, verification alone decides. */
+  /** Names the key to verify with. Only verification decides whether that key signed. */
   readonly keyid: string;
   readonly der: Bytes;
 }
 
 /**
- * A DSSE envelope (github.com/secure-systems-lab/dsse, v1.0.0) whose signatures nobody has looked at yet: {@link Envelope.verify}
- * hands out the payload.
+ * A DSSE envelope (github.com/secure-systems-lab/dsse, v1.0.0) whose signatures are not verified:
+ * {@link Envelope.verify} returns the payload.
  *
- * Fields that the specification does not know are ignored in the envelope, which nobody signs, as it asks. In payloads they are
- * refused.
+ * Unknown fields of the envelope, which is not signed, are ignored, as the specification asks. Those of
+ * payloads are refused.
  */
 export class Envelope {
-  /** What the payload is said to be. Nobody vouches for it yet. */
+  /** The payload's type, not verified. */
   readonly payloadType: string;
-  /** The payload, which nobody vouches for yet. */
+  /** The payload, not verified. */
   readonly unverifiedPayload: Bytes;
   readonly #signatures: readonly Signature[];
 
@@ -47,7 +47,7 @@ export class Envelope {
   /**
    * Reads an envelope of at most {@link MAX_ENVELOPE_LENGTH} bytes.
    *
-   * @param what What errors call it.
+   * @param what Its name in errors.
    * @throws {Ok2cryError} `release_document_too_large`, `release_json_invalid`, `release_field_invalid`.
    */
   static decode(what: string, source: string): Envelope {
@@ -65,11 +65,11 @@ export class Envelope {
   }
 
   /**
-   * The payload, if it is of this type and enough distinct keys of `role` have signed it. Signatures that name other keys, or none,
-   * are passed over: other roles may have signed too.
+   * Returns the payload if it has this type and enough distinct keys of `role` signed it. Signatures of other
+   * keys are ignored, because other roles may have signed too.
    *
-   * @throws {Ok2cryError} `payload_type_mismatch`, `release_signature_invalid`, `signature_repeated`, `signature_key_unknown`,
-   *   `signatures_below_threshold`.
+   * @throws {Ok2cryError} `payload_type_mismatch`, `release_signature_invalid`, `signature_repeated`,
+   *   `signature_key_unknown`, `signatures_below_threshold`.
    */
   async verify(what: string, payloadType: string, role: Role): Promise<Bytes> {
     if (this.payloadType !== payloadType) {
@@ -79,29 +79,29 @@ export class Envelope {
     const payload = this.unverifiedPayload;
     const header = `DSSEv1 ${utf8(payloadType).length} ${payloadType} ${payload.length} `;
     const message = concat(utf8(header), payload);
-    const signed = new Set<PublicKey>();
+    const signed = new Set<SignerKey>();
     for (const { keyid, der } of this.#signatures) {
       const key = role.keys.find(({ id }) => id === keyid);
       if (!key) continue;
-      // A name leads to one verification at most, so nobody can have many made, and is evidence of nothing.
+      // A key id leads to at most one verification, which bounds the work, and proves nothing.
       if (!(await isSignedBy(key, message, der))) {
-        refuse("release_signature_invalid", `${what}: a signature does not verify under the key that it names`);
+        refuse("release_signature_invalid", `${what}: a signature does not verify under its key`);
       }
-      if (signed.has(key)) refuse("signature_repeated", `${what}: one key has signed twice`);
+      if (signed.has(key)) refuse("signature_repeated", `${what}: one key signed twice`);
       signed.add(key);
     }
     const [found, threshold] = [signed.size, role.threshold];
     if (found === 0) {
-      refuse("signature_key_unknown", `${what}: none of the keys that may sign this has signed it`);
+      refuse("signature_key_unknown", `${what}: none of its signing keys signed it`);
     }
     if (found < threshold) {
-      refuse("signatures_below_threshold", `${what}: signed by ${found} of the keys that may, where ${threshold} must`);
+      refuse("signatures_below_threshold", `${what}: signed by ${found} keys, expected ${threshold}`);
     }
     return payload;
   }
 }
 
-async function isSignedBy({ key }: PublicKey, message: Uint8Array, der: Uint8Array): Promise<boolean> {
+async function isSignedBy({ key }: SignerKey, message: Uint8Array, der: Uint8Array): Promise<boolean> {
   let signature: Bytes;
   try {
     signature = signatureValue(der);
@@ -112,7 +112,7 @@ async function isSignedBy({ key }: PublicKey, message: Uint8Array, der: Uint8Arr
   return verifyP384(key, message, signature);
 }
 
-/** DSSE: a signer may take either alphabet, a verifier must take both. */
+/** DSSE: a signer may use either alphabet, a verifier must read both. */
 function base64(encoded: string): Bytes | undefined {
   const isUrlSafe = /^[^+/]*$/.test(encoded);
   return fromBase64(isUrlSafe ? encoded.replace(/-/g, "+").replace(/_/g, "/") : encoded);

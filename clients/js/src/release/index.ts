@@ -1,24 +1,24 @@
 /**
- * Signed releases: which measurements are accepted now, from a key that hardly ever changes.
+ * Signed releases: from a long-lived pinned key to the measurements that are accepted now.
  *
- * A client pins a {@link ReleaseKey}. Somebody, anybody, hands it a {@link Bundle}; {@link ReleaseKey.check} decides whether it
- * holds. Its answer is a policy of whole measurement sets that ends with the list. `docs/releases.md` is the specification, with
- * the reason for every rule.
+ * A client pins a {@link ReleaseKey}, and gets a {@link Bundle} from any source. {@link ReleaseKey.check}
+ * verifies it, and returns a policy of whole measurement sets that expires with the list.
+ * `docs/releases.md` is the specification, with a reason for every rule.
  *
  * @example
  * ```ts
- * const key = (await ReleaseKey.fromPems(2, pems)).maxListAgeMs(24 * 3_600_000);
- * const memory = ReleaseMemory.keptIn(() => localStorage);
- * const accepted = await key.check(Bundle.decode(bundleJson), TrustAnchor.awsNitro(), memory);
+ * const key = (await ReleaseKey.fromPems(2, pems)).withMaxListAgeMs(24 * 3_600_000);
+ * const state = ReleaseState.keptIn(() => localStorage);
+ * const accepted = await key.check(Bundle.decode(bundleJson), TrustAnchor.awsNitro(), state);
  * const policy = accepted.policy();
  * ```
  *
  * @module
  */
-export { type AcceptedRelease, AcceptedReleases, DEFAULT_MAX_LIST_AGE_MS, ReleaseKey } from "./acceptance.js";
-export { Bundle, type Entry, MAX_BUNDLE_LENGTH } from "./bundle.js";
-export type { List } from "./list.js";
+export type { TileSource } from "../tlog/tile.js";
+export { type AcceptedRelease, AcceptedReleases, ReleaseKey } from "./acceptance.js";
+export { Bundle, type BundleEntry } from "./bundle.js";
+export type { ReleaseList } from "./list.js";
 export type { Manifest } from "./manifest.js";
-export { ReleaseMemory, type Storage } from "./memory.js";
-export type { Root, RootRole } from "./root.js";
-export type { TileSource } from "./tile.js";
+export type { RootDocument, RootRole } from "./root.js";
+export { ReleaseState, type StorageLike } from "./state.js";

@@ -1,26 +1,26 @@
-// JSON as release documents are read: bounded, strict at every level and also in what nothing here looks at, and of a known shape.
+// JSON of release documents: bounded, strict at every level, also in ignored fields, and of a known shape.
 
 import { fromUtf8, utf8 } from "../bytes.js";
 import { isRefusal, refuse } from "../error.js";
 import { strictJson } from "../json.js";
-import { quoted } from "./fault.js";
+import { quoted } from "../text.js";
 import { isVersion } from "./version.js";
 
-/** What a value must be: a single value under a rule, a list of such (`[shape]`), or an object with these fields. */
+/** The shape of a value: a leaf under a rule, a list (`[shape]`), or an object with these fields. */
 export type Shape = Leaf | readonly [Shape] | { readonly [field: string]: Shape };
-/** The rule that a single value breaks, if it does. Of a field that is left out the value is `undefined`. */
+/** Returns the rule that a leaf breaks, or undefined. An absent field is `undefined`. */
 type Leaf = (value: unknown) => string | undefined;
 
 /**
  * Reads a whole document.
  *
- * @param what What errors call it.
- * @param max The most bytes of UTF-8 that it may have.
- * @param isOpen Whether its objects may have other fields, which are passed over.
+ * @param what Its name in errors.
+ * @param max Its maximum length, in bytes of UTF-8.
+ * @param isOpen Whether unknown fields of objects are ignored.
  * @throws {Ok2cryError} `release_document_too_large`, `release_json_invalid`.
  */
 export function read(what: string, source: Uint8Array | string, max: number, shape: Shape, isOpen = false): unknown {
-  // UTF-8 has at least as many bytes as a text has units.
+  // UTF-8 has at least as many bytes as a string has units.
   const length = typeof source === "string" && source.length <= max ? utf8(source).length : source.length;
   if (length > max) refuse("release_document_too_large", `${what}: more than ${max} bytes`);
   const text = typeof source === "string" ? source : fromUtf8(source);
@@ -30,7 +30,7 @@ export function read(what: string, source: Uint8Array | string, max: number, sha
 }
 
 /**
- * A value of a document that was read, if it has this shape.
+ * Returns a value of a document, if it has this shape.
  *
  * @throws {Ok2cryError} `release_json_invalid`.
  */
@@ -39,12 +39,14 @@ export function shaped(what: string, value: unknown, shape: Shape, isOpen = fals
   return fault === undefined ? value : refuseJson(what, fault);
 }
 
-/** Refuses what is not the JSON that it must be. */
+/** Refuses JSON that breaks a rule. */
 export function refuseJson(what: string, why: string): never {
   return refuse("release_json_invalid", `${what}: ${why}`);
 }
 
-/** Reads a value of a document that is more than its shape shows: whatever is wrong with it makes the document invalid. */
+/**
+ * Reads a value that has more rules than its shape. A refusal becomes `release_json_invalid` of the document.
+ */
 export async function readValue<T>(what: string, value: Promise<T>): Promise<T> {
   try {
     return await value;
@@ -66,9 +68,9 @@ function misshapen(value: unknown, shape: Shape, isOpen: boolean, at: string): s
   if (!isObject(value)) return `${at || "it"} must be an object`;
   const inner = (field: string) => (at ? `${at}.${field}` : field);
   const unknown = isOpen ? undefined : Object.keys(value).find((field) => !Object.hasOwn(shape, field));
-  if (unknown !== undefined) return `there is a field ${quoted(unknown)}, which is not known here`;
+  if (unknown !== undefined) return `unknown field ${quoted(unknown)}`;
   return first(Object.entries(shape), ([field, rule]) => {
-    // What is left out becomes a field of its own, for which no prototype answers.
+    // An absent field becomes an own one, so that no prototype supplies it.
     if (!Object.hasOwn(value, field)) value[field] = undefined;
     return misshapen(value[field], rule, isOpen, inner(field));
   });
@@ -90,34 +92,34 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** A text. */
-export const text: Leaf = (value) => (typeof value === "string" ? undefined : "a text");
+/** A string. */
+export const text: Leaf = (value) => (typeof value === "string" ? undefined : "a string");
 
-/** A whole number, 0 or more. */
-export const whole: Leaf = (value) => (typeof value === "number" && value >= 0 ? undefined : "a whole number, 0 or more");
+/** An integer, 0 or more. */
+export const whole: Leaf = (value) => (typeof value === "number" && value >= 0 ? undefined : "an integer, 0 or more");
 
 /** Three numbers, as in `1.20.3`. */
 export const version: Leaf = (value) => (isVersion(value) ? undefined : "three numbers, as in 1.20.3");
 
-/** Lower-case hexadecimal of so many bytes. */
+/** Lower-case hexadecimal of `length` bytes. */
 export function hex(length: number): Leaf {
   const isHex = (value: unknown) => typeof value === "string" && value.length === 2 * length && /^[0-9a-f]*$/.test(value);
   return (value) => (isHex(value) ? undefined : `${2 * length} lower-case hexadecimal digits`);
 }
 
-/** An object of texts. */
+/** An object of strings. */
 export const texts: Leaf = (value) =>
-  isObject(value) && Object.values(value).every((item) => typeof item === "string") ? undefined : "an object of texts";
+  isObject(value) && Object.values(value).every((item) => typeof item === "string") ? undefined : "an object of strings";
 
 /** Any object. */
 export const object: Leaf = (value) => (isObject(value) ? undefined : "an object");
 
-/** May be left out. */
+/** May be absent. */
 export function optional(leaf: Leaf): Leaf {
   return (value) => (value === undefined ? undefined : leaf(value));
 }
 
-/** May be left out, or null. */
+/** May be absent or null. */
 export function nullable(leaf: Leaf): Leaf {
   return (value) => (value === undefined || value === null ? undefined : leaf(value));
 }

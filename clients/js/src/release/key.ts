@@ -1,4 +1,4 @@
-// Public keys of those who sign releases, and how many of them it takes.
+// Public keys of release signers, and how many of them must sign.
 
 import { type Bytes, fromBase64, toBase64, toHex, utf8 } from "../bytes.js";
 import { derOfPem, otherKey } from "../pem.js";
@@ -9,10 +9,13 @@ import { refuseField } from "./fault.js";
 /** The most keys of a role. */
 const MAX_KEYS = 16;
 
-/** An ECDSA P-384 public key, which has one encoding: DER (`SubjectPublicKeyInfo`), the named curve, an uncompressed point. */
-export interface PublicKey {
+/**
+ * An ECDSA P-384 public key in its one encoding: DER (`SubjectPublicKeyInfo`), the named curve, an
+ * uncompressed point.
+ */
+export interface SignerKey {
   readonly der: Bytes;
-  /** What signatures call it: SHA-256 of its DER, hexadecimal. */
+  /** The id that signatures carry: SHA-256 of the DER, hexadecimal. */
   readonly id: string;
   readonly key: CryptoKey;
 }
@@ -22,20 +25,20 @@ export interface PublicKey {
  *
  * @throws {Ok2cryError} `release_field_invalid`.
  */
-export async function keyFromPem(pem: string): Promise<PublicKey> {
+export async function keyFromPem(pem: string): Promise<SignerKey> {
   return keyFromDer(derOfPem(pem, "PUBLIC KEY", refused));
 }
 
 /**
- * Reads base64 of DER, which is a PEM without its first and last line.
+ * Reads base64 of DER, which is PEM without its first and last line.
  *
  * @throws {Ok2cryError} `release_field_invalid`.
  */
-export function keyFromBase64(text: string): Promise<PublicKey> {
+export function keyFromBase64(text: string): Promise<SignerKey> {
   return keyFromDer(fromBase64(text));
 }
 
-async function keyFromDer(der: Bytes | undefined): Promise<PublicKey> {
+async function keyFromDer(der: Bytes | undefined): Promise<SignerKey> {
   const point = der && pointOfSpki(der);
   const key = point && (await importP384(point));
   if (!key) return refused(der === undefined ? "this is not base64" : otherKey(der, false));
@@ -49,15 +52,15 @@ function refused(why: string): never {
 /** Keys, and how many of them must sign. */
 export class Role {
   readonly threshold: number;
-  readonly keys: readonly PublicKey[];
+  readonly keys: readonly SignerKey[];
 
   /**
-   * `threshold` of `keys`: at least one, of 1 to 16 distinct keys.
+   * `threshold` of 1 to 16 distinct keys, at least one.
    *
    * @throws {Ok2cryError} `release_field_invalid`.
    */
-  constructor(threshold: number, keys: readonly PublicKey[]) {
-    // Keys have one encoding, so those with one name are one key.
+  constructor(threshold: number, keys: readonly SignerKey[]) {
+    // Keys have one encoding, so equal ids are equal keys.
     if (keys.length === 0 || keys.length > MAX_KEYS || new Set(keys.map((key) => key.id)).size < keys.length) {
       refuseField("role", "keys", "1 to 16 distinct keys");
     }
@@ -68,13 +71,13 @@ export class Role {
     this.keys = [...keys];
   }
 
-  /** SHA-384 of the threshold and of the keys, in whichever order they are given; hexadecimal. */
+  /** SHA-384 of the threshold and the keys, independent of their order; hexadecimal. */
   async digest(): Promise<string> {
     const keys = [...this.keys].sort((a, b) => (toHex(a.der) < toHex(b.der) ? -1 : 1));
     return toHex(await sha384(utf8(String(this.threshold)), ...keys.map((key) => key.der)));
   }
 
-  /** Whether both are the same keys in the same order, and as many of them must sign. */
+  /** Whether both have the same keys in the same order, and the same threshold. */
   equals(other: Role): boolean {
     const text = (role: Role) => [role.threshold, ...role.keys.map((key) => toBase64(key.der))].join();
     return text(this) === text(other);

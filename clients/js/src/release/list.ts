@@ -1,17 +1,17 @@
 // The release list: every release that is accepted now. A release that is not in it is revoked.
 
+import { MAX_ENVELOPE_LENGTH, MAX_RELEASES } from "../codes.js";
 import { refuse } from "../error.js";
-import { type Envelope, MAX_ENVELOPE_LENGTH } from "./envelope.js";
-import { quoted, refuseField } from "./fault.js";
+import { quoted } from "../text.js";
+import type { Envelope } from "./envelope.js";
+import { refuseField } from "./fault.js";
 import { hex, read, text, version, whole } from "./json.js";
 import type { RootKeys } from "./root.js";
 import { isBelow } from "./version.js";
 
 const PAYLOAD_TYPE = "application/vnd.ok2cry.release-list.v1+json";
-/** What errors call it. */
+/** Its name in errors. */
 export const LIST = "list";
-/** The most releases of a list. */
-export const MAX_RELEASES = 32;
 
 const SHAPE = {
   version: whole,
@@ -22,34 +22,34 @@ const SHAPE = {
   releases: [{ version, manifest_sha384: hex(48) }],
 } as const;
 
-/** Every release that is accepted, for a short time. */
-export interface List {
-  /** One more with each list, whatever it says. */
+/** Every accepted release, for a short time. */
+export interface ReleaseList {
+  /** Increases by one with each list. */
   readonly version: number;
-  /** The product, as the root document calls it. */
+  /** The product, as the root document names it. */
   readonly product: string;
   /** When it was signed, in Unix milliseconds. */
   readonly issued_at: number;
-  /** When it ends, in Unix milliseconds. */
+  /** When it expires, in Unix milliseconds. */
   readonly expires_at: number;
-  /** No release below this is in the list. */
+  /** The lowest version that the list may hold. */
   readonly minimum_version: string;
-  /** The releases: 0 to 32, each version and each manifest once. */
+  /** The releases: 0 to 32, with distinct versions and manifests. */
   readonly releases: readonly {
-    /** Its version, three numbers. */
+    /** Three numbers. */
     readonly version: string;
-    /** SHA-384 of the manifest, which is the payload of its envelope; hexadecimal. */
+    /** SHA-384 of the manifest, which is its envelope's payload; hexadecimal. */
     readonly manifest_sha384: string;
   }[];
 }
 
 /**
- * Reads a list that the list keys of `root` have signed, and that `root` is for.
+ * Reads a list that the list keys of `root` signed, for the product of `root`.
  *
- * @throws {Ok2cryError} As {@link Envelope.verify}, and `release_json_invalid`, `release_field_invalid`, `list_below_minimum`,
- *   `manifest_subject_mismatch`.
+ * @throws {Ok2cryError} As {@link Envelope.verify}, and `release_json_invalid`, `release_field_invalid`,
+ *   `list_below_minimum`, `manifest_subject_mismatch`.
  */
-export async function verifyList(envelope: Envelope, root: RootKeys): Promise<List> {
+export async function verifyList(envelope: Envelope, root: RootKeys): Promise<ReleaseList> {
   const list = decode(await envelope.verify(LIST, PAYLOAD_TYPE, root.lists));
   if (list.product !== root.document.product) refuseProduct(list.product);
   return list;
@@ -57,11 +57,11 @@ export async function verifyList(envelope: Envelope, root: RootKeys): Promise<Li
 
 /** Refuses a document of another product. */
 export function refuseProduct(found: string): never {
-  return refuse("manifest_subject_mismatch", `manifest: it is about ${quoted(found)}, which is another product`);
+  return refuse("manifest_subject_mismatch", `manifest: it is for another product, ${quoted(found)}`);
 }
 
-function decode(payload: Uint8Array): List {
-  const list = read(LIST, payload, MAX_ENVELOPE_LENGTH, SHAPE) as List;
+function decode(payload: Uint8Array): ReleaseList {
+  const list = read(LIST, payload, MAX_ENVELOPE_LENGTH, SHAPE) as ReleaseList;
   const { releases, minimum_version: minimum } = list;
   if (list.version === 0) refuseField(LIST, "version", "1 or more");
   if (list.expires_at <= list.issued_at) refuseField(LIST, "expires_at", "after issued_at");

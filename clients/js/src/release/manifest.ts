@@ -3,8 +3,9 @@
 import { TrustAnchor } from "../attestation/anchor.js";
 import { Measurements } from "../attestation/measurements.js";
 import { fromHex, toHex } from "../bytes.js";
+import { MAX_ENVELOPE_LENGTH } from "../codes.js";
 import { refuse } from "../error.js";
-import { type Envelope, MAX_ENVELOPE_LENGTH } from "./envelope.js";
+import type { Envelope } from "./envelope.js";
 import { refuseField } from "./fault.js";
 import { hex, nullable, object, optional, read, text, texts, version, whole } from "./json.js";
 import { refuseProduct } from "./list.js";
@@ -14,9 +15,9 @@ import type { RootKeys } from "./root.js";
 const PAYLOAD_TYPE = "application/vnd.in-toto+json";
 const STATEMENT_TYPE = "https://in-toto.io/Statement/v1";
 const PREDICATE_TYPE = "https://github.com/ok2cry/ok2cry/blob/main/docs/releases.md#manifest-v1";
-/** What errors call it. */
+/** Its name in errors. */
 export const MANIFEST = "manifest";
-/** What `nitro-cli` writes in front of the registers. */
+/** What `nitro-cli` prints before the registers. */
 const HASH_ALGORITHM = "Sha384 { ... }";
 
 const SHAPE = {
@@ -36,46 +37,47 @@ const SHAPE = {
 } as const;
 
 /**
- * An in-toto statement (github.com/in-toto/attestation, spec/v1/statement.md): that an image has these measurements, and what it
- * was built from. Digests are lower-case hexadecimal.
+ * An in-toto statement (github.com/in-toto/attestation, spec/v1/statement.md) about an image: its
+ * measurements, and what it was built from. Digests are lower-case hexadecimal.
  */
 export interface Manifest {
   readonly _type: string;
   /** The image: exactly one. */
   readonly subject: readonly {
-    /** The product, as the root document calls it. */
+    /** The product, as the root document names it. */
     readonly name: string;
     /** Digests of the file. */
     readonly digest: { readonly sha256: string; readonly sha384: string };
   }[];
   readonly predicateType: string;
-  /** What is said about it. */
+  /** What the statement says about the image. */
   readonly predicate: {
     /** The release's version, three numbers. */
     readonly version: string;
     /** When the manifest was made, in Unix milliseconds. */
     readonly created_at: number;
-    /** What it was built from: a repository's address, and the commit's SHA-1, as git names it. */
+    /** What it was built from: a repository's address, and a commit's SHA-1 as git names it. */
     readonly source: { readonly repository: string; readonly commit: string };
     /** The registers exactly as `nitro-cli` prints them. */
     readonly Measurements: { readonly [name: string]: string };
     /** SHA-256 of the root certificate (DER) under which the image attests. */
     readonly attestation_root: string;
-    /** The checks that an image for development drops. No image for production has this. */
+    /** The checks that a development image omits. Absent from production images. */
     readonly development?: string | null;
     /** SHA-256 of the bill of materials, a CycloneDX document in JSON. */
     readonly sbom_sha256?: string | null;
-    /** How it was built. For people and for those who build again; nothing here depends on it. */
+    /** How it was built, for people and for rebuilds. Not used here. */
     readonly build?: { readonly [name: string]: unknown };
   };
 }
 
 /**
- * Reads a manifest that the manifest keys of `root` have signed, and that `root` is for. Answers its measurements too, as one set.
+ * Reads a manifest that the manifest keys of `root` signed, for the product of `root`. Returns its
+ * measurements too, as one set.
  *
- * @throws {Ok2cryError} As {@link Envelope.verify}, and `release_json_invalid`, `release_field_invalid`, `manifest_pcr_missing`,
- *   `manifest_subject_mismatch`, `manifest_attestation_root_mismatch`, `manifest_for_development`, and `measurements_zero` for
- *   registers that nobody should trust.
+ * @throws {Ok2cryError} As {@link Envelope.verify}, and `release_json_invalid`, `release_field_invalid`,
+ *   `manifest_pcr_missing`, `manifest_subject_mismatch`, `manifest_attestation_root_mismatch`,
+ *   `manifest_for_development`; `measurements_zero` for registers of a debug image.
  */
 export async function verifyManifest(
   envelope: Envelope,
@@ -87,14 +89,11 @@ export async function verifyManifest(
   const name = manifest.subject[0]?.name ?? "";
   if (name !== product) refuseProduct(name);
   if (manifest.predicate.attestation_root !== attestationRoot) {
-    refuse(
-      "manifest_attestation_root_mismatch",
-      "manifest: its image attests under another root than these releases do (a mock's?)",
-    );
+    refuse("manifest_attestation_root_mismatch", "manifest: its image attests under another root (a mock's?)");
   }
   const isForDevelopment = typeof manifest.predicate.development === "string";
   if (isForDevelopment && attestationRoot === toHex(await TrustAnchor.awsNitro().fingerprint())) {
-    refuse("manifest_for_development", "manifest: its image drops checks and is for development only");
+    refuse("manifest_for_development", "manifest: its image is for development only");
   }
   return [manifest, measurements];
 }

@@ -1,16 +1,17 @@
-// The root document: which keys sign what, until when. The one thing that is rotated by its own rules.
+// The root document: which keys sign what, and until when. Its own rules govern its rotation.
 
-import type { LogKeys } from "./checkpoint.js";
-import { type Envelope, MAX_ENVELOPE_LENGTH } from "./envelope.js";
+import { MAX_ENVELOPE_LENGTH } from "../codes.js";
+import type { LogSigners } from "../tlog/checkpoint.js";
+import { VerifierKey } from "../tlog/verifier-key.js";
+import type { Envelope } from "./envelope.js";
 import { refuseField } from "./fault.js";
 import { hex, read, readValue, refuseJson, text, whole } from "./json.js";
 import { keyFromBase64, Role } from "./key.js";
-import { LogKey } from "./log-key.js";
 
 const PAYLOAD_TYPE = "application/vnd.ok2cry.release-root.v1+json";
-/** What errors call it. */
+/** Its name in errors. */
 export const ROOT = "root";
-/** The most witnesses that a root document names. */
+/** The most witnesses of a root document. */
 const MAX_WITNESSES = 16;
 
 const ROLE = { threshold: whole, keys: [text] } as const;
@@ -32,44 +33,52 @@ export interface RootRole {
   readonly keys: readonly string[];
 }
 
-/** Who speaks for a product's releases. Signed by its own root keys and, unless it is the first, by those of the version before. */
-export interface Root {
+/**
+ * Who signs a product's releases. Its own root keys sign it and, unless it is the first, those of the version
+ * before.
+ */
+export interface RootDocument {
   /** 1 for the first, and one more each time. */
   readonly version: number;
-  /** What is released: the name of every manifest's subject. 1 to 64 of `[a-z0-9._-]`. */
+  /** The product: the subject name of every manifest. 1 to 64 of `[a-z0-9._-]`. */
   readonly product: string;
-  /** When the document ends, in Unix milliseconds. */
+  /** When the document expires, in Unix milliseconds. */
   readonly expires_at: number;
-  /** SHA-256 of the root certificate (DER) under which these releases attest, hexadecimal: AWS's in production. */
+  /**
+   * SHA-256 of the root certificate (DER) under which these releases attest, hexadecimal: AWS's in
+   * production.
+   */
   readonly attestation_root: string;
-  /** Who signs root documents. */
+  /** Signers of root documents. */
   readonly root: RootRole;
-  /** Who signs manifests. */
+  /** Signers of manifests. */
   readonly manifests: RootRole;
-  /** Who signs lists. */
+  /** Signers of lists. */
   readonly lists: RootRole;
-  /** The log that everything is in. */
+  /** The log that holds every document. */
   readonly log: {
-    /** The key that signs its checkpoints, as signed notes write verifier keys. Its name is the log's origin. */
+    /**
+     * The key that signs its checkpoints, as a verifier key of signed notes. Its name is the log's origin.
+     */
     readonly key: string;
-    /** Witnesses that may cosign them, 0 to 16. */
+    /** Witnesses that may cosign the checkpoints, 0 to 16. */
     readonly witnesses: readonly string[];
-    /** How many of them must. */
+    /** How many of the witnesses must cosign. */
     readonly witness_threshold: number;
   };
 }
 
-/** A root document, and the keys in it. */
+/** A root document, and its keys. */
 export interface RootKeys {
-  readonly document: Root;
+  readonly document: RootDocument;
   readonly root: Role;
   readonly manifests: Role;
   readonly lists: Role;
-  readonly log: LogKeys;
+  readonly log: LogSigners;
 }
 
 /**
- * Reads a root document that `signers`, and the document's own root keys, have signed.
+ * Reads a root document that `signers` and its own root keys signed.
  *
  * @throws {Ok2cryError} As {@link Envelope.verify}, and `release_json_invalid`, `release_field_invalid`.
  */
@@ -80,7 +89,7 @@ export async function verifyRoot(envelope: Envelope, signers: Role): Promise<Roo
 }
 
 async function decode(payload: Uint8Array): Promise<RootKeys> {
-  const document = read(ROOT, payload, MAX_ENVELOPE_LENGTH, SHAPE) as Root;
+  const document = read(ROOT, payload, MAX_ENVELOPE_LENGTH, SHAPE) as RootDocument;
   const roles = [document.root, document.manifests, document.lists] as const;
   const [root, manifests, lists] = await Promise.all([roleOf(roles[0]), roleOf(roles[1]), roleOf(roles[2])]);
   const [key, ...witnesses] = await Promise.all([logKeyOf(document.log.key), ...document.log.witnesses.map(logKeyOf)]);
@@ -93,7 +102,7 @@ async function decode(payload: Uint8Array): Promise<RootKeys> {
   if (witnesses.length > MAX_WITNESSES || !witnesses.every((witness) => witness.isWitness)) {
     refuseField(ROOT, "log.witnesses", "at most 16 keys of type 4 (cosignature/v1)");
   }
-  // By key, not by name: a witness under two names is one.
+  // By key, not by name: a witness under two names counts once.
   if ([key, ...witnesses].some((a, index, all) => all.slice(index + 1).some((b) => a.isSameKey(b)))) {
     refuseField(ROOT, "log.witnesses", "distinct keys, and none the log's own");
   }
@@ -110,6 +119,6 @@ function roleOf({ threshold, keys }: RootRole): Promise<Role> {
   );
 }
 
-async function logKeyOf(text: string): Promise<LogKey> {
-  return (await LogKey.parse(text)) ?? refuseJson(ROOT, "a verifier key (NAME+ID+BASE64, Ed25519) is due here");
+async function logKeyOf(text: string): Promise<VerifierKey> {
+  return (await VerifierKey.parse(text)) ?? refuseJson(ROOT, "expected a verifier key (NAME+ID+BASE64, Ed25519)");
 }

@@ -1,4 +1,4 @@
-// Chromium gives the verdicts that Node gives: every vector and every real document, under a payment page's policy.
+// Chromium gives Node's verdicts: every vector and every real document, under a payment page's policy.
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
@@ -14,7 +14,7 @@ let page;
 
 before(async () => {
   const module = await bundle({ format: "esm" });
-  // As bundlers leave it that write what escapes stand for; a classic script is read in its page's character set.
+  // As bundlers write it that decode escapes. A page reads a classic script in its own character set.
   const classic = await bundle({ format: "iife", charset: "utf8", minify: true });
   const html = (script) => `<!doctype html><html lang="en"><title>conformance</title>${script}`;
   const files = {
@@ -89,7 +89,7 @@ test("tests/vectors/v1 gets its verdicts in Chromium", async () => {
   await agrees("protocol", Object.fromEntries(names.map((name) => [name, vectors(`v1/${name}.json`)])), 400);
 });
 
-test("answers, replies, statements and trust get their verdicts in Chromium", async () => {
+test("answers and trust get their verdicts in Chromium", async () => {
   const files = answerFiles();
   await agrees("answers", files, files.issue.cases.length + files.replies.cases.length + files.statements.cases.length);
 });
@@ -99,7 +99,7 @@ test("releases get their verdicts in Chromium", async () => {
   await agrees("releases", file, file.cases.length + file.appraisals.length);
 });
 
-test("releases get their verdicts in a page of another character set", async () => {
+test("releases get their verdicts in a windows-1252 page", async () => {
   const judge = await judgeAt("/windows-1252");
   assert.equal(await judge.evaluate(() => document.characterSet), "windows-1252");
   const file = vectors("v1/releases.json");

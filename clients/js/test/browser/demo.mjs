@@ -1,4 +1,4 @@
-// The demo and a browser before it: what the tests of the page stand on.
+// The demo, and a browser in front of it, for the tests of the page.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -8,27 +8,27 @@ import { chromium } from "playwright-core";
 
 const root = new URL("../../../../", import.meta.url);
 const artifacts = new URL("../../artifacts/", import.meta.url);
-/** How long anything may take before a test fails: long enough for a machine that is busy with other things. */
-export const PATIENCE_MS = 30_000;
+/** The time limit of any step, generous for a busy machine. */
+export const TIMEOUT_MS = 30_000;
 
-/** Starts the demo at any port, and answers where its page is. `stop` ends it, and sees to it that nothing of it is left. */
+/** Starts the demo at a free port, and returns its page's address. `stop` ends all of its processes. */
 export async function startDemo() {
   const target = process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL("target", root));
   const demo = spawn(`${target}/debug/ok2cry-demo`, { env: { ...process.env, DEMO_PORT: "0" }, stdio: ["pipe", "pipe", "pipe"] });
-  let said = "";
+  let output = "";
   const url = await new Promise((resolve, reject) => {
-    const hear = (data) => {
-      said += data;
-      const address = /^ {4}(http:\/\/127\.0\.0\.1:\d+)\/$/m.exec(said);
+    const read = (data) => {
+      output += data;
+      const address = /^ {4}(http:\/\/127\.0\.0\.1:\d+)\/$/m.exec(output);
       if (address) resolve(address[1]);
     };
-    demo.stdout.on("data", hear);
-    demo.stderr.on("data", hear);
+    demo.stdout.on("data", read);
+    demo.stderr.on("data", read);
     demo.on("error", reject);
-    demo.on("exit", (code) => reject(new Error(`the demo ended with ${code}:\n${said}`)));
+    demo.on("exit", (code) => reject(new Error(`the demo ended with ${code}:\n${output}`)));
   });
   const stop = async () => {
-    const service = /OK2CRY_URL=(.*)/.exec(said)[1];
+    const service = /OK2CRY_URL=(.*)/.exec(output)[1];
     assert.equal((await fetch(`${service}/healthz`)).status, 200);
     const ended = new Promise((resolve) => demo.on("exit", resolve));
     demo.kill("SIGTERM");
@@ -44,10 +44,10 @@ export function startBrowser() {
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: isRoot ? ["--no-sandbox"] : [] });
 }
 
-/** A visitor: a browser context of their own, and a record of all that the page does that others could see. */
+/** A visitor: a browser context, and a record of everything observable that the page does. */
 export class Visitor {
-  /** @type {string[]} Console messages, exceptions and broken policies. */
-  complaints = [];
+  /** @type {string[]} Console messages, exceptions and policy violations. */
+  problems = [];
   /** @type {{ method: string, url: string, body: Buffer }[]} */
   requests = [];
 
@@ -58,17 +58,18 @@ export class Visitor {
 
   static async at(url, browser, options = {}) {
     const context = await browser.newContext({ reducedMotion: "reduce", ...options });
-    context.setDefaultTimeout(PATIENCE_MS);
+    context.setDefaultTimeout(TIMEOUT_MS);
     const page = await context.newPage();
     const visitor = new Visitor(context, page);
-    page.on("console", (message) => visitor.complaints.push(`${message.type()}: ${message.text()}`));
-    page.on("pageerror", (error) => visitor.complaints.push(String(error)));
+    page.on("console", (message) => visitor.problems.push(`${message.type()}: ${message.text()}`));
+    page.on("pageerror", (error) => visitor.problems.push(String(error)));
     page.on("requestfailed", (request) => {
       const why = request.failure()?.errorText;
-      // Chromium says this of answers that were read as streams, to their end. Whether one was read shows in what the page does.
-      if (why !== "net::ERR_ABORTED") visitor.complaints.push(`failed: ${request.url()}: ${why}`);
+      // Chromium logs this for answers that were read as streams, to their end. The page shows whether one
+      // was read.
+      if (why !== "net::ERR_ABORTED") visitor.problems.push(`failed: ${request.url()}: ${why}`);
     });
-    await page.exposeFunction("policyBroken", (what) => visitor.complaints.push(`policy: ${what}`));
+    await page.exposeFunction("policyBroken", (what) => visitor.problems.push(`policy: ${what}`));
     await page.addInitScript(() => {
       addEventListener("securitypolicyviolation", (event) =>
         globalThis.policyBroken(`${event.violatedDirective} ${event.blockedURI}`),
@@ -95,23 +96,23 @@ export class Visitor {
     return this.page.getByRole("heading", { name: "Paid" }).waitFor();
   }
 
-  /** The code of the refusal that is shown, once one is. */
+  /** The code of the refusal, once the page shows one. */
   async refusal() {
     await this.page.locator("#refusal").waitFor();
     return this.page.locator("#refusal-title code").textContent();
   }
 
-  /** What was sent to the merchant so far. */
+  /** What the merchant has received so far. */
   sent() {
     return this.requests.filter(({ url }) => new URL(url).pathname === "/merchant/orders");
   }
 
-  /** The states of the checks, in their order. */
+  /** The states of the checks, in order. */
   checks() {
     return this.page.locator("#checks > li").evaluateAll((items) => items.map((item) => item.dataset.state));
   }
 
-  /** Keeps a picture of the whole page. */
+  /** Saves a screenshot of the whole page. */
   async picture(name) {
     await mkdir(artifacts, { recursive: true });
     await this.page.screenshot({ path: fileURLToPath(new URL(`${name}.png`, artifacts)), fullPage: true });
@@ -122,7 +123,7 @@ export class Visitor {
   }
 }
 
-/** What the page calls each behaviour of the host. */
+/** The page's names for the host's behaviours. */
 export const HOSTS = {
   honest: /^Honest/,
   "swapped-key": /^Swaps the key/,
@@ -132,13 +133,13 @@ export const HOSTS = {
   late: /^Answers late/,
 };
 
-/** Every way in which somebody might write a secret of digits: as it is, in hexadecimal, in base64 at each alignment. */
+/** All spellings of a secret of digits: plain, hexadecimal, and base64 at each alignment. */
 export function spellings(secret) {
   const bytes = Buffer.from(secret);
   const found = new Set([secret, [...secret].reverse().join(""), bytes.toString("hex")]);
   for (let before = 0; before < 3; before++) {
     const whole = Buffer.concat([Buffer.alloc(before), bytes]);
-    // The characters that the secret alone decides: whole groups of six of its bits.
+    // The characters that depend on the secret alone: whole groups of six of its bits.
     const text = whole.toString("base64url").slice(Math.ceil((8 * before) / 6), Math.floor((8 * whole.length) / 6));
     found.add(text);
     found.add(text.replace(/-/g, "+").replace(/_/g, "/"));

@@ -1,6 +1,7 @@
-// The demo's page in a real browser, before real processes: what a visitor can do, see and rely on.
+// The demo's page in a real browser, with real processes: what a visitor can do and see.
 //
-// Needs `cargo build --workspace --bins`, `make release-tool`, and Chromium (Debian's package, or CHROMIUM=path).
+// Needs `cargo build --workspace --bins`, `make release-tool`, and Chromium (Debian's package, or
+// CHROMIUM=path).
 
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
@@ -31,13 +32,16 @@ after(async () => {
   await demo?.stop();
 });
 
-/** Runs a story with a visitor of its own, and holds the page to its silence: no error, no warning, no broken policy. */
-function visit(name, options, story) {
+/**
+ * Runs a scenario with a visitor of its own, and checks that the page logs no error, no warning and no policy
+ * violation.
+ */
+function visit(name, options, scenario) {
   test(name, async () => {
     const visitor = await Visitor.at(demo.url, browser, options);
     try {
-      await story(visitor, visitor.page);
-      assert.deepEqual(visitor.complaints, []);
+      await scenario(visitor, visitor.page);
+      assert.deepEqual(visitor.problems, []);
     } finally {
       await visitor.leave();
     }
@@ -64,7 +68,7 @@ describe("a payment", () => {
     await mistake.waitFor();
     assert.ok(await isFocused(page.getByLabel("PIN", { exact: true })), "the field that is wrong has the focus");
     await page.keyboard.type("34");
-    assert.equal(await mistake.count(), 0, "the complaint ends when the field changes");
+    assert.equal(await mistake.count(), 0, "the problem ends when the field changes");
     await tabTo(page.getByRole("radio", { name: HOSTS.honest }));
     await page.keyboard.press("ArrowDown");
     assert.ok(await page.getByRole("radio", { name: HOSTS["swapped-key"] }).isChecked());
@@ -123,7 +127,7 @@ describe("a payment", () => {
     const first = await order.textContent();
     await visitor.pay();
     await visitor.paid();
-    // What was paid stays on the page until the next payment.
+    // A payment stays on the page until the next one.
     assert.equal(await order.textContent(), first);
     await visitor.pay();
     await page.waitForFunction((before) => document.getElementById("order").textContent !== before, first);
@@ -132,7 +136,7 @@ describe("a payment", () => {
     assert.equal(new Set(aads).size, 2);
   });
 
-  visit("shows no secret to anybody on the way", {}, async (visitor, page) => {
+  visit("sends no secret in the clear", {}, async (visitor, page) => {
     await visitor.pay({ host: "swapped-key", pin: PIN });
     assert.equal(await visitor.refusal(), "not_in_batch");
     await visitor.pay({ pin: PIN });
@@ -153,7 +157,7 @@ describe("a payment", () => {
     assert.deepEqual([...origins], [demo.url]);
   });
 
-  visit("is as long on the way for a short card as for a long one", {}, async (visitor, page) => {
+  visit("has one length for short and long cards", {}, async (visitor, page) => {
     await page.getByLabel("Name on the card").fill("Al");
     await visitor.pay({ pin: "1234" });
     await visitor.paid();
@@ -165,7 +169,7 @@ describe("a payment", () => {
   });
 });
 
-describe("a host that cheats", () => {
+describe("a dishonest host", () => {
   for (const [host, { code, check }] of Object.entries(REFUSALS)) {
     visit(`is refused: ${host}`, {}, async (visitor, page) => {
       await visitor.pay({ host });
@@ -187,7 +191,7 @@ describe("a host that cheats", () => {
     });
   }
 
-  visit("may refuse service, and nothing else", {}, async (visitor, page) => {
+  visit("can refuse service, and nothing else", {}, async (visitor, page) => {
     await page.route("**/v1/keys", (route) =>
       route.fulfill({
         status: 503,
@@ -200,13 +204,13 @@ describe("a host that cheats", () => {
     assert.match(await page.locator("#refusal").textContent(), /no answer that could be checked/);
     assert.ok(!(await visitor.checks()).includes("broken"), "what a host says is not what a check says");
     assert.equal(visitor.sent().length, 0);
-    // The browser's own words about the answer.
-    visitor.complaints = visitor.complaints.filter((complaint) => !complaint.includes("503"));
+    // The browser's own message about the answer.
+    visitor.problems = visitor.problems.filter((problem) => !problem.includes("503"));
   });
 });
 
 describe("a key", () => {
-  visit("that has expired in the visitor's hands encrypts nothing", {}, async (visitor, page) => {
+  visit("encrypts nothing after its deadline", {}, async (visitor, page) => {
     await page.clock.install();
     await visitor.pay({ pause: true });
     await page.getByRole("button", { name: "Encrypt and pay" }).waitFor();
@@ -218,7 +222,7 @@ describe("a key", () => {
     await visitor.picture("refused-expired");
   });
 
-  visit("is left alone when another payment begins", {}, async (visitor, page) => {
+  visit("is abandoned when another payment begins", {}, async (visitor, page) => {
     await visitor.pay({ pause: true });
     const go = page.getByRole("button", { name: "Encrypt and pay" });
     await go.waitFor();
@@ -230,7 +234,7 @@ describe("a key", () => {
   });
 });
 
-describe("a person", () => {
+describe("a visitor", () => {
   const schemes = { light: { colorScheme: "light" }, dark: { colorScheme: "dark" } };
   const sizes = {
     "": { viewport: { width: 1280, height: 900 } },
@@ -262,27 +266,23 @@ describe("a person", () => {
     }
   }
 
-  visit(
-    "can read it 320 pixels wide, without scrolling sideways",
-    { viewport: { width: 320, height: 640 } },
-    async (visitor, page) => {
-      const fits = async () => {
-        const widest = await page.evaluate(() => document.documentElement.scrollWidth);
-        assert.ok(widest <= 320, `${widest} pixels wide`);
-      };
-      await fits();
-      await visitor.pay();
-      await visitor.paid();
-      for (const summary of await page.locator("summary").all()) await summary.click();
-      await fits();
-      await visitor.picture("narrow-paid");
-      await visitor.pay({ host: "old-releases" });
-      await visitor.refusal();
-      await fits();
-    },
-  );
+  visit("reads it at 320 pixels without scrolling sideways", { viewport: { width: 320, height: 640 } }, async (visitor, page) => {
+    const fits = async () => {
+      const widest = await page.evaluate(() => document.documentElement.scrollWidth);
+      assert.ok(widest <= 320, `${widest} pixels wide`);
+    };
+    await fits();
+    await visitor.pay();
+    await visitor.paid();
+    for (const summary of await page.locator("summary").all()) await summary.click();
+    await fits();
+    await visitor.picture("narrow-paid");
+    await visitor.pay({ host: "old-releases" });
+    await visitor.refusal();
+    await fits();
+  });
 
-  visit("hears what happens", {}, async (visitor, page) => {
+  visit("gets the state announced", {}, async (visitor, page) => {
     const status = page.getByRole("status").filter({ hasText: /\S/ });
     await visitor.pay({ host: "swapped-key" });
     await visitor.refusal();
@@ -294,7 +294,7 @@ describe("a person", () => {
 });
 
 async function accessible(page, when) {
-  // Through the debugger, which the page's policy does not bind.
+  // Through the debugger, which the page's policy does not restrict.
   if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(await source());
   const { violations } = await page.evaluate(() => globalThis.axe.run({ resultTypes: ["violations"] }));
   const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(" ")).join(", ")}`);

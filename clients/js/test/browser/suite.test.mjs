@@ -1,6 +1,8 @@
-// The suite of all runtimes in three engines: a page of another origin than the service's runs it, and reports.
+// The suite of all runtimes in three browser engines. A page of another origin than the service's runs it,
+// and reports.
 //
-// Needs `cargo build --workspace --bins`, and Debian's packages `chromium`, `firefox-esr`, `libwebkit2gtk-4.1-0` and `xvfb`.
+// Needs `cargo build --workspace --bins`, and Debian's packages `chromium`, `firefox-esr`,
+// `libwebkit2gtk-4.1-0` and `xvfb`.
 
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
@@ -10,7 +12,7 @@ import { startHarness } from "../runtimes/harness.mjs";
 import { startBrowser } from "./demo.mjs";
 
 const ARE_DUE = process.env.CI === "true" && process.platform === "linux" && process.arch === "x64";
-/** A new profile asks nothing, and calls nobody but the page's server. */
+/** A new profile that asks no questions, and calls only the page's server. */
 const FIREFOX_SETTINGS = {
   "app.normandy.enabled": false,
   "app.update.enabled": false,
@@ -29,14 +31,14 @@ before(async () => {
 });
 after(() => harness?.stop());
 
-/** A browser that a page's address makes report, if this machine has it. */
+/** Starts a browser at a page that reports, if this machine has the browser. */
 function browser(name, found, start) {
   const isMissing = !found && !ARE_DUE;
   if (isMissing) console.log(`SKIPPED ${name}: it is not installed`);
   test(name, { skip: isMissing }, () => harness.run(name, {}, start));
 }
 
-/** A home of its own, so that no run sees another's. */
+/** A home directory of its own, so that runs do not share state. */
 function homeOf(name) {
   const home = join(harness.folder, name);
   mkdirSync(home);
@@ -58,12 +60,12 @@ browser("Firefox", existsSync(firefox), (base, reject) => {
   return harness.program(firefox, flags, { env: { ...process.env, HOME: home } })(base, reject);
 });
 
-/** WebKitGTK's own small browser, which has no headless mode. */
+/** WebKitGTK's MiniBrowser, which has no headless mode. */
 const webKit = miniBrowser();
 browser("WebKitGTK", webKit !== undefined && existsSync("/usr/bin/Xvfb"), async (base, reject) => {
   const screen = await startScreen();
   try {
-    // Its sandbox needs user namespaces, which containers may not have; the page is ours.
+    // Its sandbox needs user namespaces, which containers may lack. The page is ours.
     const env = {
       ...process.env,
       HOME: homeOf("webkit"),
@@ -90,7 +92,7 @@ function miniBrowser() {
   }
 }
 
-/** A screen that nobody sees, at whichever number is free. */
+/** A virtual screen, at any free number. */
 async function startScreen() {
   const flags = ["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp"];
   const child = spawn("Xvfb", flags, { stdio: ["ignore", "pipe", "ignore"] });

@@ -1,5 +1,7 @@
-// What the client says about tests/vectors/v1/issue.json, replies.json, statements.json and trust.json. Runs in Node and in
-// browsers: no imports.
+// Judges tests/vectors/v1/issue.json, replies.json, statements.json and trust.json. For Node and browsers: no
+// imports.
+
+import { keyPair } from "./keys.mjs";
 
 /**
  * @param {object} lib The client.
@@ -10,13 +12,13 @@ export async function answerVectors(lib, files) {
   const outcomes = [];
   const judges = [issued, replied, stated];
   for (const [at, file] of [files.issue, files.replies, files.statements].entries()) {
-    const experienced = new Map();
+    const warm = new Map();
     for (const testCase of file.cases) {
-      // Not in this client: plaintext for the caller.
+      // This client does not request delivery to the caller.
       if (testCase.request?.recipient === "caller") continue;
       const accepted = JSON.stringify([testCase.attestation_root, testCase.releases]) + (testCase.max_age_ms ?? "");
-      if (!experienced.has(accepted)) experienced.set(accepted, trustOf(lib, file, testCase));
-      for (const trust of [trustOf(lib, file, testCase), experienced.get(accepted)]) {
+      if (!warm.has(accepted)) warm.set(accepted, trustOf(lib, file, testCase));
+      for (const trust of [trustOf(lib, file, testCase), warm.get(accepted)]) {
         outcomes.push(
           ...(await judges[at](lib, file, testCase, trust)).map(([expected, found]) => ({
             name: `${["issue", "reply", "statement"][at]}: ${testCase.name}`,
@@ -77,7 +79,10 @@ async function issued(lib, file, { request, now_ms: nowMs, expected, seal, ...bo
   const outcomes = [[expected, found]];
   if (seal !== undefined && keys.length > 0) {
     const sealed = await verdict(lib, async () => {
-      const message = await keys[0].seal(lib.fromHex(seal.plaintext), lib.fromHex(seal.aad), { nowMs: seal.now_ms });
+      const message = await keys[0].seal(
+        { plaintext: lib.fromHex(seal.plaintext), aad: lib.fromHex(seal.aad) },
+        { nowMs: seal.now_ms },
+      );
       return message.ciphertext.length === seal.plaintext.length / 2 + 16;
     });
     outcomes.push([seal.expected, sealed]);
@@ -87,13 +92,13 @@ async function issued(lib, file, { request, now_ms: nowMs, expected, seal, ...bo
 
 async function replied(lib, file, { recipient = file.recipient, expect, seen = [], now_ms: nowMs, expected, ...body }, trust) {
   const key = await lib.RecipientKey.fromKeyPair(await keyPair(recipient.private_key, recipient.public_key));
-  const memory = new lib.SeenSet();
-  for (const hash of seen) memory.firstTime(hash, Number.MAX_SAFE_INTEGER, nowMs);
+  const replays = new lib.ReplaySet();
+  for (const descriptorHash of seen) replays.insert({ descriptorHash, forgetAtMs: Number.MAX_SAFE_INTEGER, nowMs });
   let forgetAt = 0;
-  const noting = {
-    firstTime(hash, forgetAtMs, now) {
-      forgetAt = forgetAtMs;
-      return memory.firstTime(hash, forgetAtMs, now);
+  const guard = {
+    insert(entry) {
+      forgetAt = entry.forgetAtMs;
+      return replays.insert(entry);
     },
   };
   const until = expected.accepted?.remember_until_ms ?? 0;
@@ -101,14 +106,14 @@ async function replied(lib, file, { recipient = file.recipient, expect, seen = [
     verdict(lib, async () => {
       const wanted = { purpose: expect.purpose, aad: lib.fromHex(expect.aad) };
       const time = { nowMs, leewayMs: file.leeway_ms };
-      const opened = await key.open(bodyOf(lib, body), wanted, trust, noting, time);
+      const opened = await key.open(bodyOf(lib, body), wanted, trust, guard, time);
       return {
         plaintext: lib.toHex(opened.plaintext),
         descriptor_hash: lib.toHex(opened.descriptor.hash),
         remember_until_ms: forgetAt >= until ? until : forgetAt,
       };
     });
-  // A refusal leaves no trace, and what was accepted is not accepted again.
+  // A refusal inserts nothing, and an accepted reply is not accepted again.
   const again = expected.accepted === undefined ? expected : { refused: "reply_replayed" };
   return [
     [expected, await open()],
@@ -147,7 +152,7 @@ function bodyOf(lib, { answer, answer_bytes: bytes, answer_then: then }) {
   return new TextEncoder().encode(then === undefined ? answer : answer + then.text.repeat(then.count));
 }
 
-/** Makes what a call draws at random this nonce. */
+/** Makes the call's random bytes this nonce. */
 async function withNonce(nonce, call) {
   const original = crypto.getRandomValues;
   Object.defineProperty(crypto, "getRandomValues", {
@@ -175,21 +180,4 @@ async function verdict(lib, decide) {
   } catch (error) {
     return error instanceof lib.Ok2cryError ? JSON.stringify({ refused: error.code }) : `${error}\n${error.stack}`;
   }
-}
-
-/** A key pair of a scalar and a point, in hexadecimal. */
-async function keyPair(scalar, point) {
-  const bytes = (hex) => Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
-  const url = (part) =>
-    btoa(String.fromCharCode(...part))
-      .replace(/\+/g, "-")
-      .replace(/\//g, "_")
-      .replace(/=/g, "");
-  const [x, y] = [bytes(point).slice(1, 49), bytes(point).slice(49)];
-  const jwk = { kty: "EC", crv: "P-384", x: url(x), y: url(y) };
-  const algorithm = { name: "ECDH", namedCurve: "P-384" };
-  return {
-    privateKey: await crypto.subtle.importKey("jwk", { ...jwk, d: url(bytes(scalar)) }, algorithm, true, ["deriveBits"]),
-    publicKey: await crypto.subtle.importKey("jwk", jwk, algorithm, true, []),
-  };
 }

@@ -1,4 +1,4 @@
-// What the client says about tests/vectors/attestation and about real documents. Runs in Node and in browsers: no imports.
+// Judges tests/vectors/attestation and real documents. For Node and browsers: no imports.
 
 /**
  * @param {object} lib The client's attestation half.
@@ -7,15 +7,15 @@
  */
 export async function attestationVectors(lib, file) {
   const outcomes = [];
-  const experienced = new Map();
-  // One verifier remembers nothing; another sees all cases of its root, in order and backwards.
+  const warm = new Map();
+  // One verifier caches nothing. Another sees all cases of its root, in order and backwards.
   for (const testCase of [...file.cases, ...file.cases.toReversed()]) {
     const root = testCase.root ?? file.root;
     const options = { insecureAllowDebug: testCase.allow_debug };
     const anchor = lib.TrustAnchor.fromDer(base64(root));
     const key = `${root} ${testCase.allow_debug}`;
-    if (!experienced.has(key)) experienced.set(key, new lib.Verifier(anchor, options));
-    for (const verifier of [new lib.Verifier(anchor, { ...options, rememberAtMost: 0 }), experienced.get(key)]) {
+    if (!warm.has(key)) warm.set(key, new lib.Verifier(anchor, options));
+    for (const verifier of [new lib.Verifier(anchor, { ...options, signatureCache: 0 }), warm.get(key)]) {
       outcomes.push({ name: testCase.name, expected: expected(testCase.expected), found: await judge(lib, verifier, testCase) });
     }
   }
@@ -31,7 +31,7 @@ export async function attestationVectors(lib, file) {
 export async function realDocuments(lib, entries) {
   const outcomes = [];
   const warm = new lib.Verifier(lib.TrustAnchor.awsNitro());
-  const cold = new lib.Verifier(lib.TrustAnchor.awsNitro(), { rememberAtMost: 0 });
+  const cold = new lib.Verifier(lib.TrustAnchor.awsNitro(), { signatureCache: 0 });
   const debug = new lib.Verifier(lib.TrustAnchor.awsNitro(), { insecureAllowDebug: true });
   for (const entry of entries) {
     const name = entry.file;
@@ -86,9 +86,9 @@ async function judge(lib, verifier, testCase) {
   return outcome(async () => {
     let policy = lib.Policy.insecureWithoutPcrs();
     if (releases.length > 0) policy = lib.Policy.of(...releases.map((release) => measurements(lib, release)));
-    if (max_age_ms !== undefined) policy = policy.maxAgeMs(max_age_ms);
-    if (nonce !== undefined) policy = policy.nonce(lib.fromHex(nonce));
-    if (user_data !== undefined) policy = policy.userData(lib.fromHex(user_data));
+    if (max_age_ms !== undefined) policy = policy.withMaxAgeMs(max_age_ms);
+    if (nonce !== undefined) policy = policy.withNonce(lib.fromHex(nonce));
+    if (user_data !== undefined) policy = policy.withUserData(lib.fromHex(user_data));
     const { document } = await lib.verifyDocument(documentOf(testCase), verifier, policy, time);
     const hex = (bytes) => (bytes === undefined ? null : lib.toHex(bytes));
     return accepted({
@@ -107,12 +107,12 @@ function expected({ verdict, code, ...claims }) {
   return verdict === "refused" ? `refused ${code}` : accepted(claims);
 }
 
-/** In one order, whoever wrote the claims. */
+/** In one order, independent of the vectors' order. */
 function accepted(claims) {
   return `accepted ${JSON.stringify(Object.entries(claims).sort(([a], [b]) => (a < b ? -1 : 1)))}`;
 }
 
-/** What a call comes to. An error that is no refusal is a defect, and looks like one. */
+/** The outcome of a call. An error that is not a refusal is a defect, and is shown as one. */
 export async function outcome(call) {
   try {
     return await call();

@@ -1,6 +1,7 @@
-// What the client says about tests/vectors/v1 but releases.json. Runs in Node and in browsers: no imports but its neighbour's.
+// Judges tests/vectors/v1 except releases.json. For Node and browsers.
 
 import { outcome } from "./attestation.mjs";
+import { keyPair } from "./keys.mjs";
 
 /**
  * @param {object} lib The client's protocol modules (test/conformance/modules.mjs).
@@ -13,9 +14,19 @@ export async function protocolVectors(lib, files) {
     outcomes.push({ name, expected, found: await outcome(async () => JSON.stringify(await call())) });
   const is = (name, expected, call) => add(name, JSON.stringify(expected), call);
   const refused = (name, call, code = "record_invalid") => add(name, `refused ${code}`, call);
-  const { fromHex: unhex, toHex: hex } = lib;
 
-  for (const { name, encoding, hash, fields, derived } of files["key-descriptor"].valid) {
+  await descriptorVectors(lib, files["key-descriptor"], is, refused);
+  await batchVectors(lib, files.batch, is, refused);
+  await idVectors(lib, files.ids, is, refused);
+  await sealVectors(lib, files.seal, is);
+  await replyVectors(lib, files.reply, is, refused);
+  await hpkeVectors(lib, files.hpke, is);
+  return outcomes;
+}
+
+async function descriptorVectors(lib, file, is, refused) {
+  const { fromHex: unhex, toHex: hex } = lib;
+  for (const { name, encoding, hash, fields, derived } of file.valid) {
     await is(`descriptor: ${name}`, { hash, ...fields, ...derived }, async () => {
       const d = await lib.readDescriptor(unhex(encoding));
       const recipient = d.recipient && { suite: lib.SUITE, public_key: hex(d.recipient) };
@@ -36,11 +47,14 @@ export async function protocolVectors(lib, files) {
       };
     });
   }
-  for (const { name, encoding } of files["key-descriptor"].invalid) {
+  for (const { name, encoding } of file.invalid) {
     await refused(`descriptor: ${name}`, () => lib.readDescriptor(unhex(encoding)));
   }
+}
 
-  for (const tree of files.batch.trees) {
+async function batchVectors(lib, file, is, refused) {
+  const { fromHex: unhex, toHex: hex } = lib;
+  for (const tree of file.trees) {
     await is(`batch of ${tree.size}`, [tree.root, tree.size], async () => {
       const header = await lib.readBatchHeader(unhex(tree.user_data));
       return [hex(header.root), header.size];
@@ -52,59 +66,46 @@ export async function protocolVectors(lib, files) {
       );
     }
   }
-  for (const { name, size, root, index, record, path } of files.batch.refused) {
+  for (const { name, size, root, index, record, path } of file.refused) {
     const header = { root: unhex(root), size };
     await is(`batch: ${name}`, false, () => lib.isIncluded(unhex(record), { index, path: path.map(unhex) }, header));
   }
-  for (const { name, encoding, root, size, log_size, log_root } of files.batch.headers.valid) {
+  for (const { name, encoding, root, size, log_size, log_root } of file.headers.valid) {
     await is(`header: ${name}`, [root, size, log_size, log_root], async () => {
       const header = await lib.readBatchHeader(unhex(encoding));
       return [hex(header.root), header.size, header.logSize, hex(header.logRoot)];
     });
   }
-  for (const { name, encoding } of files.batch.headers.invalid) {
+  for (const { name, encoding } of file.headers.invalid) {
     await refused(`header: ${name}`, () => lib.readBatchHeader(unhex(encoding)));
   }
+}
 
-  for (const { log_key, instance_id } of files.ids.instance_ids) {
+async function idVectors(lib, file, is, refused) {
+  const { fromHex: unhex, toHex: hex } = lib;
+  for (const { log_key, instance_id } of file.instance_ids) {
     await is(`instance ${instance_id}`, instance_id, () => lib.instanceOfLogKey(unhex(log_key)));
   }
-  for (const { bytes, base64url } of files.ids.key_ids) {
+  for (const { bytes, base64url } of file.key_ids) {
     await is(`key id ${base64url}`, base64url, () => lib.toBase64Url(unhex(bytes)));
   }
-  for (const { nonce, count, client_nonces } of files.ids.nonces) {
+  for (const { nonce, count, client_nonces } of file.nonces) {
     await is(`nonces for ${count}`, client_nonces, () =>
       Promise.all(client_nonces.map(async (_, index) => hex(await lib.nonceForKey(unhex(nonce), index, count)))),
     );
   }
-  for (const { name, encoding, nonce, time } of files.ids.statements.valid) {
+  for (const { name, encoding, nonce, time } of file.statements.valid) {
     await is(`statement: ${name}`, [nonce, time], async () => {
       const statement = await lib.readStatement(unhex(encoding));
       return [hex(statement.nonce), statement.timeMs];
     });
   }
-  for (const { name, encoding } of files.ids.statements.invalid) {
+  for (const { name, encoding } of file.statements.invalid) {
     await refused(`statement: ${name}`, () => lib.readStatement(unhex(encoding)));
   }
-
-  await sealVectors(lib, files.seal, is);
-  await replyVectors(lib, files.reply, is, refused);
-  for (const vector of files.hpke.cases) {
-    const keys = await keyPair(vector.skRm, vector.pkRm);
-    for (const { exporter_context, L, exported_value } of vector.exports) {
-      await is(`hpke: ${vector.name ?? vector.info}, ${L} bytes`, exported_value, async () =>
-        hex(await lib.receiveExport(keys, unhex(vector.enc), unhex(vector.info), unhex(exporter_context), L)),
-      );
-    }
-    const [{ aad, pt, ct }] = vector.encryptions;
-    await is(`hpke: ${vector.info}, a message`, pt, async () =>
-      hex(await lib.hpkeOpen(keys, unhex(vector.enc), unhex(vector.info), unhex(aad), unhex(ct))),
-    );
-  }
-  return outcomes;
 }
 
-/** The enclave's part is played by the HPKE library: the client itself only seals. */
+/** The HPKE library acts as the enclave: the client only seals. */
 async function sealVectors(lib, file, is) {
   const { fromHex: unhex, toHex: hex } = lib;
   const keys = await keyPair(file.key.private_key, file.key.public_key);
@@ -115,10 +116,21 @@ async function sealVectors(lib, file, is) {
     await is(`seal: ${sealed.name}`, [sealed.info, sealed.plaintext, sealed.request_digest], async () => [
       hex(info),
       hex(await open(info, sealed)),
-      hex(await lib.requestDigest(descriptor.hash, unhex(sealed.enc), unhex(sealed.aad), unhex(sealed.ciphertext))),
+      hex(
+        await lib.requestDigest({
+          descriptorHash: descriptor.hash,
+          enc: unhex(sealed.enc),
+          aad: unhex(sealed.aad),
+          ciphertext: unhex(sealed.ciphertext),
+        }),
+      ),
     ]);
     await is(`seal: ${sealed.name}, sealed here`, sealed.plaintext, async () => {
-      const { enc, ciphertext } = await lib.sealTo(descriptor.publicKey, info, unhex(sealed.aad), unhex(sealed.plaintext));
+      const { enc, ciphertext } = await lib.sealTo(descriptor.publicKey, {
+        plaintext: unhex(sealed.plaintext),
+        aad: unhex(sealed.aad),
+        info,
+      });
       return hex(await open(info, { enc: hex(enc), aad: sealed.aad, ciphertext: hex(ciphertext) }));
     });
   }
@@ -137,7 +149,7 @@ async function replyVectors(lib, file, is, refused) {
     const read = await lib.readReply(unhex(reply));
     const expected = { purpose: read.descriptor.purpose, aad: aad === undefined ? read.aad : unhex(aad) };
     const opened = await lib.readReplyContext(unhex(context));
-    if (hex(opened.recipient) !== hex(recipient.publicKey)) return "is somebody else's";
+    if (hex(opened.recipient) !== hex(recipient.publicKey)) return "is another recipient's";
     return hex(await recipient.openRecords(instance, opened, read, expected));
   };
   const { context } = file;
@@ -169,7 +181,7 @@ async function replyVectors(lib, file, is, refused) {
   };
   for (const { name, instance_id, context, reply } of file.must_be_refused) {
     const call = () => open(instance_id, context, reply);
-    if (name === "a context for somebody else") await is(`reply: ${name}`, "is somebody else's", call);
+    if (name === "a context for somebody else") await is(`reply: ${name}`, "is another recipient's", call);
     else await refused(`reply: ${name}`, call, codes[name] ?? "(no code for this case)");
   }
   for (const { name, encoding } of file.invalid_contexts) {
@@ -178,19 +190,24 @@ async function replyVectors(lib, file, is, refused) {
   for (const { name, encoding } of file.invalid_replies) await refused(`reply: ${name}`, () => lib.readReply(unhex(encoding)));
 }
 
-/** A key pair of a scalar and a point, in hexadecimal. */
-async function keyPair(scalar, point) {
-  const bytes = (hex) => Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
-  const url = (part) =>
-    btoa(String.fromCharCode(...part))
-      .replace(/\+/g, "-")
-      .replace(/\//g, "_")
-      .replace(/=/g, "");
-  const [x, y] = [bytes(point).slice(1, 49), bytes(point).slice(49)];
-  const jwk = { kty: "EC", crv: "P-384", x: url(x), y: url(y) };
-  const algorithm = { name: "ECDH", namedCurve: "P-384" };
-  return {
-    privateKey: await crypto.subtle.importKey("jwk", { ...jwk, d: url(bytes(scalar)) }, algorithm, true, ["deriveBits"]),
-    publicKey: await crypto.subtle.importKey("jwk", jwk, algorithm, true, []),
-  };
+async function hpkeVectors(lib, file, is) {
+  const { fromHex: unhex, toHex: hex } = lib;
+  for (const vector of file.cases) {
+    const keys = await keyPair(vector.skRm, vector.pkRm);
+    for (const { exporter_context, L, exported_value } of vector.exports) {
+      await is(`hpke: ${vector.name ?? vector.info}, ${L} bytes`, exported_value, async () =>
+        hex(
+          await lib.receiveExport(keys, unhex(vector.enc), {
+            info: unhex(vector.info),
+            exporterContext: unhex(exporter_context),
+            length: L,
+          }),
+        ),
+      );
+    }
+    const [{ aad, pt, ct }] = vector.encryptions;
+    await is(`hpke: ${vector.info}, a message`, pt, async () =>
+      hex(await lib.hpkeOpen(keys, unhex(vector.enc), unhex(vector.info), unhex(aad), unhex(ct))),
+    );
+  }
 }

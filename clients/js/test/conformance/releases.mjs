@@ -1,4 +1,4 @@
-// What the client says about tests/vectors/v1/releases.json. Runs in Node and in browsers: no imports.
+// Judges tests/vectors/v1/releases.json. For Node and browsers: no imports.
 
 /**
  * @param {{enclave_root: string, cases: object[], appraisals: object[]}} vectors The file.
@@ -29,13 +29,13 @@ export async function run(vectors, lib) {
   return judged;
 }
 
-/** The key that a case's client pins, with what it insists on. */
+/** The key that a case pins, with its limits. */
 export async function keyOf(lib, { pinned, max_list_age_ms: maxListAgeMs, minimum_version: minimumVersion }) {
   const key = await lib.ReleaseKey.fromPems(pinned.threshold, pinned.keys.map(pem));
-  return key.maxListAgeMs(maxListAgeMs).minimumVersion(minimumVersion);
+  return key.withMaxListAgeMs(maxListAgeMs).withMinimumVersion(minimumVersion);
 }
 
-/** The root certificate that a case's client holds: AWS's, or that of the vectors' enclaves. */
+/** The root certificate of a case: AWS's, or that of the vectors' enclaves. */
 export async function anchorOf(vectors, lib, { attestation_root: held }) {
   for (const anchor of [lib.TrustAnchor.awsNitro(), lib.TrustAnchor.fromDer(bytes(vectors.enclave_root))]) {
     if (lib.toHex(await anchor.fingerprint()) === held) return anchor;
@@ -45,24 +45,24 @@ export async function anchorOf(vectors, lib, { attestation_root: held }) {
 
 async function check(vectors, lib, given) {
   const key = await keyOf(lib, given);
-  const memory = given.memory ? lib.ReleaseMemory.decode(JSON.stringify(given.memory)) : new lib.ReleaseMemory();
+  const state = given.memory ? lib.ReleaseState.decode(JSON.stringify(given.memory)) : new lib.ReleaseState();
   const anchor = await anchorOf(vectors, lib, given);
   const time = { nowMs: given.now_ms };
-  const before = memory.encode();
+  const before = state.encode();
   try {
     const { text = "", count = 0 } = given.bundle_then ?? {};
     const bundle = lib.Bundle.decode(given.bundle + text.repeat(count));
-    const accepted = await key.check(bundle, anchor, memory, time);
-    if (!memory.checkpoint) throw new Error("nothing is remembered");
+    const accepted = await key.check(bundle, anchor, state, time);
+    if (!state.checkpoint) throw new Error("nothing is remembered");
     return accepted;
   } catch (error) {
-    // But for a list that leaves nothing: the one before is not to come back.
-    if ((memory.encode() === before) === (error.code === "no_release_accepted")) throw new Error("memory");
+    // Except after a list that leaves nothing: the list before it must not return.
+    if ((state.encode() === before) === (error.code === "no_release_accepted")) throw new Error("the saved state is wrong");
     throw error;
   }
 }
 
-/** Anything but a refusal is a fault of the client. */
+/** Any error that is not a refusal is a defect. */
 async function verdict(lib, decide) {
   try {
     return JSON.stringify({ accepted: await decide() });

@@ -1,4 +1,4 @@
-// A recipient is often a backend.
+// A recipient, often a backend.
 import { RecipientKey, toBase64Url } from "@ok2cry/client";
 import { TrustAnchor, Verifier } from "@ok2cry/client/attestation";
 

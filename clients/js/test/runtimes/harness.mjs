@@ -1,4 +1,4 @@
-// What runtimes are run against: a service, the suite's input, and a place to report to.
+// The environment of a runtime under test: a service, the suite's input, and a server to report to.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -8,14 +8,14 @@ import { build } from "esbuild";
 import { answerFiles, attestationFiles, realDocumentEntries, vectors } from "../support/files.mjs";
 import { startService } from "../support/service.mjs";
 
-/** How long a runtime may take: long enough for a machine that is busy with other things. */
-const PATIENCE_MS = 300_000;
+/** The time limit of a runtime, generous for a busy machine. */
+const TIMEOUT_MS = 300_000;
 const PROTOCOL = ["key-descriptor", "batch", "ids", "seal", "reply", "hpke"];
-/** A page that runs the suite: the bundle is a module, so that every browser reads it as UTF-8. */
+/** A page that runs the suite. The bundle is a module, so every browser reads it as UTF-8. */
 const PAGE = `<!doctype html><html lang="en"><title>suite</title>
 <script type="module">import { report } from "/suite.js"; await report(location.origin + location.pathname.slice(0, -1));</script>`;
 
-/** Starts a service and a server beside it. */
+/** Starts a service, and a server beside it. */
 export async function startHarness() {
   const service = await startService("--cors-allowed-origins", "*");
   const harness = new Harness(service);
@@ -26,7 +26,7 @@ export async function startHarness() {
 class Harness {
   #service;
   #server = createServer((request, response) => this.#answer(request, response));
-  /** By runtime: what it is to run, and who waits for its report. */
+  /** By runtime: its input, and the callback for its report. */
   #runs = new Map();
   #redirected = 0;
   #bundle;
@@ -48,12 +48,13 @@ class Harness {
   }
 
   /**
-   * Has the suite run in a runtime, and holds it to every verdict.
+   * Runs the suite in a runtime, and checks every verdict.
    *
    * @param {string} name The runtime.
-   * @param {{ withVectors?: boolean, usesXhr?: boolean }} options Whether there is more than the main job; whether its `fetch` is made
-   *   of `XMLHttpRequest`, which follows redirects, and reads bodies whole.
-   * @param {(base: string) => Promise<() => unknown>} start Starts it with the address to report to; answers with what ends it.
+   * @param {{ withVectors?: boolean, usesXhr?: boolean }} options `withVectors`: more than the main job.
+   *   `usesXhr`: its `fetch` uses `XMLHttpRequest`, which follows redirects and reads bodies whole.
+   * @param {(base: string) => Promise<() => unknown>} start Starts it with the address to report to, and
+   *   returns what stops it.
    */
   async run(name, { withVectors = true, usesXhr = false }, start) {
     this.#redirected = 0;
@@ -61,26 +62,26 @@ class Harness {
     let stop;
     let timer;
     try {
-      const said = await new Promise((resolve, reject) => {
+      const report = await new Promise((resolve, reject) => {
         this.#runs.set(slug, { withVectors, usesXhr, resolve });
-        timer = setTimeout(() => reject(new Error(`${name} did not report in time`)), PATIENCE_MS);
+        timer = setTimeout(() => reject(new Error(`${name} did not report in time`)), TIMEOUT_MS);
         start(`${this.url}/${slug}`, reject).then((end) => void (stop = end), reject);
       });
-      this.#judge(name, said, withVectors, usesXhr);
+      this.#judge(name, report, withVectors, usesXhr);
     } finally {
       clearTimeout(timer);
       await stop?.();
     }
   }
 
-  /** Starts a program that reports; its end before that is a failure. */
+  /** Starts a program that reports. If it ends before, that is a failure. */
   program(command, flags, options = {}) {
     return async (base, reject) => {
       const child = spawn(command, flags(base), { stdio: ["ignore", "pipe", "pipe"], ...options });
-      let said = "";
-      for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => void (said += data));
+      let output = "";
+      for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => void (output += data));
       child.on("error", reject);
-      child.on("exit", (code) => reject(new Error(`${command} ended with ${code}:\n${said}`)));
+      child.on("exit", (code) => reject(new Error(`${command} ended with ${code}:\n${output}`)));
       return () => {
         if (child.exitCode !== null || child.signalCode !== null) return undefined;
         const ended = new Promise((resolve) => child.on("exit", resolve));
@@ -150,7 +151,7 @@ class Harness {
     return { service, vectors: { answers: answerFiles(), attestation, protocol, releases: vectors("v1/releases.json"), real } };
   }
 
-  /** Services that do not do what they should. */
+  /** Services that misbehave. */
   #odd(path, request, response) {
     const [kind] = path.split("/");
     if (kind === "busy") response.writeHead(503, { "retry-after": "7" }).end("<h1>busy</h1>");

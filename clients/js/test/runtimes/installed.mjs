@@ -1,17 +1,17 @@
-// Which runtimes npm has installed.
+// The runtimes that npm has installed.
 
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** Where a runtime that is not there is a fault. */
+/** Whether a missing runtime is a failure. */
 export const isDue = process.env.CI === "true" && process.platform === "linux" && process.arch === "x64";
 
 const modules = fileURLToPath(new URL("node_modules", import.meta.url));
 
 /**
- * The program of a scope such as `@deno`, which has a package for each kind of machine, and this machine's is installed. Not what a
- * package links to: that is made by scripts, which are not run.
+ * The program of a scope such as `@deno`, whose package for this machine npm has installed. Not the link in
+ * another package: install scripts, which do not run, would make it.
  */
 export function inScope(scope, path) {
   try {

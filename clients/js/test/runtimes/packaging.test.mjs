@@ -1,4 +1,4 @@
-// The packed file in other people's tools: linters of packages, bundlers, TypeScript's ways to find types, runtimes without a bundler.
+// The packed file in bundlers, in TypeScript's resolution modes, and in runtimes without a bundler.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -37,16 +37,6 @@ before(() => {
 });
 after(() => rmSync(project, { recursive: true, force: true }));
 
-test("publint has nothing to say", () => {
-  run(process.execPath, [join(here, "node_modules/publint/src/cli.js"), "run", "--strict", packed]);
-});
-
-test("its types are found in every way that TypeScript has, and are what they say", () => {
-  // Modules alone: `require` of them is what the engines that are named can do.
-  const attw = join(here, "node_modules/@arethetypeswrong/cli/dist/index.js");
-  run(process.execPath, [attw, "--ignore-rules", "cjs-resolves-to-esm", "--no-color", packed]);
-});
-
 describe("the types compile", () => {
   const newest = join(client, "node_modules/typescript/bin/tsc");
   const oldest = join(here, "node_modules/typescript-oldest/bin/tsc");
@@ -70,13 +60,13 @@ describe("the types compile", () => {
   ]) {
     test(`for ${name}`, () => compile(newest, options, "types.ts", ...more));
   }
-  test("for bundlers, and in the oldest TypeScript", () => {
+  test("for bundlers, and with the oldest TypeScript", () => {
     const bundler = { module: "esnext", moduleResolution: "bundler" };
     compile(newest, bundler, "types.ts");
     compile(oldest, bundler, "types.ts");
     compile(oldest, {}, "types.ts");
   });
-  test("by `main` and a folder, as TypeScript 5 looked for them before `exports`", () => {
+  test("by `main` and a folder, for TypeScript's node10", () => {
     compile(oldest, { module: "commonjs", moduleResolution: "node10" }, "types.ts");
   });
   test("required from CommonJS", () => {
@@ -102,7 +92,7 @@ describe("a project runs without a bundler in", () => {
   }
 });
 
-describe("a bundle does the same, in ASCII, by", () => {
+describe("a bundle works, in ASCII, by", () => {
   const bundlers = {
     esbuild: (file) =>
       build({
@@ -141,7 +131,7 @@ describe("a bundle does the same, in ASCII, by", () => {
         },
       });
     },
-    // Looks for `main`, as `exports` are switched off unless a project asks for them.
+    // Resolves `main`: `exports` are off unless a project enables them.
     Parcel: async (file) => {
       const { Parcel } = createRequire(import.meta.url)("@parcel/core");
       const [, distDir, distEntry] = /^(.*)\/([^/]+)$/.exec(file);
@@ -167,7 +157,7 @@ describe("a bundle does the same, in ASCII, by", () => {
       await bundle(join(folder, "bundle.js"));
       const text = readFileSync(join(folder, "bundle.js"), "utf8");
       assert.doesNotMatch(text, /[^\0-\x7f]/, readdirSync(folder).join());
-      // A copy that Node takes for a script.
+      // A copy that Node loads as a script.
       writeFileSync(join(folder, "bundle.cjs"), text);
       assert.match(run(process.execPath, [join(folder, "bundle.cjs")]), RECIPIENT);
     });

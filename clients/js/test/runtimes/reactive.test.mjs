@@ -1,4 +1,4 @@
-// Objects in reactive state, as Vue, Pinia and Alpine keep it: a proxy around one would have no access to its private fields.
+// Objects in reactive state, as Vue, Pinia and Alpine keep it. A proxy could not access private fields.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -24,28 +24,28 @@ async function instances() {
   const policy = lib.Policy.of(measurements);
   const trust = new lib.Trust(anchor, policy);
   const recipient = await lib.RecipientKey.generate();
-  const wish = { purpose: "card-pin", ttlMs: 60_000, recipient: recipient.publicKey };
-  const key = await lib.fetchKey(service.url, trust, wish);
+  const wanted = { purpose: "card-pin", ttlMs: 60_000, recipient: recipient.publicKey };
+  const key = await lib.fetchKey(service.url, trust, wanted);
   const nonce = crypto.getRandomValues(new Uint8Array(32));
   const batch = await trust.verifyStatement(nonce, await lib.fetchStatement(service.url, nonce));
 
   const file = vectors("v1/releases.json");
   const testCase = file.cases.find(({ expected }) => expected.accepted);
-  const [releaseKey, memory] = [await keyOf(lib, testCase), new lib.ReleaseMemory()];
+  const [releaseKey, state] = [await keyOf(lib, testCase), new lib.ReleaseState()];
   const bundle = lib.Bundle.decode(testCase.bundle);
   const root = await anchorOf(file, lib, testCase);
-  const releases = await releaseKey.check(bundle, root, memory, { nowMs: testCase.now_ms });
+  const releases = await releaseKey.check(bundle, root, state, { nowMs: testCase.now_ms });
   return {
-    ...{ measurements, anchor, policy, trust, recipient, key, batch, releaseKey, memory, bundle, releases },
-    request: await lib.KeyRequest.create(wish),
+    ...{ measurements, anchor, policy, trust, recipient, key, batch, releaseKey, state, bundle, releases },
+    request: await lib.KeyRequest.create(wanted),
     verifier: new lib.Verifier(anchor),
     document: key.document,
     accepted: policy.appraise(key.document),
-    seen: new lib.SeenSet(),
+    seen: new lib.ReplaySet(),
   };
 }
 
-test("objects with private fields stay themselves in reactive state", async () => {
+test("reactive state keeps objects with private fields as they are", async () => {
   const made = await instances();
   const state = reactive({ made, list: Object.values(made) });
   for (const [name, object] of Object.entries(made)) {
@@ -63,26 +63,27 @@ test("objects with private fields stay themselves in reactive state", async () =
   }
 });
 
-test("the main job works out of reactive state", async () => {
+test("objects in reactive state seal and open", async () => {
   const state = reactive({ ...(await instances()), options: { fetch, timeoutMs: 60_000 }, aad: AAD });
-  state.message = await state.key.seal(bytes("4931"), state.aad);
+  state.message = await state.key.seal({ plaintext: bytes("4931"), aad: state.aad });
   state.answer = await lib.openMessage(service.url, state.message, state.options);
   const expected = reactive({ purpose: "card-pin", aad: AAD });
   const opened = await state.recipient.open(state.answer, expected, state.trust, state.seen);
   assert.equal(new TextDecoder().decode(opened.plaintext), "4931");
-  state.wish = { purpose: "card-pin", ttlMs: 60_000, recipient: state.recipient.publicKey, count: 2 };
-  assert.equal((await lib.fetchKeys(service.url, state.trust, state.wish, state.options)).length, 2);
+  state.wanted = { purpose: "card-pin", ttlMs: 60_000, recipient: state.recipient.publicKey, count: 2 };
+  assert.equal((await lib.fetchKeys(service.url, state.trust, state.wanted, state.options)).length, 2);
 });
 
-test("a class of one's own extends SeenSet with its own fields", () => {
-  class Counted extends lib.SeenSet {
+test("a subclass of ReplaySet can have fields", () => {
+  class Counted extends lib.ReplaySet {
     times = 0;
 
-    firstTime(...given) {
+    insert(...given) {
       this.times++;
-      return super.firstTime(...given);
+      return super.insert(...given);
     }
   }
   const seen = new Counted();
-  assert.deepEqual([seen.firstTime("a", 2, 1), seen.firstTime("a", 2, 1), seen.times], [true, false, 2]);
+  const entry = { descriptorHash: "a", forgetAtMs: 2, nowMs: 1 };
+  assert.deepEqual([seen.insert(entry), seen.insert(entry), seen.times], [true, false, 2]);
 });

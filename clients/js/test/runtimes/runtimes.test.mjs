@@ -52,7 +52,7 @@ runtime(
 
 for (const [date, withVectors] of [
   ["2026-11-17", true],
-  // Where requests do not take `cache`.
+  // Its requests do not support `cache`.
   ["2024-11-10", false],
 ]) {
   runtime(`workerd as of ${date}`, { withVectors }, inScope("@cloudflare", "bin/workerd"), (workerd) => (base, reject) => {
@@ -70,7 +70,7 @@ runtime("Next's edge runtime", {}, resolve("@edge-runtime/vm"), () => async (bas
   vm.evaluate(`suite.report(${JSON.stringify(base)})`).catch(reject);
 });
 
-/** How a test runner is started, with the harness's address if it has one to report to. */
+/** Starts a test runner, with the harness's address if it reports. */
 const under = (base, env = {}) => ({
   cwd: here,
   env: { ...process.env, NODE_TEST_CONTEXT: undefined, HARNESS: base, ...env },
@@ -92,7 +92,7 @@ const jestWith = (config) => [
 ];
 const jest = (config, env) => runner(jestWith(config), env);
 
-test("stock jsdom under Jest lacks what is needed, and is told so", () => {
+test("checkEnvironment names what stock jsdom under Jest lacks", () => {
   const config = { testEnvironment: "jsdom", transform: {}, testMatch: ["<rootDir>/jest/plain.test.mjs"] };
   const { status, stderr } = spawnSync(process.execPath, jestWith(config), { ...under(undefined, MODULES), encoding: "utf8" });
   assert.equal(status, 0, stderr);

@@ -1,5 +1,5 @@
-// What every runtime must do: the vectors get their verdicts, and a message goes from a sender to a recipient. Knows nothing of the
-// runtime that it is in but `fetch`, by which it gets its input and reports.
+// What every runtime must do: give the vectors their verdicts, and deliver a message. Uses nothing of the
+// runtime but `fetch`, for input and report.
 
 import * as lib from "../../dist/index.js";
 import { answerVectors } from "../conformance/answers.mjs";
@@ -10,22 +10,21 @@ import { run as releaseVectors } from "../conformance/releases.mjs";
 import { job } from "./job.mjs";
 
 /**
- * Runs what the harness at `base` has for this runtime, and tells it what came of it: `{ outcomes }`, or `{ failed }` with what was
- * thrown.
+ * Runs the harness's input for this runtime, and reports `{ outcomes }`, or `{ failed }` with the error.
  *
- * @param {string} base The harness.
+ * @param {string} base The harness's address.
  * @param {{ fetch?: typeof fetch }} options As the client's calls take them.
  */
 export async function report(base, options = {}) {
   const ask = options.fetch ?? fetch;
-  let said;
+  let result;
   try {
     const input = await (await ask(`${base}/input.json`)).json();
-    said = { outcomes: await outcomesOf(input, options) };
+    result = { outcomes: await outcomesOf(input, options) };
   } catch (error) {
-    said = { failed: told(error) };
+    result = { failed: describeError(error) };
   }
-  await ask(`${base}/report`, { method: "POST", body: JSON.stringify(said) });
+  await ask(`${base}/report`, { method: "POST", body: JSON.stringify(result) });
 }
 
 async function outcomesOf({ service, vectors }, options) {
@@ -40,7 +39,7 @@ async function outcomesOf({ service, vectors }, options) {
 }
 
 /** An error with its causes. */
-function told(error) {
-  const cause = error?.cause === undefined ? "" : `\ncaused by ${told(error.cause)}`;
+function describeError(error) {
+  const cause = error?.cause === undefined ? "" : `\ncaused by ${describeError(error.cause)}`;
   return `${error?.name}: ${error?.message}\n${error?.stack}${cause}`;
 }

@@ -1,4 +1,4 @@
-// Where the vectors and the real documents are.
+// The vectors and the real documents.
 
 import { readdirSync, readFileSync } from "node:fs";
 
@@ -13,7 +13,10 @@ export function attestationFiles() {
   return names.map((name) => [name, vectors(`attestation/${name}`)]);
 }
 
-/** The real documents' manifest with their bytes, or nothing where they are not there; in CI they must be. */
+/**
+ * The manifest of the real documents with their bytes; undefined if they are missing. In CI they must be
+ * there.
+ */
 export function realDocumentEntries() {
   const folder = new URL("../shared/attestation-documents/", top);
   let manifest;

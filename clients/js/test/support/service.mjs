@@ -1,4 +1,4 @@
-// An enclave with a mock NSM and its parent, as processes of their own.
+// An enclave with a mock NSM and its parent, as two processes.
 
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -11,7 +11,7 @@ const top = fileURLToPath(new URL("../../../../", import.meta.url));
 /** The folder of the Rust programs. */
 export const programs = join(process.env.CARGO_TARGET_DIR ?? join(top, "target"), "debug");
 
-/** Starts both, the parent with more flags if there are any. `stop` ends them. */
+/** Starts both, with further flags for the parent. `stop` ends them. */
 export async function startService(...flagsOfParent) {
   const folder = mkdtempSync(join(tmpdir(), "ok2cry-js-"));
   const path = (name) => join(folder, name);
@@ -74,7 +74,7 @@ export async function until(condition) {
   }
 }
 
-/** What a pattern's first group finds in a process's output. */
+/** What a pattern's first group matches in a process's output. */
 export function line(child, pattern) {
   return new Promise((resolve, reject) => {
     let text = "";

@@ -1,4 +1,4 @@
-// The README's example, as a project would have it.
+// The README's example, in a project.
 import {
   fetchKey,
   fetchReleases,
@@ -6,7 +6,7 @@ import {
   Ok2cryError,
   pad,
   ReleaseKey,
-  ReleaseMemory,
+  ReleaseState,
   Trust,
   TrustAnchor,
 } from "@ok2cry/client";
@@ -23,12 +23,12 @@ export async function sealPin(pin: string, order: string): Promise<string> {
     SERVICE,
     releaseKey,
     anchor,
-    ReleaseMemory.keptIn(() => localStorage),
+    ReleaseState.keptIn(() => localStorage),
   );
   const trust = Trust.fromReleases(anchor, releases);
 
   const key = await fetchKey(SERVICE, trust, { purpose: "card-pin", ttlMs: 60_000, recipient: fromBase64Url(ISSUER) });
-  return JSON.stringify(await key.seal(pad(bytes(pin)), bytes(order)));
+  return JSON.stringify(await key.seal({ plaintext: pad(bytes(pin)), aad: bytes(order) }));
 }
 
 document.querySelector("form")?.addEventListener("submit", (event) => {

@@ -1,4 +1,4 @@
-// A backend without a bundler, and what bundlers are given.
+// A backend without a bundler, and the input of bundlers.
 import { RecipientKey, toBase64Url } from "@ok2cry/client";
 import { TrustAnchor, Verifier } from "@ok2cry/client/attestation";
 

@@ -1,7 +1,7 @@
-// A log's Merkle tree (RFC 6962 §2.1, SHA-256), read through its tiles (c2sp.org/tlog-tiles).
+// A log's Merkle tree (RFC 6962 §2.1, SHA-256), read from its tiles (c2sp.org/tlog-tiles).
 //
-// A proof is not made first and checked then: the root is computed from what is to be proven and from the very hashes that a proof
-// would hold. Places go up to 2^48, where JavaScript's bit operators, which have 32 bits, are of no use.
+// Instead of a proof, the root is computed from the entry and from the hashes that a proof would hold.
+// Indices go up to 2^48, beyond JavaScript's 32-bit operators.
 
 import { type Bytes, concat, copy } from "../bytes.js";
 import { refuse } from "../error.js";
@@ -14,16 +14,16 @@ const WIDTH = 256;
 const HASH_LENGTH = 32;
 
 /**
- * Where tiles come from: the bytes of a tile by its path below the log's address (`tile/0/x001/234.p/56`), if they are to be had.
- * Nothing that it says is believed: what is made of them is compared with a signed root.
+ * Returns the bytes of a tile by its path below the log's address (`tile/0/x001/234.p/56`), if it has them.
+ * It is not trusted: the root computed from tiles is compared with a signed one.
  */
 export type TileSource = (path: string) => Promise<Uint8Array | undefined>;
 
-/** A log of some size (at most 2^48 entries). */
+/** A log of at most 2^48 entries. */
 export class Tiles {
   readonly #source: TileSource;
   readonly #size: number;
-  /** What was computed from each tile, by its path. */
+  /** The rows computed from each tile, by its path. */
   readonly #rows = new Map<string, Promise<Bytes[]>>();
 
   constructor(source: TileSource, size: number) {
@@ -32,8 +32,8 @@ export class Tiles {
   }
 
   /**
-   * What the tree's root is if `entry` is the one at `index`, which must be below the size. Whoever knows that root has a proof of it
-   * (RFC 6962 §2.1.1).
+   * The tree's root if `entry` is at `index`, which must be below the size. Equal to the log's root, it
+   * proves inclusion (RFC 6962 §2.1.1).
    *
    * @throws {Ok2cryError} `tile_missing`, `tile_length`.
    */
@@ -52,8 +52,9 @@ export class Tiles {
   }
 
   /**
-   * The root of the first `oldSize` entries, and that of all, both from the same hashes, of which one is `oldRoot` where that is what
-   * the larger tree begins with. Whoever knows both roots has a proof that the log has only grown (RFC 6962 §2.1.2).
+   * The roots of the first `oldSize` entries and of all entries, from the same hashes. `oldRoot` is one of
+   * them where it covers a whole subtree. Equal to the two known roots, they prove that the log only grew
+   * (RFC 6962 §2.1.2).
    *
    * @param oldSize At least 1, and less than the size.
    * @throws {Ok2cryError} `tile_missing`, `tile_length`.
@@ -77,7 +78,10 @@ export class Tiles {
     return rootsOf(0, this.#size);
   }
 
-  /** The tree hash of the entries from `begin` to `end`, at least one, where `begin` is where such a subtree can begin. */
+  /**
+   * The tree hash of the entries from `begin` to `end`, at least one. `begin` must be the start of such a
+   * subtree.
+   */
   async #range(begin: number, end: number): Promise<Bytes> {
     const count = end - begin;
     const height = Math.round(Math.log2(count));
@@ -89,14 +93,14 @@ export class Tiles {
   /** The hash of the `number`th whole subtree of `2^height` entries. */
   async #node(height: number, number: number): Promise<Bytes> {
     const [level, above] = [Math.floor(height / HEIGHT), height % HEIGHT];
-    // How many such nodes a full tile has.
+    // The number of such nodes in a full tile.
     const nodes = WIDTH / 2 ** above;
     const rows = await this.#tile(level, Math.floor(number / nodes));
     const at = (number % nodes) * HASH_LENGTH;
     return (rows[above] ?? new Uint8Array()).subarray(at, at + HASH_LENGTH);
   }
 
-  /** A tile's hashes, and above them, row by row, those of all whole nodes within the tile. */
+  /** The rows of a tile: its hashes, and above them those of all whole nodes within the tile. */
   #tile(level: number, number: number): Promise<Bytes[]> {
     const width = Math.min(Math.floor(this.#size / WIDTH ** level) - number * WIDTH, WIDTH);
     const path = tilePath(level, number, width);
@@ -106,8 +110,8 @@ export class Tiles {
   }
 
   async #read(path: string, length: number): Promise<Bytes[]> {
-    const tile = (await this.#source(path)) ?? refuse("tile_missing", `log: ${path} is not there`);
-    if (tile.length !== length) refuse("tile_length", `log: ${path} has ${tile.length} bytes instead of ${length}`);
+    const tile = (await this.#source(path)) ?? refuse("tile_missing", `log: ${path} is missing`);
+    if (tile.length !== length) refuse("tile_length", `log: ${path} has ${tile.length} bytes, expected ${length}`);
     let row = copy(tile);
     const rows = [row];
     while (row.length > HASH_LENGTH) {
@@ -122,7 +126,10 @@ export class Tiles {
   }
 }
 
-/** The address of a tile below the log's: `tile/0/x001/234.p/56`. `width` is how many hashes it has, 1 to 256. */
+/**
+ * The path of a tile below the log's address: `tile/0/x001/234.p/56`. `width` is its number of hashes, 1 to
+ * 256.
+ */
 export function tilePath(level: number, number: number, width: number): string {
   let path = String(number % 1000).padStart(3, "0");
   for (let above = Math.floor(number / 1000); above > 0; above = Math.floor(above / 1000)) {
@@ -135,7 +142,7 @@ function nodeHash(left: Uint8Array, right: Uint8Array): Promise<Bytes> {
   return sha256(Uint8Array.of(1), left, right);
 }
 
-/** Where a tree of `count` entries (2 or more) is split: the largest power of two below `count`. */
+/** The largest power of two below `count`, which is 2 or more: where a tree is split. */
 function split(count: number): number {
   let half = 1;
   while (half * 2 < count) half *= 2;
