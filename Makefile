@@ -84,7 +84,7 @@ test-booted: rust ## the second half of test-image: the release program, and the
 	$(CARGO) test --locked --manifest-path release/Cargo.toml --target-dir $(TARGET)/release-tool --no-fail-fast
 	$(CARGO) build --locked --workspace --bins
 	machine=$$(image/machine) && \
-	  OK2CRY_TEST_MACHINE=$$machine $(CARGO) test --locked -p ok2cry-tests --no-fail-fast -- --test-threads=2
+	  OK2CRY_TEST_MACHINE=$$machine $(CARGO) test --locked -p ok2cry-tests -p ok2cry-demo --no-fail-fast -- --test-threads=2
 
 bench-image: rust ## what the image weighs, and how long it takes to its first key
 	$(CARGO) build --locked --workspace --bins

@@ -17,7 +17,7 @@ use ok2cry_protocol::{
     ids::Nonce,
     rpc::{Answer, Call, KeyState, Open, Request},
 };
-use ok2cry_tests::{Deployment, EnclaveStream, Options, any_hpke, eventually, raw_http};
+use ok2cry_testkit::{Deployment, EnclaveStream, Options, any_hpke, eventually, raw_http};
 use serde_json::{Value, json};
 use std::io::Write as _;
 

@@ -5,7 +5,7 @@
 use ok2cry_attest_verify::CheckTime;
 use ok2cry_client::http::Client;
 use ok2cry_protocol::ids::Nonce;
-use ok2cry_tests::{
+use ok2cry_testkit::{
     Deployment, HostileParent, Options,
     hostile_parent::{Exchange, Passing, Step},
     process::program,

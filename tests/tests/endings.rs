@@ -5,7 +5,7 @@
 use ok2cry_attest_verify::CheckTime;
 use ok2cry_client::{KeyRequest, RecipientKey, SealedMessage, VerifiedKey};
 use ok2cry_protocol::{code::Code, hash, ids::KeyId, rpc::KeyState, suite::seal_info};
-use ok2cry_tests::{Deployment, Options, any_hpke, eventually, image::machine_folder, raw_http::Message};
+use ok2cry_testkit::{Deployment, Options, any_hpke, eventually, image::machine_folder, raw_http::Message};
 use std::{thread, time::Duration};
 
 const AAD: &[u8] = b"order 17";
@@ -76,7 +76,7 @@ fn an_answer_that_was_held_back_until_the_key_expired_is_refused() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let recipient = RecipientKey::generate().unwrap();
     let request = KeyRequest::new("card-pin", 60_000, recipient.public_key()).unwrap();
-    let answer = ok2cry_tests::raw_http::post(deployment.url(), "/v1/keys", &request.to_json()).unwrap();
+    let answer = ok2cry_testkit::raw_http::post(deployment.url(), "/v1/keys", &request.to_json()).unwrap();
     let late = CheckTime::at(CheckTime::system().now_ms + 60_000);
     let refused = request.verify(&answer.body, &deployment.trust().unwrap(), &late).unwrap_err();
     assert_eq!(refused.code(), "key_expired");

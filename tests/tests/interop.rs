@@ -7,7 +7,7 @@ use ok2cry_protocol::{
     http::{Bytes, OpenResponse},
     ids::Purpose,
 };
-use ok2cry_tests::{Deployment, Options, raw_http};
+use ok2cry_testkit::{Deployment, Options, raw_http};
 use serde::Deserialize;
 use std::{env, io::Write as _, process::Command};
 

@@ -1,6 +1,6 @@
 //! What only a booted image can show: the kernel's own driver, real vsock, and crashes of what lies between.
 //!
-//! The rest of the suite runs against it too: see `ok2cry_tests::image::MACHINE`. Without a machine these tests say that
+//! The rest of the suite runs against it too: see `ok2cry_testkit::image::MACHINE`. Without a machine these tests say that
 //! they were skipped.
 
 #![allow(
@@ -18,7 +18,7 @@ use ok2cry_protocol::{
     ids::{KeyId, Nonce},
     rpc::{Answer, Call, KeyState},
 };
-use ok2cry_tests::{
+use ok2cry_testkit::{
     Deployment, Options,
     deployment::CONFIG,
     eventually,
@@ -282,7 +282,7 @@ fn one_bit_anywhere_in_an_image_makes_it_another_image() {
         }
         let image = other.build(&folder).unwrap();
         let machine = Machine::start(&folder, &Boot::new(image.eif(), pki.clone())).unwrap();
-        let (_parent, url) = ok2cry_tests::deployment::start_parent_at(&machine.url(), &[], &[]).unwrap();
+        let (_parent, url) = ok2cry_testkit::deployment::start_parent_at(&machine.url(), &[], &[]).unwrap();
         let nonce = Nonce::new([9; 32]).unwrap();
         let statement = Client::new(&url).attestation(&nonce).unwrap();
         let refused = trust.verify_statement(&nonce, &statement, &CheckTime::system()).unwrap_err();
@@ -315,7 +315,7 @@ fn a_signed_image_boots_and_its_signer_is_measured() {
     let pki = pki();
     let machine =
         Machine::start(&folder, &Boot::new(ours.build(&folder).unwrap().eif(), pki.clone())).unwrap();
-    let (_parent, url) = ok2cry_tests::deployment::start_parent_at(&machine.url(), &[], &[]).unwrap();
+    let (_parent, url) = ok2cry_testkit::deployment::start_parent_at(&machine.url(), &[], &[]).unwrap();
     let nonce = Nonce::new([9; 32]).unwrap();
     let statement = Client::new(&url).attestation(&nonce).unwrap();
     let document = ok2cry_attest_verify::decode(&statement.document).unwrap();

@@ -15,7 +15,7 @@ use ok2cry_protocol::{
     ids::Purpose,
     rpc::{Call, KeyState, Open, Request},
 };
-use ok2cry_tests::{Deployment, Options, any_hpke, raw_http::Message, wait::eventually};
+use ok2cry_testkit::{Deployment, Options, any_hpke, raw_http::Message, wait::eventually};
 use std::{
     sync::Barrier,
     thread,

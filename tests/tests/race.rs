@@ -12,7 +12,7 @@
 use ok2cry_attest_verify::CheckTime;
 use ok2cry_client::{Expected, KeyRequest, RecipientKey, SealedMessage, SeenSet, http::Client};
 use ok2cry_protocol::{http::OpenResponse, ids::Purpose};
-use ok2cry_tests::{Deployment, Options};
+use ok2cry_testkit::{Deployment, Options};
 use std::{sync::Barrier, thread};
 
 const READERS: usize = 16;

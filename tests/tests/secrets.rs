@@ -11,7 +11,7 @@ use ok2cry_protocol::{
     ids::{Nonce, Purpose},
     rpc::{KeyState, Request},
 };
-use ok2cry_tests::{Deployment, Options, any_hpke, eventually, raw_http};
+use ok2cry_testkit::{Deployment, Options, any_hpke, eventually, raw_http};
 use std::io::{Read as _, Write as _};
 
 /// Long enough to be found nowhere by chance, in alphabets that survive every encoding.

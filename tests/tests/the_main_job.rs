@@ -3,7 +3,7 @@
 use ok2cry_attest_verify::CheckTime;
 use ok2cry_client::{Expected, KeyRequest, RecipientKey, SeenSet};
 use ok2cry_protocol::{http::OpenResponse, ids::Purpose, rpc::KeyState};
-use ok2cry_tests::{Deployment, Options, eventually};
+use ok2cry_testkit::{Deployment, Options, eventually};
 use std::{
     collections::HashSet,
     sync::{Barrier, Mutex},

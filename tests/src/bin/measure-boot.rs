@@ -9,7 +9,7 @@ use ok2cry_protocol::{
     ids::{Nonce, Purpose},
     rpc::{Answer, Call, Issue},
 };
-use ok2cry_tests::{
+use ok2cry_testkit::{
     image::{self, Parts},
     machine::{Boot, Machine},
 };

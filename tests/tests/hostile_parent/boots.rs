@@ -8,7 +8,7 @@ use ok2cry_attest_verify::{CheckTime, Measurements, TrustAnchor};
 use ok2cry_client::{KeyRequest, RecipientKey, Trust};
 use ok2cry_enclave::{config::Config, run::Enclave, server::Listener};
 use ok2cry_mock_nsm::{MockConfig, MockHandle, MockNsm, MockPki, TimeSource};
-use ok2cry_tests::{
+use ok2cry_testkit::{
     EnclaveStream, HostileParent,
     deployment::{CONFIG, start_parent},
     eventually,

@@ -2,7 +2,7 @@
 
 use ok2cry_client::RecipientKey;
 use ok2cry_protocol::{Record, descriptor::KeyDescriptor, http::Bytes, reply::Reply};
-use ok2cry_tests::hostile_parent::Passing;
+use ok2cry_testkit::hostile_parent::Passing;
 use serde_json::{Value, json};
 use std::mem;
 

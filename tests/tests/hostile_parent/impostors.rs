@@ -9,7 +9,7 @@ use ok2cry_protocol::{
     http::{Bytes, OpenResponse},
     ids::{Nonce, Purpose},
 };
-use ok2cry_tests::{
+use ok2cry_testkit::{
     Deployment, HostileParent, Options,
     hostile_parent::{Exchange, Passing, Step},
     process::Process,

@@ -28,7 +28,7 @@ mod stage;
 
 use edits::{attacker, descriptors, each, edit_bytes, exchanged, records, replies, swap_within};
 use ok2cry_protocol::{descriptor::ReleaseTo, http::Bytes, reply::ReplyContext, suite::PublicKey};
-use ok2cry_tests::hostile_parent::Step;
+use ok2cry_testkit::hostile_parent::Step;
 use serde_json::{Value, json};
 use stage::{By, Meeting, Pair, Stage, swap};
 use std::mem;

@@ -7,7 +7,7 @@ use ok2cry_protocol::{
     http::{AttestedBody, SealedBody},
     ids::{Nonce, Purpose},
 };
-use ok2cry_tests::{
+use ok2cry_testkit::{
     HostileParent,
     hostile_parent::{Exchange, Passing, Step},
     raw_http,

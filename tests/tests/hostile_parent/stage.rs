@@ -10,7 +10,7 @@ use ok2cry_protocol::{
     http::{OpenResponse, SealedBody},
     ids::Purpose,
 };
-use ok2cry_tests::{
+use ok2cry_testkit::{
     Deployment, HostileParent, Options,
     hostile_parent::{Exchange, Passing, Step},
     wait::DEADLINE,

@@ -1,13 +1,15 @@
-// Builds the demo's page into demo/dist, the same bytes each time; with --check compares them with what is committed, so that
-// `make demo` needs no Node and CI knows that it serves what the sources say.
+// Builds the demo's page into dist, the same bytes each time. With --check it compares them with the committed files and
+// fails on a difference: `make demo` needs no Node, and CI knows that the demo serves what the sources say.
+// Run by `npm run demo` in clients/js, whose packages it uses.
 
 import { createHash } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
 
 const here = new URL("./", import.meta.url);
-const banner = "/* ok2cry's demo page, MIT OR Apache-2.0: clients/js/demo. Holds hpke (npm), MIT. */";
+const { build } = createRequire(new URL("../../clients/js/package.json", here))("esbuild");
+const banner = "/* ok2cry's demo page, MIT OR Apache-2.0: demo/page. Holds hpke (npm), MIT. */";
 
 const bundled = await build({
   absWorkingDir: fileURLToPath(here),
@@ -40,9 +42,9 @@ for (const [name, contents] of files) {
   const same = committed !== undefined && Buffer.compare(committed, contents) === 0;
   if (!check) {
     if (!same) await writeFile(path, contents);
-    console.log(`demo/dist/${name}: ${contents.length} bytes`);
+    console.log(`demo/page/dist/${name}: ${contents.length} bytes`);
   } else if (!same) {
-    console.error(`demo/dist/${name} is not what its sources make: run node demo/build.mjs and commit it`);
+    console.error(`demo/page/dist/${name} is not what its sources make: run npm run demo and commit it`);
     process.exitCode = 1;
   }
 }

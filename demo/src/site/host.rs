@@ -1,16 +1,16 @@
 //! The host: what carries requests between pages and the parent, and what it does when it cheats.
 
 use super::{PURPOSE, TTL_MS};
-use crate::{
-    HarnessError,
-    raw_http::{self, Message},
-};
 use ok2cry_client::{KeyRequest, RecipientKey};
 use ok2cry_protocol::{
     Record as _,
     descriptor::KeyDescriptor,
     http::{Bytes, IssueResponse},
     suite::PublicKey,
+};
+use ok2cry_testkit::{
+    HarnessError,
+    raw_http::{self, Message},
 };
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},

@@ -6,7 +6,7 @@ use ok2cry_attest_verify::{
     release::{Bundle, Memory, ReleaseKey, Version},
 };
 use ok2cry_client::{Error as ClientError, KeyRequest, RecipientKey, Trust, http::CallError};
-use ok2cry_tests::{
+use ok2cry_testkit::{
     Deployment, HarnessError, Options, Publisher,
     publisher::{BUILDERS, PRODUCT},
 };

@@ -14,7 +14,7 @@ import {
   Trust,
   TrustAnchor,
   type VerifiedKey,
-} from "../src/index.js";
+} from "../../clients/js/src/index.js";
 import { type Card, encodeCard, readCard } from "./card.js";
 import { type Asked, keyFindings, releasesFinding } from "./checks.js";
 import { byId } from "./dom.js";

@@ -4,13 +4,16 @@
 
 use ok2cry_attest_verify::CheckTime;
 use ok2cry_client::{KeyRequest, RecipientKey, SealedMessage, Trust, VerifiedKey, http::Client};
+use ok2cry_demo::{
+    DemoSite,
+    site::{Behaviour, Cast},
+};
 use ok2cry_protocol::{
     http::{Bytes, Problem},
     suite::PublicKey,
 };
-use ok2cry_tests::{
-    DemoSite, Deployment, Options,
-    demo_site::{Behaviour, Cast},
+use ok2cry_testkit::{
+    Deployment, Options,
     raw_http::{self, Message},
 };
 use serde_json::Value;

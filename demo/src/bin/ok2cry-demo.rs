@@ -8,13 +8,10 @@ use ok2cry_client::{
     measurements::from_nitro_cli_json,
     sealed_reply,
 };
+use ok2cry_demo::site::{Cast, DemoSite};
 use ok2cry_protocol::{http::SealedBody, ids::Purpose, rpc::KeyState};
-use ok2cry_tests::{
-    Deployment, Options, Publisher, any_hpke,
-    demo_site::{Cast, DemoSite},
-    eventually,
-    image::machine_folder,
-    publisher::BUILDERS,
+use ok2cry_testkit::{
+    Deployment, Options, Publisher, any_hpke, eventually, image::machine_folder, publisher::BUILDERS,
     raw_http,
 };
 use std::{

@@ -1,7 +1,6 @@
 //! The shop, which carries what it cannot read, and the card's issuer, who reads it.
 
 use super::{PURPOSE, Refusal};
-use crate::{Deployment, HarnessError, any_hpke, raw_http};
 use ok2cry_attest_verify::CheckTime;
 use ok2cry_client::{
     Expected, RecipientKey, SeenSet, Trust,
@@ -16,6 +15,7 @@ use ok2cry_protocol::{
     reply::Reply,
     suite::PublicKey,
 };
+use ok2cry_testkit::{Deployment, HarnessError, any_hpke, raw_http};
 use serde::{Deserialize, Serialize};
 use std::sync::{
     Mutex, PoisonError,

@@ -19,12 +19,10 @@
 //! | [`raw_http`] | HTTP requests byte for byte, right and wrong ones |
 //! | [`enclave_stream`] | frames straight to the enclave, right and wrong ones |
 //! | [`hostile_parent`] | a man in the middle that reads and rewrites every message |
-//! | [`demo_site`] | the web page of `make demo`, with a shop, an issuer and a host that cheats behind it |
 //! | [`any_hpke`] | sealing with an HPKE library and nothing of the client's |
 //! | [`wait`] | waiting for conditions, with a deadline |
 
 pub mod any_hpke;
-pub mod demo_site;
 pub mod deployment;
 pub mod enclave_stream;
 pub mod hostile_parent;
@@ -35,7 +33,6 @@ pub mod publisher;
 pub mod raw_http;
 pub mod wait;
 
-pub use demo_site::DemoSite;
 pub use deployment::{Deployment, Options};
 pub use enclave_stream::EnclaveStream;
 pub use hostile_parent::HostileParent;

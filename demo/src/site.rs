@@ -2,7 +2,7 @@
 //! requests and cheats when it is asked to, and the card's issuer. All of them are this process; only the enclaves and
 //! their parents are others.
 //!
-//! The page is the committed bundle of `clients/js/demo`. In production it holds what it trusts: the release keys, AWS's
+//! The page is the committed bundle of `demo/page`. In production it holds what it trusts: the release keys, AWS's
 //! root and the issuer's public key are compiled into it. A demo makes all three anew each time, so here the page asks
 //! for them (`GET /demo/config`): whoever serves a page is trusted for it either way.
 
@@ -11,7 +11,6 @@ mod merchant;
 
 pub use host::Behaviour;
 
-use crate::{Deployment, HarnessError, raw_http};
 use axum::{
     Json, Router,
     body::Bytes,
@@ -25,6 +24,7 @@ use host::Host;
 use merchant::{Issuer, Merchant};
 use ok2cry_client::Trust;
 use ok2cry_protocol::{code::Code, http::Problem};
+use ok2cry_testkit::{Deployment, HarnessError, raw_http};
 use serde::Serialize;
 use std::{fs, net::Ipv4Addr, sync::Arc};
 use tokio::{net::TcpListener, runtime::Runtime, task::spawn_blocking};
@@ -44,11 +44,11 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
                       trusted-types 'none'";
 
-/// The bundle, as `clients/js/demo/build.mjs` makes it.
+/// The bundle, as `demo/page/build.mjs` makes it.
 const PAGE: [(&str, &str, &[u8]); 3] = [
-    ("/", "text/html; charset=utf-8", include_bytes!("../../clients/js/demo/dist/index.html")),
-    ("/page.js", "text/javascript; charset=utf-8", include_bytes!("../../clients/js/demo/dist/page.js")),
-    ("/page.css", "text/css; charset=utf-8", include_bytes!("../../clients/js/demo/dist/page.css")),
+    ("/", "text/html; charset=utf-8", include_bytes!("../page/dist/index.html")),
+    ("/page.js", "text/javascript; charset=utf-8", include_bytes!("../page/dist/page.js")),
+    ("/page.css", "text/css; charset=utf-8", include_bytes!("../page/dist/page.css")),
 ];
 
 /// Who is behind the page.

@@ -1,7 +1,7 @@
 // What is checked before anything is encrypted, in the order in which it is checked (`docs/protocol.md`, Accepting a key), and how
 // a person reads it. The checks themselves are the client's: this is what it says afterwards.
 
-import { type AcceptedReleases, toHex, type VerifiedKey } from "../src/index.js";
+import { type AcceptedReleases, toHex, type VerifiedKey } from "../../clients/js/src/index.js";
 import { at, bytes, element, lasting, named, type Row } from "./dom.js";
 
 /** One check, as the page lists it. */

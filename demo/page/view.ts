@@ -1,6 +1,6 @@
 // What the visitor sees: the list of checks, the key's life, a refusal, and what came of a payment.
 
-import { fromBase64Url, type VerifiedKey } from "../src/index.js";
+import { fromBase64Url, type VerifiedKey } from "../../clients/js/src/index.js";
 import type { Card } from "./card.js";
 import { CHECKS, type CheckName, type Finding } from "./checks.js";
 import { aloud, byId, bytes, element, more, named } from "./dom.js";
