@@ -21,7 +21,7 @@ const REAL: &str = "20251225-131537-dstack-prod.cose";
 impl Document {
     /// A real document if the collection lies beside the repository, and a forged one of the same form otherwise.
     pub fn load() -> Self {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/attestation-documents");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/attestation-documents");
         let path = std::env::var_os("OK2CRY_BENCH_DOCUMENT").map_or_else(|| folder.join(REAL), PathBuf::from);
         match std::fs::read(&path) {
             Ok(bytes) => {
