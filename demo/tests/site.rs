@@ -95,7 +95,7 @@ fn padded(text: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_hosts_cheats_are_refused_each_with_its_code() {
+fn each_cheat_of_the_host_is_refused_with_its_code() {
     let stage = Stage::new();
     assert_eq!(stage.ask("old-answer", 60_000).unwrap_err(), "nonce_mismatch", "nobody has asked before");
     assert!(stage.ask("honest", 60_000).is_ok());
@@ -109,7 +109,7 @@ fn a_hosts_cheats_are_refused_each_with_its_code() {
 }
 
 #[test]
-fn the_merchant_carries_what_the_issuer_reads_and_the_key_is_used() {
+fn the_issuer_reads_the_card_and_the_key_is_used() {
     let stage = Stage::new();
     let order = stage.order();
     let key = stage.ask("honest", 60_000).unwrap();

@@ -305,7 +305,7 @@ fn a_body_that_is_too_long_is_refused_without_being_read() {
 }
 
 #[test]
-fn a_body_that_does_not_come_is_not_waited_for() {
+fn a_body_that_does_not_arrive_times_out() {
     let options = Options { parent_args: vec!["--body-timeout-ms=200".into()], ..Options::default() };
     let deployment = Deployment::start(options).unwrap();
     let head =
@@ -315,7 +315,7 @@ fn a_body_that_does_not_come_is_not_waited_for() {
 }
 
 #[test]
-fn bytes_that_are_no_http_end_their_connection_and_nothing_else() {
+fn bytes_that_are_not_http_end_only_their_connection() {
     let deployment = Deployment::start(Options::default()).unwrap();
     for bytes in
         [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"GET\r\n\r\n", &[0; 64], &[b'A'; 100_000]]
@@ -332,7 +332,7 @@ fn bytes_that_are_no_http_end_their_connection_and_nothing_else() {
 
 /// The parent's place is taken by somebody who sends what they like.
 #[test]
-fn a_frame_that_is_not_understood_closes_its_stream_and_no_other() {
+fn a_malformed_frame_closes_its_stream_and_no_other() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let mut bystander = deployment.stream().unwrap();
     let recipient = RecipientKey::generate().unwrap();
@@ -404,7 +404,7 @@ fn a_frame_that_is_not_understood_closes_its_stream_and_no_other() {
 }
 
 #[test]
-fn half_a_frame_disturbs_nobody_and_its_end_is_counted() {
+fn half_a_frame_blocks_no_other_stream_and_is_counted() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let whole = frame::encode(&Request { id: 1, call: Call::Health }.encode());
     let mut hanging: Vec<EnclaveStream> = Vec::new();
@@ -433,7 +433,7 @@ fn half_a_frame_disturbs_nobody_and_its_end_is_counted() {
 }
 
 #[test]
-fn who_asks_for_much_and_reads_nothing_is_stopped_and_disturbs_nobody() {
+fn a_peer_that_reads_no_responses_is_disconnected() {
     let mut deployment = Deployment::start(Options::default()).unwrap();
     let mut greedy = deployment.stream().unwrap();
     let one = frame::encode(&Request { id: 1, call: Call::Attest(Nonce::new([7; 64]).unwrap()) }.encode());
@@ -462,7 +462,7 @@ fn who_asks_for_much_and_reads_nothing_is_stopped_and_disturbs_nobody() {
 }
 
 #[test]
-fn a_refused_request_can_be_told_to_come_back() {
+fn a_full_store_answers_when_to_retry() {
     let config = "max_ttl_ms = 600000\ncapacity = 3\n[purposes.card-pin]\n".to_owned();
     let deployment = Deployment::start(Options { config, ..Options::default() }).unwrap();
     let recipient = RecipientKey::generate().unwrap();

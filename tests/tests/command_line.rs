@@ -114,7 +114,7 @@ fn a_pin_goes_from_a_pipe_to_its_recipient() {
 }
 
 #[test]
-fn a_key_id_that_begins_with_a_hyphen_is_no_option() {
+fn a_key_id_that_begins_with_a_hyphen_is_not_an_option() {
     let shell = Shell::new();
     for id in
         [format!("-{}", "A".repeat(31)), format!("--{}", "A".repeat(30)), format!("-h{}", "A".repeat(30))]
@@ -126,7 +126,7 @@ fn a_key_id_that_begins_with_a_hyphen_is_no_option() {
 }
 
 #[test]
-fn a_reply_that_somebody_fetched_is_read_once() {
+fn a_fetched_reply_is_read_once() {
     let shell = Shell::new();
     shell.seal();
     shell.write("reply.json", &shell.ok(&["open", "message.json"], b""));
@@ -148,7 +148,7 @@ fn a_reply_that_somebody_fetched_is_read_once() {
 }
 
 #[test]
-fn what_is_not_expected_is_refused_with_its_code() {
+fn an_unexpected_reply_is_refused_with_its_code() {
     let shell = Shell::new();
     let key = shell.seal();
     shell.write("reply.json", &shell.ok(&["open", "message.json"], b""));
@@ -173,7 +173,7 @@ fn what_is_not_expected_is_refused_with_its_code() {
 }
 
 #[test]
-fn what_would_not_be_read_uses_no_key_up() {
+fn an_open_whose_reply_could_not_be_read_uses_no_key() {
     let shell = Shell::new();
     let key = shell.seal();
     let with =
@@ -193,7 +193,7 @@ fn what_would_not_be_read_uses_no_key_up() {
 }
 
 #[test]
-fn a_caller_gets_plaintext_only_where_everybody_agreed_to_it() {
+fn a_caller_gets_plaintext_only_where_both_sides_allow_it() {
     let shell = Shell::new();
     assert_eq!(
         shell.refused(&["seal", "--purpose", "card-pin", "--insecure-release-to-caller"]),
@@ -216,7 +216,7 @@ fn host_that_answers(shell: &Shell, answer: Value) -> HostileParent {
 }
 
 #[test]
-fn what_the_host_made_up_is_not_printed() {
+fn a_reply_that_the_host_invented_is_not_printed() {
     let shell = Shell::new();
     let host = host_that_answers(&shell, json!({"plaintext": "OTk5OQ"}));
     let url = host.url("a");
@@ -268,7 +268,7 @@ fn a_message_says_to_whom_its_key_delivers() {
 }
 
 #[test]
-fn local_mistakes_use_no_key_up() {
+fn local_mistakes_use_no_key() {
     let shell = Shell::new();
     let key = shell.seal();
     shell.ok(&["recipient", "new", "other.pem"], b"");
@@ -330,7 +330,7 @@ fn a_wrong_clock_is_noticed_before_the_key_is_used() {
 }
 
 #[test]
-fn a_reply_that_came_is_not_lost() {
+fn a_received_reply_is_not_lost() {
     let shell = Shell::new();
     shell.seal();
     let open = [&["open", "message.json"][..], &READ].concat();
@@ -374,7 +374,7 @@ fn a_reply_that_is_refused_is_kept_as_it_came() {
 }
 
 #[test]
-fn a_reply_has_one_format_and_the_one_before_is_read() {
+fn the_earlier_reply_format_is_still_read() {
     let shell = Shell::new();
     shell.seal();
     let printed = shell.ok(&["open", "message.json"], b"");
@@ -393,7 +393,7 @@ fn a_reply_has_one_format_and_the_one_before_is_read() {
 }
 
 #[test]
-fn nothing_is_printed_onto_a_full_disk_with_success() {
+fn printing_to_a_full_disk_fails() {
     let shell = Shell::new();
     let key = shell.seal();
     let to_caller = ["seal", "--purpose", "caller-demo", "--insecure-release-to-caller"];
@@ -414,7 +414,7 @@ fn nothing_is_printed_onto_a_full_disk_with_success() {
 
 /// What a release engineer runs on an EC2 instance, under this deployment's root instead of AWS's.
 #[test]
-fn the_smoke_script_says_that_all_held_and_fails_where_it_does_not() {
+fn the_smoke_script_fails_unless_all_checks_hold() {
     let shell = Shell::new();
     let program = program("ok2cry").unwrap();
     let smoke = |measurements: &Path| {

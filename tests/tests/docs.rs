@@ -33,7 +33,7 @@ fn functions() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_test_that_the_threat_model_and_the_invariants_name_exists() {
+fn every_test_that_the_docs_name_exists() {
     let functions = functions();
     for page in ["docs/threat-model.md", "docs/INVARIANTS.md"] {
         let text = fs::read_to_string(root().join(page)).unwrap();

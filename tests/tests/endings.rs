@@ -36,7 +36,7 @@ fn an_expired_key_never_opens() {
 }
 
 #[test]
-fn a_key_that_expires_while_opens_go_on_opens_for_nobody_afterwards() {
+fn a_key_that_expires_during_opens_never_opens_again() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let client = deployment.client();
     let recipient = RecipientKey::generate().unwrap();
@@ -72,7 +72,7 @@ fn an_expired_key_is_not_sealed_to() {
 }
 
 #[test]
-fn an_answer_that_was_held_back_until_the_key_expired_is_refused() {
+fn an_answer_delayed_past_the_keys_expiry_is_refused() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let recipient = RecipientKey::generate().unwrap();
     let request = KeyRequest::new("card-pin", 60_000, recipient.public_key()).unwrap();
@@ -105,7 +105,7 @@ fn a_destroyed_key_never_opens_and_a_used_one_stays_used() {
 }
 
 #[test]
-fn a_key_that_never_was_is_unknown() {
+fn a_key_that_was_never_issued_is_unknown() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let recipient = RecipientKey::generate().unwrap();
     let key = deployment.card_pin_key(60_000, &recipient).unwrap();
@@ -164,7 +164,7 @@ fn every_failed_open_looks_the_same_and_costs_the_key_nothing() {
 }
 
 #[test]
-fn a_key_bears_255_failed_opens_and_ends_at_256() {
+fn a_key_survives_255_failed_opens_and_ends_at_256() {
     const LIMIT: u32 = 256;
     let deployment = Deployment::start(Options::default()).unwrap();
     let recipient = RecipientKey::generate().unwrap();
@@ -184,7 +184,7 @@ fn a_key_bears_255_failed_opens_and_ends_at_256() {
 }
 
 #[test]
-fn keys_die_with_their_enclave() {
+fn keys_end_with_their_enclave() {
     let recipient = RecipientKey::generate().unwrap();
     let first = Deployment::start(Options::default()).unwrap();
     let message = first.card_pin_key(60_000, &recipient).unwrap();

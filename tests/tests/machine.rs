@@ -95,7 +95,7 @@ fn an_image_boots_in_96_mib() {
 }
 
 #[test]
-fn a_document_of_the_kernels_own_module_measures_what_was_computed_and_nothing_can_be_added() {
+fn measurements_match_the_computed_ones_and_are_locked() {
     if machine().is_none() {
         return;
     }
@@ -127,7 +127,7 @@ fn an_enclave_does_not_serve_on_a_module_that_does_not_sign() {
 
 /// What a kernel does not know on its command line it gives to PID 1, and nobody measures what a host appends.
 #[test]
-fn an_enclave_that_the_host_gives_arguments_or_an_environment_does_not_serve() {
+fn an_enclave_with_arguments_from_the_host_does_not_serve() {
     let Some(folder) = machine() else { return };
     let image = Parts::new(&folder, CONFIG).build(&folder).unwrap();
     for (append, what) in
@@ -388,7 +388,7 @@ const CLEAR: &[&str] = &[
 const PATIENCE: Duration = Duration::from_secs(25);
 
 #[test]
-fn whatever_is_killed_clients_get_clear_answers_and_a_new_enclave_knows_no_old_key() {
+fn after_a_kill_errors_are_clear_and_old_keys_are_unknown() {
     if machine().is_none() {
         return;
     }

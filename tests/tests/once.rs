@@ -58,7 +58,7 @@ fn of_sixteen_ciphertexts_at_once_one_opens_to_its_caller() {
 }
 
 #[test]
-fn the_same_request_sixteen_times_at_once_releases_to_one_caller() {
+fn sixteen_equal_requests_deliver_to_one_caller() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let message = caller_key(&deployment).seal(b"1234", AAD, &CheckTime::system()).unwrap();
 
@@ -73,7 +73,7 @@ fn the_same_request_sixteen_times_at_once_releases_to_one_caller() {
 }
 
 #[test]
-fn the_same_request_sixteen_times_at_once_gets_one_reply_which_the_recipient_accepts_once() {
+fn sixteen_equal_requests_get_one_reply_accepted_once() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let recipient = RecipientKey::generate().unwrap();
     let key = deployment.card_pin_key(60_000, &recipient).unwrap();
@@ -121,7 +121,7 @@ fn a_retry_gets_the_same_reply_and_another_ciphertext_does_not() {
 /// An enclave without live keys takes a document every 20 s only, and its clock for opening is stale after 2 s.
 /// Retries and refusals must not wait for it.
 #[test]
-fn an_idle_enclave_answers_retries_and_refusals_all_the_same() {
+fn an_idle_enclave_still_answers_retries_and_refusals() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let recipient = RecipientKey::generate().unwrap();
     let used = deployment.card_pin_key(60_000, &recipient).unwrap();
@@ -146,7 +146,7 @@ fn an_idle_enclave_answers_retries_and_refusals_all_the_same() {
 
 /// Whoever asked has gone before there was an answer: the rules are the same, and the reply is there for the retry.
 #[test]
-fn an_open_whose_caller_has_gone_is_an_open_like_any_other() {
+fn an_open_completes_after_its_caller_disconnects() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let recipient = RecipientKey::generate().unwrap();
     let key = deployment.card_pin_key(60_000, &recipient).unwrap();

@@ -44,7 +44,7 @@ fn sixteen_readers_of_a_thousand_keys_get_identical_replies() {
 }
 
 #[test]
-fn sixteen_readers_of_a_thousand_keys_in_caller_mode_reveal_each_once() {
+fn sixteen_callers_of_a_thousand_keys_reveal_each_once() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let request = || KeyRequest::insecure_release_to_caller("caller-demo", 600_000).unwrap();
     let messages = sealed(&deployment, request);

@@ -13,7 +13,7 @@ use ok2cry_attest_verify::{
 use ok2cry_client::Trust;
 
 #[test]
-fn releases_are_trusted_under_the_root_that_they_were_checked_for() {
+fn releases_are_trusted_only_under_the_root_they_name() {
     let keys = pinned_keys().iter().map(|key| PublicKey::from_der(&key.der()).unwrap()).collect();
     let key = ReleaseKey::from_role(Role::new(2, keys).unwrap());
     let bundle = Bundle::decode(World::new().bundle().to_string().as_bytes()).unwrap();

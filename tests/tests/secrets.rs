@@ -53,7 +53,7 @@ fn no_secret_and_nothing_reusable_is_written_anywhere() {
 }
 
 #[test]
-fn secrets_are_found_in_every_form_in_which_a_log_would_show_them() {
+fn the_search_finds_a_secret_in_every_encoding() {
     let secret = b"\x00\xffsecret\xfe\xfb";
     let mut secrets = Secrets::default();
     secrets.add("it", secret);

@@ -18,7 +18,7 @@ use std::mem;
 /// To a recipient, replies to requests of the same purpose and aad are equally good: an aad names one transaction.
 /// Who repeats it can still tell them apart by the key.
 #[test]
-fn replies_with_the_same_purpose_and_aad_differ_in_the_key_that_they_name() {
+fn replies_to_equal_requests_differ_in_their_key() {
     let stage = Stage::new();
     let meeting = Meeting::new(Step::OpenAnswer, |a, b| mem::swap(&mut a.body, &mut b.body));
     assert_eq!(stage.play_both(Pair::Alike, meeting), [Ok(b"PIN b".to_vec()), Ok(b"PIN a".to_vec())]);
