@@ -113,8 +113,10 @@ bench: rust ## what load does to all of it, beside what one would build otherwis
 bench-verify: rust ## documents per second, beside other crates and beside the limit; BENCH=--short only shows that it runs
 	$(CARGO) run $(BENCH_WORKSPACE) --profile $(BENCH_PROFILE) -p ok2cry-bench-verify -- $(BENCH)
 
-bench-crypto: rust ## what a key costs under each crypto provider, and in the libraries beneath them
-	$(CARGO) run $(BENCH_WORKSPACE) --release -p ok2cry-bench-crypto
+bench-crypto: rust ## what a key costs under each crypto provider, beside HPKE libraries of other languages; BENCH=--short only shows that it runs
+	@bench/crypto/peers/install $(TARGET)/bench/peers || echo "without the HPKE libraries of PyPI" >&2
+	$(CARGO) build $(BENCH_WORKSPACE) --profile $(BENCH_PROFILE) -p ok2cry-bench-crypto
+	@PATH="$(abspath $(TARGET))/bench/peers/bin:$$PATH" $(TARGET)/bench/$(BENCH_FOLDER)/ok2cry-bench-crypto $(BENCH)
 
 bench-store: rust ## memory, rates and lag at up to a million live keys, beside a naive design and Valkey; BENCH=--short only shows that it runs
 	$(CARGO) run $(BENCH_WORKSPACE) --profile $(BENCH_PROFILE) -p ok2cry-bench-store -- $(BENCH)
