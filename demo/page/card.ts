@@ -1,6 +1,6 @@
 // The card: what the form takes, and the bytes that are sealed.
 
-/** What the issuer is to read, and nobody on the way. */
+/** What only the issuer reads. */
 export interface Card {
   readonly name: string;
   readonly number: string;

@@ -1,10 +1,10 @@
-// What is checked before anything is encrypted, in the order in which it is checked (`docs/protocol.md`, Accepting a key), and how
-// a person reads it. The checks themselves are the client's: this is what it says afterwards.
+// The checks before anything is encrypted, in their order (`docs/protocol.md`, Accepting a key), in words for visitors.
+// The client makes the checks; this describes their results.
 
 import { type AcceptedReleases, toHex, type VerifiedKey } from "../../clients/js/src/index.js";
 import { at, bytes, element, lasting, named, type Row } from "./dom.js";
 
-/** One check, as the page lists it. */
+/** The name of a check on the page. */
 export type CheckName = "releases" | "document" | "image" | "key" | "request" | "reader" | "lifetime";
 
 /** What each check asks. */
@@ -26,13 +26,13 @@ export const CHECKS: readonly { readonly name: CheckName; readonly title: string
   { name: "lifetime", title: "The lifetime", asks: "The key lives as long as was asked for, and not much of that has passed." },
 ];
 
-/** What a check found out: a sentence, and what it rests on. */
+/** The result of a check: a sentence, and its details. */
 export interface Finding {
   readonly says: string;
   readonly details: readonly Node[];
 }
 
-/** What the page asked for. */
+/** What the page requested. */
 export interface Asked {
   readonly threshold: number;
   readonly releaseKeys: number;
@@ -40,7 +40,7 @@ export interface Asked {
   readonly ttlMs: number;
 }
 
-/** What the check of the releases found out. */
+/** The result of the releases' check. */
 export function releasesFinding(releases: AcceptedReleases, asked: Asked, nowMs: number): Finding {
   const { list, root } = releases;
   const names = releases.releases.map(({ version }) => version).join(", ");
@@ -55,7 +55,7 @@ export function releasesFinding(releases: AcceptedReleases, asked: Asked, nowMs:
   return { says: `Accepted is ${root.product} ${names}, for another ${lasting(releases.endsMs - nowMs)}.`, details: [details] };
 }
 
-/** What the checks of a key found out. */
+/** The results of a key's checks. */
 export function keyFindings(key: VerifiedKey, releases: AcceptedReleases, asked: Asked): ReadonlyMap<CheckName, Finding> {
   const { document } = key;
   const release = releases.releases[key.release ?? -1];
@@ -107,7 +107,7 @@ export function keyFindings(key: VerifiedKey, releases: AcceptedReleases, asked:
     [
       "reader",
       {
-        says: `Purpose ${key.purpose}; readable by the holder of the issuer's key, and by nobody who carries it.`,
+        says: `Purpose ${key.purpose}; readable by the holder of the issuer's key only.`,
         details: [
           named([
             ["Purpose", key.purpose],

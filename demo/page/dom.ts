@@ -1,4 +1,4 @@
-// The few things that the page does with its document. Text goes in as text: the page's policy forbids anything else.
+// Helpers for the document. Text is inserted as text only: the page's policy forbids anything else.
 
 /** The element of this id, which index.html has. */
 export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
@@ -19,7 +19,7 @@ export function element<K extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
-/** Text for those who hear the page. */
+/** Text for screen readers. */
 export function aloud(text: string): HTMLElement {
   return element("span", "visually-hidden", text);
 }
@@ -36,12 +36,12 @@ export function named(entries: readonly Row[]): HTMLElement {
   );
 }
 
-/** Bytes as they are shown: broken wherever the line ends. */
+/** Bytes, which may break at any line end. */
 export function bytes(text: string): HTMLElement {
   return element("code", "bytes", text);
 }
 
-/** Something long that is shown when it is asked for. `of` says what it belongs to, to those who hear the page. */
+/** Details that a visitor can unfold. `of` names what they belong to, for screen readers. */
 export function more(says: string, of: string, ...children: readonly Node[]): HTMLElement {
   return element("details", "", element("summary", "", says, aloud(`, ${of}`)), ...children);
 }

@@ -1,5 +1,5 @@
-// The demo's page: what the checkout of a shop does that cannot read its customers' cards. The client in ../src checks, encrypts
-// and refuses; the rest is here for people to look at.
+// The demo's page: the checkout of a shop that cannot read its customers' cards. The client in clients/js/src checks,
+// encrypts and refuses; the rest shows it.
 
 import {
   type AcceptedReleases,
@@ -32,7 +32,7 @@ import {
   usedUp,
 } from "./view.js";
 
-/** What `GET /demo/config` says: in production all but the order is compiled into the page. */
+/** The answer of `GET /demo/config`. A production page has all of it but the order compiled in. */
 interface Config {
   readonly release_threshold: number;
   readonly release_keys: readonly string[];
@@ -44,7 +44,7 @@ interface Config {
   readonly order: string;
 }
 
-/** Whom this page trusts, what it asks for, and what for. */
+/** What this page trusts, and what it requests. */
 interface Setting extends Asked {
   readonly releaseKey: ReleaseKey;
   readonly anchor: TrustAnchor;
@@ -52,11 +52,11 @@ interface Setting extends Asked {
   readonly order: string;
 }
 
-/** Where the page keeps what it has seen of the releases' log: with it, no host can show it an older one. */
+/** The storage key of the release state, by which the page detects an older release log. */
 const MEMORY = "ok2cry.releases";
-/** How long anybody may take to answer. */
+/** The timeout of a request, in milliseconds. */
 const PATIENCE_MS = 30_000;
-/** The life of a key that the host is to hold back: nobody wants to wait for a minute. */
+/** The lifetime of a key whose answer the host delays: short, so that the refusal comes soon. */
 const SHORT_TTL_MS = 2000;
 const PAY = "Pay €38.50";
 const FAULT = { code: "unexpected", message: "" };
@@ -70,9 +70,9 @@ const fields = {
   pin: byId<HTMLInputElement>("pin"),
 };
 
-/** The payment under way; another one ends it. */
+/** The current payment. A new one aborts it. */
 let current = new AbortController();
-/** What the page goes by, once it is known. */
+/** The page's settings, once they are loaded. */
 let setting: Setting | undefined;
 
 listChecks();
@@ -83,7 +83,7 @@ form.addEventListener("submit", (event) => {
 });
 void begin();
 
-/** Learns whom to trust, and looks at the releases for the first time: through an honest host, as a visitor who was here before. */
+/** Loads the settings, then checks the releases for the first time, through an honest host. */
 async function begin(): Promise<void> {
   const { signal } = current;
   try {
@@ -103,7 +103,7 @@ function showOrder({ order }: Setting): void {
 async function learn(): Promise<Setting> {
   const config = (await answerTo("/demo/config", {})) as Config;
   byId("hardware").textContent = config.emulated
-    ? "This enclave is an image booted in an emulated machine (QEMU): measured as on Nitro, and hidden from nobody who runs the machine."
+    ? "This enclave is an image booted in an emulated machine (QEMU): measured as on Nitro, and readable by its operator."
     : "This enclave is an ordinary process and its security module a mock: it signs as the real one does, measures nothing and hides nothing.";
   return {
     threshold: config.release_threshold,
@@ -117,7 +117,7 @@ async function learn(): Promise<Setting> {
   };
 }
 
-/** One payment, from the form to what became of it. */
+/** One payment, from the form to its result. */
 async function pay(): Promise<void> {
   if (readForm() === undefined) return;
   current.abort();
@@ -156,14 +156,14 @@ async function pay(): Promise<void> {
     fields.pin.value = "";
     usedUp(key);
     showPaid(paid);
-    // The next payment is for another order.
+    // The next payment needs a new order.
     setting = undefined;
     void learn().then(
       (next) => (setting = next),
       () => undefined,
     );
   } catch (error) {
-    // Another payment has begun: the page is its.
+    // A newer payment owns the page now.
     if (signal.aborted) return;
     idle();
     return refused(error, doing);
@@ -171,7 +171,7 @@ async function pay(): Promise<void> {
   idle();
 }
 
-/** With the memory of this visitor's browser, which a host cannot take back in time. */
+/** With the release state in this browser's storage, which a host cannot roll back. */
 function checkReleases(base: string, { releaseKey, anchor }: Setting, signal: AbortSignal): Promise<AcceptedReleases> {
   return fetchReleases(
     base,
@@ -182,7 +182,7 @@ function checkReleases(base: string, { releaseKey, anchor }: Setting, signal: Ab
   );
 }
 
-/** Encrypts a card. The bytes that were encrypted are overwritten; the text that they were made of cannot be. */
+/** Encrypts a card. The plaintext bytes are overwritten; the text that they come from cannot be. */
 async function seal(key: VerifiedKey, card: Card, order: string): Promise<SealedMessage> {
   const plaintext = encodeCard(card);
   try {
@@ -199,7 +199,7 @@ async function send(message: SealedMessage, signal: AbortSignal): Promise<Paid> 
   return said as Paid;
 }
 
-/** Asks the shop's own server. */
+/** Sends a request to the shop's server. */
 async function answerTo(path: string, init: RequestInit): Promise<unknown> {
   const inTime = AbortSignal.any([AbortSignal.timeout(PATIENCE_MS), ...(init.signal ? [init.signal] : [])]);
   let answer: Response;
@@ -225,13 +225,13 @@ function refused(error: unknown, doing: Doing): void {
   showRefusal(error, known, doing === "payment");
 }
 
-/** The card, or nothing if something in the form is wrong: then the form says what. */
+/** The card, or nothing if the form has mistakes, which are then shown. */
 function readForm(): Card | undefined {
   const typed = { name: fields.name.value, number: fields.number.value, pin: fields.pin.value };
   const { card, mistakes } = readCard(typed);
   for (const name of ["pin", "number", "name"] as const) {
     complain(fields[name], mistakes[name]);
-    // The first of several in the end.
+    // Backwards, so that the first one has the focus in the end.
     if (mistakes[name] !== undefined) fields[name].focus();
   }
   return Object.keys(mistakes).length === 0 ? card : undefined;

@@ -1,21 +1,21 @@
-// What a refusal means, and what would have happened without it.
+// The meaning of refusals, in words for visitors, and what would have happened without the check.
 
 import type { CheckName } from "./checks.js";
 
-/** A refusal, as a person reads it. */
+/** A refusal in words. */
 export interface Meaning {
-  /** The check that did not hold; none if no check was reached. */
+  /** The check that failed. Missing if no check was reached. */
   readonly check?: CheckName;
   /** What was wrong. */
   readonly why: string;
-  /** What it has prevented; empty where it has prevented nothing. */
+  /** What it has prevented, or empty. */
   readonly otherwise: string;
 }
 
-/** What the page was about when something was refused. */
+/** What the page was doing. */
 export type Doing = "releases" | "key" | "seal" | "payment";
 
-/** What a refusal of this code means. */
+/** The meaning of a refusal with this code. */
 export function meaning(code: string, doing: Doing): Meaning {
   if (doing === "payment") return { why: "The merchant could not have it opened.", otherwise: "" };
   const known = MEANINGS[code];
@@ -29,30 +29,30 @@ export function meaning(code: string, doing: Doing): Meaning {
   }
   return {
     check: "document",
-    why: "What the host shows is no valid document of a security module under the root that this page holds.",
-    otherwise: "Without this check, anybody could claim to be an enclave.",
+    why: "The host's document is not a valid one of a security module under the root that this page holds.",
+    otherwise: "Without this check, any program could claim to be an enclave.",
   };
 }
 
-/** Nothing came that could be checked: to refuse service is all that a host can do. */
+/** No answer came that could be checked. Any host can refuse service. */
 export const NO_ANSWER: Meaning = { why: "The host gave no answer that could be checked.", otherwise: "" };
 
 const MEANINGS: Readonly<Record<string, Meaning>> = {
   log_rolled_back: {
     check: "releases",
-    why: "The host shows a log of releases that ends before what this page has seen of it: its list is from before the latest.",
+    why: "The host's release log ends earlier than the log that this page has seen: its list is not the latest.",
     otherwise:
-      "Without this check, an image that was revoked for a flaw would be good again wherever somebody kept the old list.",
+      "Without this check, an image that was revoked for a flaw would be accepted again wherever an old list was kept.",
   },
   release_not_listed: {
     check: "image",
-    why: "The document is genuine, and says that the enclave runs an image which is on no list: revoked, or never released.",
+    why: "The document is genuine, but the enclave's image is not on the list: it was revoked, or never released.",
     otherwise: "Without this check, your card would have been encrypted to a program that may do with it what it likes.",
   },
   measurements_mixed: {
     check: "image",
-    why: "The measurements are pieces of several releases. Together they are none.",
-    otherwise: "Without this check, your card would have been encrypted to a program that nobody has released.",
+    why: "The measurements mix several releases. Together they belong to none.",
+    otherwise: "Without this check, your card would have been encrypted to a program that was never released.",
   },
   debug_mode: {
     check: "image",
@@ -67,12 +67,12 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   instance_mismatch: {
     check: "key",
     why: "The key is said to live in another enclave than the one that the document speaks for.",
-    otherwise: "Without this check, nobody would know where the key lives.",
+    otherwise: "Without this check, the key could live anywhere.",
   },
   nonce_mismatch: {
     check: "request",
-    why: "The answer is genuine, and it answers somebody else. This page's random number is not in it.",
-    otherwise: "Without this check, the host could choose which key you use: one that it has kept, or handed to many.",
+    why: "The answer is genuine, but it answers another request: this page's random number is not in it.",
+    otherwise: "Without this check, the host could choose which key you use: one that it has kept, or given to many.",
   },
   purpose_mismatch: {
     check: "reader",
@@ -82,7 +82,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   recipient_mismatch: {
     check: "reader",
     why: "The key is for another reader than the issuer.",
-    otherwise: "Without this check, the enclave would have given your card to whoever the host has named.",
+    otherwise: "Without this check, the enclave would have given your card to a reader of the host's choice.",
   },
   ttl_mismatch: {
     check: "lifetime",
@@ -97,6 +97,6 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   key_expired: {
     check: "lifetime",
     why: "The key was genuine, and its time is over: the enclave erases it at its deadline.",
-    otherwise: "Without this check, your card would have been encrypted to a key that no longer exists, for nobody to read.",
+    otherwise: "Without this check, your card would have been encrypted to a key that no longer exists, and lost.",
   },
 };

@@ -1,4 +1,4 @@
-// What the visitor sees: the list of checks, the key's life, a refusal, and what came of a payment.
+// What the visitor sees: the checks, the key's remaining life, a refusal, and the result of a payment.
 
 import { fromBase64Url, type VerifiedKey } from "../../clients/js/src/index.js";
 import type { Card } from "./card.js";
@@ -6,7 +6,7 @@ import { CHECKS, type CheckName, type Finding } from "./checks.js";
 import { aloud, byId, bytes, element, more, named } from "./dom.js";
 import type { Meaning } from "./refusals.js";
 
-/** What the merchant's server answers to a payment. */
+/** The merchant's answer to a payment. */
 export interface Paid {
   readonly merchant: {
     readonly order: string;
@@ -28,7 +28,7 @@ const ALOUD: Readonly<Record<State, string>> = {
 
 let ticking: ReturnType<typeof setInterval> | undefined;
 
-/** Lists the checks, none of them made. */
+/** Lists the checks as not yet made. */
 export function listChecks(): void {
   const items = CHECKS.map(({ name, title }) => {
     const item = element("li", "check-item", element("h3", "", title), element("p", "says"), element("div", "details"));
@@ -39,24 +39,24 @@ export function listChecks(): void {
   clear();
 }
 
-/** As if nothing had been checked. */
+/** Resets all checks. */
 export function clear(): void {
   clearInterval(ticking);
   for (const { name } of CHECKS) mark(name, "open");
   for (const id of ["refusal", "key", "held", "results"]) byId(id).hidden = true;
 }
 
-/** Shows that a check held, and what it found out. */
+/** Shows that a check held, with its result. */
 export function showFinding(name: CheckName, { says, details }: Finding): void {
   mark(name, "held", says, details);
 }
 
-/** Tells those who hear the page what has happened. */
+/** Announces an event to screen readers. */
 export function announce(says: string): void {
   byId("announce").textContent = says;
 }
 
-/** Shows a key's life as it passes. */
+/** Shows a key's remaining life. */
 export function countDown(key: VerifiedKey): void {
   const plate = byId("key");
   const life = key.expiresAtMs - key.issuedAtMs;
@@ -74,7 +74,7 @@ export function countDown(key: VerifiedKey): void {
   ticking = setInterval(tick, calm ? 1000 : 100);
 }
 
-/** Shows that a key's life is over: it has opened its message. */
+/** Shows that a key was used. */
 export function usedUp(key: VerifiedKey): void {
   clearInterval(ticking);
   const now = Date.now();
@@ -84,7 +84,7 @@ export function usedUp(key: VerifiedKey): void {
   byId("countdown").textContent = "";
 }
 
-/** Waits for the visitor, who looks at the checks while the key's time passes. */
+/** Waits until the visitor goes on; meanwhile the key's time passes. */
 export async function untilTold(signal: AbortSignal): Promise<void> {
   const go = byId<HTMLButtonElement>("go");
   byId("held").hidden = false;
@@ -100,7 +100,7 @@ export async function untilTold(signal: AbortSignal): Promise<void> {
   }
 }
 
-/** Shows what merchant and issuer saw, and how the key ended. */
+/** Shows what merchant and issuer saw, and the key's end. */
 export function showPaid({ merchant, issuer, key }: Paid): void {
   const { received, reply } = merchant;
   const long = (of: string, text: string): HTMLElement => more(`${fromBase64Url(text).length} bytes`, of, bytes(text));
@@ -141,7 +141,7 @@ export function showPaid({ merchant, issuer, key }: Paid): void {
   announce("Paid. The issuer has read the card, the merchant saw ciphertext, and the key is gone.");
 }
 
-/** Shows a refusal: its code, which check did not hold and in the client's own words why, and what that has prevented. */
+/** Shows a refusal: its code, the failed check with the client's reason, and what it has prevented. */
 export function showRefusal(
   { code, message }: { code: string; message: string },
   { check, why, otherwise }: Meaning,
@@ -165,13 +165,13 @@ export function showRefusal(
   announce(`${says}. ${why}`);
 }
 
-/** Brings something into view, all of it if it fits, and the focus to a part of it. */
+/** Scrolls an element into view, and gives the focus to a part of it. */
 function show(all: HTMLElement, focused: HTMLElement, block: ScrollLogicalPosition = "nearest"): void {
   focused.focus({ preventScroll: true });
   all.scrollIntoView({ block });
 }
 
-/** Marks a check. How a mark looks is the style sheet's; how it sounds is said here. */
+/** Marks a check, for the style sheet and for screen readers. */
 function mark(name: CheckName, state: State, says?: string, details: readonly Node[] = []): void {
   const item = byId(`check-${name}`);
   const check = CHECKS.find((other) => other.name === name);
@@ -181,7 +181,7 @@ function mark(name: CheckName, state: State, says?: string, details: readonly No
   item.querySelector(".details")?.replaceChildren(...(details.length > 0 ? [more("Details", of, ...details)] : []));
 }
 
-/** What the client says, as a sentence; a field that it names first stays as it is. */
+/** The client's message as a sentence. A field name at its beginning stays as it is. */
 function sentence(message: string): string {
   const begun = /^[a-z_0-9]+:/.test(message) ? message : message.charAt(0).toUpperCase() + message.slice(1);
   return `${begun}.`;

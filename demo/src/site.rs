@@ -1,10 +1,9 @@
-//! The web page of `make demo`, and who stands behind it: a shop that takes a card's PIN, the host that carries its
-//! requests and cheats when it is asked to, and the card's issuer. All of them are this process; only the enclaves and
-//! their parents are others.
+//! The web page of `make demo`, and the services behind it: a shop that takes a card's PIN, a host that carries requests
+//! and cheats on request, and the card's issuer. All three run in this process; enclaves and parents do not.
 //!
-//! The page is the committed bundle of `demo/page`. In production it holds what it trusts: the release keys, AWS's
-//! root and the issuer's public key are compiled into it. A demo makes all three anew each time, so here the page asks
-//! for them (`GET /demo/config`): whoever serves a page is trusted for it either way.
+//! The page is the committed build of `demo/page`. A production page has its trust compiled in: release keys, AWS's
+//! root and the issuer's public key. A demo makes all three anew each time, so this page fetches them from
+//! `GET /demo/config`. A page's server is trusted for them either way.
 
 mod host;
 mod merchant;
@@ -29,46 +28,46 @@ use serde::Serialize;
 use std::{fs, net::Ipv4Addr, sync::Arc};
 use tokio::{net::TcpListener, runtime::Runtime, task::spawn_blocking};
 
-/// The port that the page is served at unless another is asked for, or this one is taken.
+/// The default port. If it is taken, the page is served at any free port.
 pub const DEFAULT_PORT: u16 = 8400;
 
-/// The longest body that anybody has to send here, in bytes.
+/// The limit for request bodies, in bytes.
 const MAX_BODY: usize = 16 * 1024;
 
-/// What keys are asked for, and how long they live (ms).
+/// The purpose of requested keys, and their lifetime in milliseconds.
 const PURPOSE: &str = "card-pin";
 const TTL_MS: u64 = 60_000;
 
-/// What nothing but this origin may do: load, run, be framed, or turn text into script.
+/// The content security policy: everything from this origin only, no framing, no text turned into script.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
                       trusted-types 'none'";
 
-/// The bundle, as `demo/page/build.mjs` makes it.
+/// The page's files, as `demo/page/build.mjs` makes them: path, media type, contents.
 const PAGE: [(&str, &str, &[u8]); 3] = [
     ("/", "text/html; charset=utf-8", include_bytes!("../page/dist/index.html")),
     ("/page.js", "text/javascript; charset=utf-8", include_bytes!("../page/dist/page.js")),
     ("/page.css", "text/css; charset=utf-8", include_bytes!("../page/dist/page.css")),
 ];
 
-/// Who is behind the page.
+/// The parties behind the page.
 #[derive(Debug)]
-pub struct Cast<'a> {
-    /// The enclave and the parent that do what they should.
+pub struct Parties<'a> {
+    /// The enclave with the listed image, and its parent.
     pub genuine: &'a Deployment,
-    /// An enclave of another image under the same root.
+    /// An enclave with another image under the same root.
     pub impostor: &'a Deployment,
-    /// Root keys of the releases as PEM, and how many of them have to sign.
+    /// The number of root keys that must sign, and the root keys of the releases as PEM.
     pub release_keys: (u32, Vec<String>),
-    /// What `GET /v1/release` answered before the latest list was published: what a host serves that hides a revocation.
+    /// The answer of `GET /v1/release` before the latest list: a host serves it to hide a revocation.
     pub old_releases: Vec<u8>,
-    /// Whom the issuer trusts.
+    /// The issuer's trust.
     pub trust: Trust,
-    /// Whether the enclave runs in an emulated machine, and not on a mock that measures nothing.
+    /// Whether the enclave runs in an emulated machine. If not, it runs on a mock NSM that measures nothing.
     pub emulated: bool,
 }
 
-/// The page, being served on loopback. It ends when this is dropped.
+/// The page, served on loopback until this is dropped.
 #[derive(Debug)]
 pub struct DemoSite {
     url: String,
@@ -76,14 +75,14 @@ pub struct DemoSite {
 }
 
 impl DemoSite {
-    /// Serves the page at `port`; without one at [`DEFAULT_PORT`], or at any other where that is taken.
+    /// Serves the page at `port`. Without one, at [`DEFAULT_PORT`] or, if that is taken, at any free port.
     ///
     /// # Errors
     ///
-    /// If the port cannot be had, or the deployments do not answer.
-    pub fn start(cast: Cast<'_>, port: Option<u16>) -> Result<Self, HarnessError> {
-        let failed = |e: std::io::Error| HarnessError::new(format!("the demo's page cannot be served: {e}"));
-        let site = Arc::new(Site::new(cast)?);
+    /// If the port cannot be bound.
+    pub fn start(parties: Parties<'_>, port: Option<u16>) -> Result<Self, HarnessError> {
+        let failed = |e: std::io::Error| HarnessError::new(format!("serving the demo's page: {e}"));
+        let site = Arc::new(Site::new(parties)?);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -104,16 +103,16 @@ impl DemoSite {
         Ok(Self { url, _runtime: runtime })
     }
 
-    /// Where the page is, without a slash at the end.
+    /// The page's origin, without a slash at the end.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Fetches the page as a browser does. Answers how many bytes it has in all.
+    /// Fetches the page's files, and returns their size in bytes.
     ///
     /// # Errors
     ///
-    /// If something else comes than the bundle.
+    /// If a file differs from the build, or is served without the policy.
     pub fn fetch(&self) -> Result<usize, HarnessError> {
         PAGE.iter().try_fold(0, |sum, (path, media_type, bytes)| {
             let answer = raw_http::request(&self.url, "GET", path, &[], b"")?;
@@ -134,12 +133,12 @@ struct Site {
     host: Host,
     merchant: Merchant,
     issuer: Issuer,
-    /// Where the genuine parent explains its problems.
+    /// The genuine parent's page about refusals.
     docs: String,
     config: Config,
 }
 
-/// What a page in production has compiled in.
+/// What a production page has compiled in.
 #[derive(Clone, Serialize)]
 struct Config {
     release_threshold: u32,
@@ -149,16 +148,16 @@ struct Config {
     purpose: &'static str,
     ttl_ms: u64,
     emulated: bool,
-    /// The order that is paid for: a new one for each page.
+    /// The order to pay for: a new one for each page.
     order: String,
 }
 
 impl Site {
-    fn new(cast: Cast<'_>) -> Result<Self, HarnessError> {
-        let issuer = Issuer::new(cast.trust)?;
-        let root = cast.genuine.root_pem();
+    fn new(parties: Parties<'_>) -> Result<Self, HarnessError> {
+        let issuer = Issuer::new(parties.trust)?;
+        let root = parties.genuine.root_pem();
         let root = fs::read_to_string(root).map_err(|e| HarnessError::new(e.to_string()))?;
-        let (release_threshold, release_keys) = cast.release_keys;
+        let (release_threshold, release_keys) = parties.release_keys;
         let config = Config {
             release_threshold,
             release_keys,
@@ -166,14 +165,14 @@ impl Site {
             recipient: issuer.public_key(),
             purpose: PURPOSE,
             ttl_ms: TTL_MS,
-            emulated: cast.emulated,
+            emulated: parties.emulated,
             order: String::new(),
         };
         Ok(Self {
-            host: Host::new(cast.genuine.url(), cast.impostor.url(), cast.old_releases)?,
-            merchant: Merchant::new(cast.genuine),
+            host: Host::new(parties.genuine.url(), parties.impostor.url(), parties.old_releases)?,
+            merchant: Merchant::new(parties.genuine),
             issuer,
-            docs: format!("{}/docs", cast.genuine.url()),
+            docs: format!("{}/docs", parties.genuine.url()),
             config,
         })
     }
@@ -202,7 +201,7 @@ async fn docs(State(site): State<Arc<Site>>) -> Redirect {
     Redirect::temporary(&site.docs)
 }
 
-/// Passes a request on to the parent, as the host behaves that the page has asked for.
+/// Passes a request to the parent by the host with the requested behaviour.
 async fn carry(
     State(site): State<Arc<Site>>,
     Path((behaviour, _)): Path<(String, String)>,
@@ -212,7 +211,7 @@ async fn carry(
 ) -> Result<Response<axum::body::Body>, Refusal> {
     let body = body.map_err(too_large)?;
     let behaviour = Behaviour::from_name(&behaviour).ok_or(Code::NotFound)?;
-    // Not the decoded path: the parent is to see what the page wrote.
+    // Not the decoded path: the parent must see what the page wrote.
     let path = uri.path_and_query().map_or("", |path| path.as_str());
     let path = path.strip_prefix("/host/").and_then(|path| path.split_once('/')).ok_or(Code::NotFound)?;
     let path = format!("/{}", path.1);
@@ -232,7 +231,7 @@ async fn carry(
     Ok(response)
 }
 
-/// Takes a sealed payment for an order: what the shop does with it, and what comes of that at the issuer.
+/// Takes a sealed payment for an order. The answer holds what the shop and the issuer saw.
 async fn order(
     State(site): State<Arc<Site>>,
     body: Result<Bytes, BytesRejection>,
@@ -257,7 +256,7 @@ async fn strict<B>(mut response: Response<B>) -> Response<B> {
     response
 }
 
-/// A refusal on its way to the page. Boxed: it is large, and rare.
+/// A refusal to the page. Boxed, because it is large and rare.
 #[derive(Debug)]
 struct Refusal(Box<Problem>);
 

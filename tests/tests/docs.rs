@@ -1,4 +1,4 @@
-//! The pages name tests; the tests exist.
+//! The tests that the documentation names exist, and its links lead to files.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 

@@ -1,16 +1,18 @@
-//! How keys end, and that no end is a beginning; and what does not end one.
+//! How keys end, that an ended key never opens, and what does not end a key.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests: clippy.toml's list is for #[test]")]
 
 use ok2cry_attest_verify::CheckTime;
 use ok2cry_client::{KeyRequest, RecipientKey, SealedMessage, VerifiedKey};
 use ok2cry_protocol::{code::Code, hash, ids::KeyId, rpc::KeyState, suite::seal_info};
-use ok2cry_testkit::{Deployment, Options, any_hpke, eventually, image::machine_folder, raw_http::Message};
+use ok2cry_testkit::{
+    Deployment, Options, any_hpke, eventually, image::machine_folder, raw_http, raw_http::Message,
+};
 use std::{thread, time::Duration};
 
 const AAD: &[u8] = b"order 17";
 
-/// Long enough to be verified on a busy machine, short enough to be waited for.
+/// A lifetime long enough for verification on a busy machine, and short enough to wait for.
 fn ttl_ms() -> u64 {
     if machine_folder().is_some() { 6000 } else { 1000 }
 }
@@ -46,7 +48,7 @@ fn a_key_that_expires_during_opens_never_opens_again() {
 
     let mut seen = Vec::new();
     eventually("the key expires under failing opens", || {
-        // Not so many that they end the key: it bears 255.
+        // Slowly, because the key ends at 256 failures.
         thread::sleep(Duration::from_millis(ttl_ms() / 100));
         seen.push(code(&deployment, &bad));
         seen.last().filter(|code| **code != Code::OpenFailed).copied()
@@ -76,7 +78,7 @@ fn an_answer_delayed_past_the_keys_expiry_is_refused() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let recipient = RecipientKey::generate().unwrap();
     let request = KeyRequest::new("card-pin", 60_000, recipient.public_key()).unwrap();
-    let answer = ok2cry_testkit::raw_http::post(deployment.url(), "/v1/keys", &request.to_json()).unwrap();
+    let answer = raw_http::post(deployment.url(), "/v1/keys", &request.to_json()).unwrap();
     let late = CheckTime::at(CheckTime::system().now_ms + 60_000);
     let refused = request.verify(&answer.body, &deployment.trust().unwrap(), &late).unwrap_err();
     assert_eq!(refused.code(), "key_expired");
@@ -198,7 +200,7 @@ fn code(deployment: &Deployment, message: &SealedMessage) -> Code {
     deployment.open(message).unwrap().refusal().unwrap()
 }
 
-/// What can be seen of an answer, but for what differs between any two.
+/// The visible parts of an answer, without the headers that differ between any two.
 fn outside(answer: &Message) -> (&str, Vec<&(String, String)>, &[u8]) {
     let differs = ["date", "x-request-id"];
     let headers = answer.headers.iter().filter(|(name, _)| !differs.contains(&name.as_str()));

@@ -1,4 +1,4 @@
-//! A key opens one ciphertext, whoever asks at the same time, and the same request gets the same answer.
+//! A key opens one ciphertext under concurrent requests, and an equal request gets an equal answer.
 
 #![allow(
     clippy::unwrap_used,
@@ -37,7 +37,7 @@ fn of_sixteen_ciphertexts_at_once_one_opens() {
     assert_eq!(opened.len(), 1, "{:?}", statuses(&answers));
     let refused = answers.iter().filter(|answer| answer.status() != 200);
     assert!(refused.into_iter().all(|answer| answer.refusal().unwrap() == Code::KeyUsed));
-    // The one that was answered is the one that was opened.
+    // The reply belongs to the message that was opened.
     let plaintext = read(&recipient, &answers[opened[0]], &deployment, &mut SeenSet::default()).unwrap();
     assert_eq!(plaintext, [u8::try_from(opened[0]).unwrap()]);
 }
@@ -68,7 +68,7 @@ fn sixteen_equal_requests_deliver_to_one_caller() {
     assert_eq!(opened.len(), 1, "{:?}", statuses(&answers));
     assert_eq!(plaintext(opened[0]), b"1234");
     assert!(refused.iter().all(|answer| answer.refusal().unwrap() == Code::KeyUsed));
-    // Nor does a retry find anything kept.
+    // Plaintext is not kept for retries.
     assert_eq!(deployment.open(&message).unwrap().refusal().unwrap(), Code::KeyUsed);
 }
 
@@ -100,7 +100,7 @@ fn a_retry_gets_the_same_reply_and_another_ciphertext_does_not() {
     let first = deployment.open(&message).unwrap();
     assert_eq!(first.status(), 200);
     assert_eq!(deployment.open(&message).unwrap().body, first.body);
-    // A request is the same only as a whole.
+    // A request is equal only if all its fields are.
     let same_but = |change: &dyn Fn(&mut SealedMessage)| {
         let mut changed = message.clone();
         change(&mut changed);
@@ -112,14 +112,14 @@ fn a_retry_gets_the_same_reply_and_another_ciphertext_does_not() {
     assert_eq!(same_but(&|m| m.ciphertext[0] ^= 1), Code::KeyUsed);
     assert_eq!(deployment.open(&message).unwrap().body, first.body);
 
-    // The parent remembers nothing that matters: another one gives the same answers.
+    // The parent holds no state for this: a new one gives the same answers.
     deployment.restart_parent().unwrap();
     assert_eq!(deployment.open(&message).unwrap().body, first.body);
     assert_eq!(deployment.client().state(message.key_id).unwrap(), KeyState::Used);
 }
 
-/// An enclave without live keys takes a document every 20 s only, and its clock for opening is stale after 2 s.
-/// Retries and refusals must not wait for it.
+/// An enclave without live keys requests a document every 20 s only, and its trusted time is stale after 2 s. Retries
+/// and refusals must not wait for it.
 #[test]
 fn an_idle_enclave_still_answers_retries_and_refusals() {
     let deployment = Deployment::start(Options::default()).unwrap();
@@ -144,7 +144,7 @@ fn an_idle_enclave_still_answers_retries_and_refusals() {
     assert_eq!(deployment.health().unwrap().live_keys, 0);
 }
 
-/// Whoever asked has gone before there was an answer: the rules are the same, and the reply is there for the retry.
+/// The caller disconnects before the answer. The key is used, and the reply is kept for the retry.
 #[test]
 fn an_open_completes_after_its_caller_disconnects() {
     let deployment = Deployment::start(Options::default()).unwrap();
@@ -190,7 +190,7 @@ fn read(
     seen: &mut SeenSet,
 ) -> Result<Vec<u8>, &'static str> {
     let OpenResponse::Sealed(reply) = serde_json::from_slice(&answer.body).unwrap() else {
-        return Err("plaintext, and a recipient had been named");
+        return Err("expected a sealed reply, found plaintext");
     };
     let (purpose, trust) = (Purpose::new("card-pin").unwrap(), deployment.trust().unwrap());
     let expected = Expected { purpose: &purpose, aad: AAD };

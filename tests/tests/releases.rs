@@ -1,4 +1,4 @@
-//! Releases and the clients that follow them.
+//! Releases and the trust that clients derive from them.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 

@@ -1,5 +1,5 @@
-//! `make demo`: the card-PIN story on one machine, with real processes and a mock NSM, and what each step proves; then
-//! the same as a web page.
+//! `make demo`: a card PIN from a browser to its issuer on one machine, with real processes and a mock NSM. Prints each
+//! step and what it proves, then serves the same as a web page.
 
 use ok2cry_attest_verify::{CheckTime, TrustAnchor, release::Memory};
 use ok2cry_client::{
@@ -8,7 +8,7 @@ use ok2cry_client::{
     measurements::from_nitro_cli_json,
     sealed_reply,
 };
-use ok2cry_demo::site::{Cast, DemoSite};
+use ok2cry_demo::site::{DemoSite, Parties};
 use ok2cry_protocol::{http::SealedBody, ids::Purpose, rpc::KeyState};
 use ok2cry_testkit::{
     Deployment, Options, Publisher, any_hpke, eventually, image::machine_folder, publisher::BUILDERS,
@@ -60,7 +60,7 @@ fn run(once: bool) -> Outcome {
     fact("parent", deployment.url());
     fact("release", &first_pcr(&deployment)?);
     let recipient = RecipientKey::generate()?;
-    note("The card issuer made a key pair. Its public half is all that anybody else has.");
+    note("The card issuer made a key pair. All others have its public half only.");
     let trust = follow_the_releases(&client, &publisher, &deployment)?;
 
     let key = issue_and_verify(&client, &trust, &recipient)?;
@@ -81,7 +81,7 @@ fn run(once: bool) -> Outcome {
     println!("\nAll of it held. In a browser you pay yourself, and let the host cheat:\n");
     println!("    {}/\n", site.url());
     show_commands(&publisher, &deployment)?;
-    until_told_to_end()
+    wait_for_end()
 }
 
 fn follow_the_releases(client: &Client, publisher: &Publisher, deployment: &Deployment) -> Outcome<Trust> {
@@ -157,7 +157,7 @@ fn second_message_is_refused(
     client: &Client,
     descriptor: &ok2cry_protocol::Encoded<ok2cry_protocol::descriptor::KeyDescriptor>,
 ) -> Outcome {
-    step("Somebody seals a second message to the same key (any HPKE library can).");
+    step("An attacker seals a second message to the same key (any HPKE library can).");
     let second = any_hpke::seal(descriptor, b"0000", ORDER)?;
     refused("key_used", client.open(&second).map(drop))?;
     if client.state(descriptor.key_id)? != KeyState::Used {
@@ -202,7 +202,7 @@ fn wrong_order_is_refused(client: &Client, trust: &Trust, recipient: &RecipientK
 }
 
 fn expired_key_never_opens(client: &Client, trust: &Trust, recipient: &RecipientKey) -> Outcome {
-    // An emulated processor takes its time.
+    // An emulated processor is slow.
     let ttl_ms = if machine_folder().is_some() { 5000 } else { 300 };
     step(&format!("A key lives for {ttl_ms} ms, and the message comes too late."));
     let request = KeyRequest::new(PURPOSE, ttl_ms, recipient.public_key())?;
@@ -212,7 +212,7 @@ fn expired_key_never_opens(client: &Client, trust: &Trust, recipient: &Recipient
         client.state(message.key_id).ok().filter(|s| *s == KeyState::Expired)
     });
     refused("key_expired", client.open(&message).map(drop))?;
-    proves("after its deadline nobody opens anything with a key, the enclave included");
+    proves("after its deadline a key opens nothing, not even inside the enclave");
     Ok(())
 }
 
@@ -233,7 +233,7 @@ fn impostor_is_refused(
         impostor.client().issue(request, trust, &CheckTime::system()).map(drop)
     };
     refused("release_not_listed", ask(trust))?;
-    note("What a client says that holds AWS's root, as all do in production:");
+    note("The verdict of a client that holds AWS's root, as all do in production:");
     let release = from_nitro_cli_json(&fs::read_to_string(genuine.measurements())?)?;
     refused("root_not_trusted", ask(&Trust::new(TrustAnchor::aws_nitro(), [release])?))?;
     proves("another image, or a mock where AWS is expected: nothing is sealed to either");
@@ -247,23 +247,23 @@ fn serve_the_page(
     impostor: &Deployment,
 ) -> Outcome<DemoSite> {
     step("A shop's page does all this in a browser: it checks, shows what it checked, encrypts and pays.");
-    // What a host keeps that would like to go on serving it when there is a newer list.
+    // The list that a cheating host goes on serving when there is a newer one.
     let old_releases = raw_http::request(genuine.url(), "GET", "/v1/release", &[], b"")?.body;
     publisher.publish(genuine.root_pem(), &[])?;
     let release_keys = (2, publisher.release_key_pems()?);
     let emulated = machine_folder().is_some();
     let port = match std::env::var("DEMO_PORT") {
         Ok(port) if !port.is_empty() => {
-            Some(port.parse().map_err(|_| format!("DEMO_PORT is no port: {port}"))?)
+            Some(port.parse().map_err(|_| format!("DEMO_PORT must be a port number: {port}"))?)
         }
         _ => None,
     };
-    let cast = Cast { genuine, impostor, release_keys, old_releases, trust, emulated };
-    let site = DemoSite::start(cast, port)?;
+    let parties = Parties { genuine, impostor, release_keys, old_releases, trust, emulated };
+    let site = DemoSite::start(parties, port)?;
     fact("page", &format!("{}/", site.url()));
     let kib = site.fetch()?.div_ceil(1024);
     proves(&format!(
-        "{kib} KiB without a framework, built from clients/js and compared by CI; a browser that verifies needs no more"
+        "{kib} KiB without a framework, built from demo/page and compared by CI; a browser that verifies needs no more"
     ));
     Ok(site)
 }
@@ -294,9 +294,9 @@ fn show_commands(publisher: &Publisher, deployment: &Deployment) -> Outcome {
     Ok(())
 }
 
-/// Waits for Enter or for a signal that asks to end: the programs and folders of the demo go with it, rather than outlive it.
-/// Without a terminal there is no Enter.
-fn until_told_to_end() -> Outcome {
+/// Waits for Enter or a termination signal, so that the demo's processes and folders are removed. Without a terminal
+/// only a signal ends it.
+fn wait_for_end() -> Outcome {
     let (entered, enter) = oneshot::channel();
     thread::spawn(move || match io::stdin().read(&mut [0]) {
         Ok(1..) => entered.send(()),
@@ -318,7 +318,7 @@ fn until_told_to_end() -> Outcome {
 }
 
 fn one<T>(keys: Vec<T>) -> Outcome<T> {
-    keys.into_iter().next().ok_or_else(|| "no key came".into())
+    keys.into_iter().next().ok_or_else(|| "the response holds no keys".into())
 }
 
 fn refused(code: &str, result: Result<(), CallError>) -> Outcome {
@@ -331,8 +331,8 @@ fn refused(code: &str, result: Result<(), CallError>) -> Outcome {
             fact("refused", &format!("{code}: {why}"));
             Ok(())
         }
-        Err(error) => Err(format!("refused with {} where {code} was due: {error}", error.code()).into()),
-        Ok(()) => Err(format!("accepted where {code} was due").into()),
+        Err(error) => Err(format!("expected {code}, found {}: {error}", error.code()).into()),
+        Ok(()) => Err(format!("expected {code}, but it was accepted").into()),
     }
 }
 

@@ -1,5 +1,5 @@
 //! `make release-drill`: a product's releases from the first to a lost key, against running enclaves of several image
-//! versions, and what each client decides and why.
+//! versions. Prints what each client decides and why.
 
 use ok2cry_attest_verify::{
     CheckTime, TrustAnchor,
@@ -49,7 +49,7 @@ fn run() -> Outcome {
     drill.auditor()
 }
 
-/// An enclave of this image version, under the one mock root of this drill, whose parent serves the published folder.
+/// An enclave of this image version under the drill's mock root. Its parent serves the published folder.
 fn enclave(publisher: &Publisher, version: &str) -> Outcome<Deployment> {
     Ok(Deployment::start(Options {
         image_name: format!("{PRODUCT} {version}"),
@@ -66,7 +66,7 @@ struct Drill<'a> {
     publisher: &'a Publisher,
 }
 
-/// A client that pins the release key, and remembers.
+/// A client that pins the release key and keeps a release state.
 struct Client {
     key: ReleaseKey,
     anchor: TrustAnchor,
@@ -80,7 +80,7 @@ impl Client {
         Ok(Self { key, anchor: drill.old.anchor()?, memory: Memory::default(), recipient })
     }
 
-    /// What a page does: asks the service for its releases and for a key, and seals if both are good.
+    /// Fetches releases and a key as a page does, and seals if both are accepted. Returns the enclave's version.
     fn seal(&mut self, service: &Deployment) -> Result<String, CallError> {
         let (client, time) = (service.client(), CheckTime::system());
         let releases = client.releases(&self.key, &self.anchor, &mut self.memory, &time)?;
@@ -95,13 +95,13 @@ impl Client {
         Ok(release.map_or_else(String::new, |release| release.version().to_string()))
     }
 
-    /// The same for somebody who begins today: nothing is remembered.
+    /// A client with the same keys and an empty release state.
     fn newcomer(&self) -> Outcome<Self> {
         let recipient = RecipientKey::generate()?;
         Ok(Self { key: self.key.clone(), anchor: self.anchor.clone(), memory: Memory::default(), recipient })
     }
 
-    /// Decides about a bundle that somebody hands over, at a time.
+    /// Checks a bundle at a time. Returns the accepted versions.
     fn check(&mut self, bundle: &[u8], now_ms: u64) -> Result<Vec<String>, CallError> {
         let mut check = || {
             let bundle = Bundle::decode(bundle)?;
@@ -112,7 +112,7 @@ impl Client {
     }
 }
 
-/// Which of the accepted releases answers.
+/// The index of the accepted release that the enclave runs.
 fn statement(
     client: &ok2cry_client::http::Client,
     trust: &Trust,
@@ -142,13 +142,13 @@ impl Drill<'_> {
     fn rollout_with_overlap(&self, client: &mut Client) -> Outcome {
         step("A rollout: 1.1.0 is listed beside 1.0.0 before the first enclave of it takes traffic.");
         refused("release_not_listed", client.seal(self.new))?;
-        note("Somebody gives the second builder another image than the manifest is about:");
+        note("The second builder is given another image than the manifest's:");
         let manifest = self.publisher.manifest("1.1.0", self.new, &BUILDERS[..1])?;
         match self.publisher.sign_manifest(&manifest, self.impostor, BUILDERS[1]) {
             Err(error) if error.to_string().starts_with("refused: manifest_not_as_built") => {
                 fact("not signed", &error.to_string());
             }
-            other => return Err(format!("the builder should have refused: {other:?}").into()),
+            other => return Err(format!("expected manifest_not_as_built, found {other:?}").into()),
         }
         self.publisher.sign_manifest(&manifest, self.new, BUILDERS[1])?;
         self.publish(&["--manifest", &manifest])?;
@@ -172,7 +172,7 @@ impl Drill<'_> {
 
     fn emergency(&self, client: &mut Client, overlap: &[u8]) -> Outcome {
         step(
-            "An emergency: 1.0.0 gives away secrets. 1.1.0 is repaired by configuration; 1.0.0 is revoked for ever.",
+            "An emergency: 1.0.0 leaks secrets. 1.1.0 is repaired by configuration; 1.0.0 is revoked for good.",
         );
         let more = ["--manifest", "1.1.0.json", "--revoke", "1.0.0", "--minimum-version", "1.1.0"];
         self.publish(&more)?;
@@ -181,9 +181,7 @@ impl Drill<'_> {
         note("The host goes on serving the bundle of the overlap, in which 1.0.0 is good:");
         let now_ms = CheckTime::system().now_ms;
         refused_check("log_rolled_back", client.check(overlap, now_ms))?;
-        note(
-            "A client that never was here before cannot know. What it can have is a limit to a list's age, a day here:",
-        );
+        note("A new client cannot know. It can limit the age of lists, here to a day:");
         let mut newcomer = client.newcomer()?;
         newcomer.key = newcomer.key.max_list_age_ms(24 * HOUR_MS);
         fact("a minute on", &format!("accepts {}", newcomer.check(overlap, now_ms + 60_000)?.join(" and ")));
@@ -192,7 +190,7 @@ impl Drill<'_> {
             "list_expired",
             client.newcomer_of(24 * 365)?.check(overlap, now_ms + 8 * 24 * HOUR_MS),
         )?;
-        note("Or a lowest version, which it was shipped with:");
+        note("Or require a minimum version, which it was shipped with:");
         let mut careful = client.newcomer()?;
         careful.key = careful.key.minimum_version(Version::new(1, 1, 0));
         let accepted = careful.check(overlap, now_ms)?;
@@ -204,11 +202,11 @@ impl Drill<'_> {
         step("The second builder's key is lost. A third takes its place, by root document 2.");
         self.publisher.new_key("builder-3")?;
         let root = self.publisher.root(2, self.root_pem(), &[BUILDERS[0], "builder-3"])?;
-        note("What the lost key has signed holds no more, so 1.1.0 is signed again:");
+        note("The lost key's signatures no longer count, so 1.1.0 is signed again:");
         self.not_published("signatures_below_threshold", &["--root", &root])?;
         self.publisher.sign_manifest("1.1.0.json", self.new, "builder-3")?;
         self.publish(&["--root", &root, "--revoke", "1.1.0", "--manifest", "1.1.0.json"])?;
-        note("Clients hold the release key that they held all along:");
+        note("Clients keep the release key that they have:");
         sealed("1.1.0", client.seal(self.new))?;
         note("The thief of the key signs a manifest, alone:");
         let stolen = self.publisher.manifest("6.6.6", self.impostor, &["builder-2"])?;
@@ -217,7 +215,7 @@ impl Drill<'_> {
 
     fn another_history(&self, client: &mut Client) -> Outcome {
         step(
-            "All keys but the root's are stolen, and the thief makes a log of its own, in which nothing was revoked.",
+            "All keys but the root's are stolen. The thief makes a log of its own, in which nothing was revoked.",
         );
         let (site, kept) = (self.publisher.site(), self.publisher.folder().join("kept"));
         fs::rename(&site, &kept)?;
@@ -227,7 +225,7 @@ impl Drill<'_> {
         }
         refused("log_forked", client.seal(self.new))?;
         note(
-            "The two checkpoints, each signed by the log, are the proof. The host puts back what was there:",
+            "The two checkpoints, each signed by the log, are the proof. The host restores the genuine log:",
         );
         fs::remove_dir_all(&site)?;
         fs::rename(&kept, &site)?;
@@ -260,7 +258,7 @@ impl Drill<'_> {
         let before = fs::read(self.publisher.site().join("bundle.json")).ok();
         let error = match self.publisher.publish(self.root_pem(), more) {
             Err(error) => error.to_string(),
-            Ok(said) => return Err(format!("published where {code} was due: {said}").into()),
+            Ok(said) => return Err(format!("expected {code}, but it was published: {said}").into()),
         };
         holds(error.starts_with(&format!("refused: {code}: ")), &error)?;
         fact("not published", error.trim_start_matches("refused: "));
@@ -274,7 +272,7 @@ impl Drill<'_> {
 }
 
 impl Client {
-    /// Somebody who begins today and takes lists of at most this age.
+    /// A newcomer that accepts lists of at most this age.
     fn newcomer_of(&self, hours: u64) -> Outcome<Self> {
         let newcomer = self.newcomer()?;
         Ok(Self { key: newcomer.key.clone().max_list_age_ms(hours * HOUR_MS), ..newcomer })
@@ -283,7 +281,7 @@ impl Client {
 
 fn sealed(version: &str, result: Result<String, CallError>) -> Outcome {
     let found = result?;
-    holds(found == version, &format!("sealed to {found} instead of {version}"))?;
+    holds(found == version, &format!("expected an enclave of {version}, found {found}"))?;
     fact("client seals", &format!("to an enclave of {found}"));
     Ok(())
 }
@@ -302,8 +300,8 @@ fn refused_check(code: &str, result: Result<Vec<String>, CallError>) -> Outcome 
             fact("client refuses", &format!("{code}: {why}"));
             Ok(())
         }
-        Err(error) => Err(format!("refused with {} where {code} was due: {error}", error.code()).into()),
-        Ok(found) => Err(format!("accepted {found:?} where {code} was due").into()),
+        Err(error) => Err(format!("expected {code}, found {}: {error}", error.code()).into()),
+        Ok(found) => Err(format!("expected {code}, found accepted {found:?}").into()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The host: what carries requests between pages and the parent, and what it does when it cheats.
+//! The host: it carries requests between pages and the parent, and cheats in the way that a page selects.
 
 use super::{PURPOSE, TTL_MS};
 use ok2cry_client::{KeyRequest, RecipientKey};
@@ -17,35 +17,35 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// How long an answer may have been kept that is replayed: well within the three hours for which its certificates are
-/// valid, so that it is refused for being an old answer and for nothing else.
+/// The age limit of a replayed answer. Its certificates are valid for three hours, so it is refused as a replay and for
+/// no other reason.
 const MAX_OLD: Duration = Duration::from_secs(3600);
 
-/// Where keys are asked for.
+/// The path of key requests.
 const KEYS: &str = "/v1/keys";
 
-/// The longest that an answer is held back.
+/// The longest delay of an answer.
 const MAX_HOLD: Duration = Duration::from_secs(60);
 
-/// How a host behaves. Pages name it in the path of each request, so that no page meets another's cheat.
+/// How a host behaves. The path of each request names it, so that pages do not affect each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behaviour {
-    /// Carries everything as it is.
+    /// Carries everything unchanged.
     Honest,
-    /// Serves the list of releases from before the latest one.
+    /// Serves the release list before the latest one.
     OldReleases,
-    /// Answers with keys of an enclave that runs another image.
+    /// Answers with keys of an enclave with another image.
     OtherImage,
-    /// Answers with what it recorded when somebody else asked.
+    /// Answers with a recorded answer to another request.
     OldAnswer,
-    /// Puts its own public key into a genuine answer.
+    /// Replaces the public key in a genuine answer by its own.
     SwappedKey,
-    /// Holds answers back until their keys have expired.
+    /// Delays answers until their keys have expired.
     Late,
 }
 
 impl Behaviour {
-    /// Every behaviour, by the name that it has in paths.
+    /// Every behaviour, with its name in paths.
     pub const ALL: [(&'static str, Self); 6] = [
         ("honest", Self::Honest),
         ("old-releases", Self::OldReleases),
@@ -65,13 +65,13 @@ pub(super) struct Host {
     genuine: String,
     impostor: String,
     old_releases: Vec<u8>,
-    /// A key pair of the host's own: what it would like messages to be sealed to.
+    /// The host's own public key, for [`Behaviour::SwappedKey`].
     own_key: PublicKey,
-    /// The answer that was carried last, of those to requests for keys.
+    /// The last answer to a key request, and its time.
     recorded: Mutex<Option<(Instant, Message)>>,
 }
 
-/// An answer, and for how long it is to be held back.
+/// An answer, and its delay.
 pub(super) struct Carried {
     pub(super) answer: Message,
     pub(super) hold: Option<Duration>,
@@ -126,7 +126,7 @@ impl Host {
         }
     }
 
-    /// What somebody else was answered. Where nobody has asked lately, the host asks for a key as anybody may.
+    /// The recorded answer to another request. Without a recent one, the host requests a key itself.
     fn old_answer(&self) -> Result<Message, HarnessError> {
         if let Some((_, old)) = self.recorded().as_ref().filter(|(when, _)| when.elapsed() < MAX_OLD) {
             return Ok(old.clone());
@@ -152,7 +152,7 @@ impl Host {
     }
 }
 
-/// How long it is until every key of an answer has expired.
+/// The time until every key of an answer has expired.
 fn until_expired(answer: &Message) -> Result<Option<Duration>, HarnessError> {
     let Some(issued) = issued(answer)? else { return Ok(None) };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -163,7 +163,7 @@ fn until_expired(answer: &Message) -> Result<Option<Duration>, HarnessError> {
     Ok(Some((expired - now).min(MAX_HOLD)))
 }
 
-/// The keys of an answer; none in a refusal, which is passed on as it is.
+/// The keys of an answer, or nothing for a refusal.
 fn issued(answer: &Message) -> Result<Option<IssueResponse>, HarnessError> {
     let issued = || serde_json::from_slice(&answer.body).map_err(|e| HarnessError::new(e.to_string()));
     if answer.status() == 200 { issued().map(Some) } else { Ok(None) }

@@ -1,4 +1,4 @@
-//! The shop, which carries what it cannot read, and the card's issuer, who reads it.
+//! The shop, which carries ciphertext, and the card's issuer, which reads it.
 
 use super::{PURPOSE, Refusal};
 use ok2cry_attest_verify::CheckTime;
@@ -22,7 +22,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-/// What the shop knows: its orders, and where its parent is.
+/// The shop: its parent and its orders.
 pub(super) struct Merchant {
     parent: Client,
     url: String,
@@ -30,7 +30,7 @@ pub(super) struct Merchant {
     orders: AtomicU64,
 }
 
-/// What a page sends to pay for an order.
+/// A page's payment for an order.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Payment {
@@ -40,8 +40,8 @@ pub(super) struct Payment {
     aad: Bytes,
 }
 
-/// What became of a payment. In life only [`Paid::merchant`] and [`Paid::key`] are the shop's: what the issuer read stays
-/// with the issuer, whose machine is another. The demonstration shows all of it on one page.
+/// The result of a payment. In production the shop sees [`Paid::merchant`] and [`Paid::key`] only; the issuer reads the
+/// card on a machine of its own. The demo shows all of it on one page.
 #[derive(Serialize)]
 pub(super) struct Paid {
     merchant: Carried,
@@ -49,7 +49,7 @@ pub(super) struct Paid {
     key: End,
 }
 
-/// All that passed through the shop's hands.
+/// Everything that the shop saw.
 #[derive(Serialize)]
 struct Carried {
     order: String,
@@ -57,7 +57,7 @@ struct Carried {
     reply: SealedBody,
 }
 
-/// What the issuer reads.
+/// What the issuer read.
 #[derive(Serialize)]
 struct Read {
     order: String,
@@ -65,7 +65,7 @@ struct Read {
     card: Card,
 }
 
-/// What the page sealed, before its padding.
+/// The card that the page sealed, without padding.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Card {
@@ -74,11 +74,11 @@ struct Card {
     pin: String,
 }
 
-/// What the parent says of the key after it was used, and what it answers to a second, valid message.
+/// The key's state after its use, and the parent's answer to a second, valid message.
 #[derive(Serialize)]
 struct End {
     state: &'static str,
-    /// The code of the refusal; none if the second message was opened, which must not be.
+    /// The code of the refusal. Without one the second message was opened, which must not happen.
     second: Option<String>,
     detail: String,
 }
@@ -88,12 +88,12 @@ impl Merchant {
         Self { parent: genuine.client(), url: genuine.url().to_owned(), orders: AtomicU64::new(FIRST_ORDER) }
     }
 
-    /// Takes an order. Its number is what messages are sealed with.
+    /// Takes an order. Payments have its name as aad.
     pub(super) fn new_order(&self) -> String {
         format!("{ORDER}{}", self.orders.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Has a sealed card opened through the parent, and hands the sealed reply to the issuer.
+    /// Opens a sealed card through the parent, and gives the sealed reply to the issuer.
     pub(super) fn pay(&self, body: &[u8], issuer: &Issuer) -> Result<Paid, Refusal> {
         let payment: Payment = serde_json::from_slice(body)
             .map_err(|e| Refusal::with_detail(Code::BodyInvalid, e.to_string()))?;
@@ -105,7 +105,7 @@ impl Merchant {
         Ok(Paid { merchant: Carried { order, received: payment, reply }, issuer: read, key })
     }
 
-    /// The order that a payment is for, if there is one.
+    /// The order that a payment names, if it exists.
     fn order(&self, payment: &Payment) -> Result<String, Refusal> {
         let text = String::from_utf8(payment.aad.0.clone()).unwrap_or_default();
         let number = text.strip_prefix(ORDER).and_then(|number| number.parse().ok());
@@ -130,8 +130,8 @@ impl Merchant {
         sealed_reply(answer).map_err(|e| refused_by("the shop", &e.into()))
     }
 
-    /// Asks for the key's state, and tries a second message. Whoever has the reply can make one that would open: the
-    /// descriptor stands in it.
+    /// Requests the key's state, and sends a second message. The reply holds the descriptor, so any holder of the reply
+    /// can make a message that would open.
     fn end(&self, reply: &SealedBody, payment: &Payment) -> Result<End, Refusal> {
         let reply = Reply::decode(&reply.reply.0).map_err(internal)?;
         let second = any_hpke::seal(&reply.descriptor, b"another message", &payment.aad.0)?;
@@ -145,7 +145,7 @@ impl Merchant {
     }
 }
 
-/// The card's issuer: holds the key that replies are sealed to, and follows releases as the page does.
+/// The card's issuer: holds the key that replies are sealed to.
 pub(super) struct Issuer {
     key: RecipientKey,
     trust: Trust,
@@ -163,7 +163,7 @@ impl Issuer {
         Bytes(key.as_bytes().to_vec())
     }
 
-    /// Reads a reply about the order that is sealed with `aad`.
+    /// Reads a reply to the message with this `aad`.
     fn read(&self, reply: &SealedBody, aad: &[u8]) -> Result<Card, Refusal> {
         let refused = |e: ok2cry_client::Error| refused_by("the issuer", &e.into());
         let purpose = Purpose::new(PURPOSE).map_err(internal)?;
@@ -186,8 +186,8 @@ fn unpadded(plaintext: &[u8]) -> Option<&[u8]> {
 const ORDER: &str = "order ";
 const FIRST_ORDER: u64 = 17;
 
-fn refused_by(who: &str, error: &CallError) -> Refusal {
-    Refusal::new(422, error.code(), &format!("Refused by {who}"), error.to_string())
+fn refused_by(party: &str, error: &CallError) -> Refusal {
+    Refusal::new(422, error.code(), &format!("Refused by {party}"), error.to_string())
 }
 
 fn internal(error: impl std::fmt::Display) -> Refusal {

@@ -1,5 +1,5 @@
-//! Sealing with an HPKE library (RFC 9180) and nothing of the client's: what a caller does who has a verified
-//! descriptor and a library of their own, and what an attacker does who has only the descriptor.
+//! Sealing with an HPKE library (RFC 9180), without the client's checks. A caller with a verified descriptor can do
+//! this with any library; an attacker needs the descriptor alone.
 
 use crate::HarnessError;
 use hpke::{
@@ -12,11 +12,11 @@ use ok2cry_protocol::{
     suite::{PublicKey, seal_info},
 };
 
-/// Seals `plaintext` to a key as the protocol says: each call gives another ciphertext.
+/// Seals `plaintext` to a key by the protocol's rules. Each call returns another ciphertext.
 ///
 /// # Errors
 ///
-/// None that a valid descriptor causes.
+/// If HPKE fails, which a valid descriptor never causes.
 pub fn seal(
     descriptor: &Encoded<KeyDescriptor>,
     plaintext: &[u8],
@@ -25,7 +25,7 @@ pub fn seal(
     seal_with_info(descriptor, &seal_info(descriptor.hash()), plaintext, aad)
 }
 
-/// Seals to a key with another `info` than the protocol says.
+/// Seals to a key with an `info` of the caller's choice.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! An enclave and its parent, as two processes; or as an emulated machine and a process.
+//! An enclave and its parent: two processes, or an emulated machine and a process.
 
 use crate::{
     EnclaveStream, HarnessError,
@@ -22,31 +22,31 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// How a [`Deployment`] is made.
+/// How a [`Deployment`] is configured.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The enclave's configuration (TOML).
     pub config: String,
-    /// What the mock NSM pretends to have measured: another name is another image. A real one has it in its
-    /// configuration, as a comment.
+    /// The name that the mock NSM measures: another name is another image. In a booted image it is a comment of the
+    /// configuration.
     pub image_name: String,
-    /// How long the mock NSM takes for a document, in microseconds. An emulated one is as fast as it is.
+    /// The mock NSM's time for a document, in microseconds. Ignored for an emulated machine.
     pub nsm_latency_us: u64,
-    /// Where the mock NSM keeps its root: deployments with the same file have the same. One of its own unless given.
+    /// The file with the mock NSM's root, which deployments can share. Without it each has its own root.
     pub mock_root: Option<PathBuf>,
-    /// The folder of releases that the parent serves.
+    /// The folder of published releases that the parent serves.
     pub release_site: Option<PathBuf>,
     /// More flags for the parent.
     pub parent_args: Vec<String>,
-    /// `RUST_LOG` for both programs; unset unless given. An image has no environment and always logs the same.
+    /// `RUST_LOG` for both programs. Ignored by a booted image, which has an empty environment.
     pub rust_log: Option<String>,
-    /// The enclave's crypto provider, where its configuration's is not meant.
+    /// The enclave's crypto provider, in place of its configuration's.
     pub crypto: Option<String>,
 }
 
 impl Default for Options {
-    /// Two purposes whose replies go to recipients and one that releases to callers, the genuine image, and an NSM as
-    /// fast as a real one. The crypto provider is the one that `OK2CRY_TEST_CRYPTO` names.
+    /// Two purposes that deliver to recipients and one that delivers to callers, the genuine image, and an NSM as
+    /// fast as a real one. `OK2CRY_TEST_CRYPTO` names the crypto provider.
     fn default() -> Self {
         Self {
             config: CONFIG.to_owned(),
@@ -61,7 +61,7 @@ impl Default for Options {
     }
 }
 
-/// The enclave's configuration unless [`Options::config`] says otherwise.
+/// The default of [`Options::config`].
 pub const CONFIG: &str = "
 max_ttl_ms = 600000
 capacity = 100000
@@ -74,10 +74,10 @@ capacity = 100000
 caller = true
 ";
 
-/// An enclave and a parent in front of it, on sockets of their own. Both end when this is dropped.
+/// An enclave and its parent, on sockets of their own. Both end when this is dropped.
 #[derive(Debug)]
 pub struct Deployment {
-    // In the order in which they are to end.
+    // Dropped in this order.
     parent: Process,
     enclave: Enclave,
     url: String,
@@ -93,10 +93,9 @@ impl Deployment {
     ///
     /// # Errors
     ///
-    /// If a program is missing, ends, or does not listen in time; with what it wrote to stderr.
+    /// If a program is missing, ends, or does not listen in time; with its stderr.
     pub fn start(options: Options) -> Result<Self, HarnessError> {
-        let folder =
-            tempfile::tempdir().map_err(|e| HarnessError::new(format!("no temporary folder: {e}")))?;
+        let folder = tempfile::tempdir().map_err(|e| HarnessError::new(format!("temporary folder: {e}")))?;
         let path = |name: &str| folder.path().join(name);
         let (root_pem, measurements, socket) =
             (path("root.pem"), path("measurements.json"), path("enclave.sock"));
@@ -141,7 +140,7 @@ impl Deployment {
         Ok(Self { parent, enclave, url, root_pem, measurements, parent_args, variables, _folder: folder })
     }
 
-    /// Where the parent listens: `http://127.0.0.1:PORT`.
+    /// The parent's URL: `http://127.0.0.1:PORT`.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -151,7 +150,7 @@ impl Deployment {
         Client::new(&self.url)
     }
 
-    /// What `ok2cry-release manifest` and `sign` are told of the image that runs here.
+    /// The arguments of `ok2cry-release manifest` and `sign` that describe the running image.
     ///
     /// # Errors
     ///
@@ -175,15 +174,14 @@ impl Deployment {
     ///
     /// # Errors
     ///
-    /// If the files that the enclave wrote are not what they should be.
+    /// If the files that the enclave wrote cannot be read.
     pub fn trust(&self) -> Result<Trust, HarnessError> {
         let release = measurements::from_nitro_cli_json(&read(&self.measurements)?);
         let release = release.map_err(|e| HarnessError::new(e.to_string()))?;
         Trust::new(self.anchor()?, [release]).map_err(|e| HarnessError::new(e.to_string()))
     }
 
-    /// Accepts the image of `other` under this enclave's root: what a client has that is told the right root and
-    /// meets an impostor.
+    /// Accepts the image of `other` under this enclave's root: the trust of a client that meets an impostor.
     ///
     /// # Errors
     ///
@@ -194,17 +192,17 @@ impl Deployment {
         Trust::new(self.anchor()?, [release]).map_err(|e| HarnessError::new(e.to_string()))
     }
 
-    /// Asks for keys and verifies them, as every client does.
+    /// Requests keys and verifies them.
     ///
     /// # Errors
     ///
-    /// If they are refused, by the service or here.
+    /// If the service or the client refuses.
     pub fn issue(&self, request: KeyRequest) -> Result<Vec<VerifiedKey>, HarnessError> {
         let keys = self.client().issue(request, &self.trust()?, &CheckTime::system());
         keys.map_err(|e| HarnessError::new(e.to_string()))
     }
 
-    /// Asks for one key for `card-pin` that lives for `ttl_ms` milliseconds, and verifies it.
+    /// Requests one key for `card-pin` with this lifetime in milliseconds, and verifies it.
     ///
     /// # Errors
     ///
@@ -212,34 +210,34 @@ impl Deployment {
     pub fn card_pin_key(&self, ttl_ms: u64, recipient: &RecipientKey) -> Result<VerifiedKey, HarnessError> {
         let request = KeyRequest::new("card-pin", ttl_ms, recipient.public_key());
         let keys = self.issue(request.map_err(|e| HarnessError::new(e.to_string()))?)?;
-        keys.into_iter().next().ok_or_else(|| HarnessError::new("no key"))
+        keys.into_iter().next().ok_or_else(|| HarnessError::new("the response holds no keys"))
     }
 
-    /// Has a message opened, and returns the answer as it comes.
+    /// Sends a message to be opened, and returns the raw response.
     ///
     /// # Errors
     ///
-    /// If there is no answer.
+    /// If there is none.
     pub fn open(&self, message: &SealedMessage) -> Result<Message, HarnessError> {
         let path = format!("/v1/keys/{}/open", message.key_id.to_base64url());
         raw_http::post(&self.url, &path, &message.to_json())
     }
 
-    /// The root certificate that the enclave's documents chain to (PEM).
+    /// The file with the root certificate of the enclave's documents (PEM).
     pub fn root_pem(&self) -> &Path {
         &self.root_pem
     }
 
-    /// The enclave's measurements, as `nitro-cli` prints them (JSON).
+    /// The file with the enclave's measurements, in `nitro-cli`'s format (JSON).
     pub fn measurements(&self) -> &Path {
         &self.measurements
     }
 
-    /// A stream of one's own to the enclave, beside the parent's.
+    /// A new stream to the enclave, beside the parent's.
     ///
     /// # Errors
     ///
-    /// If the enclave does not take it.
+    /// If the enclave does not accept it.
     pub fn stream(&self) -> Result<EnclaveStream, HarnessError> {
         match &self.enclave {
             Enclave::Mock { socket, .. } => EnclaveStream::connect(socket),
@@ -247,16 +245,16 @@ impl Deployment {
         }
     }
 
-    /// How the enclave is, asked on a stream of its own.
+    /// The enclave's health, requested on a new stream.
     ///
     /// # Errors
     ///
-    /// If the enclave does not answer.
+    /// If the enclave does not respond.
     pub fn health(&self) -> Result<Health, HarnessError> {
         self.stream()?.health()
     }
 
-    /// Ends the parent, as a crash would, and starts another on another port.
+    /// Kills the parent and starts another, on another port.
     ///
     /// # Errors
     ///
@@ -267,7 +265,7 @@ impl Deployment {
         Ok(())
     }
 
-    /// The emulated machine that the enclave runs in, if it does.
+    /// The emulated machine, if the enclave runs in one.
     pub fn machine(&mut self) -> Option<&mut Machine> {
         match &mut self.enclave {
             Enclave::Mock { .. } => None,
@@ -275,11 +273,11 @@ impl Deployment {
         }
     }
 
-    /// Boots the same image on a new machine, under the same root, and puts a new parent before it.
+    /// Boots the same image on a new machine under the same root, and starts a new parent.
     ///
     /// # Errors
     ///
-    /// As [`Deployment::start`]; and if the enclave runs in no machine.
+    /// As [`Deployment::start`]; also if the enclave is a process.
     pub fn reboot(&mut self) -> Result<(), HarnessError> {
         let Enclave::Machine(machine) = &mut self.enclave else {
             return Err(HarnessError::new("only a machine can be booted again"));
@@ -288,12 +286,12 @@ impl Deployment {
         self.restart_parent()
     }
 
-    /// Ends the parent, as a crash would.
+    /// Kills the parent.
     pub fn kill_parent(&mut self) {
         self.parent.kill();
     }
 
-    /// What both programs have written so far, to stdout and stderr.
+    /// The output of both programs so far, stdout and stderr.
     pub fn output(&self) -> String {
         let enclave = match &self.enclave {
             Enclave::Mock { process, .. } => process.stdout(),
@@ -302,7 +300,7 @@ impl Deployment {
         [self.enclave_stderr(), enclave, self.parent_stderr(), self.parent.stdout()].concat()
     }
 
-    /// What the enclave has written to stderr so far; or to its console.
+    /// The enclave's stderr so far, or its console.
     pub fn enclave_stderr(&self) -> String {
         match &self.enclave {
             Enclave::Mock { process, .. } => process.stderr(),
@@ -310,12 +308,12 @@ impl Deployment {
         }
     }
 
-    /// What the parent has written to stderr so far.
+    /// The parent's stderr so far.
     pub fn parent_stderr(&self) -> String {
         self.parent.stderr()
     }
 
-    /// Ends both, and returns all that they ever wrote.
+    /// Kills both, and returns their whole output.
     pub fn stop(mut self) -> String {
         self.parent.kill();
         match &mut self.enclave {
@@ -329,7 +327,7 @@ impl Deployment {
     ///
     /// # Errors
     ///
-    /// If the file that the enclave wrote is not what it should be.
+    /// If the file that the enclave wrote cannot be read.
     pub fn anchor(&self) -> Result<TrustAnchor, HarnessError> {
         TrustAnchor::from_pem(&read(&self.root_pem)?).map_err(|e| HarnessError::new(e.to_string()))
     }
@@ -346,7 +344,7 @@ struct Emulated {
     running: Machine,
     boot: Boot,
     folder: PathBuf,
-    /// Its files are needed for as long as machines boot from them.
+    /// Keeps the files that machines boot from.
     image: Arc<Image>,
 }
 
@@ -372,7 +370,7 @@ pub fn start_parent(
     start_parent_at(&format!("unix://{}", socket.display()), args, variables)
 }
 
-/// The same for an enclave at any address that a parent takes.
+/// The same for an enclave at any address that a parent accepts.
 ///
 /// # Errors
 ///
@@ -389,7 +387,7 @@ pub fn start_parent_at(
     Ok((parent, url))
 }
 
-/// The PKI of an emulated machine, under the root in this file. Makes the file if it is not there.
+/// The PKI of an emulated machine, under the root in this file. Creates the file if it is missing.
 fn pki(root: Option<&Path>) -> Result<MockPki, HarnessError> {
     let (failed, now_ms) = (|e: &dyn Display| HarnessError::new(e.to_string()), TimeSource::System.now_ms());
     match root {

@@ -1,4 +1,4 @@
-//! Frames straight to the enclave, from somebody who may send anything.
+//! Frames sent to the enclave directly, valid or not.
 
 use crate::{HarnessError, wait::DEADLINE};
 use ok2cry_protocol::{
@@ -12,7 +12,7 @@ use std::{
     path::Path,
 };
 
-/// One stream to the enclave.
+/// One stream to the enclave, in the parent's place.
 #[derive(Debug)]
 pub struct EnclaveStream {
     stream: UnixStream,
@@ -37,7 +37,7 @@ impl EnclaveStream {
     ///
     /// # Errors
     ///
-    /// If there is no such port.
+    /// If nothing listens at the port.
     pub fn connect_through(socket: &Path, port: u32) -> Result<Self, HarnessError> {
         let mut stream = Self::connect(socket)?;
         stream.send(format!("CONNECT {port}\n").as_bytes())?;
@@ -48,26 +48,33 @@ impl EnclaveStream {
             read.map_err(|e| HarnessError::new(format!("no answer to CONNECT {port}: {e}")))?;
             line.extend(byte);
         }
-        if line.starts_with(b"OK ") { Ok(stream) } else { Err(HarnessError::new("CONNECT was refused")) }
+        if line.starts_with(b"OK ") {
+            Ok(stream)
+        } else {
+            Err(HarnessError::new(format!("CONNECT {port} was refused")))
+        }
     }
 
-    /// Asks, and reads the answer.
+    /// Sends a request and reads its response.
     ///
     /// # Errors
     ///
-    /// If the stream breaks, or what comes is no answer to this request.
+    /// If the stream breaks, or the response is malformed or has another id.
     pub fn call(&mut self, call: Call) -> Result<Result<Answer, Refusal>, HarnessError> {
         self.next_id += 1;
         let id = self.next_id;
         self.send(&frame::encode(&Request { id, call }.encode()))?;
         let response = self.response()?;
         if response.id != id {
-            return Err(HarnessError::new(format!("asked {id} and got the answer to {}", response.id)));
+            return Err(HarnessError::new(format!(
+                "expected a response to request {id}, found one to {}",
+                response.id
+            )));
         }
         Ok(response.result)
     }
 
-    /// Asks how the enclave is.
+    /// Requests the enclave's health.
     ///
     /// # Errors
     ///
@@ -75,7 +82,7 @@ impl EnclaveStream {
     pub fn health(&mut self) -> Result<Health, HarnessError> {
         match self.call(Call::Health)? {
             Ok(Answer::Health(health)) => Ok(health),
-            other => Err(HarnessError::new(format!("no answer to how it is: {other:?}"))),
+            other => Err(HarnessError::new(format!("expected a health response, found {other:?}"))),
         }
     }
 
@@ -85,16 +92,16 @@ impl EnclaveStream {
     ///
     /// If the enclave has closed the stream.
     pub fn send(&mut self, bytes: &[u8]) -> Result<(), HarnessError> {
-        self.stream.write_all(bytes).map_err(|e| HarnessError::new(format!("the enclave takes nothing: {e}")))
+        self.stream.write_all(bytes).map_err(|e| HarnessError::new(format!("writing to the enclave: {e}")))
     }
 
-    /// Sends bytes for as long as the enclave takes any without waiting, `most` at most. Answers how many it took.
+    /// Writes bytes without blocking until the stream accepts no more. Returns how many it accepted.
     ///
     /// # Errors
     ///
     /// If the enclave has closed the stream.
     pub fn send_what_is_taken(&mut self, bytes: &[u8]) -> Result<usize, HarnessError> {
-        let failed = |e: std::io::Error| HarnessError::new(format!("the enclave takes nothing: {e}"));
+        let failed = |e: std::io::Error| HarnessError::new(format!("writing to the enclave: {e}"));
         self.stream.set_nonblocking(true).map_err(failed)?;
         let mut sent = 0;
         let result = loop {
@@ -109,7 +116,7 @@ impl EnclaveStream {
         result
     }
 
-    /// Says that nothing more will be sent.
+    /// Closes the stream's sending half.
     ///
     /// # Errors
     ///
@@ -118,17 +125,16 @@ impl EnclaveStream {
         self.stream.shutdown(Shutdown::Write).map_err(|e| HarnessError::new(e.to_string()))
     }
 
-    /// Reads one answer.
+    /// Reads one response.
     ///
     /// # Errors
     ///
-    /// If the stream ends first, or what comes is no answer.
+    /// If the stream ends first, or the response is malformed.
     pub fn response(&mut self) -> Result<Response, HarnessError> {
         let mut frames = FrameReader::new(MAX_RESPONSE);
-        let broken =
-            |e: &dyn std::fmt::Display| HarnessError::new(format!("no answer from the enclave: {e}"));
+        let broken = |e: &dyn std::fmt::Display| HarnessError::new(format!("reading from the enclave: {e}"));
         loop {
-            // Byte by byte, so that nothing of a next answer is lost with this reader.
+            // Byte by byte, so that this reader consumes nothing of the next response.
             let mut byte = [0];
             self.stream.read_exact(&mut byte).map_err(|e| broken(&e))?;
             frames.push(&byte);
@@ -150,7 +156,7 @@ impl EnclaveStream {
         let mut rest = Vec::new();
         match self.stream.read_to_end(&mut rest) {
             Ok(_) => Ok(rest.len()),
-            // What was sent and not read when the enclave closed makes it a reset.
+            // The kernel resets a stream that is closed with unread data.
             Err(e) if e.kind() == ErrorKind::ConnectionReset => Ok(rest.len()),
             Err(e) => Err(HarnessError::new(format!("the enclave does not close the stream: {e}"))),
         }

@@ -1,5 +1,4 @@
-//! A man in the middle, where the parent stands: it reads every message between clients and the service and rewrites
-//! what it likes.
+//! A man in the middle in the parent's place: it reads and rewrites every message between clients and the service.
 
 use crate::{
     HarnessError,
@@ -13,20 +12,20 @@ use std::{
     thread,
 };
 
-/// A proxy on loopback. A client whose base URL is [`HostileParent::url`] is served by the real parent, but for what
-/// [`Tamper`] changes. Its threads end with the process.
+/// A proxy on loopback before the real parent, for clients whose base URL is [`HostileParent::url`]. [`Tamper`]
+/// changes messages. Its threads end with the process.
 #[derive(Debug)]
 pub struct HostileParent {
     url: String,
 }
 
-/// Changes messages on their way. Called from a thread for each message; it may hold one back to wait for another.
+/// Changes messages in transit. Each message has a thread of its own, so a call may block to wait for another.
 pub type Tamper = dyn Fn(&Exchange, &mut Passing) + Send + Sync;
 
-/// Which message of which session passes by.
+/// Which message of which session passes the proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exchange {
-    /// The session: the last part of the base URL that its client was given.
+    /// The session: the last part of its client's base URL.
     pub session: String,
     /// Which step of the session this is.
     pub step: Step,
@@ -59,19 +58,19 @@ impl HostileParent {
     ///
     /// # Errors
     ///
-    /// If no port can be had.
+    /// If no port can be bound.
     pub fn start(
         upstream: &str,
         tamper: impl Fn(&Exchange, &mut Passing) + Send + Sync + 'static,
     ) -> Result<Self, HarnessError> {
-        let failed = |e: std::io::Error| HarnessError::new(format!("no port for a proxy: {e}"));
+        let failed = |e: std::io::Error| HarnessError::new(format!("binding the proxy: {e}"));
         let listener = TcpListener::bind("127.0.0.1:0").map_err(failed)?;
         let url = format!("http://{}", listener.local_addr().map_err(failed)?);
         let (upstream, tamper) = (upstream.to_owned(), Arc::new(tamper));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (upstream, tamper) = (upstream.clone(), Arc::clone(&tamper));
-                // A broken exchange shows as a broken answer to whoever waits for it.
+                // A failed exchange reaches the client as a broken response.
                 thread::spawn(move || drop(pass(&stream, &upstream, &*tamper)));
             }
         });
@@ -105,7 +104,7 @@ fn pass(stream: &TcpStream, upstream: &str, tamper: &Tamper) -> Result<(), Harne
     let answer = raw_http::request(upstream, method, &asked.path, &headers, body.as_bytes())?;
 
     let mut answered = Passing { path: asked.path, body: value(&answer.body) };
-    // A refusal is passed on as it is: to refuse is all that a parent can do.
+    // Refusals pass unchanged: a parent could refuse anyway.
     if let Some((_, step)) = steps.filter(|_| answer.status() == 200) {
         tamper(&exchange(step), &mut answered);
     }

@@ -1,5 +1,4 @@
-//! Enclave images for the emulated machine. A test's configuration is part of what is measured, so each has an image of
-//! its own; equal ones share it.
+//! Enclave images for the emulated machine. The configuration is measured, so each configuration has its own image.
 
 use crate::HarnessError;
 use std::{
@@ -11,10 +10,11 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Names the folder that `image/machine` has made. Without it, enclaves are processes on a mock NSM.
+/// The environment variable with the folder that `image/machine` has made. Without it, enclaves are processes on a
+/// mock NSM.
 pub const MACHINE: &str = "OK2CRY_TEST_MACHINE";
 
-/// What drops the checks that an emulator cannot pass. It is measured with the rest.
+/// Drops the checks that an emulator cannot pass. Measured with the rest of the configuration.
 const DEVELOPMENT: &str = "
 [development]
 any_root = true
@@ -32,7 +32,7 @@ pub struct Parts {
     pub program: PathBuf,
     /// The configuration, as it is measured.
     pub config: String,
-    /// Who signs the image: a private key and its certificate, both PEM. Nobody, if there is none.
+    /// The image's signer: a private key and its certificate, both PEM. Without it the image is not signed.
     pub signer: Option<(PathBuf, PathBuf)>,
 }
 
@@ -54,14 +54,13 @@ impl Image {
     }
 }
 
-/// The folder that `image/machine` has made, if tests are to use it. Whoever names one that is none gets no image, and not
-/// the mock instead.
+/// The folder that `image/machine` has made, from [`MACHINE`]. A wrong path makes images fail; it never selects the mock.
 pub fn machine_folder() -> Option<PathBuf> {
     env::var_os(MACHINE).map(PathBuf::from)
 }
 
 impl Parts {
-    /// The parts in `folder`, with `config` as it will be measured: with what an emulator needs.
+    /// The parts in `folder`, with `config` extended by what an emulator needs.
     pub fn new(folder: &Path, config: &str) -> Self {
         let path = |name: &str| folder.join(name);
         Self {
@@ -73,18 +72,18 @@ impl Parts {
         }
     }
 
-    /// The same with checks of the ground as in a release.
+    /// The same with all checks of a release.
     #[must_use]
     pub fn without_development(mut self) -> Self {
         self.config = self.config.replace(DEVELOPMENT, "");
         self
     }
 
-    /// Builds the image, or finds the one that was built.
+    /// Builds the image, or returns the one built before from equal parts.
     ///
     /// # Errors
     ///
-    /// What `ok2cry-release` says.
+    /// The message of `ok2cry-release`.
     pub fn build(&self, folder: &Path) -> Result<Arc<Image>, HarnessError> {
         static BUILT: Mutex<Option<HashMap<Parts, Arc<Image>>>> = Mutex::new(None);
         let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,7 +119,7 @@ impl Parts {
     }
 }
 
-/// Images last as long as the process that has built them, which nothing outlives to remove them: the next one does.
+/// A folder for this process's images. Also removes the folders of processes that have ended.
 fn folder_of_this_process() -> io::Result<TempDir> {
     let root = env::temp_dir().join("ok2cry-test-images");
     fs::create_dir_all(&root)?;
@@ -128,7 +127,7 @@ fn folder_of_this_process() -> io::Result<TempDir> {
         let name = folder.file_name();
         let process = name.to_str().and_then(|name| name.split_once('-'));
         if process.is_some_and(|(process, _)| !Path::new("/proc").join(process).exists()) {
-            // Another may remove it at the same time.
+            // Another process may remove it at the same time.
             let _ = fs::remove_dir_all(folder.path());
         }
     }

@@ -1,25 +1,24 @@
-//! End-to-end tests of ok2cry over real processes and sockets, and the demo that plays its story.
+//! Real processes and raw messages for the end-to-end tests and the demo.
 //!
-//! A [`Deployment`] is an enclave program on a mock NSM and a parent in front of it, two processes as on a Nitro
-//! host, with a Unix socket for vsock. Where `OK2CRY_TEST_MACHINE` names what `image/machine` has made, it is an enclave
-//! image in QEMU instead, and the same tests run against that. Around it stand those who attack it: [`HostileParent`] between clients and
-//! parent, [`EnclaveStream`] in the parent's place before the enclave, [`raw_http`] in the place of a client that
-//! sends what it likes.
+//! A [`Deployment`] is an enclave program on a mock NSM and a parent, two processes as on a Nitro host, with a Unix
+//! socket in place of vsock. If `OK2CRY_TEST_MACHINE` names a folder that `image/machine` has made, the enclave is an
+//! image booted in QEMU instead. Three attackers are at hand: [`HostileParent`] between clients and parent,
+//! [`EnclaveStream`] in the parent's place, and [`raw_http`] in a client's place.
 //!
-//! The programs are those that `cargo build --workspace --bins` leaves beside the test: the tests build nothing, and
-//! refuse to run programs that are older than their sources.
+//! Programs are found where `cargo build --workspace --bins` leaves them. Nothing is built here, and a program that is
+//! older than its sources is not run.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`deployment`] | both programs, started, watched and ended together |
-//! | [`machine`] | an enclave image in an emulated machine, with the kernel's own NSM driver and vsock |
-//! | [`image`] | images for it, one for each configuration |
-//! | [`process`] | one program: its output, and its end |
-//! | [`publisher`] | release engineers: keys, manifests, the published folder |
-//! | [`raw_http`] | HTTP requests byte for byte, right and wrong ones |
-//! | [`enclave_stream`] | frames straight to the enclave, right and wrong ones |
-//! | [`hostile_parent`] | a man in the middle that reads and rewrites every message |
-//! | [`any_hpke`] | sealing with an HPKE library and nothing of the client's |
+//! | [`deployment`] | an enclave and its parent, started and ended together |
+//! | [`machine`] | an enclave image in an emulated machine, with the kernel's NSM driver and vsock |
+//! | [`image`] | images for the emulated machine, one per configuration |
+//! | [`process`] | one program: its start, output and end |
+//! | [`publisher`] | a product's releases: keys, manifests, the published folder |
+//! | [`raw_http`] | HTTP requests byte for byte, valid or not |
+//! | [`enclave_stream`] | frames sent to the enclave directly, valid or not |
+//! | [`hostile_parent`] | a proxy that reads and rewrites every message |
+//! | [`any_hpke`] | sealing with an HPKE library, without the client's checks |
 //! | [`wait`] | waiting for conditions, with a deadline |
 
 pub mod any_hpke;
@@ -39,13 +38,13 @@ pub use hostile_parent::HostileParent;
 pub use publisher::Publisher;
 pub use wait::eventually;
 
-/// What kept a harness from doing its work. Its `Debug` is its text, so that `unwrap` shows what happened.
+/// Why a process, a message or a file of a test failed. `Debug` prints the text, so that `unwrap` shows it.
 #[derive(thiserror::Error)]
 #[error("{0}")]
 pub struct HarnessError(String);
 
 impl HarnessError {
-    /// An error that says `what`.
+    /// An error with this text.
     pub fn new(what: impl Into<String>) -> Self {
         Self(what.into())
     }

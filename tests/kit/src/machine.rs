@@ -1,8 +1,8 @@
-//! An enclave image in an emulated machine: QEMU's `nitro-enclave`, with a Nitro Secure Module that the kernel's own
-//! driver talks to, and vhost-device-vsock for its vsock.
+//! An enclave image in an emulated machine: QEMU's `nitro-enclave` with an emulated Nitro Secure Module, and
+//! vhost-device-vsock for its vsock.
 //!
-//! Readiness is the enclave's own heartbeat, which it sends when it listens. Nothing connects before: a connection to a
-//! port on which nobody listens yet can wedge the backend for the rest of the boot.
+//! A machine is ready when the enclave has sent its heartbeat. Nothing connects earlier: a connection to a port that is
+//! not yet open can block the vsock backend for the rest of the boot.
 
 use crate::{EnclaveStream, HarnessError, process::Process};
 use ok2cry_mock_nsm::{MockPki, TimeSource};
@@ -23,9 +23,9 @@ pub struct Boot {
     pub eif: PathBuf,
     /// Memory, in MiB.
     pub memory_mib: u32,
-    /// Who certifies the module's documents. Without, they are as stock QEMU's: not signed.
+    /// Signs the module's documents. Without it they are not signed, as stock QEMU's are.
     pub pki: Option<MockPki>,
-    /// More for the kernel's command line, which nobody measures.
+    /// Appended to the kernel's command line. Not measured.
     pub append: String,
 }
 
@@ -36,10 +36,10 @@ impl Boot {
     }
 }
 
-/// A machine whose enclave serves. It is switched off when this is dropped.
+/// A machine whose enclave serves. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Machine {
-    // In the order in which they are to end.
+    // Dropped in this order.
     qemu: Process,
     backend: Process,
     folder: TempDir,
@@ -48,26 +48,26 @@ pub struct Machine {
     attempts: u32,
 }
 
-/// The enclave's vsock port, unless its configuration says otherwise.
+/// The enclave's default vsock port.
 pub const PORT: u32 = 5000;
-/// Where the parent of an enclave listens for its heartbeat.
+/// The host's vsock port for the enclave's heartbeat.
 const HEARTBEAT_PORT: u32 = 9000;
 const HEARTBEAT: u8 = 0xB7;
-/// How long a boot may take: it takes a second where nothing else runs.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// The backend and the emulator can lose a boot between them; an enclave that refuses to serve is not asked again.
+/// The limit for one boot, which takes a second on an idle host.
+const BOOT_TIMEOUT: Duration = Duration::from_secs(60);
+/// Boots that may hang, by a fault of backend or emulator. An enclave that refuses to serve is not booted again.
 const ATTEMPTS: u32 = 3;
-/// What the kernel writes when it starts PID 1.
+/// The kernel's console line when it starts PID 1.
 const PID_1: &str = "Run /init as init process";
-/// What the enclave's last line on the console begins with when it refuses to serve.
+/// The prefix of the enclave's console line when it refuses to serve.
 const FATAL: &str = "ok2cry: fatal: ";
 
 impl Machine {
-    /// Boots an image with what `image/machine` has put into `folder`, and waits until its enclave serves.
+    /// Boots an image by the tools in `folder`, which `image/machine` has made, and waits until its enclave serves.
     ///
     /// # Errors
     ///
-    /// If it does not, with what is on the console.
+    /// If it does not serve, with the console's text.
     pub fn start(folder: &Path, boot: &Boot) -> Result<Self, HarnessError> {
         let mut attempts = 1;
         loop {
@@ -100,27 +100,27 @@ impl Machine {
         Ok(machine)
     }
 
-    /// The backend's socket: `CONNECT port` reaches the enclave's vsock ports.
+    /// The backend's socket. `CONNECT port` connects to an enclave's vsock port.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("vm.vsock")
     }
 
-    /// Where a parent finds the enclave.
+    /// The enclave's address for a parent.
     pub fn url(&self) -> String {
         format!("vsock+unix://{}:{PORT}", self.socket().display())
     }
 
-    /// How long it took from the emulator's start to the enclave's heartbeat.
+    /// The time from the emulator's start to the enclave's heartbeat.
     pub fn took(&self) -> Duration {
         self.took
     }
 
-    /// How long it took from the emulator's start to the kernel's word that it starts PID 1, to a few milliseconds.
+    /// The time from the emulator's start to PID 1's start, to a few milliseconds.
     pub fn kernel_took(&self) -> Option<Duration> {
         self.kernel_took
     }
 
-    /// How many boots it took: one, unless the emulator hung.
+    /// The number of boots: one, unless the emulator hung.
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
@@ -134,24 +134,24 @@ impl Machine {
         EnclaveStream::connect_through(&self.socket(), PORT)
     }
 
-    /// What is on the console.
+    /// The console's text.
     pub fn console(&self) -> String {
         self.qemu.stdout()
     }
 
-    /// Ends the enclave, as a crash of the emulator would.
+    /// Kills the emulator.
     pub fn kill_enclave(&mut self) {
         self.qemu.kill();
     }
 
-    /// Ends the vsock backend, as a crash would.
+    /// Kills the vsock backend.
     pub fn kill_backend(&mut self) {
         self.backend.kill();
     }
 
     fn wait_for(&mut self, heartbeats: &UnixListener, begun: Instant) -> Result<(), Failed> {
         loop {
-            // Asked before the console is read: what an ended machine wrote is then all there is.
+            // Before the console is read: if the machine has ended, the console is complete.
             let ended = self.qemu.has_ended();
             let console = self.console();
             if self.kernel_took.is_none() && console.contains(PID_1) {
@@ -162,13 +162,13 @@ impl Machine {
                     let mut byte = [0];
                     let echoed = stream
                         .set_nonblocking(false)
-                        .and_then(|()| stream.set_read_timeout(Some(PATIENCE)))
+                        .and_then(|()| stream.set_read_timeout(Some(BOOT_TIMEOUT)))
                         .and_then(|()| stream.read_exact(&mut byte))
                         .and_then(|()| stream.write_all(&byte));
                     return match echoed {
                         Ok(()) if byte == [HEARTBEAT] => Ok(()),
                         other => {
-                            Err(self.failed(Failed::Hung, &format!("a heartbeat of {byte:?}, {other:?}")))
+                            Err(self.failed(Failed::Hung, &format!("the heartbeat is {byte:?}: {other:?}")))
                         }
                     };
                 }
@@ -179,12 +179,12 @@ impl Machine {
                 return Err(self.failed(Failed::Refused, "the enclave does not serve"));
             }
             if console.contains("Kernel panic") {
-                return Err(self.failed(Failed::Hung, "the kernel did not get as far as the enclave"));
+                return Err(self.failed(Failed::Hung, "the kernel panicked before the enclave started"));
             }
             if ended {
                 return Err(self.failed(Failed::Hung, "the machine ended"));
             }
-            if begun.elapsed() > PATIENCE {
+            if begun.elapsed() > BOOT_TIMEOUT {
                 return Err(self.failed(Failed::Hung, "no heartbeat"));
             }
             thread::sleep(Duration::from_millis(2));
@@ -192,7 +192,7 @@ impl Machine {
     }
 
     fn failed(&mut self, how: fn(HarnessError) -> Failed, what: &str) -> Failed {
-        // A line that has begun is to be whole.
+        // Let the last console line become complete.
         let until = Instant::now() + Duration::from_secs(2);
         while !self.qemu.has_ended() && !self.console().ends_with('\n') && Instant::now() < until {
             thread::sleep(Duration::from_millis(2));
@@ -201,9 +201,11 @@ impl Machine {
     }
 }
 
-/// Whether to try again.
+/// Why a boot failed.
 enum Failed {
+    /// By a fault of the emulator: boot again.
     Hung(HarnessError),
+    /// For good.
     Refused(HarnessError),
 }
 
@@ -217,7 +219,7 @@ fn start_backend(folder: &Path, run: &Path, vsock: &Path) -> Result<Process, Fai
     let program = folder.join("vsock/vhost-device-vsock");
     let mut backend = Process::start_at("vhost-device-vsock", &program, &["--vm".to_owned(), vm], &[])
         .map_err(Failed::Refused)?;
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + BOOT_TIMEOUT;
     while !control.exists() {
         if backend.has_ended() || Instant::now() > until {
             return Err(refused(&format!("vhost-device-vsock does not listen: {}", backend.stderr())));
@@ -232,8 +234,8 @@ fn qemu_args(folder: &Path, run: &Path, boot: &Boot) -> Result<Vec<String>, Fail
         Some(pki) => format!("{}-enc0facade000000001", pki.instance_id()),
         None => "i-0facade0000000001-enc0facade000000001".to_owned(),
     };
-    // A triple fault ends the emulator. What the image says, the keyboard controller, is for real Nitro. Whether timer
-    // interrupts come in time is not checked under KVM; an emulator on a busy machine fails that check and panics.
+    // A triple fault ends the emulator; the image's `reboot=k` is for real Nitro. The kernel's timer check, which KVM
+    // skips, would panic on a busy emulator.
     let mut append = format!("reboot=t no_timer_check {}", boot.append);
     if let Some(khz) = tsc_khz() {
         append += &format!(" tsc_early_khz={khz}");
@@ -277,7 +279,7 @@ fn qemu_args(folder: &Path, run: &Path, boot: &Boot) -> Result<Vec<String>, Fail
     Ok(args)
 }
 
-/// The rate of this machine's time stamp counter, which is the emulated one's too. It steadies the guest's clock.
+/// The rate of the host's time stamp counter, which the guest shares. Given to the guest, its clock is steady.
 fn tsc_khz() -> Option<u64> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").ok()?;
     let mhz = cpuinfo.lines().find_map(|line| line.strip_prefix("cpu MHz")?.split_once(": "))?.1;

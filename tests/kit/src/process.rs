@@ -1,4 +1,4 @@
-//! One program: found, started, listened to and ended.
+//! One program: found, started, read and ended.
 
 use crate::{HarnessError, wait::DEADLINE};
 use std::{
@@ -31,12 +31,12 @@ const STDOUT: usize = 0;
 const STDERR: usize = 1;
 
 impl Process {
-    /// Starts the program `name` of this workspace with `args`. It sees this process's environment, but for variables
-    /// that would configure it, and `variables` on top.
+    /// Starts the program `name` of this workspace with `args`. It inherits this process's environment without
+    /// `RUST_LOG` and `OK2CRY_…`, and gets `variables`.
     ///
     /// # Errors
     ///
-    /// If there is no such program beside this one, or one that is older than its sources.
+    /// If the program is missing beside this one, or older than its sources.
     pub fn start(
         name: &'static str,
         args: &[String],
@@ -45,7 +45,7 @@ impl Process {
         Self::start_at(name, &program(name)?, args, variables)
     }
 
-    /// The same for a program at `path`, which is not of this workspace.
+    /// The same for a program at `path`, from outside the workspace.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ impl Process {
         Ok(Self { name, child, output, readers })
     }
 
-    /// Waits for the line on stdout that says where the program listens, and returns the address.
+    /// Waits for the program's line `listening on ADDRESS` on stdout, and returns the address.
     ///
     /// # Errors
     ///
@@ -86,7 +86,7 @@ impl Process {
         const LINE: &str = "listening on ";
         let until = Instant::now() + DEADLINE;
         loop {
-            // Asked before the output is read: what an ended program wrote is then all there is.
+            // Before the output is read: if the program has ended, the output is complete.
             let ended = self.child.try_wait().ok().flatten();
             let stdout = self.stdout();
             let whole_lines = stdout.rsplit_once('\n').map_or("", |(lines, _)| lines);
@@ -95,10 +95,10 @@ impl Process {
             }
             if let Some(status) = ended {
                 self.join_readers();
-                return Err(self.failure(&format!("ended with {status} and never listened")));
+                return Err(self.failure(&format!("ended with {status} before it listened")));
             }
             if Instant::now() > until {
-                return Err(self.failure("does not listen"));
+                return Err(self.failure("does not listen in time"));
             }
             let text = self.output.lock();
             let waited = self.output.grown.wait_timeout(text, Duration::from_millis(20));
@@ -115,7 +115,7 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// If it does not.
+    /// If it does not end within [`DEADLINE`].
     pub fn wait(&mut self) -> Result<ExitStatus, HarnessError> {
         let until = Instant::now() + DEADLINE;
         loop {
@@ -124,13 +124,13 @@ impl Process {
                 return Ok(status);
             }
             if Instant::now() > until {
-                return Err(self.failure("does not end"));
+                return Err(self.failure("does not end in time"));
             }
             thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// Ends the program at once, as a crash would, and waits until it is gone and all it wrote has been read.
+    /// Kills the program, and waits until it has ended and its output is read.
     pub fn kill(&mut self) {
         // It fails only if the program has ended already.
         let _ = self.child.kill();
@@ -186,7 +186,7 @@ fn collect(from: impl Read + Send + 'static, stream: usize, output: &Arc<Output>
         let mut from = BufReader::new(from);
         loop {
             let mut line = Vec::new();
-            // A program that has ended, and one whose output cannot be read, have nothing more to say.
+            // End of file, or an unreadable stream: no more output.
             if from.read_until(b'\n', &mut line).unwrap_or(0) == 0 {
                 return;
             }
@@ -198,11 +198,11 @@ fn collect(from: impl Read + Send + 'static, stream: usize, output: &Arc<Output>
     })
 }
 
-/// Where the workspace's program `name` is: beside this one, where cargo puts them.
+/// The path of the workspace's program `name`, in cargo's output folder.
 ///
 /// # Errors
 ///
-/// If it is not there, or older than what it was made from.
+/// If the program is missing, or older than its sources.
 pub fn program(name: &str) -> Result<PathBuf, HarnessError> {
     const BUILD: &str = "build them first: cargo build --workspace --bins";
     let path = program_folder()?.join(format!("{name}{}", env::consts::EXE_SUFFIX));
@@ -218,14 +218,14 @@ pub fn program(name: &str) -> Result<PathBuf, HarnessError> {
     }
 }
 
-/// Where cargo leaves programs: beside this one, or above it if this is a test.
+/// Cargo's output folder: this program's own, or the one above it for a test.
 pub(crate) fn program_folder() -> Result<PathBuf, HarnessError> {
-    let own = env::current_exe().map_err(|e| HarnessError::new(format!("where is this program? {e}")))?;
+    let own = env::current_exe().map_err(|e| HarnessError::new(format!("this program's path: {e}")))?;
     let folder = own.parent().filter(|p| !p.ends_with("deps")).or_else(|| own.parent()?.parent());
     Ok(folder.unwrap_or(Path::new(".")).to_owned())
 }
 
-/// A source that has changed since `program` was made from it, by the list that cargo leaves beside the program.
+/// A source that is newer than `program`, by the dependency list that cargo writes beside it.
 fn newer_source(program: &Path) -> Option<PathBuf> {
     let made = fs::metadata(program).ok()?.modified().ok()?;
     let list = fs::read_to_string(program.with_extension("d")).ok()?;

@@ -1,4 +1,4 @@
-//! A product's release engineers: keys in a folder, and `ok2cry-release` to publish with.
+//! A product's releases: keys in a folder, published by `ok2cry-release`.
 
 use crate::{Deployment, HarnessError, process::program_folder};
 use ok2cry_attest_verify::release::{PublicKey, ReleaseKey, Role};
@@ -12,18 +12,17 @@ use tempfile::TempDir;
 /// The product, as root documents and manifests call it.
 pub const PRODUCT: &str = "ok2cry-enclave";
 const ORIGIN: &str = "releases.example/ok2cry";
-/// A commit, where what is released was built from none.
+/// The manifests' commit: these programs were built from none.
 const COMMIT: &str = "0000000000000000000000000000000000000000";
 
-/// Two root keys of which both sign, two builders of whom both sign, a list key, a log, and the folder that it is all
-/// published in.
+/// Two root keys and two builder keys, of which both sign; a list key, a log key, and the published folder.
 #[derive(Debug)]
 pub struct Publisher {
     folder: TempDir,
     log: String,
 }
 
-/// Who signs a manifest.
+/// The builders that sign a manifest.
 pub const BUILDERS: [&str; 2] = ["builder-1", "builder-2"];
 
 impl Publisher {
@@ -42,7 +41,7 @@ impl Publisher {
         Ok(publisher)
     }
 
-    /// Where everything lies: private keys `NAME.pem`, public keys `NAME.pub`, manifests `VERSION.json`, `site`.
+    /// The folder of private keys `NAME.pem`, public keys `NAME.pub`, manifests `VERSION.json`, and `site`.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -63,7 +62,7 @@ impl Publisher {
             .map_err(|e| HarnessError::new(e.to_string()))
     }
 
-    /// What clients pin: both root keys.
+    /// The release key that clients pin: both root keys.
     ///
     /// # Errors
     ///
@@ -76,7 +75,7 @@ impl Publisher {
         Ok(ReleaseKey::from_role(role.map_err(|e| failed(&e))?))
     }
 
-    /// The same as PEM. Both have to sign.
+    /// The root keys as PEM. Both have to sign.
     ///
     /// # Errors
     ///
@@ -115,8 +114,7 @@ impl Publisher {
         Ok(file)
     }
 
-    /// Writes `VERSION.json`, the manifest of what `deployment` runs, and has these builders sign it, each against their
-    /// own copy.
+    /// Writes `VERSION.json`, the manifest of what `deployment` runs, and signs it by each of these builders.
     ///
     /// # Errors
     ///
@@ -139,7 +137,7 @@ impl Publisher {
         Ok(file)
     }
 
-    /// Has one builder more sign a manifest.
+    /// Adds one builder's signature to a manifest, compared with what `deployment` runs.
     ///
     /// # Errors
     ///
@@ -156,7 +154,7 @@ impl Publisher {
         self.run(&[&["sign", "--key", &key], built.as_slice(), &[file]].concat()).map(drop)
     }
 
-    /// Publishes, with more arguments of `ok2cry-release publish`. Answers what it says.
+    /// Publishes, with further arguments of `ok2cry-release publish`. Returns its output.
     ///
     /// # Errors
     ///
@@ -165,7 +163,7 @@ impl Publisher {
         self.publishing("publish", attestation_root, more)
     }
 
-    /// Takes a release off the list.
+    /// Removes releases from the list.
     ///
     /// # Errors
     ///
@@ -174,11 +172,11 @@ impl Publisher {
         self.publishing("revoke", attestation_root, more)
     }
 
-    /// Runs `ok2cry-release` in the folder. Answers what it prints.
+    /// Runs `ok2cry-release` in the folder. Returns its stdout.
     ///
     /// # Errors
     ///
-    /// If it does not end with 0: what it says on stderr.
+    /// Its stderr, if its exit status is not 0.
     pub fn run(&self, args: &[&str]) -> Result<String, HarnessError> {
         let tool = release_tool()?;
         let output = Command::new(&tool).args(args).current_dir(self.folder()).env_clear().output();
@@ -206,7 +204,7 @@ impl Publisher {
     }
 }
 
-/// `OK2CRY_RELEASE_TOOL`, or the one that `make` builds beside the programs.
+/// The program that `OK2CRY_RELEASE_TOOL` names, or the one that `make release-tool` has built.
 fn release_tool() -> Result<PathBuf, HarnessError> {
     let built = || Some(program_folder().ok()?.parent()?.join("release-light/debug/ok2cry-release"));
     let tool = env::var_os("OK2CRY_RELEASE_TOOL").map(PathBuf::from).or_else(built);

@@ -1,4 +1,4 @@
-//! HTTP/1.1 byte for byte, for requests that no decent client sends, and answers as they come.
+//! HTTP/1.1 byte for byte: requests that no client library sends, and raw responses.
 
 use crate::{HarnessError, wait::DEADLINE};
 use ok2cry_protocol::{code::Code, http::Problem};
@@ -7,24 +7,24 @@ use std::{
     net::TcpStream,
 };
 
-/// A request's or an answer's first line, headers and body.
+/// A request or response: first line, headers and body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The first line, without its end.
     pub start: String,
-    /// Names in lower case, and values, in the order in which they came.
+    /// Names in lower case, and values, in the order received.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
 }
 
 impl Message {
-    /// An answer's status; 0 if this is none.
+    /// A response's status, or 0.
     pub fn status(&self) -> u16 {
         self.start.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
     }
 
-    /// The first header of this name (in lower case), or nothing.
+    /// The first header of this name (in lower case), or an empty string.
     pub fn header(&self, name: &str) -> &str {
         self.headers.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
     }
@@ -34,23 +34,24 @@ impl Message {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The refusal that this is, exactly as problems are: type, status, code and all.
+    /// The code of a refusal. Checks media type, status, code and cache control.
     ///
     /// # Errors
     ///
-    /// If this is no refusal, or says of itself what is not so.
+    /// If this is not a refusal, or its parts disagree.
     pub fn refusal(&self) -> Result<Code, HarnessError> {
         let wrong = |what: &str| HarnessError::new(format!("{what}: {} {}", self.start, self.text()));
         if self.header("content-type") != "application/problem+json" {
-            return Err(wrong("no problem+json"));
+            return Err(wrong("expected application/problem+json"));
         }
-        let problem: Problem = serde_json::from_slice(&self.body).map_err(|_| wrong("no problem"))?;
-        let code = Code::from_name(&problem.code).ok_or_else(|| wrong("an unknown code"))?;
+        let problem: Problem =
+            serde_json::from_slice(&self.body).map_err(|_| wrong("expected a problem document"))?;
+        let code = Code::from_name(&problem.code).ok_or_else(|| wrong("unknown code"))?;
         if problem.status != self.status() || code.status() != self.status() {
-            return Err(wrong("another status than the code's"));
+            return Err(wrong("status and code disagree"));
         }
         if self.header("cache-control") != "no-store" {
-            return Err(wrong("a refusal that may be cached"));
+            return Err(wrong("expected cache-control: no-store"));
         }
         Ok(code)
     }
@@ -59,9 +60,9 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// If what comes is none, or is longer than anything here ever is.
+    /// If it is malformed or longer than this reader's limits.
     pub fn read(from: &mut impl BufRead) -> Result<Self, HarnessError> {
-        let failed = |e: std::io::Error| HarnessError::new(format!("no HTTP message: {e}"));
+        let failed = |e: std::io::Error| HarnessError::new(format!("reading an HTTP message: {e}"));
         let mut line = || {
             let mut line = String::new();
             from.take(MAX_LINE).read_line(&mut line).map_err(failed)?;
@@ -80,7 +81,7 @@ impl Message {
         let mut message = Self { start, headers, body: Vec::new() };
         let length = message.header("content-length").parse().unwrap_or(0);
         if !message.header("transfer-encoding").is_empty() || length > MAX_BODY {
-            return Err(HarnessError::new("an HTTP message in pieces, or a huge one"));
+            return Err(HarnessError::new("an HTTP message is chunked or longer than 1 MiB"));
         }
         message.body.resize(length, 0);
         from.read_exact(&mut message.body).map_err(failed)?;
@@ -88,15 +89,15 @@ impl Message {
     }
 }
 
-const CUT: &str = "an HTTP message ends before its time";
+const CUT: &str = "an HTTP message is cut short";
 const MAX_LINE: u64 = 64 * 1024;
 const MAX_BODY: usize = 1 << 20;
 
-/// Sends one request with `body` and its length, on a connection of its own.
+/// Sends one request with `body` and its length on a new connection.
 ///
 /// # Errors
 ///
-/// If the service cannot be reached or what it says is no answer.
+/// If the service cannot be reached, or its response is malformed.
 pub fn request(
     url: &str,
     method: &str,
@@ -121,14 +122,14 @@ pub fn post(url: &str, path: &str, json: &str) -> Result<Message, HarnessError> 
     request(url, "POST", path, &[("content-type", "application/json")], json.as_bytes())
 }
 
-/// Sends these bytes, on a connection of their own, and reads one answer.
+/// Sends these bytes on a new connection, and reads one response.
 ///
 /// # Errors
 ///
 /// As [`request`].
 pub fn send(url: &str, bytes: &[u8]) -> Result<Message, HarnessError> {
     let mut stream = connect(url)?;
-    // Who is refused before the end of what they send may be cut off in the middle of it; the answer counts.
+    // A service may refuse and close before it has read everything. The response counts.
     let _ = stream.write_all(bytes);
     Message::read(&mut BufReader::new(stream))
 }
@@ -137,7 +138,7 @@ pub fn send(url: &str, bytes: &[u8]) -> Result<Message, HarnessError> {
 ///
 /// # Errors
 ///
-/// If nobody listens.
+/// If nothing listens.
 pub fn connect(url: &str) -> Result<TcpStream, HarnessError> {
     let failed = |e: std::io::Error| HarnessError::new(format!("{url}: {e}"));
     let stream = TcpStream::connect(url.trim_start_matches("http://")).map_err(failed)?;

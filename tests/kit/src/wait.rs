@@ -1,19 +1,19 @@
-//! Waiting for conditions. Nothing here sleeps for a time that is hoped to be enough.
+//! Waiting for conditions, with a deadline. No test relies on a fixed sleep.
 
 use std::{
     thread,
     time::{Duration, Instant},
 };
 
-/// How long anything may take before a test fails: long enough for a machine that is busy with other things.
+/// How long a test waits for a condition before it fails. Generous, for busy machines.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Asks `probe` until it answers, and fails with `what` after [`DEADLINE`].
+/// Calls `probe` until it returns a value, and panics with `what` after [`DEADLINE`].
 ///
 /// # Panics
 ///
 /// When the deadline has passed.
-#[allow(clippy::panic, reason = "what never comes true fails the test that waits for it")]
+#[allow(clippy::panic, reason = "a condition that never holds fails its test")]
 pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + DEADLINE;
     loop {

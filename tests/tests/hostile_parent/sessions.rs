@@ -1,4 +1,4 @@
-//! Two sessions, and where they meet.
+//! Two sessions through one proxy, and the point at which the proxy edits both.
 
 use crate::edits::Edit;
 use ok2cry_attest_verify::CheckTime;
@@ -21,16 +21,16 @@ use std::{
 };
 
 /// A deployment, and the recipients of two sessions.
-pub(crate) struct Stage {
+pub(crate) struct SessionFixture {
     pub(crate) deployment: Deployment,
     pub(crate) trust: Trust,
     recipients: [RecipientKey; 2],
 }
 
-/// In what two sessions differ, beside their nonces and plaintexts.
+/// How two sessions differ, apart from nonces and plaintexts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Pair {
-    /// In everything.
+    /// In purpose, lifetime, aad and recipient.
     Strangers,
     /// In the purpose.
     OtherPurpose,
@@ -38,8 +38,8 @@ pub(crate) enum Pair {
     OtherAad,
     /// In nothing.
     Alike,
-    /// In nothing, and for a purpose whose plaintext may be released to callers; they name recipients.
-    ReleasedToCallers,
+    /// In nothing, with a purpose that allows callers. Both name recipients.
+    CallersAllowed,
 }
 
 pub(crate) struct Session<'a> {
@@ -85,19 +85,19 @@ pub(crate) fn swap(
     Swap { name, pair, step, by, code, edit }
 }
 
-impl Stage {
+impl SessionFixture {
     pub(crate) fn new() -> Self {
         let deployment = Deployment::start(Options::default()).unwrap();
         let trust = deployment.trust().unwrap();
         Self { deployment, trust, recipients: std::array::from_fn(|_| RecipientKey::generate().unwrap()) }
     }
 
-    /// Both sessions of every swap are refused as it says.
+    /// Asserts for every swap that both sessions are refused as it says.
     pub(crate) fn refuses(&self, swaps: Vec<Swap>) {
         for Swap { name, pair, step, by, code, edit } in swaps {
-            let meeting = Arc::new(Meeting::new(step, edit));
-            let outcomes = self.play_with(pair, &meeting);
-            assert!(meeting.changed(), "{name} ({step:?}, {pair:?}): the swap changed nothing");
+            let rendezvous = Arc::new(Rendezvous::new(step, edit));
+            let outcomes = self.run_with(pair, &rendezvous);
+            assert!(rendezvous.changed(), "{name} ({step:?}, {pair:?}): the swap changed nothing");
             for outcome in outcomes {
                 let expected = Err(Refused { by, code: code.into() });
                 assert_eq!(outcome, expected, "{name} ({step:?}, {pair:?})");
@@ -105,11 +105,11 @@ impl Stage {
         }
     }
 
-    pub(crate) fn play_both(&self, pair: Pair, meeting: Meeting) -> [Outcome; 2] {
-        self.play_with(pair, &Arc::new(meeting))
+    pub(crate) fn run(&self, pair: Pair, rendezvous: Rendezvous) -> [Outcome; 2] {
+        self.run_with(pair, &Arc::new(rendezvous))
     }
 
-    fn play_with(&self, pair: Pair, meeting: &Arc<Meeting>) -> [Outcome; 2] {
+    fn run_with(&self, pair: Pair, rendezvous: &Arc<Rendezvous>) -> [Outcome; 2] {
         let [r0, r1] = &self.recipients;
         let session =
             |name, purpose, ttl_ms, aad, recipient| Session { name, purpose, ttl_ms, aad, recipient };
@@ -119,37 +119,37 @@ impl Stage {
             Pair::OtherPurpose => session("b", "pin-change", 60_000, "order a", r0),
             Pair::OtherAad => session("b", "card-pin", 60_000, "order b", r0),
             Pair::Alike => session("b", "card-pin", 60_000, "order a", r0),
-            Pair::ReleasedToCallers => session("b", "caller-demo", 60_000, "order a", r0),
+            Pair::CallersAllowed => session("b", "caller-demo", 60_000, "order a", r0),
         };
-        let a = if let Pair::ReleasedToCallers = pair { Session { purpose: "caller-demo", ..a } } else { a };
-        let tamper = Arc::clone(meeting);
+        let a = if let Pair::CallersAllowed = pair { Session { purpose: "caller-demo", ..a } } else { a };
+        let tamper = Arc::clone(rendezvous);
         let proxy = HostileParent::start(self.deployment.url(), move |e: &Exchange, p: &mut Passing| {
             tamper.tamper(e, p);
         });
         let proxy = proxy.unwrap();
-        meeting.play(&[a, b], &self.trust, |name| proxy.url(name))
+        rendezvous.run(&[a, b], &self.trust, |name| proxy.url(name))
     }
 }
 
-/// Where two sessions meet: the proxy holds back the message of the first that comes to `step` until the other's has
-/// come too, then edits both. At all other steps session a goes first, so that no two answers share a document.
-pub(crate) struct Meeting {
+/// Holds the first session's message at `step` until the other's arrives, then edits both. At all other steps session a
+/// goes first, so that no two answers share a document.
+pub(crate) struct Rendezvous {
     step: Step,
     edit: Edit,
-    state: Mutex<MeetingState>,
+    state: Mutex<RendezvousState>,
     moved: Condvar,
 }
 
 #[derive(Default)]
-struct MeetingState {
+struct RendezvousState {
     held: [Option<Passing>; 2],
     met: bool,
     changed: bool,
-    /// Whether session a has its answer to issue and to open, or will not ask any more.
+    /// Whether session a has its answers to issue and to open, or has ended.
     a_answered: [bool; 2],
 }
 
-impl Meeting {
+impl Rendezvous {
     pub(crate) fn new(step: Step, edit: impl Fn(&mut Passing, &mut Passing) + Send + Sync + 'static) -> Self {
         Self { step, edit: Box::new(edit), state: Mutex::default(), moved: Condvar::new() }
     }
@@ -158,7 +158,7 @@ impl Meeting {
         self.state.lock().unwrap().changed
     }
 
-    pub(crate) fn play(
+    pub(crate) fn run(
         &self,
         sessions: &[Session<'_>; 2],
         trust: &Trust,
@@ -168,7 +168,7 @@ impl Meeting {
             let url = &url;
             let threads = sessions.each_ref().map(|session| {
                 scope.spawn(move || {
-                    let outcome = play(session, &url(session.name), trust);
+                    let outcome = run(session, &url(session.name), trust);
                     if session.name == "a" {
                         self.a_is_answered([0, 1]);
                     }
@@ -200,7 +200,7 @@ impl Meeting {
             let (mut a, mut b) = (a.clone(), b.clone());
             (self.edit)(&mut a, &mut b);
             let after = [Some(a), Some(b)];
-            // Both must be different: a session that nothing happened to would show nothing.
+            // Both must have changed: an unchanged session would prove nothing.
             state.changed = state.held.iter().zip(&after).all(|(before, after)| before != after);
             state.held = after;
             state.met = true;
@@ -219,15 +219,15 @@ impl Meeting {
         self.moved.notify_all();
     }
 
-    fn wait(&self, what: &str, until: impl Fn(&MeetingState) -> bool) {
+    fn wait(&self, what: &str, until: impl Fn(&RendezvousState) -> bool) {
         let state = self.state.lock().unwrap();
         let (_state, waited) = self.moved.wait_timeout_while(state, DEADLINE, |state| !until(state)).unwrap();
-        assert!(!waited.timed_out(), "{what} never came");
+        assert!(!waited.timed_out(), "{what} did not arrive in time");
     }
 }
 
-/// One session as its two honest ends see it: two keys, of which the first is used.
-fn play(session: &Session<'_>, url: &str, trust: &Trust) -> Outcome {
+/// One session as client and recipient see it: two keys, of which the first is used.
+fn run(session: &Session<'_>, url: &str, trust: &Trust) -> Outcome {
     let client = Client::new(url);
     let at_client = |e: CallError| {
         let by = if matches!(e, CallError::Refused(_)) { By::Service } else { By::Client };
@@ -239,7 +239,7 @@ fn play(session: &Session<'_>, url: &str, trust: &Trust) -> Outcome {
     let plaintext = format!("PIN {}", session.name);
     let message = key.seal(plaintext.as_bytes(), session.aad.as_bytes(), &CheckTime::system()).unwrap();
     let OpenResponse::Sealed(reply) = client.open(&message).map_err(at_client)? else {
-        panic!("plaintext, and a recipient had been named");
+        panic!("expected a sealed reply, found plaintext");
     };
     let purpose = Purpose::new(session.purpose).unwrap();
     let expected = Expected { purpose: &purpose, aad: session.aad.as_bytes() };
@@ -252,6 +252,6 @@ fn play(session: &Session<'_>, url: &str, trust: &Trust) -> Outcome {
 pub(crate) fn open(deployment: &Deployment, message: &SealedMessage) -> SealedBody {
     match serde_json::from_slice(&deployment.open(message).unwrap().body).unwrap() {
         OpenResponse::Sealed(body) => body,
-        OpenResponse::Plaintext(_) => panic!("plaintext, and a recipient had been named"),
+        OpenResponse::Plaintext(_) => panic!("expected a sealed reply, found plaintext"),
     }
 }
