@@ -41,8 +41,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   log_rolled_back: {
     check: "releases",
     why: "The host's release log ends earlier than the log that this page has seen: its list is not the latest.",
-    otherwise:
-      "Without this check, an image that was revoked for a flaw would be accepted again wherever an old list was kept.",
+    otherwise: "Without this check, an image that was revoked for a flaw would be accepted again wherever an old list was kept.",
   },
   release_not_listed: {
     check: "image",
