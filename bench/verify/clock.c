@@ -1,6 +1,5 @@
-/* One of the crates that are compared asks the system for the time and cannot be told it. Real documents are valid for three
- * hours, so this process gets a wall clock that stands still at OK2CRY_BENCH_TIME (Unix seconds). Other clocks are the
- * system's: durations are measured by those. */
+/* One contender takes the time from the system only. Real documents are valid for three hours, so the wall clock of this
+ * process stands still at OK2CRY_BENCH_TIME (Unix seconds). Other clocks are the system's; they measure durations. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <sys/syscall.h>

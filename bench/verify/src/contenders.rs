@@ -1,4 +1,4 @@
-//! Who takes part. Each is asked to verify the document before it is measured.
+//! The contenders: the limit, our verifier, and other crates.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub struct Contender {
     pub name: &'static str,
     pub is_limit: bool,
     pub is_peer: bool,
-    /// Verifies some documents; says how many and how long it took.
+    /// Verifies some documents. Returns their number and the processor time.
     pub run: Box<dyn FnMut() -> (u32, Duration)>,
 }
 
@@ -40,7 +40,7 @@ fn ours(document: &Document) -> Vec<Contender> {
     let time = CheckTime::exactly(document.time_ms);
     let cold = |provider: Provider| {
         let (root, bytes) = (document.root.clone(), document.bytes.clone());
-        // A verifier that has never seen anything, each time.
+        // A new verifier each time.
         move || {
             Verifier::with_provider(root.clone(), provider).verify(&bytes, &time).expect("accepted");
         }
@@ -60,7 +60,7 @@ fn ours(document: &Document) -> Vec<Contender> {
     ]
 }
 
-/// No two real documents at hand share an instance CA, so these are forged: as many certificates and signatures.
+/// Forged documents with as many certificates and signatures, as no two real ones at hand share an instance CA.
 fn unseen_leaves() -> Contender {
     let documents: Vec<_> = (0..=200_u8)
         .map(|serial| Enclave::with(|e| e.certs[LEAF].serial = der::uint(&[1, serial])).document())

@@ -1,4 +1,4 @@
-//! The document that everybody verifies.
+//! The document that all contenders verify.
 
 use std::path::{Path, PathBuf};
 
@@ -11,15 +11,15 @@ pub struct Document {
     pub root: TrustAnchor,
     /// Its own time, in Unix milliseconds.
     pub time_ms: u64,
-    /// Whether it hangs from AWS's root, which is the only one that some crates know.
+    /// Whether its root is AWS's, the only one that some crates accept.
     pub is_real: bool,
 }
 
-/// The newest of a production enclave that all crates here accept.
+/// The newest document of a production enclave that all contenders accept.
 const REAL: &str = "20251225-131537-dstack-prod.cose";
 
 impl Document {
-    /// A real document if the collection lies beside the repository, and a forged one of the same form otherwise.
+    /// A real document, if the collection is beside the repository. Otherwise a forged one of the same form.
     pub fn load() -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/attestation-documents");
         let path = std::env::var_os("OK2CRY_BENCH_DOCUMENT").map_or_else(|| folder.join(REAL), PathBuf::from);

@@ -1,4 +1,4 @@
-//! What nobody can be faster than without remembering: the five signatures of a document.
+//! The lower limit without a cache: the five signatures of a document.
 
 use aws_lc_rs::signature::{
     ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_FIXED, UnparsedPublicKey, VerificationAlgorithm,
@@ -22,7 +22,7 @@ impl Signed {
     }
 }
 
-/// All signatures of a document: its certificates' but the root's own, and its own.
+/// All signatures of a document: those of its certificates without the root's, and its own.
 pub fn signatures(document: &Document) -> Vec<Signed> {
     let verified =
         Verifier::new(document.root.clone()).verify_historical(&document.bytes).expect("a valid document");

@@ -1,8 +1,8 @@
-//! `make bench-verify`: how many attestation documents a second, beside other people's crates and beside the limit, which is
-//! the five signatures of a document and nothing else.
+//! `make bench-verify`: attestation documents per second, beside other crates and the limit, which is the five signatures
+//! of a document alone.
 //!
-//! One thread, one process, one document at its own time. Seconds are seconds of the processor, not of the wall, and the
-//! contenders take turns: whatever else the machine does meets all of them alike. `--short` only shows that everything runs.
+//! One thread, one process, one document at its own time. Seconds are processor time, and contenders are measured in
+//! turn, so that other load affects all alike. `--short` only shows that everything runs.
 
 mod contenders;
 mod document;
@@ -59,7 +59,7 @@ fn rate(contender: &mut Contender, turn: Duration) -> f64 {
     let mut done = 0_u32;
     let mut spent = Duration::ZERO;
     while spent < turn && processor_time() - begun < 4 * turn {
-        // Setting up, where there is something to set up, is not counted.
+        // Set-up is not counted.
         let (count, took) = (contender.run)();
         done += count;
         spent += took;
@@ -67,7 +67,7 @@ fn rate(contender: &mut Contender, turn: Duration) -> f64 {
     f64::from(done) / spent.as_secs_f64()
 }
 
-/// How long this thread has had the processor.
+/// This thread's processor time.
 fn processor_time() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(now).expect("no negative time")
@@ -92,6 +92,7 @@ fn print(document: &Document, contenders: &[Contender], rates: &[f64]) {
         println!("| {} | {rate:.0} | {:.2} | {:.2} |", contender.name, rate / peer, rate / limit);
     }
     if peer.is_nan() {
-        println!("\nSKIPPED peers: they trust AWS's root only, and there is no real document in ../shared");
+        println!("\nSKIPPED peers: they trust AWS's root only, and ../shared holds no real document");
     }
+    println!("\nSKIPPED turnkey_proofs 0.17.1: its qos_core requires libc =0.2.174, tokio 1.54 a newer one");
 }

@@ -1,4 +1,4 @@
-//! Following releases: one check of a bundle, beside the signatures that it cannot do without.
+//! One check of a release bundle, beside its signatures alone.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use p384::ecdsa::{DerSignature, SigningKey};
 
 use crate::processor_time;
 
-/// Two of the pinned keys, which are the document's own as well, one for the list, two for each of two manifests.
+/// Two root keys twice, as pinned and as the document's own; one for the list; two for each of two manifests.
 const SIGNATURES: u32 = 9;
 
-/// Prints the processor time of both, medians of so many rounds.
+/// Prints the processor time of both, as medians of this many rounds.
 pub fn print(rounds: usize) {
     let world = World::with(|world| world.earlier = 1000);
     let text = world.bundle().to_string();

@@ -1,4 +1,4 @@
-//! How long one request takes: alone, and beside as many as make 80 % of the peak.
+//! The latency of one request: alone, and at 80 % of the peak load.
 
 use super::{CONNECTIONS, rates};
 use crate::{
