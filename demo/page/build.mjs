@@ -1,6 +1,6 @@
-// Builds the demo's page into dist, the same bytes each time. With --check it compares them with the committed files and
-// fails on a difference: `make demo` needs no Node, and CI knows that the demo serves what the sources say.
-// Run by `npm run demo` in clients/js, whose packages it uses.
+// Builds the demo's page into dist, the same bytes each time. With --check it compares them with the
+// committed files and fails on a difference: `make demo` needs no Node, and CI knows that the demo serves
+// what the sources say. Run by `npm run demo` in clients/js, whose packages it uses.
 
 import { createHash } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";

@@ -1,5 +1,5 @@
-// The checks before anything is encrypted, in their order (`docs/protocol.md`, Accepting a key), in words for visitors.
-// The client makes the checks; this describes their results.
+// The checks before anything is encrypted, in their order (`docs/protocol.md`, Accepting a key), in words for
+// visitors. The client makes the checks; this describes their results.
 
 import { type AcceptedReleases, toHex, type VerifiedKey } from "../../clients/js/src/index.js";
 import { at, bytes, element, lasting, named, type Row } from "./dom.js";

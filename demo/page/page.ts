@@ -1,5 +1,5 @@
-// The demo's page: the checkout of a shop that cannot read its customers' cards. The client in clients/js/src checks,
-// encrypts and refuses; the rest shows it.
+// The demo's page: the checkout of a shop that cannot read its customers' cards. The client in clients/js/src
+// checks, encrypts and refuses; the rest shows it.
 
 import {
   type AcceptedReleases,

@@ -1,9 +1,10 @@
-//! The web page of `make demo`, and the services behind it: a shop that takes a card's PIN, a host that carries requests
-//! and cheats on request, and the card's issuer. All three run in this process; enclaves and parents do not.
+//! The web page of `make demo`, and the services behind it: a shop that takes a card's PIN, a host that
+//! carries requests and cheats on request, and the card's issuer. All three run in this process; enclaves and
+//! parents do not.
 //!
-//! The page is the committed build of `demo/page`. A production page has its trust compiled in: release keys, AWS's
-//! root and the issuer's public key. A demo makes all three anew each time, so this page fetches them from
-//! `GET /demo/config`. A page's server is trusted for them either way.
+//! The page is the committed build of `demo/page`. A production page has its trust compiled in: release keys,
+//! AWS's root and the issuer's public key. A demo makes all three anew each time, so this page fetches them
+//! from `GET /demo/config`. A page's server is trusted for them either way.
 
 mod host;
 mod merchant;
@@ -39,9 +40,9 @@ const PURPOSE: &str = "card-pin";
 const TTL_MS: u64 = 60_000;
 
 /// The content security policy: everything from this origin only, no framing, no text turned into script.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
-                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
-                      trusted-types 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+                      img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+                      require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// The page's files, as `demo/page/build.mjs` makes them: path, media type, contents.
 const PAGE: [(&str, &str, &[u8]); 3] = [

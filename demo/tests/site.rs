@@ -1,4 +1,5 @@
-//! The demo's page is served with strict headers, and clients refuse each cheat of its host with its own code.
+//! The demo's page is served with strict headers, and clients refuse each cheat of its host with its own
+//! code.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests")]
 

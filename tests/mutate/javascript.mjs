@@ -1,13 +1,13 @@
-// Breaks each rule of the JavaScript client once, and shows that a vector notices.
+// Breaks each rule of the JavaScript client once: a vector must notice.
 //
 //   npm --prefix clients/js run build && node tests/mutate/javascript.mjs            every rule: minutes
-//   node tests/mutate/javascript.mjs --sample 40                                     every so-and-so-many-th of them
+//   node tests/mutate/javascript.mjs --sample 40                                     an evenly spaced sample
 //   node tests/mutate/javascript.mjs --only key.js,trust.js                          those of some files, with commas
 //   node tests/mutate/javascript.mjs --listed                                        those of equivalent.txt: is one noticed after all?
 //
-// A rule is a place in the compiled client that refuses, or that compares with a bound. The one is broken by refusing nothing there,
-// the other by moving the bound by one. What no vector can notice is in equivalent.txt, with the reason. Ends with 1 if
-// anything else survives, or if a line of equivalent.txt is about nothing.
+// A rule is a place in the compiled client that refuses, or that compares with a bound. A mutant refuses nothing there, or
+// moves the bound by one. equivalent.txt lists mutants that no vector can notice, with reasons. Exits with 1 if another
+// one survives, or if a line of equivalent.txt matches nothing.
 
 import { spawn } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -448,7 +448,8 @@ fn a_peer_that_reads_no_responses_is_disconnected() {
     let mut deployment = Deployment::start(Options::default()).unwrap();
     let mut greedy = deployment.stream().unwrap();
     let one = frame::encode(&Request { id: 1, call: Call::Attest(Nonce::new([7; 64]).unwrap()) }.encode());
-    // Responses are sixty times as long as requests. When responses block, the enclave stops reading requests.
+    // Responses are sixty times as long as requests. When responses block, the enclave stops reading
+    // requests.
     let many = one.repeat(1000);
     let (mut taken, mut served_since) = (0, 0);
     while served_since < 3 {
@@ -564,7 +565,8 @@ fn open_with(open: &Open, enc: &[u8]) -> Vec<u8> {
     })
 }
 
-/// Asserts that a whole transaction works, and that the enclave has `live_keys` keys and has seen no malformed frame.
+/// Asserts that a whole transaction works, and that the enclave has `live_keys` keys and has seen no
+/// malformed frame.
 fn undisturbed(deployment: &Deployment, live_keys: u64) {
     undisturbed_keys(deployment);
     let health = deployment.health().unwrap();

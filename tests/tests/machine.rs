@@ -1,6 +1,7 @@
 //! Tests that need a booted image: the kernel's NSM driver, vsock, and crashes of the parts between.
 //!
-//! The other tests run against a booted image too, if `OK2CRY_TEST_MACHINE` is set. Without it, these print SKIPPED.
+//! The other tests run against a booted image too, if `OK2CRY_TEST_MACHINE` is set. Without it, these print
+//! SKIPPED.
 
 #![allow(
     clippy::unwrap_used,
@@ -138,8 +139,8 @@ fn an_enclave_with_arguments_from_the_host_does_not_serve() {
     }
 }
 
-/// Registers hash kernel and command line as one string. An image whose command line begins later has the same
-/// measurements, but its kernel gets fewer arguments.
+/// Registers hash kernel and command line as one string. An image whose command line begins later has the
+/// same measurements, but its kernel gets fewer arguments.
 #[test]
 fn an_image_whose_command_line_begins_elsewhere_does_not_serve() {
     let Some(folder) = machine() else { return };
@@ -169,8 +170,8 @@ fn an_image_whose_command_line_begins_elsewhere_does_not_serve() {
     }
 }
 
-/// Moves the first `moved` bytes of the command line (the second section) to the kernel (the first). The layout is in
-/// `release/src/eif.rs`.
+/// Moves the first `moved` bytes of the command line (the second section) to the kernel (the first). The
+/// layout is in `release/src/eif.rs`.
 fn begin_command_line_later(eif: &mut [u8], moved: usize) {
     const OFFSETS: usize = 28;
     const SIZES: usize = 284;
@@ -218,8 +219,8 @@ fn a_release_image_does_not_serve_on_an_emulator() {
     assert!(line.contains("trust anchor"), "{line}");
 }
 
-/// One bit of each part changes: the measurements change, they equal the computed ones, and a client that expects the
-/// genuine image refuses.
+/// One bit of each part changes: the measurements change, they equal the computed ones, and a client that
+/// expects the genuine image refuses.
 #[test]
 fn one_bit_anywhere_in_an_image_makes_it_another_image() {
     let Some(folder) = machine() else { return };
@@ -415,7 +416,8 @@ fn knows_nothing_of(deployment: &Deployment, key: KeyId, message: &SealedMessage
     assert_eq!(deployment.open(message).unwrap().refusal().unwrap(), Code::UnknownKey);
 }
 
-/// Runs four clients without pause, kills a process meanwhile, and asserts that each call ends in time with a known code.
+/// Runs four clients without pause, kills a process meanwhile, and asserts that each call ends in time with a
+/// known code.
 fn under_load(
     deployment: &mut Deployment,
     recipient: &RecipientKey,

@@ -118,8 +118,8 @@ fn a_retry_gets_the_same_reply_and_another_ciphertext_does_not() {
     assert_eq!(deployment.client().state(message.key_id).unwrap(), KeyState::Used);
 }
 
-/// An enclave without live keys requests a document every 20 s only, and its trusted time is stale after 2 s. Retries
-/// and refusals must not wait for it.
+/// An enclave without live keys requests a document every 20 s only, and its trusted time is stale after 2 s.
+/// Retries and refusals must not wait for it.
 #[test]
 fn an_idle_enclave_still_answers_retries_and_refusals() {
     let deployment = Deployment::start(Options::default()).unwrap();

@@ -1,7 +1,7 @@
 //! Sixteen readers race for each of a thousand keys, through HTTP.
 //!
-//! Services that first read a secret and then delete it reveal many to several concurrent readers. Here all readers send
-//! the same message to each key at once.
+//! Services that first read a secret and then delete it reveal many to several concurrent readers. Here all
+//! readers send the same message to each key at once.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! What a user would build instead of an enclave: disposable keys in Valkey, behind axum, without attestation.
+//! What a user would build instead of an enclave: disposable keys in Valkey, behind axum, without
+//! attestation.
 //!
 //! It is built well: a multi-threaded runtime, one multiplexed connection, precomputed tables.
 

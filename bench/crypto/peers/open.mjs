@@ -1,5 +1,5 @@
-// Opens one HPKE message again and again by npm's `hpke`, over WebCrypto: see open.py for the arguments and the output.
-// The package is the one that clients/js has installed.
+// Opens one HPKE message again and again by npm's `hpke`, over WebCrypto: see open.py for the arguments and
+// the output. The package is the one that clients/js has installed.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

@@ -1,9 +1,10 @@
-//! `make bench-crypto`: what a disposable key costs, in time and memory, under each crypto provider, in the libraries
-//! beneath them, and in HPKE libraries of other languages.
+//! `make bench-crypto`: what a disposable key costs, in time and memory, under each crypto provider, in the
+//! libraries beneath them, and in HPKE libraries of other languages.
 //!
-//! Only ratios within one run are comparable. Time is processor time, the best of several rounds. Rows of the first
-//! table are measured in turn in each round, so that a busy machine changes little. Memory is the growth of resident
-//! memory in a fresh process that only makes keys. `--short` only shows that everything runs.
+//! Only ratios within one run are comparable. Time is processor time, the best of several rounds. Rows of the
+//! first table are measured in turn in each round, so that a busy machine changes little. Memory is the
+//! growth of resident memory in a fresh process that only makes keys. `--short` only shows that everything
+//! runs.
 
 mod memory;
 mod peers;

@@ -1,7 +1,8 @@
-//! HPKE in other languages: opens of one message, base mode, DHKEM(P-384, HKDF-SHA384), HKDF-SHA384, AES-256-GCM.
+//! HPKE in other languages: opens of one message, base mode, DHKEM(P-384, HKDF-SHA384), HKDF-SHA384,
+//! AES-256-GCM.
 //!
-//! Every library opens the same message with a key that it has imported before, in a process of its own. Their time is
-//! the processor time of all threads of that process. The programs are in `peers/`.
+//! Every library opens the same message with a key that it has imported before, in a process of its own.
+//! Their time is the processor time of all threads of that process. The programs are in `peers/`.
 
 use crate::rows::Row;
 use hpke::{Kem as _, OpModeS, Serializable as _, aead::AesGcm256, kdf::HkdfSha384, kem::DhP384HkdfSha384};
@@ -20,7 +21,8 @@ const PEERS: [(&str, &[&str], &str); 3] = [
     ("npm hpke on Node", &["node"], "open.mjs"),
 ];
 
-/// Prints the table, with the rows of our providers measured before. `rounds` of `round_ms` each; the best counts.
+/// Prints the table, with the rows of our providers measured before. `rounds` of `round_ms` each; the best
+/// counts.
 pub fn table(rows: &[Row], rounds: usize, round_ms: u64) -> Result<(), Box<dyn Error>> {
     let ours: Vec<_> = rows.iter().filter(|row| row.name.ends_with(": open 16 bytes")).collect();
     let fastest_ns = ours.iter().map(|row| row.best_ns).fold(f64::MAX, f64::min);
@@ -61,7 +63,8 @@ impl Message {
         Ok(Self { scalar: hex(&private.to_bytes()), enc: hex(&enc.to_bytes()), ciphertext: hex(&ciphertext) })
     }
 
-    /// The library's version, and the nanoseconds of an open in its best round. The error says why there is none.
+    /// The library's version, and the nanoseconds of an open in its best round. The error says why there is
+    /// none.
     fn open_by(
         &self,
         command: &[&str],
@@ -82,7 +85,8 @@ impl Message {
             output.map_err(|error| format!("`{program}` does not start: {error}"))?;
         if !status.success() {
             let stderr = String::from_utf8_lossy(&stderr);
-            let line = stderr.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("no reason given");
+            let line =
+                stderr.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("no reason given");
             return Err(format!("`{}` failed: {line}", command.join(" ")));
         }
         let text = String::from_utf8_lossy(&stdout);

@@ -1,4 +1,5 @@
-//! Encoding of requests and responses: frames at the enclave's socket, HTTP at the parent's and the baseline's.
+//! Encoding of requests and responses: frames at the enclave's socket, HTTP at the parent's and the
+//! baseline's.
 
 use crate::Outcome;
 use ok2cry_protocol::{

@@ -74,8 +74,8 @@ impl Phase {
 
 /// The largest recorded latency.
 const LONGEST_NS: u64 = 60_000_000_000;
-/// The resolution of random arrivals, in nanoseconds. A generator that wakes for each arrival would take processor time
-/// from the servers. Latency counts from the time at which a request was due.
+/// The resolution of random arrivals, in nanoseconds. A generator that wakes for each arrival would take
+/// processor time from the servers. Latency counts from the time at which a request was due.
 const TICK: u64 = 500_000;
 /// The timeout for responses after the last request.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,7 +1,8 @@
-//! `make bench`: rates, latencies and processor time of real processes under load, beside a conventional service.
+//! `make bench`: rates, latencies and processor time of real processes under load, beside a conventional
+//! service.
 //!
-//! Arguments select topics by name. `--short` only shows that everything runs. A refused request ends the program with
-//! an error.
+//! Arguments select topics by name. `--short` only shows that everything runs. A refused request ends the
+//! program with an error.
 
 mod client;
 mod cpu;
@@ -82,7 +83,8 @@ impl Effort {
         Plan { pace: Pace::Closed, warm_up: self.warm_up, timed: self.timed, watch, core: None }
     }
 
-    /// The number of messages for a phase with this rate of opens per second and this many requests in flight.
+    /// The number of messages for a phase with this rate of opens per second and this many requests in
+    /// flight.
     pub fn messages(&self, per_second: f64, in_flight: usize) -> usize {
         in_flight + (per_second * (self.warm_up + self.timed).as_secs_f64()) as usize
     }

@@ -1,5 +1,5 @@
-//! Sealing by AWS-LC, several times as fast as the client's, because a phase needs tens of thousands of messages. The
-//! client checks the replies.
+//! Sealing by AWS-LC, several times as fast as the client's, because a phase needs tens of thousands of
+//! messages. The client checks the replies.
 
 use crate::Outcome;
 use aws_lc_rs::{

@@ -1,5 +1,5 @@
-//! The clock of a run, in microseconds since [`start`]. Before that it stays at 0, so that no key expires while a store
-//! is filled.
+//! The clock of a run, in microseconds since [`start`]. Before that it stays at 0, so that no key expires
+//! while a store is filled.
 
 use ok2cry_enclave::clock::Now;
 use rustix::time::{ClockId, clock_gettime};

@@ -97,8 +97,8 @@ impl Maker {
     pub fn make_due(&mut self, deadline: Now, due: Due) -> Outcome<NewKey> {
         let Kind::Real(provider) = self.kind else { return Ok(self.synthetic(deadline, due)) };
         let key = self.real(provider.provider(), deadline)?;
-        // A response holds a copy of the document. An allocation of that size makes the allocator return freed memory
-        // regularly, as in the service.
+        // A response holds a copy of the document. An allocation of that size makes the allocator return
+        // freed memory regularly, as in the service.
         black_box(vec![1_u8; DOCUMENT_BYTES]);
         Ok(NewKey { private: Arc::new(Watched { _private: key.private, _due: due }), ..key })
     }

@@ -1,7 +1,7 @@
 //! `make bench-store`: memory, rates and lag of erasure at up to a million live keys, beside simpler designs.
 //!
-//! Only ratios within one run are comparable. Every row is measured in a fresh process. `--short` only shows that
-//! everything runs.
+//! Only ratios within one run are comparable. Every row is measured in a fresh process. `--short` only shows
+//! that everything runs.
 
 mod aligned;
 mod clock;

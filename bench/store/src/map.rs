@@ -1,5 +1,5 @@
-//! A bare map: the cost of finding, removing and freeing one of many keys, without deadlines, tombstones, locks or
-//! bounds. It is the lower limit for any store, and shows the effect of processor caches.
+//! A bare map: the cost of finding, removing and freeing one of many keys, without deadlines, tombstones,
+//! locks or bounds. It is the lower limit for any store, and shows the effect of processor caches.
 
 use crate::{
     clock,

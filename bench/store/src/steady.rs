@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-/// The warm-up: until the keys of the filling have expired, and tombstones are removed as fast as they are made.
+/// The warm-up: until the keys of the filling have expired, and tombstones are removed as fast as they are
+/// made.
 const WARM_UP_US: u64 = 1_300_000;
 /// How long issuers run after the window, and erasure after them, so that late keys are counted.
 const AFTER_US: u64 = 300_000;

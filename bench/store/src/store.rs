@@ -55,7 +55,8 @@ fn issue(store: &Arc<Keys>, maker: &mut Maker, now: Now, deadline: Now) -> Outco
     Ok(id)
 }
 
-/// Opens one message as the service does, without sealing the reply. Without a message, the store's part only.
+/// Opens one message as the service does, without sealing the reply. Without a message, the store's part
+/// only.
 fn open(store: &Keys, id: KeyId, now: Now, message: Option<&Message>, reply: Option<Vec<u8>>) -> Outcome<()> {
     let Found::Live(ticket) = store.find(id, now)? else { return Err("the key was used".into()) };
     let (descriptor, digest) = match message {
@@ -179,7 +180,8 @@ impl Turns {
                 open(&self.store, self.ids[*place], self.now, message.as_ref(), reply)?;
             }
             let opened = clock::thread_s();
-            // Tombstones of these opens expire while others are issued, so the two figures cover a key's whole life.
+            // Tombstones of these opens expire while others are issued, so the two figures cover a key's
+            // whole life.
             self.now = self.now.plus(RETAIN_MS);
             for place in places {
                 self.issued += 1;

@@ -1,4 +1,5 @@
-//! A Valkey on loopback without persistence: `SET PX` to issue, `GETDEL` to open, with values of the same bytes.
+//! A Valkey on loopback without persistence: `SET PX` to issue, `GETDEL` to open, with values of the same
+//! bytes.
 
 use crate::{
     clock,

@@ -60,7 +60,8 @@ fn ours(document: &Document) -> Vec<Contender> {
     ]
 }
 
-/// Forged documents with as many certificates and signatures, as no two real ones at hand share an instance CA.
+/// Forged documents with as many certificates and signatures, as no two real ones at hand share an instance
+/// CA.
 fn unseen_leaves() -> Contender {
     let documents: Vec<_> = (0..=200_u8)
         .map(|serial| Enclave::with(|e| e.certs[LEAF].serial = der::uint(&[1, serial])).document())

@@ -1,8 +1,8 @@
-//! `make bench-verify`: attestation documents per second, beside other crates and the limit, which is the five signatures
-//! of a document alone.
+//! `make bench-verify`: attestation documents per second, beside other crates and the limit, which is the
+//! five signatures of a document alone.
 //!
-//! One thread, one process, one document at its own time. Seconds are processor time, and contenders are measured in
-//! turn, so that other load affects all alike. `--short` only shows that everything runs.
+//! One thread, one process, one document at its own time. Seconds are processor time, and contenders are
+//! measured in turn, so that other load affects all alike. `--short` only shows that everything runs.
 
 mod contenders;
 mod document;

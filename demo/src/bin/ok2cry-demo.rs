@@ -1,5 +1,5 @@
-//! `make demo`: a card PIN from a browser to its issuer on one machine, with real processes and a mock NSM. Prints each
-//! step and what it proves, then serves the same as a web page.
+//! `make demo`: a card PIN from a browser to its issuer on one machine, with real processes and a mock NSM.
+//! Prints each step and what it proves, then serves the same as a web page.
 
 use ok2cry_attest_verify::{CheckTime, TrustAnchor, release::Memory};
 use ok2cry_client::{
@@ -8,7 +8,10 @@ use ok2cry_client::{
     measurements::from_nitro_cli_json,
     sealed_reply,
 };
-use ok2cry_demo::site::{DemoSite, Parties};
+use ok2cry_demo::{
+    site::{DemoSite, Parties},
+    verdict::refusal,
+};
 use ok2cry_protocol::{http::SealedBody, ids::Purpose, rpc::KeyState};
 use ok2cry_testkit::{
     Deployment, Options, Publisher, any_hpke, eventually, image::machine_folder, publisher::BUILDERS,
@@ -86,7 +89,8 @@ fn run(once: bool) -> Outcome {
 
 fn follow_the_releases(client: &Client, publisher: &Publisher, deployment: &Deployment) -> Outcome<Trust> {
     step(
-        "Two builders sign what the enclave measures, and it is listed and logged. Clients hold a release key.",
+        "Two builders sign what the enclave measures, and it is listed and logged. Clients hold a release \
+         key.",
     );
     let root = publisher.root(1, deployment.root_pem(), &BUILDERS)?;
     let manifest = publisher.manifest("1.0.0", deployment, &BUILDERS)?;
@@ -100,23 +104,24 @@ fn follow_the_releases(client: &Client, publisher: &Publisher, deployment: &Depl
         fact("accepted", &format!("{} {}", releases.list().product, release.version()));
     }
     proves(
-        "two root keys, two builders, a list that is not old, and a log that holds all of it: what is accepted can change \
-         without a change to clients, and not without a trace",
+        "two root keys, two builders, a list that is not old, and a log that holds all of it: what is accepted \
+         can change without a change to clients, and not without a trace",
     );
     Ok(Trust::from_releases(anchor, &releases)?)
 }
 
 fn issue_and_verify(client: &Client, trust: &Trust, recipient: &RecipientKey) -> Outcome<VerifiedKey> {
     step(
-        "The browser asks for a key for this PIN, for a minute, readable by the issuer alone; and verifies it.",
+        "The browser asks for a key for this PIN, for a minute, readable by the issuer alone; and verifies \
+         it.",
     );
     let request = KeyRequest::new(PURPOSE, 60_000, recipient.public_key())?;
     let key = one(client.issue(request, trust, &CheckTime::system())?)?;
     fact("key", &key.key_id().to_base64url());
     fact("enclave", &key.instance().to_string());
     proves(
-        "the private key was made inside an enclave that runs exactly this release, for this request, this purpose, \
-         this recipient and this minute: five certificates, one document, one Merkle path",
+        "the private key was made inside an enclave that runs exactly this release, for this request, this \
+         purpose, this recipient and this minute: five certificates, one document, one Merkle path",
     );
     Ok(key)
 }
@@ -148,7 +153,8 @@ fn open_and_read(
     }
     fact("PIN", &String::from_utf8_lossy(&opened.plaintext));
     proves(
-        "an enclave of this release opened it and sealed it to the issuer: the parent carried two ciphertexts",
+        "an enclave of this release opened it and sealed it to the issuer: the parent carried two \
+         ciphertexts",
     );
     Ok(reply)
 }
@@ -263,7 +269,8 @@ fn serve_the_page(
     fact("page", &format!("{}/", site.url()));
     let kib = site.fetch()?.div_ceil(1024);
     proves(&format!(
-        "{kib} KiB without a framework, built from demo/page and compared by CI; a browser that verifies needs no more"
+        "{kib} KiB without a framework, built from demo/page and compared by CI; a browser that verifies needs no \
+         more"
     ));
     Ok(site)
 }
@@ -281,10 +288,12 @@ fn show_commands(publisher: &Publisher, deployment: &Deployment) -> Outcome {
     println!("  ok2cry attest                                  # an accepted enclave answers");
     println!("  ok2cry recipient new issuer.pem > issuer.pub");
     println!(
-        "  printf 4931 | ok2cry seal --purpose card-pin --aad 'order 17' --recipient $(cat issuer.pub) > message.json"
+        "  printf 4931 | ok2cry seal --purpose card-pin --aad 'order 17' --recipient $(cat issuer.pub) \
+         > message.json"
     );
     println!(
-        "  ok2cry open message.json --recipient-key issuer.pem --purpose card-pin --aad 'order 17' --seen seen"
+        "  ok2cry open message.json --recipient-key issuer.pem --purpose card-pin --aad 'order 17' \
+         --seen seen"
     );
     println!("  curl $OK2CRY_URL/openapi.json                  # or {}/docs in a browser", deployment.url());
     println!(
@@ -294,8 +303,8 @@ fn show_commands(publisher: &Publisher, deployment: &Deployment) -> Outcome {
     Ok(())
 }
 
-/// Waits for Enter or a termination signal, so that the demo's processes and folders are removed. Without a terminal
-/// only a signal ends it.
+/// Waits for Enter or a termination signal, so that the demo's processes and folders are removed. Without a
+/// terminal only a signal ends it.
 fn wait_for_end() -> Outcome {
     let (entered, enter) = oneshot::channel();
     thread::spawn(move || match io::stdin().read(&mut [0]) {
@@ -322,18 +331,8 @@ fn one<T>(keys: Vec<T>) -> Outcome<T> {
 }
 
 fn refused(code: &str, result: Result<(), CallError>) -> Outcome {
-    match result {
-        Err(error) if error.code() == code => {
-            let why = match &error {
-                CallError::Refused(problem) => problem.detail.clone(),
-                other => other.to_string(),
-            };
-            fact("refused", &format!("{code}: {why}"));
-            Ok(())
-        }
-        Err(error) => Err(format!("expected {code}, found {}: {error}", error.code()).into()),
-        Ok(()) => Err(format!("expected {code}, but it was accepted").into()),
-    }
+    fact("refused", &format!("{code}: {}", refusal(code, result)?));
+    Ok(())
 }
 
 fn refused_locally<T>(code: &str, result: Result<T, ok2cry_client::Error>) -> Outcome {

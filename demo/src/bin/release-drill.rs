@@ -1,11 +1,12 @@
-//! `make release-drill`: a product's releases from the first to a lost key, against running enclaves of several image
-//! versions. Prints what each client decides and why.
+//! `make release-drill`: a product's releases from the first to a lost key, against running enclaves of
+//! several image versions. Prints what each client decides and why.
 
 use ok2cry_attest_verify::{
     CheckTime, TrustAnchor,
     release::{Bundle, Memory, ReleaseKey, Version},
 };
 use ok2cry_client::{Error as ClientError, KeyRequest, RecipientKey, Trust, http::CallError};
+use ok2cry_demo::verdict::refusal;
 use ok2cry_testkit::{
     Deployment, HarnessError, Options, Publisher,
     publisher::{BUILDERS, PRODUCT},
@@ -80,7 +81,8 @@ impl Client {
         Ok(Self { key, anchor: drill.old.anchor()?, memory: Memory::default(), recipient })
     }
 
-    /// Fetches releases and a key as a page does, and seals if both are accepted. Returns the enclave's version.
+    /// Fetches releases and a key as a page does, and seals if both are accepted. Returns the enclave's
+    /// version.
     fn seal(&mut self, service: &Deployment) -> Result<String, CallError> {
         let (client, time) = (service.client(), CheckTime::system());
         let releases = client.releases(&self.key, &self.anchor, &mut self.memory, &time)?;
@@ -172,7 +174,8 @@ impl Drill<'_> {
 
     fn emergency(&self, client: &mut Client, overlap: &[u8]) -> Outcome {
         step(
-            "An emergency: 1.0.0 leaks secrets. 1.1.0 is repaired by configuration; 1.0.0 is revoked for good.",
+            "An emergency: 1.0.0 leaks secrets. 1.1.0 is repaired by configuration; 1.0.0 is revoked for \
+         good.",
         );
         let more = ["--manifest", "1.1.0.json", "--revoke", "1.0.0", "--minimum-version", "1.1.0"];
         self.publish(&more)?;
@@ -215,7 +218,8 @@ impl Drill<'_> {
 
     fn another_history(&self, client: &mut Client) -> Outcome {
         step(
-            "All keys but the root's are stolen. The thief makes a log of its own, in which nothing was revoked.",
+            "All keys but the root's are stolen. The thief makes a log of its own, in which nothing was \
+         revoked.",
         );
         let (site, kept) = (self.publisher.site(), self.publisher.folder().join("kept"));
         fs::rename(&site, &kept)?;
@@ -291,18 +295,8 @@ fn refused(code: &str, result: Result<String, CallError>) -> Outcome {
 }
 
 fn refused_check(code: &str, result: Result<Vec<String>, CallError>) -> Outcome {
-    match result {
-        Err(error) if error.code() == code => {
-            let why = match &error {
-                CallError::Refused(problem) => problem.detail.clone(),
-                other => other.to_string(),
-            };
-            fact("client refuses", &format!("{code}: {why}"));
-            Ok(())
-        }
-        Err(error) => Err(format!("expected {code}, found {}: {error}", error.code()).into()),
-        Ok(found) => Err(format!("expected {code}, found accepted {found:?}").into()),
-    }
+    fact("client refuses", &format!("{code}: {}", refusal(code, result)?));
+    Ok(())
 }
 
 fn holds(condition: bool, otherwise: &str) -> Outcome {

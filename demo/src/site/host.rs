@@ -1,7 +1,7 @@
 //! The host: it carries requests between pages and the parent, and cheats in the way that a page selects.
 
 use super::{PURPOSE, TTL_MS};
-use ok2cry_client::{KeyRequest, RecipientKey};
+use ok2cry_client::{KeyRequest, RecipientKey, answer::read_issued};
 use ok2cry_protocol::{
     Record as _,
     descriptor::KeyDescriptor,
@@ -17,8 +17,8 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// The age limit of a replayed answer. Its certificates are valid for three hours, so it is refused as a replay and for
-/// no other reason.
+/// The age limit of a replayed answer. Its certificates are valid for three hours, so it is refused as a
+/// replay and for no other reason.
 const MAX_OLD: Duration = Duration::from_secs(3600);
 
 /// The path of key requests.
@@ -165,7 +165,7 @@ fn until_expired(answer: &Message) -> Result<Option<Duration>, HarnessError> {
 
 /// The keys of an answer, or nothing for a refusal.
 fn issued(answer: &Message) -> Result<Option<IssueResponse>, HarnessError> {
-    let issued = || serde_json::from_slice(&answer.body).map_err(|e| HarnessError::new(e.to_string()));
+    let issued = || read_issued(&answer.body).map_err(|e| HarnessError::new(e.to_string()));
     if answer.status() == 200 { issued().map(Some) } else { Ok(None) }
 }
 

@@ -4,13 +4,13 @@ use super::{PURPOSE, Refusal};
 use ok2cry_attest_verify::CheckTime;
 use ok2cry_client::{
     Expected, RecipientKey, SeenSet, Trust,
+    answer::read_sealed,
     http::{CallError, Client},
-    sealed_reply,
 };
 use ok2cry_protocol::{
     Record as _,
     code::Code,
-    http::{Bytes, OpenRequest, OpenResponse, Problem, SealedBody},
+    http::{Bytes, OpenRequest, Problem, SealedBody},
     ids::{KeyId, Purpose},
     reply::Reply,
     suite::PublicKey,
@@ -40,8 +40,8 @@ pub(super) struct Payment {
     aad: Bytes,
 }
 
-/// The result of a payment. In production the shop sees [`Paid::merchant`] and [`Paid::key`] only; the issuer reads the
-/// card on a machine of its own. The demo shows all of it on one page.
+/// The result of a payment. In production the shop sees [`Paid::merchant`] and [`Paid::key`] only; the issuer
+/// reads the card on a machine of its own. The demo shows all of it on one page.
 #[derive(Serialize)]
 pub(super) struct Paid {
     merchant: Carried,
@@ -126,12 +126,11 @@ impl Merchant {
             let problem: Problem = serde_json::from_slice(&answer.body).map_err(internal)?;
             return Err(Refusal(Box::new(problem)));
         }
-        let answer: OpenResponse = serde_json::from_slice(&answer.body).map_err(internal)?;
-        sealed_reply(answer).map_err(|e| refused_by("the shop", &e.into()))
+        read_sealed(&answer.body).map_err(|e| refused_by("the shop", &e.into()))
     }
 
-    /// Requests the key's state, and sends a second message. The reply holds the descriptor, so any holder of the reply
-    /// can make a message that would open.
+    /// Requests the key's state, and sends a second message. The reply holds the descriptor, so any holder of
+    /// the reply can make a message that would open.
     fn end(&self, reply: &SealedBody, payment: &Payment) -> Result<End, Refusal> {
         let reply = Reply::decode(&reply.reply.0).map_err(internal)?;
         let second = any_hpke::seal(&reply.descriptor, b"another message", &payment.aad.0)?;

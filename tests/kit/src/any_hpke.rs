@@ -1,5 +1,5 @@
-//! Sealing with an HPKE library (RFC 9180), without the client's checks. A caller with a verified descriptor can do
-//! this with any library; an attacker needs the descriptor alone.
+//! Sealing with an HPKE library (RFC 9180), without the client's checks. A caller with a verified descriptor
+//! can do this with any library; an attacker needs the descriptor alone.
 
 use crate::HarnessError;
 use hpke::{

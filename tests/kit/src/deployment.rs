@@ -27,8 +27,8 @@ use tempfile::TempDir;
 pub struct Options {
     /// The enclave's configuration (TOML).
     pub config: String,
-    /// The name that the mock NSM measures: another name is another image. In a booted image it is a comment of the
-    /// configuration.
+    /// The name that the mock NSM measures: another name is another image. In a booted image it is a comment
+    /// of the configuration.
     pub image_name: String,
     /// The mock NSM's time for a document, in microseconds. Ignored for an emulated machine.
     pub nsm_latency_us: u64,
@@ -45,8 +45,8 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Two purposes that deliver to recipients and one that delivers to callers, the genuine image, and an NSM as
-    /// fast as a real one. `OK2CRY_TEST_CRYPTO` names the crypto provider.
+    /// Two purposes that deliver to recipients and one that delivers to callers, the genuine image, and an
+    /// NSM as fast as a real one. `OK2CRY_TEST_CRYPTO` names the crypto provider.
     fn default() -> Self {
         Self {
             config: CONFIG.to_owned(),

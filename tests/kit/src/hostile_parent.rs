@@ -1,4 +1,5 @@
-//! A man in the middle in the parent's place: it reads and rewrites every message between clients and the service.
+//! A man in the middle in the parent's place: it reads and rewrites every message between clients and the
+//! service.
 
 use crate::{
     HarnessError,
@@ -12,14 +13,15 @@ use std::{
     thread,
 };
 
-/// A proxy on loopback before the real parent, for clients whose base URL is [`HostileParent::url`]. [`Tamper`]
-/// changes messages. Its threads end with the process.
+/// A proxy on loopback before the real parent, for clients whose base URL is [`HostileParent::url`].
+/// [`Tamper`] changes messages. Its threads end with the process.
 #[derive(Debug)]
 pub struct HostileParent {
     url: String,
 }
 
-/// Changes messages in transit. Each message has a thread of its own, so a call may block to wait for another.
+/// Changes messages in transit. Each message has a thread of its own, so a call may block to wait for
+/// another.
 pub type Tamper = dyn Fn(&Exchange, &mut Passing) + Send + Sync;
 
 /// Which message of which session passes the proxy.

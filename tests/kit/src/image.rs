@@ -1,4 +1,5 @@
-//! Enclave images for the emulated machine. The configuration is measured, so each configuration has its own image.
+//! Enclave images for the emulated machine. The configuration is measured, so each configuration has its own
+//! image.
 
 use crate::HarnessError;
 use std::{
@@ -10,8 +11,8 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// The environment variable with the folder that `image/machine` has made. Without it, enclaves are processes on a
-/// mock NSM.
+/// The environment variable with the folder that `image/machine` has made. Without it, enclaves are processes
+/// on a mock NSM.
 pub const MACHINE: &str = "OK2CRY_TEST_MACHINE";
 
 /// Drops the checks that an emulator cannot pass. Measured with the rest of the configuration.
@@ -54,7 +55,8 @@ impl Image {
     }
 }
 
-/// The folder that `image/machine` has made, from [`MACHINE`]. A wrong path makes images fail; it never selects the mock.
+/// The folder that `image/machine` has made, from [`MACHINE`]. A wrong path makes images fail; it never
+/// selects the mock.
 pub fn machine_folder() -> Option<PathBuf> {
     env::var_os(MACHINE).map(PathBuf::from)
 }

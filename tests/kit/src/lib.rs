@@ -1,12 +1,12 @@
 //! Real processes and raw messages for the end-to-end tests and the demo.
 //!
-//! A [`Deployment`] is an enclave program on a mock NSM and a parent, two processes as on a Nitro host, with a Unix
-//! socket in place of vsock. If `OK2CRY_TEST_MACHINE` names a folder that `image/machine` has made, the enclave is an
-//! image booted in QEMU instead. Three attackers are at hand: [`HostileParent`] between clients and parent,
-//! [`EnclaveStream`] in the parent's place, and [`raw_http`] in a client's place.
+//! A [`Deployment`] is an enclave program on a mock NSM and a parent, two processes as on a Nitro host, with
+//! a Unix socket in place of vsock. If `OK2CRY_TEST_MACHINE` names a folder that `image/machine` has made,
+//! the enclave is an image booted in QEMU instead. Three attackers are at hand: [`HostileParent`] between
+//! clients and parent, [`EnclaveStream`] in the parent's place, and [`raw_http`] in a client's place.
 //!
-//! Programs are found where `cargo build --workspace --bins` leaves them. Nothing is built here, and a program that is
-//! older than its sources is not run.
+//! Programs are found where `cargo build --workspace --bins` leaves them. Nothing is built here, and a
+//! program that is older than its sources is not run.
 //!
 //! | module | holds |
 //! |---|---|

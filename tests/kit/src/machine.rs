@@ -1,8 +1,8 @@
 //! An enclave image in an emulated machine: QEMU's `nitro-enclave` with an emulated Nitro Secure Module, and
 //! vhost-device-vsock for its vsock.
 //!
-//! A machine is ready when the enclave has sent its heartbeat. Nothing connects earlier: a connection to a port that is
-//! not yet open can block the vsock backend for the rest of the boot.
+//! A machine is ready when the enclave has sent its heartbeat. Nothing connects earlier: a connection to a
+//! port that is not yet open can block the vsock backend for the rest of the boot.
 
 use crate::{EnclaveStream, HarnessError, process::Process};
 use ok2cry_mock_nsm::{MockPki, TimeSource};
@@ -55,7 +55,8 @@ const HEARTBEAT_PORT: u32 = 9000;
 const HEARTBEAT: u8 = 0xB7;
 /// The limit for one boot, which takes a second on an idle host.
 const BOOT_TIMEOUT: Duration = Duration::from_secs(60);
-/// Boots that may hang, by a fault of backend or emulator. An enclave that refuses to serve is not booted again.
+/// Boots that may hang, by a fault of backend or emulator. An enclave that refuses to serve is not booted
+/// again.
 const ATTEMPTS: u32 = 3;
 /// The kernel's console line when it starts PID 1.
 const PID_1: &str = "Run /init as init process";
@@ -63,7 +64,8 @@ const PID_1: &str = "Run /init as init process";
 const FATAL: &str = "ok2cry: fatal: ";
 
 impl Machine {
-    /// Boots an image by the tools in `folder`, which `image/machine` has made, and waits until its enclave serves.
+    /// Boots an image by the tools in `folder`, which `image/machine` has made, and waits until its enclave
+    /// serves.
     ///
     /// # Errors
     ///
@@ -234,8 +236,8 @@ fn qemu_args(folder: &Path, run: &Path, boot: &Boot) -> Result<Vec<String>, Fail
         Some(pki) => format!("{}-enc0facade000000001", pki.instance_id()),
         None => "i-0facade0000000001-enc0facade000000001".to_owned(),
     };
-    // A triple fault ends the emulator; the image's `reboot=k` is for real Nitro. The kernel's timer check, which KVM
-    // skips, would panic on a busy emulator.
+    // A triple fault ends the emulator; the image's `reboot=k` is for real Nitro. The kernel's timer check,
+    // which KVM skips, would panic on a busy emulator.
     let mut append = format!("reboot=t no_timer_check {}", boot.append);
     if let Some(khz) = tsc_khz() {
         append += &format!(" tsc_early_khz={khz}");
@@ -279,7 +281,8 @@ fn qemu_args(folder: &Path, run: &Path, boot: &Boot) -> Result<Vec<String>, Fail
     Ok(args)
 }
 
-/// The rate of the host's time stamp counter, which the guest shares. Given to the guest, its clock is steady.
+/// The rate of the host's time stamp counter, which the guest shares. Given to the guest, its clock is
+/// steady.
 fn tsc_khz() -> Option<u64> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").ok()?;
     let mhz = cpuinfo.lines().find_map(|line| line.strip_prefix("cpu MHz")?.split_once(": "))?.1;

@@ -31,8 +31,8 @@ const STDOUT: usize = 0;
 const STDERR: usize = 1;
 
 impl Process {
-    /// Starts the program `name` of this workspace with `args`. It inherits this process's environment without
-    /// `RUST_LOG` and `OK2CRY_…`, and gets `variables`.
+    /// Starts the program `name` of this workspace with `args`. It inherits this process's environment
+    /// without `RUST_LOG` and `OK2CRY_…`, and gets `variables`.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
 //! Every change that a parent can make to a message is refused, by the right party and with the right code.
 //!
-//! Two sessions run at the same time through a proxy in the parent's place. The proxy delays one message of each until
-//! it has both, and exchanges parts of them. Client, recipient or service must then refuse, with the code of the rule
-//! that was broken.
+//! Two sessions run at the same time through a proxy in the parent's place. The proxy delays one message of
+//! each until it has both, and exchanges parts of them. Client, recipient or service must then refuse, with
+//! the code of the rule that was broken.
 //!
 //! | module | holds |
 //! |---|---|
@@ -47,52 +47,33 @@ fn undisturbed_sessions_are_accepted() {
 #[test]
 fn every_change_of_an_issue_request_is_refused() {
     use {By::*, Pair::*, Step::IssueRequest};
+    let by_client = |name, pair, code, edit| swap(name, (pair, IssueRequest), (Client, code), edit);
     SessionFixture::new().refuses(vec![
-        swap("nonces", Strangers, IssueRequest, Client, "nonce_mismatch", exchanged("/nonce")),
-        swap("nonces of sessions alike", Alike, IssueRequest, Client, "nonce_mismatch", exchanged("/nonce")),
-        swap("recipients", Strangers, IssueRequest, Client, "recipient_mismatch", exchanged("/recipient")),
-        swap("purposes", Strangers, IssueRequest, Client, "purpose_mismatch", exchanged("/purpose")),
-        swap("ttls", Strangers, IssueRequest, Client, "ttl_mismatch", exchanged("/ttl")),
-        swap("whole requests", Strangers, IssueRequest, Client, "nonce_mismatch", exchanged("")),
-        swap("a longer ttl", Alike, IssueRequest, Client, "ttl_mismatch", each(|b| b["ttl"] = json!(60_001))),
-        swap(
-            "a shorter ttl",
-            Alike,
-            IssueRequest,
-            Client,
-            "ttl_mismatch",
-            each(|b| b["ttl"] = json!(59_999)),
-        ),
-        swap(
-            "fewer keys",
-            Alike,
-            IssueRequest,
-            Client,
-            "key_count_mismatch",
-            each(|b| b["count"] = json!(1)),
-        ),
-        swap("more keys", Alike, IssueRequest, Client, "key_count_mismatch", each(|b| b["count"] = json!(3))),
-        swap(
+        by_client("nonces", Strangers, "nonce_mismatch", exchanged("/nonce")),
+        by_client("nonces of sessions alike", Alike, "nonce_mismatch", exchanged("/nonce")),
+        by_client("recipients", Strangers, "recipient_mismatch", exchanged("/recipient")),
+        by_client("purposes", Strangers, "purpose_mismatch", exchanged("/purpose")),
+        by_client("ttls", Strangers, "ttl_mismatch", exchanged("/ttl")),
+        by_client("whole requests", Strangers, "nonce_mismatch", exchanged("")),
+        by_client("a longer ttl", Alike, "ttl_mismatch", each(|b| b["ttl"] = json!(60_001))),
+        by_client("a shorter ttl", Alike, "ttl_mismatch", each(|b| b["ttl"] = json!(59_999))),
+        by_client("fewer keys", Alike, "key_count_mismatch", each(|b| b["count"] = json!(1))),
+        by_client("more keys", Alike, "key_count_mismatch", each(|b| b["count"] = json!(3))),
+        by_client(
             "release to the caller",
             CallersAllowed,
-            IssueRequest,
-            Client,
             "recipient_mismatch",
             each(|b| b["recipient"] = json!("caller")),
         ),
         swap(
             "release to the caller where no caller may",
-            Alike,
-            IssueRequest,
-            Service,
-            "caller_not_allowed",
+            (Alike, IssueRequest),
+            (Service, "caller_not_allowed"),
             each(|b| b["recipient"] = json!("caller")),
         ),
-        swap(
+        by_client(
             "the attacker as recipient",
             Alike,
-            IssueRequest,
-            Client,
             "recipient_mismatch",
             each(|b| b["recipient"]["public_key"] = json!(Bytes(attacker().to_vec()))),
         ),
@@ -110,7 +91,7 @@ fn every_change_of_an_issue_answer_is_refused() {
 fn exchanged_parts_of_issue_answers() -> Vec<Swap> {
     use {By::Client, Pair::*, Step::IssueAnswer};
     vec![
-        swap("whole answers", Strangers, IssueAnswer, Client, "nonce_mismatch", exchanged("")),
+        swap("whole answers", (Strangers, IssueAnswer), (Client, "nonce_mismatch"), exchanged("")),
         alike("whole answers of sessions alike", "nonce_mismatch", exchanged("")),
         not_in_batch("documents", exchanged("/document")),
         not_in_batch("descriptors", exchanged("/keys/0/descriptor")),
@@ -122,10 +103,8 @@ fn exchanged_parts_of_issue_answers() -> Vec<Swap> {
         not_in_batch("the largest index", each(|b| b["keys"][0]["index"] = json!((1_u64 << 53) - 1))),
         swap(
             "an index that would overflow",
-            Strangers,
-            IssueAnswer,
-            Client,
-            "answer_invalid",
+            (Strangers, IssueAnswer),
+            (Client, "answer_invalid"),
             each(|b| b["keys"][0]["index"] = json!(u64::MAX)),
         ),
         not_in_batch("no path", each(|b| b["keys"][0]["path"] = json!([]))),
@@ -228,18 +207,18 @@ fn changes_under_one_document() -> Vec<Swap> {
 }
 
 fn not_in_batch(name: &'static str, edit: Edit) -> Swap {
-    swap(name, Pair::Strangers, Step::IssueAnswer, By::Client, "not_in_batch", edit)
+    swap(name, (Pair::Strangers, Step::IssueAnswer), (By::Client, "not_in_batch"), edit)
 }
 
 fn alike(name: &'static str, code: &'static str, edit: Edit) -> Swap {
-    swap(name, Pair::Alike, Step::IssueAnswer, By::Client, code, edit)
+    swap(name, (Pair::Alike, Step::IssueAnswer), (By::Client, code), edit)
 }
 
 #[test]
 fn every_change_of_an_open_request_is_refused() {
     use {By::*, Pair::*, Step::OpenRequest};
-    let from_one = |name, edit| swap(name, Alike, OpenRequest, Service, "open_failed", edit);
-    let from_two = |name, edit| swap(name, Strangers, OpenRequest, Service, "open_failed", edit);
+    let from_one = |name, edit| swap(name, (Alike, OpenRequest), (Service, "open_failed"), edit);
+    let from_two = |name, edit| swap(name, (Strangers, OpenRequest), (Service, "open_failed"), edit);
     SessionFixture::new().refuses(vec![
         from_two("encs", exchanged("/enc")),
         from_two("ciphertexts", exchanged("/ciphertext")),
@@ -248,20 +227,18 @@ fn every_change_of_an_open_request_is_refused() {
         from_two("the keys that they are for", Box::new(|a, b| mem::swap(&mut a.path, &mut b.path))),
         swap(
             "the aads of one recipient's orders",
-            OtherAad,
-            OpenRequest,
-            Service,
-            "open_failed",
+            (OtherAad, OpenRequest),
+            (Service, "open_failed"),
             exchanged("/aad"),
         ),
         from_one("messages of sessions alike", exchanged("")),
         from_one("another aad", each(|b| b["aad"] = json!("AAAA"))),
         from_one("no aad", each(|b| b["aad"] = json!(""))),
         from_one("a bit of the ciphertext", each(|b| edit_bytes(b, "/ciphertext", |c| c[0] ^= 1))),
-        swap("whole requests", Strangers, OpenRequest, Recipient, "recipient_mismatch", {
+        swap("whole requests", (Strangers, OpenRequest), (Recipient, "recipient_mismatch"), {
             Box::new(mem::swap)
         }),
-        swap("whole requests of one recipient", OtherAad, OpenRequest, Recipient, "aad_mismatch", {
+        swap("whole requests of one recipient", (OtherAad, OpenRequest), (Recipient, "aad_mismatch"), {
             Box::new(mem::swap)
         }),
     ]);
@@ -340,26 +317,20 @@ fn exchanged_replies_to_one_recipient() -> Vec<Swap> {
     vec![
         swap(
             "replies for another purpose",
-            OtherPurpose,
-            OpenAnswer,
-            Recipient,
-            "purpose_mismatch",
+            (OtherPurpose, OpenAnswer),
+            (Recipient, "purpose_mismatch"),
             exchanged("/sealed/reply"),
         ),
         swap(
             "replies to another order",
-            OtherAad,
-            OpenAnswer,
-            Recipient,
-            "aad_mismatch",
+            (OtherAad, OpenAnswer),
+            (Recipient, "aad_mismatch"),
             exchanged("/sealed/reply"),
         ),
         swap(
             "the replies' aads",
-            OtherAad,
-            OpenAnswer,
-            Recipient,
-            "aad_mismatch",
+            (OtherAad, OpenAnswer),
+            (Recipient, "aad_mismatch"),
             replies(|a, b| mem::swap(&mut a.aad, &mut b.aad)),
         ),
         forged(
@@ -393,9 +364,9 @@ fn exchanged_replies_to_one_recipient() -> Vec<Swap> {
 }
 
 fn strangers(name: &'static str, code: &'static str, edit: Edit) -> Swap {
-    swap(name, Pair::Strangers, Step::OpenAnswer, By::Recipient, code, edit)
+    swap(name, (Pair::Strangers, Step::OpenAnswer), (By::Recipient, code), edit)
 }
 
 fn forged(name: &'static str, pair: Pair, edit: Edit) -> Swap {
-    swap(name, pair, Step::OpenAnswer, By::Recipient, "reply_open_failed", edit)
+    swap(name, (pair, Step::OpenAnswer), (By::Recipient, "reply_open_failed"), edit)
 }

@@ -15,8 +15,8 @@ use ok2cry_testkit::{
 use serde_json::{Value, json};
 use std::mem;
 
-/// A recipient cannot distinguish replies with equal purpose and aad by these: an aad names one transaction. The key
-/// distinguishes them.
+/// A recipient cannot distinguish replies with equal purpose and aad by these: an aad names one transaction.
+/// The key distinguishes them.
 #[test]
 fn replies_to_equal_requests_differ_in_their_key() {
     let fixture = SessionFixture::new();
@@ -103,13 +103,8 @@ fn old_parts_in_new_answers_are_refused() {
     // Records of one kind in place of another.
     let context = serde_json::to_value(&old_reply.context).unwrap();
     let as_key = |body: &Value| {
-        [
-            ("/document", body["document"].clone()),
-            (
-                "/keys/0",
-                json!({ "descriptor": body["record"], "index": body["index"], "path": body["path"] }),
-            ),
-        ]
+        let key = json!({ "descriptor": body["record"], "index": body["index"], "path": body["path"] });
+        [("/document", body["document"].clone()), ("/keys/0", key)]
     };
     assert_eq!(passed(&as_key(&context)), "record_invalid");
     let nonce = Nonce::new([7; 32]).unwrap();

@@ -74,12 +74,11 @@ pub(crate) struct Swap {
     edit: Edit,
 }
 
+/// A swap of messages at a step of two sessions, and the party and code that refuse it.
 pub(crate) fn swap(
     name: &'static str,
-    pair: Pair,
-    step: Step,
-    by: By,
-    code: &'static str,
+    (pair, step): (Pair, Step),
+    (by, code): (By, &'static str),
     edit: Edit,
 ) -> Swap {
     Swap { name, pair, step, by, code, edit }
@@ -131,8 +130,8 @@ impl SessionFixture {
     }
 }
 
-/// Holds the first session's message at `step` until the other's arrives, then edits both. At all other steps session a
-/// goes first, so that no two answers share a document.
+/// Holds the first session's message at `step` until the other's arrives, then edits both. At all other steps
+/// session a goes first, so that no two answers share a document.
 pub(crate) struct Rendezvous {
     step: Step,
     edit: Edit,

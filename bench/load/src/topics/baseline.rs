@@ -1,4 +1,5 @@
-//! Comparison with a conventional service: same load, same machine, servers on one core and all else on the other.
+//! Comparison with a conventional service: same load, same machine, servers on one core and all else on the
+//! other.
 
 use super::CONNECTIONS;
 use crate::{

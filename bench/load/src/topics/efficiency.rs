@@ -1,7 +1,7 @@
 //! How much of an enclave's processor time is elliptic curves.
 //!
-//! The enclave runs on one core, and the libraries alone on the same core before and after each phase. Cores that share
-//! execution units would distort the comparison.
+//! The enclave runs on one core, and the libraries alone on the same core before and after each phase. Cores
+//! that share execution units would distort the comparison.
 
 use super::{IN_FLIGHT, STREAMS};
 use crate::{
@@ -48,7 +48,8 @@ fn row(table: &mut Table, figure: &str, phase: &Phase, raw_us: f64, target: f64)
     table.split(figure, phase);
 }
 
-/// A phase's figures, and the time of `raw` on the same core in microseconds: the smaller of the medians before and after.
+/// A phase's figures, and the time of `raw` on the same core in microseconds: the smaller of the medians
+/// before and after.
 fn beside<T>(raw: &dyn Fn() -> Outcome<()>, phase: impl FnOnce() -> Outcome<T>) -> Outcome<(f64, T)> {
     const ROUNDS: usize = 25;
     const TIMES: usize = 100;

@@ -48,7 +48,8 @@ pub fn http_peak(bench: &mut Bench) -> Outcome<f64> {
 pub fn slow_nsm(bench: &mut Bench) -> Outcome<()> {
     const USUAL_US: u64 = 1100;
     const LESS: f64 = 20.0;
-    // A request waits for half a call and its own. With calls of 20 ms, 1024 in flight are at most 1024 in 30 ms.
+    // A request waits for half a call and its own. With calls of 20 ms, 1024 in flight are at most 1024 in 30
+    // ms.
     for under_way in [2 * IN_FLIGHT, IN_FLIGHT] {
         let mut table = Table::new();
         let mut usual = None;
