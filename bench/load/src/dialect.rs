@@ -46,7 +46,8 @@ pub fn write_frame(number: u64, call: Call, to: &mut Vec<u8>) {
 /// Writes a POST of JSON.
 pub fn write_post(path: &str, json: &str, to: &mut Vec<u8>) {
     let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n",
         json.len()
     );
     to.extend_from_slice(head.as_bytes());

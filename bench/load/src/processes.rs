@@ -65,8 +65,8 @@ impl Ours {
         let path = |name: &str| folder.path().join(name);
         let batch = if setup.one_per_document { "max_batch = 1\n" } else { "" };
         let config = format!(
-            "crypto_provider = \"{}\"\ncapacity = 1000000\nmax_ttl_ms = {TTL_MS}\nreply_budget_bytes = 1000000000\n\
-             {batch}[purposes.{PURPOSE}]\n",
+            "crypto_provider = \"{}\"\ncapacity = 1000000\nmax_ttl_ms = {TTL_MS}\n\
+             reply_budget_bytes = 1000000000\n{batch}[purposes.{PURPOSE}]\n",
             setup.provider
         );
         fs::write(path(CONFIG), config)?;

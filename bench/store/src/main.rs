@@ -186,7 +186,8 @@ impl Run<'_> {
 
     fn lag(&self) -> Outcome<()> {
         println!(
-            "| | live keys | issued and expired/s | per issuer's second | lag p50, ms | p99.9, ms | longest, ms | p99.9 target |"
+            "| | live keys | issued and expired/s | per issuer's second | lag p50, ms | p99.9, ms | longest, ms \
+             | p99.9 target |"
         );
         println!("|---|--:|--:|--:|--:|--:|--:|---|");
         for (of, target) in [("aws-lc", "≤ 10"), ("synthetic", "≤ 10"), ("naive", ""), ("valkey", "")] {
@@ -196,7 +197,8 @@ impl Run<'_> {
                     ["live", "per_second", "per_issuer_second", "p50", "p999", "max"]
                         .map(|name| figures.get(name).copied().unwrap_or(f64::NAN));
                 println!(
-                    "| {of} | {live:.0} | {per_second:.0} | {per_issuer:.0} | {p50:.2} | {p999:.2} | {max:.2} | {target} |"
+                    "| {of} | {live:.0} | {per_second:.0} | {per_issuer:.0} | {p50:.2} | {p999:.2} | {max:.2} \
+                     | {target} |"
                 );
                 std::io::stdout().flush()?;
             }

@@ -104,8 +104,8 @@ fn follow_the_releases(client: &Client, publisher: &Publisher, deployment: &Depl
         fact("accepted", &format!("{} {}", releases.list().product, release.version()));
     }
     proves(
-        "two root keys, two builders, a list that is not old, and a log that holds all of it: what is accepted \
-         can change without a change to clients, and not without a trace",
+        "two root keys, two builders, a list that is not old, and a log that holds all of it: what is \
+         accepted can change without a change to clients, and not without a trace",
     );
     Ok(Trust::from_releases(anchor, &releases)?)
 }
@@ -269,8 +269,8 @@ fn serve_the_page(
     fact("page", &format!("{}/", site.url()));
     let kib = site.fetch()?.div_ceil(1024);
     proves(&format!(
-        "{kib} KiB without a framework, built from demo/page and compared by CI; a browser that verifies needs no \
-         more"
+        "{kib} KiB without a framework, built from demo/page and compared by CI; a browser that verifies \
+         needs no more"
     ));
     Ok(site)
 }

@@ -41,7 +41,7 @@ pub fn open_loop(bench: &mut Bench) -> Outcome<()> {
     table.plain("p99.9", format!("{:.2} ms", phase.latency_ms(0.999)));
     table.split("open loop", &phase);
     table.print(
-        "At 80 % of the peak: requests at random times, sent in ticks of 0.5 ms, timed from when they were due",
+        "At 80 % of the peak: requests at random times, sent in ticks of 0.5 ms, timed from their due times",
     );
     Ok(())
 }
