@@ -6,6 +6,7 @@ export DEMO_ONCE DEMO_PORT
 # Benchmarks measure release builds. Their short form measures nothing, and is built faster.
 BENCH_PROFILE := $(if $(filter --short,$(BENCH)),dev,release)
 BENCH_FOLDER := $(if $(filter --short,$(BENCH)),debug,release)
+BENCH_WORKSPACE := --locked --quiet --manifest-path bench/Cargo.toml --target-dir $(TARGET)/bench
 
 .PHONY: help demo release-tool release-drill test test-js bench-js node test-loom lint vectors sbom eif eif-container measure qemu test-image test-reproducible test-booted bench-image bench bench-verify \
   bench-crypto bench-store fuzz-smoke ci
@@ -85,7 +86,7 @@ test-booted: rust ## the second half of test-image: the release program, and the
 	$(CARGO) test --locked --manifest-path release/Cargo.toml --target-dir $(TARGET)/release-tool --no-fail-fast
 	$(CARGO) build --locked --workspace --bins
 	machine=$$(image/machine) && \
-	  OK2CRY_TEST_MACHINE=$$machine $(CARGO) test --locked -p ok2cry-tests --no-fail-fast -- --test-threads=2
+	  OK2CRY_TEST_MACHINE=$$machine $(CARGO) test --locked -p ok2cry-tests -p ok2cry-demo --no-fail-fast -- --test-threads=2
 
 bench-image: rust ## what the image weighs, and how long it takes to its first key
 	$(CARGO) build --locked --workspace --bins
@@ -106,18 +107,20 @@ vectors: rust ## check that the frozen vectors are what the committed program ma
 bench: rust ## what load does to all of it, beside what one would build otherwise; BENCH=--short only shows that it runs
 	$(CARGO) build --locked --profile $(BENCH_PROFILE) --quiet -p ok2cry-mock-nsm --features aws-lc
 	$(CARGO) build --locked --profile $(BENCH_PROFILE) --quiet -p ok2cry-parent
-	$(CARGO) build --locked --profile $(BENCH_PROFILE) --quiet --manifest-path bench/baseline/Cargo.toml --target-dir $(TARGET)/bench
-	@OK2CRY_BENCH_BINARIES=$(abspath $(TARGET))/$(BENCH_FOLDER) $(CARGO) run --locked --profile $(BENCH_PROFILE) --quiet \
-	  --manifest-path bench/load/Cargo.toml --target-dir $(TARGET)/bench -- $(BENCH)
+	$(CARGO) build $(BENCH_WORKSPACE) --profile $(BENCH_PROFILE) -p ok2cry-bench-baseline
+	@OK2CRY_BENCH_BINARIES=$(abspath $(TARGET))/$(BENCH_FOLDER) \
+	  $(CARGO) run $(BENCH_WORKSPACE) --profile $(BENCH_PROFILE) -p ok2cry-bench-load -- $(BENCH)
 
 bench-verify: rust ## documents per second, beside other crates and beside the limit; BENCH=--short only shows that it runs
-	$(CARGO) run --locked --profile $(BENCH_PROFILE) --quiet --manifest-path bench/Cargo.toml -- $(BENCH)
+	$(CARGO) run $(BENCH_WORKSPACE) --profile $(BENCH_PROFILE) -p ok2cry-bench-verify -- $(BENCH)
 
-bench-crypto: rust ## what a key costs under each crypto provider, and in the libraries beneath them
-	$(CARGO) run --locked --release --quiet --manifest-path bench/crypto/Cargo.toml --target-dir $(TARGET)/bench
+bench-crypto: rust ## what a key costs under each crypto provider, beside HPKE libraries of other languages; BENCH=--short only shows that it runs
+	@bench/crypto/peers/install $(TARGET)/bench/peers || echo "without the HPKE libraries of PyPI" >&2
+	$(CARGO) build $(BENCH_WORKSPACE) --profile $(BENCH_PROFILE) -p ok2cry-bench-crypto
+	@PATH="$(abspath $(TARGET))/bench/peers/bin:$$PATH" $(TARGET)/bench/$(BENCH_FOLDER)/ok2cry-bench-crypto $(BENCH)
 
 bench-store: rust ## memory, rates and lag at up to a million live keys, beside a naive design and Valkey; BENCH=--short only shows that it runs
-	$(CARGO) run --locked --profile $(BENCH_PROFILE) --quiet --manifest-path bench/store/Cargo.toml --target-dir $(TARGET)/bench -- $(BENCH)
+	$(CARGO) run $(BENCH_WORKSPACE) --profile $(BENCH_PROFILE) -p ok2cry-bench-store -- $(BENCH)
 
 fuzz-smoke: rust ## every fuzz target for 15 seconds; needs a C++ compiler
 	fuzz/smoke

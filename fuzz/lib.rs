@@ -1,13 +1,13 @@
-//! What the fuzz targets hold a verifier to.
+//! The properties that fuzz targets check of a verifier.
 
 use std::sync::LazyLock;
 
 use ok2cry_attest_forge::Enclave;
 use ok2cry_attest_verify::{CheckTime, Error, PCR_LEN, Provider, TrustAnchor, VerifiedDocument, Verifier};
 
-/// One verdict, whichever provider, whatever was verified before. Panics if there are two.
+/// The verdict on a document. Panics if it depends on the provider or on documents verified before.
 ///
-/// `thorough` asks the slow provider as well.
+/// `thorough` also runs the slow provider.
 pub fn one_verdict<'a>(
     root: &TrustAnchor,
     bytes: &'a [u8],
@@ -26,8 +26,8 @@ pub fn one_verdict<'a>(
     let fast = Verifier::new(root.clone()).with_provider(Provider::aws_lc_rs());
     let verdict = judge(&fast.clone().with_signature_cache(0));
     let expected = shown(&verdict);
-    assert_eq!(shown(&judge(&fast)), expected, "into an empty memory");
-    assert_eq!(shown(&judge(&fast)), expected, "from memory");
+    assert_eq!(shown(&judge(&fast)), expected, "into an empty cache");
+    assert_eq!(shown(&judge(&fast)), expected, "from the cache");
     if root == EXPERIENCED.0.as_ref() {
         assert_eq!(shown(&judge(&EXPERIENCED.1)), expected, "after all documents before this one");
     }
@@ -41,14 +41,14 @@ pub fn one_verdict<'a>(
     verdict
 }
 
-/// The root of the unchanged [`Enclave`], and a verifier under it that remembers little and sees every document.
+/// The unchanged [`Enclave`]'s root, and a verifier under it with a small cache that verifies every document.
 static EXPERIENCED: LazyLock<(Box<TrustAnchor>, Verifier)> = LazyLock::new(|| {
     let root = TrustAnchor::from_der(&Enclave::new().root()).expect("the root of the forge");
     let verifier = Verifier::new(root.clone()).with_provider(Provider::aws_lc_rs()).with_signature_cache(8);
     (Box::new(root), verifier)
 });
 
-/// What is true of every document that is accepted.
+/// Asserts the properties of every accepted document.
 fn check(document: &VerifiedDocument<'_>, root: &TrustAnchor, time: Option<&CheckTime>, debug: bool) {
     let chain: Vec<_> = document.chain().collect();
     assert_eq!(chain[0].der(), root.as_der());

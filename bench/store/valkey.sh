@@ -3,8 +3,8 @@
 #
 #   bench/store/valkey.sh [--cached]
 #
-# What is fetched is pinned by hash, and built once per such hash and user. With --cached nothing is fetched or built:
-# it fails unless that has been done before. Needs a C compiler, make, patch, xz and curl.
+# Downloads are pinned by hash, and built once per hash and user. With --cached nothing is downloaded or built: it fails
+# unless a build exists. Needs a C compiler, make, patch, xz and curl.
 set -euo pipefail
 pool=http://deb.debian.org/debian/pool/main/v/valkey
 version=8.1.1
@@ -26,14 +26,14 @@ if [ ! -x "$built/valkey-server" ]; then
   printf '%s  %s\n' "$source_sha256" "$source" "$debian_sha256" "$debian" | sha256sum --check --quiet >&2
   tar --extract --file "$source" --strip-components 1
   tar --extract --file "$debian"
-  # Not the one for Debian's own jemalloc: Valkey brings the one that it was written for.
+  # Not Debian's patch for its own jemalloc: Valkey contains a patched one.
   grep --invert-match USE_SYSTEM_JEMALLOC debian/patches/series |
     while read -r patch; do patch --silent --strip 1 <"debian/patches/$patch"; done
   make --directory src --jobs "$(nproc)" MALLOC=jemalloc BUILD_TLS=no USE_SYSTEMD=no valkey-server >make.log 2>&1 ||
     { tail -n 30 make.log >&2; exit 1; }
   mkdir "$work/built"
   cp src/valkey-server "$work/built/"
-  # Another run may have been faster; what it built is the same.
+  # A concurrent run may have finished first, with the same result.
   mv --no-target-directory "$work/built" "$built" 2>/dev/null || [ -x "$built/valkey-server" ]
 fi
 echo "$built"

@@ -1,4 +1,4 @@
-//! The decoder: any bytes at all.
+//! The decoder on any bytes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -15,7 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(document.public_key().is_none_or(|key| (1..=1024).contains(&key.len())));
     assert!([document.user_data(), document.nonce()].iter().flatten().all(|value| value.len() <= 1024));
 
-    // A document ends where it ends: neither more nor less of it is one.
+    // Neither a byte less nor a byte more is accepted.
     let code = |bytes: &[u8]| decode(bytes).map(|_| ()).map_err(|error| error.code());
     assert_eq!(code(&bytes[..bytes.len() - 1]), Err("cbor_truncated"));
     let longer = [bytes, &[0]].concat();

@@ -1,7 +1,7 @@
-//! The parser of enclave image files: any bytes, and files that are nearly right.
+//! The parser of enclave image files, on any bytes and on nearly valid files.
 //!
-//! Bytes at random never have the right checksum, so the input is also read as changes to make and sections to write;
-//! the checksum is then made right.
+//! Random bytes never have the right checksum. So the input is also read as sections of a file and changes to
+//! it, and the checksum is then corrected.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -18,10 +18,10 @@ fuzz_target!(|bytes: &[u8]| {
     hold(&file);
 });
 
-/// What is true of every file that is accepted.
+/// Asserts the properties of every accepted file.
 fn hold(file: &[u8]) {
     let Ok(image) = Eif::parse(file) else { return };
-    // Every byte belongs to one section, so that nothing is booted that was not measured.
+    // Every byte belongs to one section, so that nothing unmeasured is booted.
     let optional = [image.metadata(), image.signature()].into_iter().flatten();
     let sections =
         [image.kernel(), image.cmdline()].into_iter().chain(image.ramdisks().iter().copied()).chain(optional);
@@ -30,7 +30,7 @@ fn hold(file: &[u8]) {
     assert!(!image.kernel().is_empty() && !image.ramdisks().is_empty());
     assert!(!image.cmdline().contains(&0));
 
-    // An image ends where it ends, and its checksum is of all of it.
+    // Neither a byte less nor a byte more is accepted, and the checksum covers all bytes.
     let code = |file: &[u8]| Eif::parse(file).map(|_| ()).map_err(|error| error.code());
     assert_eq!(code(&file[..file.len() - 1]), Err("eif_truncated"));
     assert_eq!(code(&[file, &[0]].concat()), Err("eif_trailing_bytes"));
@@ -39,7 +39,7 @@ fn hold(file: &[u8]) {
     flipped[last] ^= 1;
     assert!(code(&flipped).is_err());
 
-    // Other contents, other measurements.
+    // Other contents have other measurements.
     let Ok(measured) = Measurements::of(&image) else { return };
     let mut kernel = image.kernel().to_vec();
     kernel[0] ^= 1;
@@ -48,7 +48,7 @@ fn hold(file: &[u8]) {
     assert_eq!(image.signature().is_some(), measured.pcr8.is_some());
 }
 
-/// A file of the sections that the input names, after changes to single bytes of its beginning.
+/// A file with the input's sections, and changes to single bytes of its header.
 fn file_of(input: &[u8]) -> Vec<u8> {
     let mut input = input.iter().copied();
     let mut next = || input.next().unwrap_or_default();

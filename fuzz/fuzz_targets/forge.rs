@@ -1,5 +1,5 @@
-//! Documents that were changed *before* they were signed, so that the changes get past the signatures: the input is a list
-//! of changes to a good document of the forge's own PKI, and of bytes to flip afterwards.
+//! Documents that are changed *before* they are signed, so that the changes pass the signature checks. The
+//! input is a list of changes to a good document of the forge's PKI, and of bytes to flip afterwards.
 #![no_main]
 
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
@@ -23,7 +23,7 @@ fn run(input: &mut Unstructured<'_>) -> Result<()> {
     if enclave.certs.is_empty() {
         return Ok(());
     }
-    // Later changes may have taken away what an earlier one of the tables counts on.
+    // Later changes may have removed parts that an earlier one needs.
     if enclave.certs.len() < 5 {
         enclave.on_cabundle = |_| {};
     }
@@ -37,7 +37,7 @@ fn run(input: &mut Unstructured<'_>) -> Result<()> {
         1 => Some(CheckTime { now_ms: input.arbitrary()?, leeway_ms: input.arbitrary()? }),
         _ => Some(CheckTime::at(NOW_MS)),
     };
-    // A root that cannot be trusted is refused before any document.
+    // An untrusted root is refused before any document.
     let Ok(root) = TrustAnchor::from_der(&enclave.root()) else { return Ok(()) };
     let mut bytes = enclave.document();
     for _ in 0..flips {
@@ -59,12 +59,44 @@ fn run(input: &mut Unstructured<'_>) -> Result<()> {
 
 fn change(e: &mut Enclave, input: &mut Unstructured<'_>) -> Result<()> {
     let table: [&[Case]; 8] = [ENVELOPE, PAYLOAD, PCRS, CERTIFICATES, CHAIN, ISSUED_BY_LEAF, TIME, DOS];
-    match input.int_in_range(0..=17)? {
+    match input.int_in_range(0..=17_u8)? {
         0 => {
             let cases = *input.choose(&table)?;
             apply(e, input.choose(cases)?.2);
         }
         1 => apply(e, input.choose(VALID)?.change),
+        choice @ 2..=6 => change_fields(e, input, choice)?,
+        7 => {
+            let pcrs = input.arbitrary_iter::<(u8, u8, u8)>()?.take(40).collect::<Result<Vec<_>>>()?;
+            let pcrs = pcrs.into_iter().map(|(index, byte, len)| {
+                (u64::from(index % 34), vec![byte; if len == 0 { 47 } else { 48 }])
+            });
+            e.set_pcrs_if_there(pcrs);
+        }
+        8 => e.indefinite = !e.indefinite,
+        9 => e.prefix = input.arbitrary::<[u8; 2]>()?.to_vec(),
+        10 => e.unprotected = item(input)?,
+        11 => e.signer = input.int_in_range(0..=8)?,
+        choice @ 12..=16 => change_certificate(e, input, choice)?,
+        _ => {
+            let cert = Cert::at(input.int_in_range(0..=5)?);
+            let at = input.int_in_range(0..=e.certs.len())?;
+            match input.int_in_range(0..=2)? {
+                0 => e.certs.insert(at, cert),
+                1 if at < e.certs.len() => drop(e.certs.remove(at)),
+                _ if e.certs.is_empty() => {}
+                _ => {
+                    let at = at % e.certs.len();
+                    e.certs.swap(at, 0);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn change_fields(e: &mut Enclave, input: &mut Unstructured<'_>, choice: u8) -> Result<()> {
+    match choice {
         2 => {
             let value = item(input)?;
             if let Some(field) = pick(&mut e.fields, input)? {
@@ -87,22 +119,17 @@ fn change(e: &mut Enclave, input: &mut Unstructured<'_>) -> Result<()> {
             let entry = (cbor::text(input.arbitrary()?), item(input)?);
             e.fields.push(entry);
         }
-        6 => {
+        _ => {
             if let Some(field) = pick(&mut e.fields, input)?.cloned() {
                 e.fields.push(field);
             }
         }
-        7 => {
-            let pcrs = input.arbitrary_iter::<(u8, u8, u8)>()?.take(40).collect::<Result<Vec<_>>>()?;
-            let pcrs = pcrs.into_iter().map(|(index, byte, len)| {
-                (u64::from(index % 34), vec![byte; if len == 0 { 47 } else { 48 }])
-            });
-            e.set_pcrs_if_there(pcrs);
-        }
-        8 => e.indefinite = !e.indefinite,
-        9 => e.prefix = input.arbitrary::<[u8; 2]>()?.to_vec(),
-        10 => e.unprotected = item(input)?,
-        11 => e.signer = input.int_in_range(0..=8)?,
+    }
+    Ok(())
+}
+
+fn change_certificate(e: &mut Enclave, input: &mut Unstructured<'_>, choice: u8) -> Result<()> {
+    match choice {
         12 => {
             let time = time(input)?;
             let first = input.arbitrary()?;
@@ -142,7 +169,7 @@ fn change(e: &mut Enclave, input: &mut Unstructured<'_>) -> Result<()> {
                 }
             }
         }
-        16 => {
+        _ => {
             let tlv = der::tlv(input.arbitrary()?, &bytes(input, 40)?);
             let what = input.int_in_range(0..=6)?;
             if let Some(cert) = pick(&mut e.certs, input)? {
@@ -158,24 +185,11 @@ fn change(e: &mut Enclave, input: &mut Unstructured<'_>) -> Result<()> {
                 *part = tlv;
             }
         }
-        _ => {
-            let cert = Cert::at(input.int_in_range(0..=5)?);
-            let at = input.int_in_range(0..=e.certs.len())?;
-            match input.int_in_range(0..=2)? {
-                0 => e.certs.insert(at, cert),
-                1 if at < e.certs.len() => drop(e.certs.remove(at)),
-                _ if e.certs.is_empty() => {}
-                _ => {
-                    let at = at % e.certs.len();
-                    e.certs.swap(at, 0);
-                }
-            }
-        }
     }
     Ok(())
 }
 
-/// The tables' changes expect the good document's fields, certificates and extensions to be there.
+/// Applies a table's change if the good document's fields, certificates and extensions are all present.
 fn apply(e: &mut Enclave, change: fn(&mut Enclave)) {
     let keys = |e: &Enclave| e.fields.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
     let ids = |e: &Enclave| {
@@ -205,7 +219,7 @@ fn bytes(input: &mut Unstructured<'_>, most: usize) -> Result<Vec<u8>> {
     Ok(input.bytes(len.min(input.len()))?.to_vec())
 }
 
-/// A CBOR item, or bytes that are none.
+/// A CBOR item, or other bytes.
 fn item(input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     Ok(match input.int_in_range(0..=7)? {
         0 => cbor::uint(input.arbitrary()?),

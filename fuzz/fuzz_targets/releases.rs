@@ -1,4 +1,5 @@
-//! Releases: any bytes as each of the documents, and as a list that is signed and logged. The first byte chooses.
+//! Releases: any bytes as one of the documents, or as a list that is signed and logged. The first byte
+//! chooses.
 #![no_main]
 
 use std::fmt::Debug;
@@ -73,7 +74,7 @@ fuzz_target!(|input: &[u8]| {
                 same_again(&memory, ReleaseState::decode(&memory.encode()));
             }
         }
-        // A list of any content, by the list's own key, in the log.
+        // A list of any content, signed by the list key and logged.
         _ => {
             if let Ok(bundle) = Bundle::decode(bundle_with_list(&WORLD, bytes).as_bytes()) {
                 check(&bundle);
@@ -82,7 +83,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// Whatever is accepted is remembered in a form that can be read again, and accepted again.
+/// An accepted bundle leaves a state that can be decoded and accepts the bundle again.
 fn check(bundle: &Bundle) {
     let (mut memory, time) = (ReleaseState::default(), CheckTime::at(NOW_MS));
     if let Ok(accepted) = KEY.check(bundle, &ANCHOR, &mut memory, &time) {

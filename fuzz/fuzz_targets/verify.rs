@@ -1,4 +1,4 @@
-//! The whole verification: any bytes at all, under AWS's root and the forge's. The first byte chooses.
+//! The whole verification on any bytes, under AWS's root or the forge's. The first byte chooses.
 #![no_main]
 
 use std::sync::LazyLock;

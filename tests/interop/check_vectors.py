@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Holds the vectors against implementations that are not ours: pyhpke, cbor2, hashlib.
+"""Compares the vectors with independent implementations: pyhpke, cbor2, hashlib, cryptography.
 
 Opens and re-makes every message of seal.json and every reply of reply.json, seals a fresh one as seal.py does,
 re-encodes descriptors and statements, rebuilds the trees of batch.json from their definition, and derives the ids and
-nonces. Prints what it checked; ends with 1 at the first thing that does not hold.
+nonces. Judges the answers of issue.json, replies.json and statements.json by the protocol's rules: see answers.py.
+Prints what it checked; exits with 1 at the first difference.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pyhpke.exceptions import PyHPKEError
 
+import answers
 import suite
 from seal import seal
 from suite import check
@@ -30,6 +32,10 @@ def main() -> int:
         ("batch.json", batch),
         ("seal.json", sealed),
         ("reply.json", replies),
+        ("issue.json", answers.issue),
+        ("replies.json", answers.replies),
+        ("statements.json", answers.statements),
+        ("trust.json", answers.trust),
     ]:
         vectors = json.loads((VECTORS / name).read_text(encoding="utf-8"))
         print(f"{name}: {checks(vectors)} hold")
@@ -141,7 +147,7 @@ def sealed(vectors: dict) -> str:
         check(f"{case['name']} opens", opened == plaintext)
         again, sender = suite.HPKE.create_sender_context(key.public_key, info, eks=key_pair(case["ephemeral"]))
         check(f"{case['name']} seals", (again, sender.seal(plaintext, aad)) == (enc, ciphertext))
-        # And as a client would, with an ephemeral key of its own.
+        # And with a fresh ephemeral key, as a client does.
         enc, ciphertext = seal(descriptor, aad, plaintext)
         opened = suite.HPKE.create_recipient_context(enc, key.private_key, info).open(ciphertext, aad)
         check(f"{case['name']} sealed anew opens", opened == plaintext)
@@ -198,7 +204,7 @@ def replies(vectors: dict) -> str:
 
 
 def open_reply(case: dict, recipient) -> bytes | None:
-    """What a recipient makes of a reply whose document has been accepted."""
+    """Opens a reply whose document was accepted before. None if it must be refused."""
     context, reply = cbor2.loads(un(case["context"])), cbor2.loads(un(case["reply"]))
     instance, descriptor = un(case["instance_id"]), cbor2.loads(reply[2])
     own = recipient.public_key.to_public_bytes()

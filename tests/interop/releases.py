@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Holds a published folder (docs/releases.md) against implementations that are not ours.
+"""Compares a published folder (docs/releases.md) with independent implementations.
 
   releases.py SITE ROOT_PUB_PEM...
 
 securesystemslib verifies the envelopes, in_toto_attestation reads the manifests, and hashlib builds the log anew, to the
-byte. Each of the given keys must have signed the first root document. Expiry is not looked at: that is for clients. Prints
-what it checked; ends with 1 at the first thing that does not hold.
+byte. Each of the given keys must have signed the first root document. Expiry is not checked: that is for clients. Prints
+what it checked; exits with 1 at the first difference.
 """
 
 import base64

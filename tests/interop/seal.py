@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Seals one message to a disposable key, with an HPKE implementation that is not ours.
+"""Seals one message to a disposable key, with an independent HPKE implementation.
 
     seal.py DESCRIPTOR_HEX AAD_HEX PLAINTEXT_HEX
     seal.py < {"descriptor": …, "aad": …, "plaintext": …}     (JSON, base64url without padding)
 
-Prints the body of `POST /v1/keys/{id}/open` but for its aad: {"enc", "ciphertext"}, base64url without padding.
+Prints the body of `POST /v1/keys/{id}/open` without its aad: {"enc", "ciphertext"}, base64url without padding.
 
 For tests only: it verifies nothing. A client seals to a key that it has verified.
 """

@@ -27,6 +27,6 @@ def public_bytes(key: ec.EllipticCurvePublicKey) -> bytes:
 
 
 def check(what: str, holds: bool) -> None:
-    """Ends the program if something does not hold: unlike `assert`, whatever Python's flags are."""
+    """Ends the program unless `holds`. Unlike `assert`, Python's flags do not disable it."""
     if not holds:
         raise SystemExit(f"does not hold: {what}")

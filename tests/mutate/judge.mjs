@@ -1,4 +1,4 @@
-// Whether a copy of the JavaScript client gives every vector its verdict. Ends with 1 at the first that it does not.
+// Runs the vectors over a copy of the JavaScript client. Exits with 1 at the first wrong verdict.
 //
 //   node judge.mjs FOLDER SUITE…      SUITE is answers, attestation, releases or protocol; FOLDER holds dist and test/conformance
 

@@ -1,12 +1,12 @@
-// Breaks rules of the Rust client and verifier, one at a time, and shows that a vector notices. Each costs a build.
+// Breaks rules of the Rust client and verifier, one at a time: a vector must notice each. Each needs a build.
 //
 //   node tests/mutate/rust.mjs                       every rule of rust.txt: some minutes
-//   node tests/mutate/rust.mjs --sample 6            every so-and-so-many-th of them
+//   node tests/mutate/rust.mjs --sample 6            an evenly spaced sample of that size
 //   node tests/mutate/rust.mjs --only chain.rs       those of files whose path ends so
 //
-// rust.txt is a table of patches: what is broken, the file, the text that stands there once, and what is put in its place. The file is
-// changed where it lies and put back; one that has changes that are not committed is left alone. Ends with 1 if a mutant survives, does
-// not compile, or has no place any more.
+// rust.txt is a table of patches: the rule, the file, a text that occurs there once, and its replacement. A file with
+// uncommitted changes is skipped; others are changed in place and restored. Exits with 1 if a mutant survives, does not
+// compile, or no longer applies.
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";

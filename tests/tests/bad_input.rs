@@ -1,4 +1,4 @@
-//! Whatever is not what it should be gets its own refusal, and nothing else is disturbed by it.
+//! Each malformed input is refused with its own code, and affects no other request.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +17,7 @@ use ok2cry_protocol::{
     ids::Nonce,
     rpc::{Answer, Call, KeyState, Open, Request},
 };
-use ok2cry_tests::{Deployment, EnclaveStream, Options, any_hpke, eventually, raw_http};
+use ok2cry_testkit::{Deployment, EnclaveStream, Options, any_hpke, eventually, raw_http};
 use serde_json::{Value, json};
 use std::io::Write as _;
 
@@ -47,8 +47,32 @@ fn a_bad_issue_request_gets_its_own_code() {
         assert_eq!(post(&deployment, "/v1/keys", &lacking.to_string()), Err(BodyInvalid), "without {field}");
     }
 
+    for (place, value, code) in bad_issue_fields() {
+        let mut bad = good.clone();
+        match bad.pointer_mut(place) {
+            Some(part) => *part = value.clone(),
+            None => bad[&place[1..]] = value.clone(),
+        }
+        assert_eq!(post(&deployment, "/v1/keys", &bad.to_string()), Err(code), "{place} = {value}");
+    }
+    for (what, point) in invalid_points() {
+        let mut bad = good.clone();
+        bad["recipient"]["public_key"] = json!(Base64UrlUnpadded::encode_string(&point));
+        assert_eq!(post(&deployment, "/v1/keys", &bad.to_string()), Err(RecipientKeyInvalid), "{what}");
+    }
+    for (place, name) in [("", "ttl_ms"), ("/recipient", "key")] {
+        let mut bad = good.clone();
+        bad.pointer_mut(place).unwrap()[name] = json!(1);
+        let code = if place.is_empty() { BodyInvalid } else { RecipientInvalid };
+        assert_eq!(post(&deployment, "/v1/keys", &bad.to_string()), Err(code), "{place}/{name}");
+    }
+    undisturbed(&deployment, 1);
+}
+
+/// A place in a good issue request, a bad value for it, and the code of the refusal.
+fn bad_issue_fields() -> Vec<(&'static str, Value, Code)> {
     let bytes = |n: usize| json!(Base64UrlUnpadded::encode_string(&vec![7; n]));
-    for (place, value, code) in [
+    vec![
         ("/nonce", bytes(15), NonceInvalid),
         ("/nonce", bytes(65), NonceInvalid),
         ("/nonce", json!(""), NonceInvalid),
@@ -88,26 +112,7 @@ fn a_bad_issue_request_gets_its_own_code() {
         ("/recipient/suite", json!([0, 0, 0]), SuiteUnsupported),
         ("/recipient/public_key", json!("not base64!"), BodyInvalid),
         ("/recipient/public_key", json!(""), RecipientKeyInvalid),
-    ] {
-        let mut bad = good.clone();
-        match bad.pointer_mut(place) {
-            Some(part) => *part = value.clone(),
-            None => bad[&place[1..]] = value.clone(),
-        }
-        assert_eq!(post(&deployment, "/v1/keys", &bad.to_string()), Err(code), "{place} = {value}");
-    }
-    for (what, point) in no_points() {
-        let mut bad = good.clone();
-        bad["recipient"]["public_key"] = json!(Base64UrlUnpadded::encode_string(&point));
-        assert_eq!(post(&deployment, "/v1/keys", &bad.to_string()), Err(RecipientKeyInvalid), "{what}");
-    }
-    for (place, name) in [("", "ttl_ms"), ("/recipient", "key")] {
-        let mut bad = good.clone();
-        bad.pointer_mut(place).unwrap()[name] = json!(1);
-        let code = if place.is_empty() { BodyInvalid } else { RecipientInvalid };
-        assert_eq!(post(&deployment, "/v1/keys", &bad.to_string()), Err(code), "{place}/{name}");
-    }
-    undisturbed(&deployment, 1);
+    ]
 }
 
 #[test]
@@ -142,18 +147,18 @@ fn a_bad_open_request_gets_its_own_code() {
         lacking.as_object_mut().unwrap().remove(field);
         assert_eq!(post(&deployment, &path, &lacking.to_string()), Err(BodyInvalid), "without {field}");
     }
-    for (what, point) in no_points() {
+    for (what, point) in invalid_points() {
         let mut bad = good.clone();
         bad["enc"] = json!(Base64UrlUnpadded::encode_string(&point));
         assert_eq!(post(&deployment, &path, &bad.to_string()), Err(EncInvalid), "{what}");
     }
-    // The longest that are allowed are not refused for their length.
+    // The longest allowed fields are not refused for their length.
     for (field, value) in [("ciphertext", bytes(4112)), ("ciphertext", bytes(16)), ("aad", bytes(1024))] {
         let mut longest = good.clone();
         longest[field] = value;
         assert_eq!(post(&deployment, &path, &longest.to_string()), Err(OpenFailed), "the longest {field}");
     }
-    // None of this has cost the key anything.
+    // The key is still usable.
     assert_eq!(post(&deployment, &path, &good.to_string()), Ok(200));
     undisturbed(&deployment, 0);
 }
@@ -284,28 +289,28 @@ fn a_body_that_is_too_long_is_refused_without_being_read() {
             "POST /v1/keys HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{rest}\r\n\r\n"
         )
     };
-    // Announced and not even sent.
+    // Announced, but not sent.
     assert_eq!(refused(head("content-length: 16385").as_bytes()), BodyTooLarge);
     assert_eq!(refused(head("content-length: 9223372036854775807").as_bytes()), BodyTooLarge);
-    // Not announced, in pieces without an end.
+    // Chunked, without an announced length or an end.
     let piece = [b"4000\r\n".to_vec(), vec![b' '; 0x4000], b"\r\n".to_vec()].concat();
     let endless = [head("transfer-encoding: chunked").into_bytes(), piece.clone(), piece].concat();
     assert_eq!(refused(&endless), BodyTooLarge);
-    // Written whole before anything is read, as most clients do: their own system must not lose the answer.
+    // Written completely before the answer is read, as most clients do: the answer must not be lost.
     let long = vec![b' '; 8 << 20];
     let mut stream = raw_http::connect(deployment.url()).unwrap();
     stream.write_all(head(&format!("content-length: {}", long.len())).as_bytes()).unwrap();
     stream.write_all(&long).unwrap();
     let answer = raw_http::Message::read(&mut std::io::BufReader::new(stream)).unwrap();
     assert_eq!((answer.refusal().unwrap(), answer.header("connection")), (BodyTooLarge, "close"));
-    // The longest that is allowed is read, and refused for what it is.
+    // The longest allowed body is read, and refused for its contents.
     let longest = [head("content-length: 16384").into_bytes(), vec![b' '; 16384]].concat();
     assert_eq!(refused(&longest), BodyInvalid);
     undisturbed(&deployment, 0);
 }
 
 #[test]
-fn a_body_that_does_not_come_is_not_waited_for() {
+fn a_body_that_does_not_arrive_times_out() {
     let options = Options { parent_args: vec!["--body-timeout-ms=200".into()], ..Options::default() };
     let deployment = Deployment::start(options).unwrap();
     let head =
@@ -315,14 +320,14 @@ fn a_body_that_does_not_come_is_not_waited_for() {
 }
 
 #[test]
-fn bytes_that_are_no_http_end_their_connection_and_nothing_else() {
+fn bytes_that_are_not_http_end_only_their_connection() {
     let deployment = Deployment::start(Options::default()).unwrap();
     for bytes in
         [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"GET\r\n\r\n", &[0; 64], &[b'A'; 100_000]]
     {
         let mut stream = raw_http::connect(deployment.url()).unwrap();
         let _ = stream.write_all(bytes);
-        // A 4xx of hyper's own or nothing at all, and then the end: no success.
+        // A 4xx of hyper or nothing, then the end of the stream.
         let mut answer = Vec::new();
         let _ = std::io::Read::read_to_end(&mut stream, &mut answer);
         assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 4"), "{answer:?}");
@@ -330,9 +335,9 @@ fn bytes_that_are_no_http_end_their_connection_and_nothing_else() {
     undisturbed(&deployment, 0);
 }
 
-/// The parent's place is taken by somebody who sends what they like.
+/// In the parent's place a peer sends malformed frames.
 #[test]
-fn a_frame_that_is_not_understood_closes_its_stream_and_no_other() {
+fn a_malformed_frame_closes_its_stream_and_no_other() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let mut bystander = deployment.stream().unwrap();
     let recipient = RecipientKey::generate().unwrap();
@@ -342,8 +347,37 @@ fn a_frame_that_is_not_understood_closes_its_stream_and_no_other() {
         let (key_id, enc) = (message.key_id, message.enc);
         Open { key_id, enc, ciphertext: message.ciphertext, aad: message.aad }
     };
-    let health = Request { id: 1, call: Call::Health }.encode();
     let open = Request { id: 1, call: Call::Open(good_open.clone()) }.encode();
+    let bad = bad_frames(&good_open);
+    // The unchanged frames are accepted.
+    let mut control = deployment.stream().unwrap();
+    assert!(control.call(Call::Health).unwrap().is_ok());
+    control.send(&frame::encode(&issue(16, "card-pin", 1))).unwrap();
+    assert!(control.response().unwrap().result.is_ok());
+    assert_eq!(open_with(&good_open, good_open.enc.as_bytes()), open);
+
+    for (n, (what, bytes)) in (1..).zip(&bad) {
+        let mut stream = deployment.stream().unwrap();
+        stream.send(bytes).unwrap();
+        assert_eq!(stream.until_closed().unwrap(), 0, "{what}");
+        eventually("the closed stream to be counted", || {
+            let health = bystander.health().unwrap();
+            assert!(health.streams_closed <= n, "{what} was counted twice");
+            (health.streams_closed == n).then_some(())
+        });
+    }
+    // The other streams still work, the real parent's among them.
+    assert!(bystander.call(Call::Health).unwrap().is_ok());
+    let state = bystander.call(Call::Status(good_open.key_id)).unwrap();
+    assert_eq!(state, Ok(Answer::State(KeyState::Live)));
+    assert!(matches!(bystander.call(Call::Open(good_open)).unwrap(), Ok(Answer::Sealed(_))));
+    wait_for_log(&deployment, "request_malformed");
+    wait_for_log(&deployment, "frame_too_long");
+}
+
+/// Malformed frames, by name. Some are this open with another `enc`.
+fn bad_frames(good_open: &Open) -> Vec<(String, Vec<u8>)> {
+    let health = Request { id: 1, call: Call::Health }.encode();
 
     let mut bad: Vec<(String, Vec<u8>)> = vec![
         ("a length without end".into(), u32::MAX.to_be_bytes().to_vec()),
@@ -354,7 +388,7 @@ fn a_frame_that_is_not_understood_closes_its_stream_and_no_other() {
         ("a frame of nothing".into(), vec![0; 4]),
         ("HTTP".into(), b"GET / HTTP/1.1\r\n\r\n".to_vec()),
         ("zeros".into(), frame::encode(&[0; 100])),
-        ("no CBOR".into(), frame::encode(&[0xff; 100])),
+        ("not CBOR".into(), frame::encode(&[0xff; 100])),
         ("the longest garbage".into(), frame::encode(&vec![0x9f; MAX_REQUEST])),
         ("a health request with something behind it".into(), frame::encode(&[&health[..], &[0]].concat())),
         ("half a health request".into(), frame::encode(&health[..health.len() - 1])),
@@ -373,38 +407,15 @@ fn a_frame_that_is_not_understood_closes_its_stream_and_no_other() {
         ("an issue for no purpose".into(), frame::encode(&issue(16, "", 1))),
         ("an issue for a purpose in capitals".into(), frame::encode(&issue(16, "CARD", 1))),
     ];
-    for (what, point) in no_points() {
-        let framed = frame::encode(&open_with(&good_open, &point));
+    for (what, point) in invalid_points() {
+        let framed = frame::encode(&open_with(good_open, &point));
         bad.push((format!("an open with {what} as enc"), framed));
     }
-    // What these are made from is fine.
-    let mut control = deployment.stream().unwrap();
-    assert!(control.call(Call::Health).unwrap().is_ok());
-    control.send(&frame::encode(&issue(16, "card-pin", 1))).unwrap();
-    assert!(control.response().unwrap().result.is_ok());
-    assert_eq!(open_with(&good_open, good_open.enc.as_bytes()), open);
-
-    for (n, (what, bytes)) in (1..).zip(&bad) {
-        let mut stream = deployment.stream().unwrap();
-        stream.send(bytes).unwrap();
-        assert_eq!(stream.until_closed().unwrap(), 0, "{what}");
-        eventually("the closed stream to be counted", || {
-            let health = bystander.health().unwrap();
-            assert!(health.streams_closed <= n, "{what} was counted twice");
-            (health.streams_closed == n).then_some(())
-        });
-    }
-    // The streams that were there all the time go on, the real parent's among them.
-    assert!(bystander.call(Call::Health).unwrap().is_ok());
-    let state = bystander.call(Call::Status(good_open.key_id)).unwrap();
-    assert_eq!(state, Ok(Answer::State(KeyState::Live)));
-    assert!(matches!(bystander.call(Call::Open(good_open)).unwrap(), Ok(Answer::Sealed(_))));
-    wait_for_log(&deployment, "request_malformed");
-    wait_for_log(&deployment, "frame_too_long");
+    bad
 }
 
 #[test]
-fn half_a_frame_disturbs_nobody_and_its_end_is_counted() {
+fn half_a_frame_blocks_no_other_stream_and_is_counted() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let whole = frame::encode(&Request { id: 1, call: Call::Health }.encode());
     let mut hanging: Vec<EnclaveStream> = Vec::new();
@@ -413,11 +424,11 @@ fn half_a_frame_disturbs_nobody_and_its_end_is_counted() {
         stream.send(&whole[..cut]).unwrap();
         hanging.push(stream);
     }
-    // They hang, and everybody else is served.
+    // They stay open, and others are served.
     let before = deployment.health().unwrap();
     undisturbed(&deployment, before.live_keys);
     assert_eq!(deployment.health().unwrap().streams_closed, 0);
-    // One goes on as if nothing had been.
+    // One continues.
     let mut slow = hanging.pop().unwrap();
     slow.send(&whole[whole.len() - 1..]).unwrap();
     assert!(slow.response().unwrap().result.is_ok());
@@ -433,27 +444,26 @@ fn half_a_frame_disturbs_nobody_and_its_end_is_counted() {
 }
 
 #[test]
-fn who_asks_for_much_and_reads_nothing_is_stopped_and_disturbs_nobody() {
+fn a_peer_that_reads_no_responses_is_disconnected() {
     let mut deployment = Deployment::start(Options::default()).unwrap();
     let mut greedy = deployment.stream().unwrap();
     let one = frame::encode(&Request { id: 1, call: Call::Attest(Nonce::new([7; 64]).unwrap()) }.encode());
-    // Answers are sixty times as long as questions: once nothing gets out, nothing more is taken in.
+    // Responses are sixty times as long as requests. When responses block, the enclave stops reading
+    // requests.
     let many = one.repeat(1000);
     let (mut taken, mut served_since) = (0, 0);
     while served_since < 3 {
-        // Always from where the last frame was cut, so that these are honest questions and nothing else.
+        // From the point at which the last frame was cut, so that all requests are well-formed.
         let now = greedy.send_what_is_taken(&many[taken % one.len()..]).unwrap();
         taken += now;
-        assert!(taken < 10_000_000, "{taken} bytes were taken and there is no end to it");
+        assert!(taken < 10_000_000, "the enclave has read {taken} bytes, and reads on");
         served_since = if now == 0 { served_since + 1 } else { 0 };
         undisturbed_keys(&deployment);
     }
-    assert!(taken > 1000 * one.len(), "the enclave stopped listening after {taken} bytes");
-    // In the end the stream is closed, and counted.
-    eventually("the stream to be given up", || {
-        (deployment.health().unwrap().streams_closed == 1).then_some(())
-    });
-    // What stands between host and emulated enclave keeps the host's side open.
+    assert!(taken > 1000 * one.len(), "the enclave stopped reading after {taken} bytes");
+    // Then the stream is closed and counted.
+    eventually("the stream is closed", || (deployment.health().unwrap().streams_closed == 1).then_some(()));
+    // The vsock backend of an emulated enclave keeps the host's side open.
     if deployment.machine().is_none() {
         assert!(greedy.send_what_is_taken(&many).is_err());
     }
@@ -462,12 +472,12 @@ fn who_asks_for_much_and_reads_nothing_is_stopped_and_disturbs_nobody() {
 }
 
 #[test]
-fn a_refused_request_can_be_told_to_come_back() {
+fn a_full_store_answers_when_to_retry() {
     let config = "max_ttl_ms = 600000\ncapacity = 3\n[purposes.card-pin]\n".to_owned();
     let deployment = Deployment::start(Options { config, ..Options::default() }).unwrap();
     let recipient = RecipientKey::generate().unwrap();
     let keys: Vec<_> = (0..3).map(|_| deployment.card_pin_key(60_000, &recipient).unwrap()).collect();
-    // A full store refuses, says when to come again, and evicts nobody.
+    // A full store refuses with `retry-after`, and evicts no key.
     let full = raw_http::post(deployment.url(), "/v1/keys", &issue_body().to_string()).unwrap();
     assert_eq!(full.refusal().unwrap(), StoreFull);
     let wait: u64 = full.header("retry-after").parse().unwrap();
@@ -497,8 +507,8 @@ fn post(deployment: &Deployment, path: &str, json: &str) -> Result<u16, Code> {
     if answer.status() == 200 { Ok(200) } else { Err(answer.refusal().unwrap()) }
 }
 
-/// Bytes that look like keys and are none.
-fn no_points() -> Vec<(&'static str, Vec<u8>)> {
+/// Byte strings that are not valid points, by name.
+fn invalid_points() -> Vec<(&'static str, Vec<u8>)> {
     let point = RecipientKey::generate().unwrap().public_key().as_bytes().to_vec();
     let with = |at: usize, byte: u8| {
         let mut changed = point.clone();
@@ -506,7 +516,7 @@ fn no_points() -> Vec<(&'static str, Vec<u8>)> {
         changed
     };
     let twist = {
-        // x = 0 with y = 0 lies on other curves, and an implementation that does not check would compute with it.
+        // (0, 0) lies on other curves. An implementation without a check would compute with it.
         let mut zero = vec![0; 97];
         zero[0] = 4;
         zero
@@ -531,7 +541,7 @@ fn no_points() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// A request written by hand, as the codec itself would not.
+/// A request written by hand, which the codec would not write.
 fn request(method: u64, parameters: impl FnOnce(&mut Writer) -> &mut Writer) -> Vec<u8> {
     let mut w = Writer::default();
     w.map(3).key(0).uint(1).key(1).uint(method).key(2);
@@ -555,7 +565,8 @@ fn open_with(open: &Open, enc: &[u8]) -> Vec<u8> {
     })
 }
 
-/// Everything works as before, nothing was left behind but `live_keys`, and the enclave never saw a bad frame.
+/// Asserts that a whole transaction works, and that the enclave has `live_keys` keys and has seen no
+/// malformed frame.
 fn undisturbed(deployment: &Deployment, live_keys: u64) {
     undisturbed_keys(deployment);
     let health = deployment.health().unwrap();
@@ -570,7 +581,7 @@ fn undisturbed_keys(deployment: &Deployment) {
     assert_eq!(raw_http::request(deployment.url(), "GET", "/readyz", &[], b"").unwrap().status(), 200);
 }
 
-/// The counter and the log line come one after the other, and from another process.
+/// Waits for a reason in the enclave's log, which follows the counter.
 fn wait_for_log(deployment: &Deployment, reason: &str) {
     eventually("the reason to be logged", || deployment.enclave_stderr().contains(reason).then_some(()));
 }

@@ -1,11 +1,11 @@
-//! `ok2cry` against real processes: what the README shows.
+//! The command `ok2cry` against real processes.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
 
 use ok2cry_attest_verify::CheckTime;
 use ok2cry_client::http::Client;
 use ok2cry_protocol::ids::Nonce;
-use ok2cry_tests::{
+use ok2cry_testkit::{
     Deployment, HostileParent, Options,
     hostile_parent::{Exchange, Passing, Step},
     process::program,
@@ -35,7 +35,7 @@ impl Shell {
         self.run_into(args, stdin, Stdio::piped())
     }
 
-    /// Runs it with standard output on a disk that is full, and returns what it says.
+    /// Runs the program with its standard output on a full disk, and returns its stderr.
     fn on_a_full_disk(&self, args: &[&str]) -> String {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
         let output = self.run_into(args, b"4931", full.into());
@@ -57,19 +57,19 @@ impl Shell {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // What does not read it has ended, and says why.
+        // A program that does not read its input has ended with an error.
         let _ = child.stdin.take().unwrap().write_all(stdin);
         child.wait_with_output().unwrap()
     }
 
-    /// Runs what must succeed, and returns its output.
+    /// Runs the program, which must succeed, and returns its output.
     fn ok(&self, args: &[&str], stdin: &[u8]) -> String {
         let output = self.run(args, stdin);
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Runs what must be refused, and returns the reason.
+    /// Runs the program, which must refuse, and returns the reason's code.
     fn refused(&self, args: &[&str]) -> String {
         let output = self.run(&[&["--json"], args].concat(), b"");
         assert_eq!(output.status.code(), Some(1), "{args:?}");
@@ -87,7 +87,7 @@ impl Shell {
         std::fs::write(self.folder.path().join(name), text).unwrap();
     }
 
-    /// A message for a new recipient, in `message.json`. Returns its key's id.
+    /// Seals a message for a new recipient into `message.json`. Returns its key's id.
     fn seal(&self) -> String {
         let recipient = self.ok(&["recipient", "new", "issuer.pem"], b"");
         let seal = ["seal", "--purpose", "card-pin", "--aad", "order 17", "--recipient", recipient.trim()];
@@ -114,7 +114,7 @@ fn a_pin_goes_from_a_pipe_to_its_recipient() {
 }
 
 #[test]
-fn a_key_id_that_begins_with_a_hyphen_is_no_option() {
+fn a_key_id_that_begins_with_a_hyphen_is_not_an_option() {
     let shell = Shell::new();
     for id in
         [format!("-{}", "A".repeat(31)), format!("--{}", "A".repeat(30)), format!("-h{}", "A".repeat(30))]
@@ -126,7 +126,7 @@ fn a_key_id_that_begins_with_a_hyphen_is_no_option() {
 }
 
 #[test]
-fn a_reply_that_somebody_fetched_is_read_once() {
+fn a_fetched_reply_is_read_once() {
     let shell = Shell::new();
     shell.seal();
     shell.write("reply.json", &shell.ok(&["open", "message.json"], b""));
@@ -138,7 +138,7 @@ fn a_reply_that_somebody_fetched_is_read_once() {
     assert_eq!(shell.ok(&careless, b""), "4931");
     assert_eq!(shell.run(&[&["read", "reply.json"][..], &once].concat(), b"").status.code(), Some(2));
 
-    // A memory that was cut off is no memory.
+    // A file of seen replies that is cut short is refused.
     let path = shell.folder.path().join("seen");
     let mut seen = std::fs::read_to_string(&path).unwrap();
     seen.pop();
@@ -148,7 +148,7 @@ fn a_reply_that_somebody_fetched_is_read_once() {
 }
 
 #[test]
-fn what_is_not_expected_is_refused_with_its_code() {
+fn an_unexpected_reply_is_refused_with_its_code() {
     let shell = Shell::new();
     let key = shell.seal();
     shell.write("reply.json", &shell.ok(&["open", "message.json"], b""));
@@ -173,7 +173,7 @@ fn what_is_not_expected_is_refused_with_its_code() {
 }
 
 #[test]
-fn what_would_not_be_read_uses_no_key_up() {
+fn an_open_whose_reply_could_not_be_read_uses_no_key() {
     let shell = Shell::new();
     let key = shell.seal();
     let with =
@@ -193,7 +193,7 @@ fn what_would_not_be_read_uses_no_key_up() {
 }
 
 #[test]
-fn a_caller_gets_plaintext_only_where_everybody_agreed_to_it() {
+fn a_caller_gets_plaintext_only_where_both_sides_allow_it() {
     let shell = Shell::new();
     assert_eq!(
         shell.refused(&["seal", "--purpose", "card-pin", "--insecure-release-to-caller"]),
@@ -205,7 +205,7 @@ fn a_caller_gets_plaintext_only_where_everybody_agreed_to_it() {
     assert_eq!(shell.refused(&["open", "message.json"]), "key_used");
 }
 
-/// A host that answers every open with `answer`.
+/// A parent that answers every open with `answer`.
 fn host_that_answers(shell: &Shell, answer: Value) -> HostileParent {
     let tamper = move |exchange: &Exchange, passing: &mut Passing| {
         if exchange.step == Step::OpenAnswer {
@@ -216,7 +216,7 @@ fn host_that_answers(shell: &Shell, answer: Value) -> HostileParent {
 }
 
 #[test]
-fn what_the_host_made_up_is_not_printed() {
+fn a_reply_that_the_host_invented_is_not_printed() {
     let shell = Shell::new();
     let host = host_that_answers(&shell, json!({"plaintext": "OTk5OQ"}));
     let url = host.url("a");
@@ -227,14 +227,15 @@ fn what_the_host_made_up_is_not_printed() {
         without.map(|field| message.as_object_mut().unwrap().remove(field));
         shell.write("message.json", &message.to_string());
         assert_eq!(shell.refused(&["open", "--url", &url, "message.json"]), "release_mode_mismatch");
-        // A message that does not say to whom its key delivers may be the caller's: only then it is kept.
+        // Only a message without a descriptor may be the caller's, so only then the reply is kept.
         let kept = shell.folder.path().join("message.json.reply");
         assert_eq!(kept.exists(), without.is_some());
     }
 
     let message = shell.ok(&["seal", "--purpose", "caller-demo", "--insecure-release-to-caller"], b"hello");
     shell.write("message.json", &message);
-    let sealed = json!({"sealed": {"reply": "AA", "context": {"record": "AA", "index": 0, "path": [], "document": "AA"}}});
+    let context = json!({"record": "AA", "index": 0, "path": [], "document": "AA"});
+    let sealed = json!({"sealed": {"reply": "AA", "context": context}});
     let url = host_that_answers(&shell, sealed).url("a");
     assert_eq!(shell.refused(&["open", "--url", &url, "message.json"]), "release_mode_mismatch");
 }
@@ -268,7 +269,7 @@ fn a_message_says_to_whom_its_key_delivers() {
 }
 
 #[test]
-fn local_mistakes_use_no_key_up() {
+fn local_mistakes_use_no_key() {
     let shell = Shell::new();
     let key = shell.seal();
     shell.ok(&["recipient", "new", "other.pem"], b"");
@@ -310,7 +311,7 @@ fn local_mistakes_use_no_key_up() {
     assert_eq!(shell.ok(&[&["open", "message.json"][..], &READ].concat(), b""), "4931");
 }
 
-/// What `ok2cry open` asks before it uses a key up: a clock that is wrong would refuse the reply.
+/// `ok2cry open` checks the clock before it uses a key: with a wrong clock it would refuse the reply.
 #[test]
 fn a_wrong_clock_is_noticed_before_the_key_is_used() {
     let shell = Shell::new();
@@ -330,27 +331,27 @@ fn a_wrong_clock_is_noticed_before_the_key_is_used() {
 }
 
 #[test]
-fn a_reply_that_came_is_not_lost() {
+fn a_received_reply_is_not_lost() {
     let shell = Shell::new();
     shell.seal();
     let open = [&["open", "message.json"][..], &READ].concat();
     let said = shell.on_a_full_disk(&open);
     assert!(said.contains("message.json.reply"), "{said}");
-    // It was not read, so it does not count as seen.
+    // The reply was not read, so it does not count as seen.
     let read = [&["read", "message.json.reply"][..], &READ].concat();
     assert_eq!(shell.ok(&read, b""), "4931");
     assert_eq!(shell.refused(&read), "reply_replayed");
 
-    // Nor is it where nothing can be written: it is said.
+    // Where no file can be written, the reply is printed to stderr.
     std::fs::remove_file(shell.folder.path().join("issuer.pem")).unwrap();
     std::fs::remove_file(shell.folder.path().join("seen")).unwrap();
     shell.seal();
     let said = shell.on_a_full_disk(&["open", "message.json", "--keep", "/nonexistent/reply"]);
     let reply = said.lines().last().unwrap();
     assert_eq!(shell.ok(&[&["read", "-"][..], &READ].concat(), reply.as_bytes()), "4931");
-    // An attempt later keeps the same bytes in the same file.
+    // A later reply does not overwrite an earlier one.
     let said = shell.on_a_full_disk(&["open", "message.json"]);
-    assert!(said.contains("message.json.reply.1"), "the first has another reply: {said}");
+    assert!(said.contains("message.json.reply.1"), "the first file holds another reply: {said}");
 }
 
 #[test]
@@ -374,7 +375,7 @@ fn a_reply_that_is_refused_is_kept_as_it_came() {
 }
 
 #[test]
-fn a_reply_has_one_format_and_the_one_before_is_read() {
+fn the_earlier_reply_format_is_still_read() {
     let shell = Shell::new();
     shell.seal();
     let printed = shell.ok(&["open", "message.json"], b"");
@@ -393,7 +394,7 @@ fn a_reply_has_one_format_and_the_one_before_is_read() {
 }
 
 #[test]
-fn nothing_is_printed_onto_a_full_disk_with_success() {
+fn printing_to_a_full_disk_fails() {
     let shell = Shell::new();
     let key = shell.seal();
     let to_caller = ["seal", "--purpose", "caller-demo", "--insecure-release-to-caller"];
@@ -408,13 +409,13 @@ fn nothing_is_printed_onto_a_full_disk_with_success() {
     ] {
         shell.on_a_full_disk(args);
     }
-    // Plaintext that is kept nowhere else.
+    // The only copy of the plaintext.
     assert!(shell.read_file("caller.json.reply").contains("aGVsbG8"));
 }
 
-/// What a release engineer runs on an EC2 instance, under this deployment's root instead of AWS's.
+/// Release engineers run the script on an EC2 instance; here it runs under this deployment's root.
 #[test]
-fn the_smoke_script_says_that_all_held_and_fails_where_it_does_not() {
+fn the_smoke_script_fails_unless_all_checks_hold() {
     let shell = Shell::new();
     let program = program("ok2cry").unwrap();
     let smoke = |measurements: &Path| {

@@ -1,4 +1,4 @@
-//! The pages name tests; the tests exist.
+//! The tests that the documentation names exist, and its links lead to files.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -33,7 +33,7 @@ fn functions() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_test_that_the_threat_model_and_the_invariants_name_exists() {
+fn every_test_that_the_docs_name_exists() {
     let functions = functions();
     for page in ["docs/threat-model.md", "docs/INVARIANTS.md"] {
         let text = fs::read_to_string(root().join(page)).unwrap();
@@ -53,7 +53,15 @@ fn every_test_that_the_threat_model_and_the_invariants_name_exists() {
 fn links_between_pages_lead_somewhere() {
     let mut pages: Vec<_> = fs::read_dir(root().join("docs")).unwrap().map(|e| e.unwrap().path()).collect();
     pages.extend(
-        ["README.md", "CONTRIBUTING.md", "SECURITY.md", "clients/js/README.md"].map(|name| root().join(name)),
+        [
+            "README.md",
+            "CONTRIBUTING.md",
+            "SECURITY.md",
+            "clients/js/README.md",
+            "tests/README.md",
+            "fuzz/README.md",
+        ]
+        .map(|name| root().join(name)),
     );
     for page in pages.iter().filter(|page| page.extension().is_some_and(|e| e == "md")) {
         let text = fs::read_to_string(page).unwrap();

@@ -1,16 +1,18 @@
-//! How keys end, and that no end is a beginning; and what does not end one.
+//! How keys end, that an ended key never opens, and what does not end a key.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests: clippy.toml's list is for #[test]")]
 
 use ok2cry_attest_verify::CheckTime;
 use ok2cry_client::{KeyRequest, RecipientKey, SealedMessage, VerifiedKey};
 use ok2cry_protocol::{code::Code, hash, ids::KeyId, rpc::KeyState, suite::seal_info};
-use ok2cry_tests::{Deployment, Options, any_hpke, eventually, image::machine_folder, raw_http::Message};
+use ok2cry_testkit::{
+    Deployment, Options, any_hpke, eventually, image::machine_folder, raw_http, raw_http::Message,
+};
 use std::{thread, time::Duration};
 
 const AAD: &[u8] = b"order 17";
 
-/// Long enough to be verified on a busy machine, short enough to be waited for.
+/// A lifetime long enough for verification on a busy machine, and short enough to wait for.
 fn ttl_ms() -> u64 {
     if machine_folder().is_some() { 6000 } else { 1000 }
 }
@@ -36,7 +38,7 @@ fn an_expired_key_never_opens() {
 }
 
 #[test]
-fn a_key_that_expires_while_opens_go_on_opens_for_nobody_afterwards() {
+fn a_key_that_expires_during_opens_never_opens_again() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let client = deployment.client();
     let recipient = RecipientKey::generate().unwrap();
@@ -46,7 +48,7 @@ fn a_key_that_expires_while_opens_go_on_opens_for_nobody_afterwards() {
 
     let mut seen = Vec::new();
     eventually("the key expires under failing opens", || {
-        // Not so many that they end the key: it bears 255.
+        // Slowly, because the key ends at 256 failures.
         thread::sleep(Duration::from_millis(ttl_ms() / 100));
         seen.push(code(&deployment, &bad));
         seen.last().filter(|code| **code != Code::OpenFailed).copied()
@@ -72,11 +74,11 @@ fn an_expired_key_is_not_sealed_to() {
 }
 
 #[test]
-fn an_answer_that_was_held_back_until_the_key_expired_is_refused() {
+fn an_answer_delayed_past_the_keys_expiry_is_refused() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let recipient = RecipientKey::generate().unwrap();
     let request = KeyRequest::new("card-pin", 60_000, recipient.public_key()).unwrap();
-    let answer = ok2cry_tests::raw_http::post(deployment.url(), "/v1/keys", &request.to_json()).unwrap();
+    let answer = raw_http::post(deployment.url(), "/v1/keys", &request.to_json()).unwrap();
     let late = CheckTime::at(CheckTime::system().now_ms + 60_000);
     let refused = request.verify(&answer.body, &deployment.trust().unwrap(), &late).unwrap_err();
     assert_eq!(refused.code(), "key_expired");
@@ -105,7 +107,7 @@ fn a_destroyed_key_never_opens_and_a_used_one_stays_used() {
 }
 
 #[test]
-fn a_key_that_never_was_is_unknown() {
+fn a_key_that_was_never_issued_is_unknown() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let recipient = RecipientKey::generate().unwrap();
     let key = deployment.card_pin_key(60_000, &recipient).unwrap();
@@ -164,7 +166,7 @@ fn every_failed_open_looks_the_same_and_costs_the_key_nothing() {
 }
 
 #[test]
-fn a_key_bears_255_failed_opens_and_ends_at_256() {
+fn a_key_survives_255_failed_opens_and_ends_at_256() {
     const LIMIT: u32 = 256;
     let deployment = Deployment::start(Options::default()).unwrap();
     let recipient = RecipientKey::generate().unwrap();
@@ -184,7 +186,7 @@ fn a_key_bears_255_failed_opens_and_ends_at_256() {
 }
 
 #[test]
-fn keys_die_with_their_enclave() {
+fn keys_end_with_their_enclave() {
     let recipient = RecipientKey::generate().unwrap();
     let first = Deployment::start(Options::default()).unwrap();
     let message = first.card_pin_key(60_000, &recipient).unwrap();
@@ -198,7 +200,7 @@ fn code(deployment: &Deployment, message: &SealedMessage) -> Code {
     deployment.open(message).unwrap().refusal().unwrap()
 }
 
-/// What can be seen of an answer, but for what differs between any two.
+/// The visible parts of an answer, without the headers that differ between any two.
 fn outside(answer: &Message) -> (&str, Vec<&(String, String)>, &[u8]) {
     let differs = ["date", "x-request-id"];
     let headers = answer.headers.iter().filter(|(name, _)| !differs.contains(&name.as_str()));

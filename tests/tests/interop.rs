@@ -1,4 +1,4 @@
-//! A message that an HPKE implementation of somebody else sealed.
+//! Messages that an independent HPKE implementation has sealed.
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use ok2cry_attest_verify::CheckTime;
@@ -7,13 +7,13 @@ use ok2cry_protocol::{
     http::{Bytes, OpenResponse},
     ids::Purpose,
 };
-use ok2cry_tests::{Deployment, Options, raw_http};
+use ok2cry_testkit::{Deployment, Options, raw_http};
 use serde::Deserialize;
 use std::{env, io::Write as _, process::Command};
 
 const SEAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/interop/seal.py");
 
-/// What `seal.py` prints.
+/// The output of `seal.py`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Sealed {
@@ -21,7 +21,7 @@ struct Sealed {
     ciphertext: Bytes,
 }
 
-/// Needs a Python with the packages of `interop/requirements.txt`, named by `OK2CRY_PYHPKE`. Only CI has to have one.
+/// `OK2CRY_PYHPKE` names a Python with the packages of `interop/requirements.txt`. Required in CI only.
 #[test]
 fn what_python_seals_an_enclave_opens() {
     let Some(python) = env::var_os("OK2CRY_PYHPKE") else {
@@ -30,7 +30,7 @@ fn what_python_seals_an_enclave_opens() {
             Ok("true"),
             "CI must set OK2CRY_PYHPKE to a Python with pyhpke"
         );
-        // Past the test runner's capture, so that everybody sees it.
+        // Directly, because the test runner captures `eprintln!`.
         let note = b"SKIPPED: what_python_seals_an_enclave_opens (OK2CRY_PYHPKE is not set)\n";
         std::io::stderr().write_all(note).unwrap();
         return;
@@ -55,7 +55,7 @@ fn what_python_seals_an_enclave_opens() {
         let answer = raw_http::post(deployment.url(), &path, &body.to_string()).unwrap();
         assert_eq!(answer.status(), 200, "{}", answer.text());
         let OpenResponse::Sealed(reply) = serde_json::from_slice(&answer.body).unwrap() else {
-            panic!("plaintext, and a recipient had been named");
+            panic!("expected a sealed reply, found plaintext");
         };
         let expected = Expected { purpose: &purpose, aad };
         let seen = &mut SeenSet::default();

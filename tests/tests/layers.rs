@@ -1,4 +1,4 @@
-//! What may depend on what, asked of cargo itself.
+//! Which crates may depend on which, by cargo's own metadata.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,8 +13,8 @@ use std::{
     process::Command,
 };
 
-/// The floors of the house: each crate of the workspace, and which others it may be built from.
-const FLOORS: &[(&str, &[&str])] = &[
+/// The layers, lowest first: each crate, and the crates of the workspace that it may depend on.
+const LAYERS: &[(&str, &[&str])] = &[
     ("ok2cry-tlog", &[]),
     ("ok2cry-protocol", &[]),
     ("ok2cry-attest-verify", &[]),
@@ -24,6 +24,11 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("ok2cry-enclave", &["ok2cry-protocol", "ok2cry-attest-verify"]),
     ("ok2cry-mock-nsm", &["ok2cry-enclave", "ok2cry-protocol", "ok2cry-attest-verify"]),
     ("ok2cry-parent", &["ok2cry-protocol"]),
+    (
+        "ok2cry-testkit",
+        &["ok2cry-protocol", "ok2cry-attest-verify", "ok2cry-client", "ok2cry-enclave", "ok2cry-mock-nsm"],
+    ),
+    ("ok2cry-demo", &["ok2cry-protocol", "ok2cry-attest-verify", "ok2cry-client", "ok2cry-testkit"]),
 ];
 
 #[test]
@@ -31,9 +36,9 @@ fn a_release_image_cannot_hold_mock_parts() {
     let tree = crates_of(&["-p", "ok2cry-enclave", "--edges", "normal,build", "--target", "all"]);
     assert!(tree.contains("ok2cry-protocol") && tree.contains("aws-nitro-enclaves-nsm-api"), "{tree:?}");
     for mock in ["ok2cry-mock-nsm", "ok2cry-attest-forge", "coset", "x509-cert"] {
-        assert!(!tree.contains(mock), "the enclave is built from {mock}");
+        assert!(!tree.contains(mock), "the enclave depends on {mock}");
     }
-    // The same question finds them where they are.
+    // The same query finds them where they belong.
     let mock = crates_of(&["-p", "ok2cry-mock-nsm", "--edges", "normal,build", "--target", "all"]);
     assert!(mock.contains("coset") && mock.contains("ok2cry-enclave"));
 }
@@ -42,30 +47,30 @@ fn a_release_image_cannot_hold_mock_parts() {
 fn an_enclave_holds_no_http_no_tls_and_no_command_line() {
     let tree = crates_of(&["-p", "ok2cry-enclave", "--edges", "normal", "--target", "all"]);
     for foreign in ["axum", "hyper", "ureq", "rustls", "clap", "reqwest"] {
-        assert!(!tree.contains(foreign), "the enclave is built from {foreign}");
+        assert!(!tree.contains(foreign), "the enclave depends on {foreign}");
     }
 }
 
 #[test]
-fn the_unmaintained_cbor_library_is_only_the_nsms() {
+fn only_the_nsm_driver_uses_the_unmaintained_cbor_library() {
     let users = cargo_tree(&["--workspace", "--invert", "serde_cbor", "--depth", "1", "--prefix", "depth"]);
     let direct = users.lines().filter_map(|line| line.strip_prefix('1')).filter_map(|l| l.split(' ').next());
     assert_eq!(direct.collect::<BTreeSet<_>>(), BTreeSet::from(["aws-nitro-enclaves-nsm-api"]), "{users}");
 }
 
 #[test]
-fn crates_are_built_from_lower_floors_only() {
+fn crates_depend_on_lower_layers_only() {
     let packages = workspace();
-    for (name, allowed) in FLOORS {
+    for (name, allowed) in LAYERS {
         let used = packages.get(*name).unwrap_or(&BTreeSet::new()).clone();
         let allowed: BTreeSet<String> = allowed.iter().map(|n| (*n).to_owned()).collect();
-        assert!(used.is_subset(&allowed), "{name} is built from {used:?}, and may be from {allowed:?}");
+        assert!(used.is_subset(&allowed), "{name} depends on {used:?}, allowed are {allowed:?}");
     }
-    let known: BTreeSet<&str> = FLOORS.iter().map(|(name, _)| *name).chain(["ok2cry-tests"]).collect();
+    let known: BTreeSet<&str> = LAYERS.iter().map(|(name, _)| *name).chain(["ok2cry-tests"]).collect();
     let unknown: Vec<_> = packages.keys().filter(|name| !known.contains(name.as_str())).collect();
-    assert!(unknown.is_empty(), "{unknown:?} stand on no floor: add them to this test's list");
+    assert!(unknown.is_empty(), "{unknown:?} are missing in this test's list of layers");
     for name in known {
-        assert!(packages.contains_key(name), "{name} is not in the workspace any more");
+        assert!(packages.contains_key(name), "{name} is no longer in the workspace");
     }
 }
 
@@ -78,7 +83,7 @@ fn cargo_tree(args: &[&str]) -> String {
     cargo(&[&["tree", "--locked"], args].concat())
 }
 
-/// The crates of the workspace, and from which others of it each is built.
+/// The crates of the workspace, and which others of it each depends on.
 fn workspace() -> BTreeMap<String, BTreeSet<String>> {
     let json = cargo(&["metadata", "--locked", "--no-deps", "--format-version=1"]);
     let metadata: Value = serde_json::from_str(&json).unwrap();

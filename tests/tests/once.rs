@@ -1,4 +1,4 @@
-//! A key opens one ciphertext, whoever asks at the same time, and the same request gets the same answer.
+//! A key opens one ciphertext under concurrent requests, and an equal request gets an equal answer.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@ use ok2cry_protocol::{
     ids::Purpose,
     rpc::{Call, KeyState, Open, Request},
 };
-use ok2cry_tests::{Deployment, Options, any_hpke, raw_http::Message, wait::eventually};
+use ok2cry_testkit::{Deployment, Options, any_hpke, raw_http::Message, wait::eventually};
 use std::{
     sync::Barrier,
     thread,
@@ -37,7 +37,7 @@ fn of_sixteen_ciphertexts_at_once_one_opens() {
     assert_eq!(opened.len(), 1, "{:?}", statuses(&answers));
     let refused = answers.iter().filter(|answer| answer.status() != 200);
     assert!(refused.into_iter().all(|answer| answer.refusal().unwrap() == Code::KeyUsed));
-    // The one that was answered is the one that was opened.
+    // The reply belongs to the message that was opened.
     let plaintext = read(&recipient, &answers[opened[0]], &deployment, &mut SeenSet::default()).unwrap();
     assert_eq!(plaintext, [u8::try_from(opened[0]).unwrap()]);
 }
@@ -58,7 +58,7 @@ fn of_sixteen_ciphertexts_at_once_one_opens_to_its_caller() {
 }
 
 #[test]
-fn the_same_request_sixteen_times_at_once_releases_to_one_caller() {
+fn sixteen_equal_requests_deliver_to_one_caller() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let message = caller_key(&deployment).seal(b"1234", AAD, &CheckTime::system()).unwrap();
 
@@ -68,12 +68,12 @@ fn the_same_request_sixteen_times_at_once_releases_to_one_caller() {
     assert_eq!(opened.len(), 1, "{:?}", statuses(&answers));
     assert_eq!(plaintext(opened[0]), b"1234");
     assert!(refused.iter().all(|answer| answer.refusal().unwrap() == Code::KeyUsed));
-    // Nor does a retry find anything kept.
+    // Plaintext is not kept for retries.
     assert_eq!(deployment.open(&message).unwrap().refusal().unwrap(), Code::KeyUsed);
 }
 
 #[test]
-fn the_same_request_sixteen_times_at_once_gets_one_reply_which_the_recipient_accepts_once() {
+fn sixteen_equal_requests_get_one_reply_accepted_once() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let recipient = RecipientKey::generate().unwrap();
     let key = deployment.card_pin_key(60_000, &recipient).unwrap();
@@ -100,7 +100,7 @@ fn a_retry_gets_the_same_reply_and_another_ciphertext_does_not() {
     let first = deployment.open(&message).unwrap();
     assert_eq!(first.status(), 200);
     assert_eq!(deployment.open(&message).unwrap().body, first.body);
-    // A request is the same only as a whole.
+    // A request is equal only if all its fields are.
     let same_but = |change: &dyn Fn(&mut SealedMessage)| {
         let mut changed = message.clone();
         change(&mut changed);
@@ -112,16 +112,16 @@ fn a_retry_gets_the_same_reply_and_another_ciphertext_does_not() {
     assert_eq!(same_but(&|m| m.ciphertext[0] ^= 1), Code::KeyUsed);
     assert_eq!(deployment.open(&message).unwrap().body, first.body);
 
-    // The parent remembers nothing that matters: another one gives the same answers.
+    // The parent holds no state for this: a new one gives the same answers.
     deployment.restart_parent().unwrap();
     assert_eq!(deployment.open(&message).unwrap().body, first.body);
     assert_eq!(deployment.client().state(message.key_id).unwrap(), KeyState::Used);
 }
 
-/// An enclave without live keys takes a document every 20 s only, and its clock for opening is stale after 2 s.
+/// An enclave without live keys requests a document every 20 s only, and its trusted time is stale after 2 s.
 /// Retries and refusals must not wait for it.
 #[test]
-fn an_idle_enclave_answers_retries_and_refusals_all_the_same() {
+fn an_idle_enclave_still_answers_retries_and_refusals() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let recipient = RecipientKey::generate().unwrap();
     let used = deployment.card_pin_key(60_000, &recipient).unwrap();
@@ -144,9 +144,9 @@ fn an_idle_enclave_answers_retries_and_refusals_all_the_same() {
     assert_eq!(deployment.health().unwrap().live_keys, 0);
 }
 
-/// Whoever asked has gone before there was an answer: the rules are the same, and the reply is there for the retry.
+/// The caller disconnects before the answer. The key is used, and the reply is kept for the retry.
 #[test]
-fn an_open_whose_caller_has_gone_is_an_open_like_any_other() {
+fn an_open_completes_after_its_caller_disconnects() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let recipient = RecipientKey::generate().unwrap();
     let key = deployment.card_pin_key(60_000, &recipient).unwrap();
@@ -190,7 +190,7 @@ fn read(
     seen: &mut SeenSet,
 ) -> Result<Vec<u8>, &'static str> {
     let OpenResponse::Sealed(reply) = serde_json::from_slice(&answer.body).unwrap() else {
-        return Err("plaintext, and a recipient had been named");
+        return Err("expected a sealed reply, found plaintext");
     };
     let (purpose, trust) = (Purpose::new("card-pin").unwrap(), deployment.trust().unwrap());
     let expected = Expected { purpose: &purpose, aad: AAD };

@@ -1,7 +1,7 @@
-//! Sixteen readers at each of a thousand keys, through HTTP: how one-time secrets get read twice elsewhere.
+//! Sixteen readers race for each of a thousand keys, through HTTP.
 //!
-//! Services that get a secret and then delete it reveal many of theirs to several readers who come at the same time. Here
-//! every key is tried by all readers at once, with the same message.
+//! Services that first read a secret and then delete it reveal many to several concurrent readers. Here all
+//! readers send the same message to each key at once.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,7 +12,7 @@
 use ok2cry_attest_verify::CheckTime;
 use ok2cry_client::{Expected, KeyRequest, RecipientKey, SealedMessage, SeenSet, http::Client};
 use ok2cry_protocol::{http::OpenResponse, ids::Purpose};
-use ok2cry_tests::{Deployment, Options};
+use ok2cry_testkit::{Deployment, Options};
 use std::{sync::Barrier, thread};
 
 const READERS: usize = 16;
@@ -34,7 +34,7 @@ fn sixteen_readers_of_a_thousand_keys_get_identical_replies() {
         let replies: Vec<_> = answers.iter().map(|answer| answer.as_ref().unwrap()).collect();
         assert!(replies.iter().all(|reply| *reply == replies[0]), "key {number}: replies differ");
         let OpenResponse::Sealed(reply) = serde_json::from_str(replies[0]).unwrap() else {
-            panic!("plaintext came, and a recipient had been named");
+            panic!("expected a sealed reply, found plaintext");
         };
         let expected = Expected { purpose: &purpose, aad: AAD };
         let opened = recipient.open(&reply, &expected, &trust, &CheckTime::system(), seen).unwrap();
@@ -44,7 +44,7 @@ fn sixteen_readers_of_a_thousand_keys_get_identical_replies() {
 }
 
 #[test]
-fn sixteen_readers_of_a_thousand_keys_in_caller_mode_reveal_each_once() {
+fn sixteen_callers_of_a_thousand_keys_reveal_each_once() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let request = || KeyRequest::insecure_release_to_caller("caller-demo", 600_000).unwrap();
     let messages = sealed(&deployment, request);
@@ -58,13 +58,13 @@ fn sixteen_readers_of_a_thousand_keys_in_caller_mode_reveal_each_once() {
         let OpenResponse::Plaintext(plaintext) =
             serde_json::from_str(answers[readers[0]].as_ref().unwrap()).unwrap()
         else {
-            panic!("a sealed reply came, and none had been asked for");
+            panic!("expected plaintext, found a sealed reply");
         };
         assert_eq!(plaintext.0.as_slice(), pin(number).as_bytes());
         assert!(answers.iter().flat_map(|answer| answer.as_ref().err()).all(|code| code == "key_used"));
         revealed[readers[0]] += 1;
     }
-    // It was a race: no reader won them all.
+    // No reader won every race.
     assert!(revealed.iter().all(|keys| *keys < KEYS), "{revealed:?}");
 }
 
@@ -82,7 +82,7 @@ fn sealed(deployment: &Deployment, request: impl Fn() -> KeyRequest) -> Vec<Seal
     keys.enumerate().map(seal).collect()
 }
 
-/// What each reader got for each message, by message: the answer's JSON, or the refusal's code.
+/// Each reader's result by message: the answer's JSON, or the refusal's code.
 fn race(deployment: &Deployment, messages: &[SealedMessage]) -> Vec<Vec<Result<String, String>>> {
     let start = Barrier::new(READERS);
     let read = |client: &Client, message| {

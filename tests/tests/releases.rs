@@ -1,4 +1,4 @@
-//! Releases and the clients that follow them.
+//! Releases and the trust that clients derive from them.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -11,7 +11,7 @@ use ok2cry_client::Trust;
 use ok2cry_release_verify::{Bundle, ReleaseKey, ReleaseState, Role, SignerKey};
 
 #[test]
-fn releases_are_trusted_under_the_root_that_they_were_checked_for() {
+fn releases_are_trusted_only_under_the_root_they_name() {
     let keys = pinned_keys().iter().map(|key| SignerKey::from_der(&key.der()).unwrap()).collect();
     let key = ReleaseKey::from_role(Role::new(2, keys).unwrap());
     let bundle = Bundle::decode(ReleaseFixture::new().bundle().to_string().as_bytes()).unwrap();

@@ -1,4 +1,4 @@
-//! Nothing that must not be known is in anything that the programs write, however much they are asked to write.
+//! No secret is in the output of the programs, even at the most verbose log levels.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests: clippy.toml's list is for #[test]")]
 
@@ -8,13 +8,13 @@ use ok2cry_client::{Expected, KeyRequest, RecipientKey, SealedMessage, SeenSet};
 use ok2cry_protocol::{
     frame,
     http::OpenResponse,
-    ids::{Nonce, Purpose},
-    rpc::{KeyState, Request},
+    ids::{KeyId, Nonce, Purpose},
+    rpc::{Call, KeyState, Request},
 };
-use ok2cry_tests::{Deployment, Options, any_hpke, eventually, raw_http};
+use ok2cry_testkit::{Deployment, Options, any_hpke, eventually, raw_http};
 use std::io::{Read as _, Write as _};
 
-/// Long enough to be found nowhere by chance, in alphabets that survive every encoding.
+/// Long enough not to occur by chance, in characters that survive every encoding.
 const PLAINTEXT: &str = "4929-1337-the-secret-of-the-card";
 const CALLERS_PLAINTEXT: &str = "7702-4242-the-secret-of-the-caller";
 
@@ -32,9 +32,9 @@ fn no_secret_and_nothing_reusable_is_written_anywhere() {
     secrets.add("the plaintext", PLAINTEXT.as_bytes());
     secrets.add("the caller's plaintext", CALLERS_PLAINTEXT.as_bytes());
 
-    let metrics = tell_the_story(&deployment, &recipient, &mut secrets);
+    let metrics = transact(&deployment, &recipient, &mut secrets);
 
-    // What was written shows that logging was on, and which stories were told.
+    // Logging was on, and every kind of event happened.
     let output = deployment.stop();
     let marks = [
         "enclave started",
@@ -45,15 +45,15 @@ fn no_secret_and_nothing_reusable_is_written_anywhere() {
         "a connection broke",
     ];
     for mark in marks {
-        assert!(output.contains(mark), "the logs lack {mark:?}: this test would find nothing\n{output}");
+        assert!(output.contains(mark), "expected {mark:?} in the logs:\n{output}");
     }
-    assert!(metrics.contains("key_used"), "the metrics count nothing");
+    assert!(metrics.contains("key_used"), "expected key_used in the metrics");
     assert_eq!(secrets.found_in(&output), Vec::<String>::new());
     assert_eq!(secrets.found_in(&metrics), Vec::<String>::new());
 }
 
 #[test]
-fn secrets_are_found_in_every_form_in_which_a_log_would_show_them() {
+fn the_search_finds_a_secret_in_every_encoding() {
     let secret = b"\x00\xffsecret\xfe\xfb";
     let mut secrets = Secrets::default();
     secrets.add("it", secret);
@@ -75,8 +75,19 @@ fn secrets_are_found_in_every_form_in_which_a_log_would_show_them() {
     assert_eq!(text.found_in(&format!("before {PLAINTEXT} after")).len(), 1);
 }
 
-/// Everything that happens to keys, the good and the bad. Returns the parent's metrics.
-fn tell_the_story(deployment: &Deployment, recipient: &RecipientKey, secrets: &mut Secrets) -> String {
+/// Every event in the life of keys, then misplaced secrets. Returns the parent's metrics.
+fn transact(deployment: &Deployment, recipient: &RecipientKey, secrets: &mut Secrets) -> String {
+    let used = use_keys(deployment, recipient, secrets);
+    misplace_secrets_in_http(deployment, used, secrets);
+    misplace_secrets_in_streams(deployment, used);
+    eventually("the parent has counted the connection that broke", || {
+        let metrics = raw_http::request(deployment.url(), "GET", "/metrics", &[], b"").ok()?.text();
+        metrics.contains("http_connection_errors_total 1\n").then_some(metrics)
+    })
+}
+
+/// Keys are used, destroyed and expired; opens are repeated and refused. Returns the id of a used key.
+fn use_keys(deployment: &Deployment, recipient: &RecipientKey, secrets: &mut Secrets) -> KeyId {
     let (client, trust) = (deployment.client(), deployment.trust().unwrap());
     let now = CheckTime::system;
     let mut key = |ttl, purpose: Option<&str>| {
@@ -104,7 +115,7 @@ fn tell_the_story(deployment: &Deployment, recipient: &RecipientKey, secrets: &m
     client.open(&message).unwrap();
     assert_eq!(refused(deployment, &other), "key_used");
 
-    // Released to a caller: the parent itself handles the plaintext.
+    // Delivered to a caller: the parent itself handles the plaintext.
     let caller = key(60_000, Some("caller-demo")).seal(CALLERS_PLAINTEXT.as_bytes(), b"", &now()).unwrap();
     let OpenResponse::Plaintext(plaintext) = client.open(&caller).unwrap() else { unreachable!() };
     assert_eq!(plaintext.0.as_slice(), CALLERS_PLAINTEXT.as_bytes());
@@ -123,9 +134,12 @@ fn tell_the_story(deployment: &Deployment, recipient: &RecipientKey, secrets: &m
     let nonce: [u8; 32] = std::array::from_fn(|_| getrandom::u32().unwrap().to_be_bytes()[0]);
     secrets.add("a statement's nonce", &nonce);
     client.attestation(&Nonce::new(nonce).unwrap()).unwrap();
+    message.key_id
+}
 
-    // Secrets where they do not belong: in fields, in names of fields, in paths, queries, headers and frames.
-    let id = message.key_id.to_base64url();
+/// Secrets in fields, field names, paths, queries and headers.
+fn misplace_secrets_in_http(deployment: &Deployment, key: KeyId, secrets: &Secrets) {
+    let id = key.to_base64url();
     for body in [
         format!(r#"{{"nonce":"{PLAINTEXT}!","purpose":"{PLAINTEXT}","ttl":1,"recipient":"{PLAINTEXT}"}}"#),
         format!(r#"{{"{PLAINTEXT}":"{CALLERS_PLAINTEXT}"}}"#),
@@ -137,7 +151,7 @@ fn tell_the_story(deployment: &Deployment, recipient: &RecipientKey, secrets: &m
         {
             let answer = raw_http::post(deployment.url(), &path, &body).unwrap();
             answer.refusal().unwrap();
-            // An answer names an unknown field to the one who sent it. It repeats nothing else.
+            // An answer names an unknown field to its sender, and repeats nothing else.
             let found = secrets.found_in(&answer.text().replace(&format!("unknown field {PLAINTEXT}"), ""));
             assert_eq!(found, Vec::<String>::new(), "{path} {body}: {}", answer.text());
         }
@@ -152,29 +166,29 @@ fn tell_the_story(deployment: &Deployment, recipient: &RecipientKey, secrets: &m
         answer.refusal().unwrap();
         assert_eq!(answer.headers.iter().find(|(_, value)| value.contains(PLAINTEXT)), None);
     }
-    // No HTTP at all, which the parent's connections say more about than they do of requests.
+}
+
+/// Secrets in bytes that are not HTTP, and in frames.
+fn misplace_secrets_in_streams(deployment: &Deployment, key: KeyId) {
+    // The parent logs more about connections than about requests.
+    let id = key.to_base64url();
     let mut stream = raw_http::connect(deployment.url()).unwrap();
     stream.write_all(format!("{PLAINTEXT}\r\n{id}\r\n\r\n").as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 400") && !answer.contains(PLAINTEXT), "{answer}");
-    // The parent reads on until the caller has closed, and says of the connection that it broke only then.
+    // The parent logs the broken connection only after the caller has closed it.
     drop(stream);
     let mut stream = deployment.stream().unwrap();
     stream.send(&frame::encode(PLAINTEXT.as_bytes())).unwrap();
     stream.until_closed().unwrap();
     let mut stream = deployment.stream().unwrap();
-    let status = Request { id: 1, call: ok2cry_protocol::rpc::Call::Status(message.key_id) }.encode();
+    let status = Request { id: 1, call: Call::Status(key) }.encode();
     stream.send(&frame::encode(&[&status[..], PLAINTEXT.as_bytes()].concat())).unwrap();
     stream.until_closed().unwrap();
-
-    eventually("the parent has counted the connection that broke", || {
-        let metrics = raw_http::request(deployment.url(), "GET", "/metrics", &[], b"").ok()?.text();
-        metrics.contains("http_connection_errors_total 1\n").then_some(metrics)
-    })
 }
 
-/// A recipient, and the scalar that its replies are read with.
+/// A recipient, and its private scalar.
 fn recipient() -> (RecipientKey, Vec<u8>) {
     use p384::pkcs8::DecodePrivateKey as _;
     let recipient = RecipientKey::generate().unwrap();
@@ -186,7 +200,7 @@ fn refused(deployment: &Deployment, message: &SealedMessage) -> &'static str {
     deployment.open(message).unwrap().refusal().unwrap().as_str()
 }
 
-/// What must not be found, in the forms in which it might be.
+/// Secrets to search for, in every encoding.
 #[derive(Default)]
 struct Secrets(Vec<(String, String)>);
 

@@ -1,6 +1,7 @@
 //! ECDH on P-384, HKDF-SHA384 and AES-256-GCM: by RustCrypto, or by AWS-LC.
 //!
-//! Key and nonce are expanded from the shared secret, with the encapsulated key as `info`; each key opens once.
+//! Key and nonce are expanded from the shared secret, with the encapsulated key as `info`; each key opens
+//! once.
 
 use clap::ValueEnum;
 

@@ -1,6 +1,7 @@
-//! What a user would build instead of an enclave: disposable keys in Valkey, behind axum. Nobody attests anything.
+//! What a user would build instead of an enclave: disposable keys in Valkey, behind axum, without
+//! attestation.
 //!
-//! It is well made and unhurt: a multi-threaded runtime, one multiplexed connection, tables precomputed.
+//! It is built well: a multi-threaded runtime, one multiplexed connection, precomputed tables.
 
 mod agreement;
 mod service;
@@ -17,13 +18,13 @@ use tokio::net::TcpListener;
 /// Disposable keys in Valkey, behind axum.
 #[derive(Parser)]
 struct Args {
-    /// Where to listen for HTTP; port 0 takes a free one.
+    /// The HTTP address to listen at. Port 0 is any free port.
     #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))]
     listen: SocketAddr,
-    /// Where Valkey is: `redis+unix:///path` or `redis://host:port`.
+    /// Valkey's address: `redis+unix:///path` or `redis://host:port`.
     #[arg(long)]
     valkey: String,
-    /// Who makes and uses keys.
+    /// The library that makes and uses keys.
     #[arg(long)]
     provider: Provider,
 }

@@ -1,4 +1,4 @@
-//! The two requests: make a key, and use it up.
+//! The two requests: make a key, and open a message with it.
 
 use crate::agreement::Provider;
 use axum::{

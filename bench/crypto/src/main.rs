@@ -1,27 +1,37 @@
-//! What a disposable key costs, in time and memory, under each crypto provider and in the libraries beneath them.
+//! `make bench-crypto`: what a disposable key costs, in time and memory, under each crypto provider, in the
+//! libraries beneath them, and in HPKE libraries of other languages.
 //!
-//! One run prints one table, whose ratios are comparable. Time is the thread's own processor time, the best of several
-//! rounds in which all rows take turns, so that a busy machine changes little. Memory is the growth of resident memory
-//! in a fresh process that does nothing but make keys.
+//! Only ratios within one run are comparable. Time is processor time, the best of several rounds. Rows of the
+//! first table are measured in turn in each round, so that a busy machine changes little. Memory is the
+//! growth of resident memory in a fresh process that only makes keys. `--short` only shows that everything
+//! runs.
 
 mod memory;
+mod peers;
 mod rows;
 
 use rows::Row;
 use rustix::time::{ClockId, clock_gettime};
 use std::{env, error::Error};
 
+/// Rounds, and processor time of a row in a round.
 const ROUNDS: usize = 15;
-/// Processor time that a row gets in a round, in nanoseconds.
-const ROUND_NS: f64 = 20e6;
+const ROUND_MS: u64 = 20;
+const KEYS: usize = 100_000;
+/// What `--short` has instead.
+const SHORT_KEYS: usize = 1000;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    if let Some(kind) = env::args().nth(1) {
-        return memory::child(&kind);
-    }
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    let (rounds, keys) = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [memory::CHILD, kind, keys] => return memory::child(kind, keys.parse()?),
+        ["--short"] => (1, SHORT_KEYS),
+        [] => (ROUNDS, KEYS),
+        _ => return Err("usage: ok2cry-bench-crypto [--short]".into()),
+    };
 
     let mut rows = rows::all()?;
-    measure(&mut rows);
+    measure(&mut rows, rounds);
     println!("| operation | µs | per second | ratio |");
     println!("|---|--:|--:|--:|");
     for row in &rows {
@@ -31,16 +41,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("| {} | {:.1} | {per_second:.0} | {ratio} |", row.name, row.best_ns / 1000.0);
     }
     println!();
-    memory::table()
+    peers::table(&rows, rounds, ROUND_MS)?;
+    println!();
+    memory::table(keys)
 }
 
-fn measure(rows: &mut [Row]) {
+fn measure(rows: &mut [Row], rounds: usize) {
     for row in rows.iter_mut() {
         row.best_ns = time(row, 3);
     }
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         for row in rows.iter_mut() {
-            let times = (ROUND_NS / row.best_ns).max(1.0) as u32;
+            let times = (ROUND_MS as f64 * 1e6 / row.best_ns).max(1.0) as u32;
             row.best_ns = row.best_ns.min(time(row, times));
         }
     }

@@ -1,4 +1,4 @@
-//! What is timed.
+//! The operations that are timed.
 
 use aws_lc_rs::{
     agreement::{self, ECDH_P384, UnparsedPublicKey},
@@ -14,7 +14,7 @@ use std::{error::Error, hint::black_box, sync::Arc};
 
 pub struct Row {
     pub name: String,
-    /// The row that this one is compared with.
+    /// The name of the row that this one is compared with.
     pub baseline: &'static str,
     pub work: Box<dyn FnMut()>,
     pub best_ns: f64,

@@ -1,4 +1,4 @@
-//! A client of ok2cry, at the enclave's socket or over HTTP: verifies every key as real clients do.
+//! A client of ok2cry, at the enclave's socket or over HTTP. It verifies every key.
 
 use crate::{
     Outcome,
@@ -103,14 +103,14 @@ impl Peer for Client {
             let opened =
                 self.recipient.open(&body, &expected, &self.trust, &CheckTime::system(), &mut seen)?;
             if opened.plaintext[..] != PLAINTEXT[..] {
-                return Err("a reply holds something else".into());
+                return Err("a reply holds another plaintext".into());
             }
         }
         Ok(())
     }
 }
 
-/// What an answer to a request for keys says.
+/// The contents of a response to a key request.
 pub fn issued(answer: Kept) -> Outcome<IssueResponse> {
     match answer {
         Kept::Frame(Answer::Issued(issued)) => Ok(issued.into()),

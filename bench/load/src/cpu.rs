@@ -14,7 +14,7 @@ pub fn thread_ns() -> f64 {
     now.tv_sec as f64 * 1e9 + now.tv_nsec as f64
 }
 
-/// This thread's processor time for doing `work` so many times, in nanoseconds.
+/// This thread's processor time for that many calls of `work`, in nanoseconds.
 pub fn thread_ns_of(times: usize, work: &dyn Fn() -> Outcome<()>) -> Outcome<f64> {
     let begun = thread_ns();
     (0..times).try_for_each(|_| work())?;
@@ -28,16 +28,16 @@ pub struct Split {
     threads: BTreeMap<i32, (String, f64)>,
 }
 
-/// The thread that stands for the Nitro Secure Module.
+/// The thread of the mock Nitro Secure Module.
 pub const NSM: &str = "nsm";
 
-/// What a process's threads have used so far.
+/// The processor time of a process's threads so far.
 pub fn split(pid: u32) -> Outcome<Split> {
     let mut threads = BTreeMap::new();
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
         let task = task?;
         let read = |name: &str| fs::read_to_string(task.path().join(name));
-        // A thread may end between two looks.
+        // A thread may end meanwhile.
         let (Ok(name), Ok(used)) = (read("comm"), read("schedstat")) else { continue };
         let used = used.split(' ').next().unwrap_or_default().parse()?;
         threads.insert(task.file_name().to_string_lossy().parse()?, (name.trim().to_owned(), used));
@@ -46,7 +46,7 @@ pub fn split(pid: u32) -> Outcome<Split> {
 }
 
 impl Split {
-    /// What was used since an earlier look.
+    /// The difference to an earlier reading.
     pub fn since(&self, earlier: &Self) -> Self {
         let mut threads = self.threads.clone();
         for (id, (_, used)) in &mut threads {
@@ -70,7 +70,7 @@ impl Split {
     }
 }
 
-/// Does `work` on one core. Threads and processes that it starts stay there.
+/// Runs `work` on one core. Threads and processes that it starts stay there.
 pub fn on_core<T>(core: Option<usize>, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
     let Some(core) = core else { return work() };
     let before = sched_getaffinity(None)?;
@@ -87,7 +87,7 @@ pub fn move_threads(pid: u32, name: &str, core: usize) -> Outcome<()> {
         sched_setaffinity(Pid::from_raw(*id), &only(core))?;
         moved += 1;
     }
-    if moved == 0 { Err(format!("there is no thread {name}").into()) } else { Ok(()) }
+    if moved == 0 { Err(format!("no thread has the name {name}").into()) } else { Ok(()) }
 }
 
 fn only(core: usize) -> CpuSet {

@@ -1,4 +1,5 @@
-//! How requests and answers look: frames at the enclave's socket, HTTP at the parent's and the baseline's.
+//! Encoding of requests and responses: frames at the enclave's socket, HTTP at the parent's and the
+//! baseline's.
 
 use crate::Outcome;
 use ok2cry_protocol::{
@@ -7,13 +8,13 @@ use ok2cry_protocol::{
 };
 use std::collections::VecDeque;
 
-/// One answer as it came.
+/// One received response.
 pub struct Answer<'a> {
     /// The request's number.
     pub number: u64,
-    /// What it says, or why the request was refused.
+    /// The response, or the reason of a refusal.
     pub body: Result<Body<'a>, String>,
-    /// With all that stands around the body.
+    /// The size on the wire, in bytes.
     pub wire_bytes: usize,
 }
 
@@ -22,7 +23,7 @@ pub enum Body<'a> {
     Json(&'a [u8]),
 }
 
-/// An answer's body for later.
+/// A response's body, kept for later.
 pub enum Kept {
     Frame(rpc::Answer),
     Json(Vec<u8>),
@@ -45,24 +46,25 @@ pub fn write_frame(number: u64, call: Call, to: &mut Vec<u8>) {
 /// Writes a POST of JSON.
 pub fn write_post(path: &str, json: &str, to: &mut Vec<u8>) {
     let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n",
         json.len()
     );
     to.extend_from_slice(head.as_bytes());
     to.extend_from_slice(json.as_bytes());
 }
 
-/// Cuts what arrives on one connection into answers.
+/// Splits the bytes of one connection into responses.
 pub enum Reader {
     Frames {
         frames: FrameReader,
         documents: Received,
-        /// What frames took that were no answers.
+        /// Bytes of frames that are not responses.
         besides: usize,
     },
     Http {
         arrived: Vec<u8>,
-        /// The requests that wait for an answer, in their order.
+        /// Requests without a response yet, in order.
         waiting: VecDeque<u64>,
     },
 }
@@ -83,7 +85,7 @@ impl Reader {
         }
     }
 
-    /// Takes bytes from the connection and hands out the answers that are complete.
+    /// Takes bytes of the connection, and passes on complete responses.
     pub fn push(&mut self, bytes: &[u8], mut each: impl FnMut(Answer<'_>)) -> Outcome<()> {
         match self {
             Self::Frames { frames, documents, besides } => {
@@ -99,7 +101,7 @@ impl Reader {
                 let mut rest = &arrived[..];
                 while let Some((status, head, length)) = read_head(rest)? {
                     let Some(body) = rest.get(head..head + length) else { break };
-                    let number = waiting.pop_front().ok_or("an answer that nobody asked for")?;
+                    let number = waiting.pop_front().ok_or("a response without a request")?;
                     let body = if status == 200 { Ok(Body::Json(body)) } else { Err(refusal(status, body)) };
                     let wire_bytes = head + length;
                     each(Answer { number, body, wire_bytes });
@@ -115,20 +117,20 @@ impl Reader {
 
 type Decoded = (u64, Result<rpc::Answer, String>);
 
-/// The only place that decodes an enclave's responses. `None` for a document that others will name.
+/// Decodes a response of the enclave. `None` for a document frame, which later responses refer to.
 fn read_frame(documents: &mut Received, frame: &[u8]) -> Outcome<Option<Decoded>> {
     let response = documents.read(frame)?;
     Ok(response.map(|response| (response.id, response.result.map_err(|refusal| refusal.to_string()))))
 }
 
-/// Status, length of the head and length of the body, once the head is there.
+/// Status, length of the head and length of the body, once the head is complete.
 fn read_head(bytes: &[u8]) -> Outcome<Option<(u16, usize, usize)>> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);
     let httparse::Status::Complete(head) = response.parse(bytes)? else { return Ok(None) };
     let status = response.code.unwrap_or(0);
     let length = response.headers.iter().find(|h| h.name.eq_ignore_ascii_case("content-length"));
-    let length = length.ok_or("an answer without a length")?;
+    let length = length.ok_or("a response without a content-length")?;
     Ok(Some((status, head, std::str::from_utf8(length.value)?.parse()?)))
 }
 

@@ -1,4 +1,4 @@
-//! Keeps connections busy for one phase, by one thread, and counts what comes of it.
+//! Drives connections for one phase from one thread, and counts the responses.
 
 use crate::{
     Outcome,
@@ -18,19 +18,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What is asked.
+/// The requests of a phase.
 pub trait Work {
-    /// Writes the request of this number; they count from 0. False if there is none left.
+    /// Writes the request with this number, from 0. False if none is left.
     fn request(&mut self, number: u64, to: &mut Vec<u8>) -> Outcome<bool>;
-    /// Takes the body of an answer that is no refusal.
+    /// Takes the body of a successful response.
     fn answer(&mut self, number: u64, body: Body<'_>);
 }
 
 #[derive(Clone, Copy)]
 pub enum Pace {
-    /// As many under way as the links have room for.
+    /// Closed loop: as many in flight as the links have room for.
     Closed,
-    /// So many a second at random times, however the answers come.
+    /// Open loop: this many a second at random times, whatever the responses do.
     Open(f64),
 }
 
@@ -38,21 +38,21 @@ pub struct Plan<'a> {
     pub pace: Pace,
     pub warm_up: Duration,
     pub timed: Duration,
-    /// Processes whose processor time is of interest.
+    /// Processes whose processor time is measured.
     pub watch: &'a [u32],
-    /// Where the load generator runs; anywhere if not given.
+    /// The load generator's core. Any, if not given.
     pub core: Option<usize>,
 }
 
-/// What came of the timed part of a phase.
+/// The results of a phase's timed part.
 pub struct Phase {
     pub answers: u64,
     pub seconds: f64,
-    /// In nanoseconds, from when a request was due.
+    /// In nanoseconds, from the time at which a request was due.
     pub latency: Histogram<u64>,
-    /// What the answers took on the wire.
+    /// Bytes of responses on the wire.
     pub wire_bytes: usize,
-    /// Of each process watched.
+    /// Processor time of each watched process.
     pub cpu: Vec<Split>,
     /// The load generator's own processor time, in nanoseconds.
     pub own_cpu_ns: f64,
@@ -72,17 +72,17 @@ impl Phase {
     }
 }
 
-/// The longest latency that is told from longer ones.
+/// The largest recorded latency.
 const LONGEST_NS: u64 = 60_000_000_000;
-/// How finely arrivals at random times are told apart, in nanoseconds: a generator that wakes for each takes the processor from what
-/// it measures. Latency counts from when each was due.
+/// The resolution of random arrivals, in nanoseconds. A generator that wakes for each arrival would take
+/// processor time from the servers. Latency counts from the time at which a request was due.
 const TICK: u64 = 500_000;
-/// How long answers may be missing after the last request.
+/// The timeout for responses after the last request.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// # Errors
 ///
-/// Also if any request was refused.
+/// Also if a request was refused.
 pub fn drive(links: &mut [Link], work: &mut dyn Work, plan: &Plan<'_>) -> Outcome<Phase> {
     cpu::on_core(plan.core, || {
         let mut driver = Driver::new(links, plan)?;
@@ -95,15 +95,15 @@ struct Driver<'a> {
     plan: &'a Plan<'a>,
     links: &'a mut [Link],
     epoll: OwnedFd,
-    /// Links that have room.
+    /// Links with room for requests.
     ready: VecDeque<usize>,
-    /// Those whose last write was cut short.
+    /// Links whose last write was partial.
     clogged: Vec<bool>,
     begun: Instant,
-    /// When each request was due, in nanoseconds since the beginning.
+    /// Due times of requests, in nanoseconds since the start.
     due: Vec<u64>,
     next_due: u64,
-    /// The timed part, in nanoseconds since the beginning.
+    /// The timed part, in nanoseconds since the start.
     from: u64,
     until: u64,
     answered: u64,
@@ -114,7 +114,7 @@ struct Driver<'a> {
     refused: BTreeMap<String, u64>,
 }
 
-/// The beginning or the end of what is timed.
+/// The start or end of the timed part.
 struct Edge {
     at_ns: u64,
     cpu: Vec<Split>,
@@ -165,7 +165,7 @@ impl<'a> Driver<'a> {
             let asking = left
                 && match self.plan.pace {
                     Pace::Closed => !ended,
-                    // What was due before the end is asked, however late: it counts.
+                    // Requests that were due before the end are still sent, and count.
                     Pace::Open(_) => self.next_due < self.until,
                 };
             if ended && !asking && self.answered == self.due.len() as u64 {
@@ -190,7 +190,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Sends what is due and has room. False once there is nothing left to send.
+    /// Sends due requests where there is room. False once nothing is left to send.
     fn send(&mut self, work: &mut dyn Work) -> Outcome<bool> {
         while let Some(index) = self.ready.front().copied() {
             let mut more = true;
@@ -214,7 +214,7 @@ impl<'a> Driver<'a> {
                 self.due.push(due);
                 if let Pace::Open(per_second) = self.plan.pace {
                     self.next_due += exponential_ns(per_second)?;
-                    // The next goes to another link, if there is one.
+                    // Round-robin over the links.
                     break;
                 }
             }
@@ -240,7 +240,7 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// Takes answers, waiting for some until `wake`.
+    /// Takes responses; waits for them until `wake`.
     fn wait(&mut self, wake: u64, work: &mut dyn Work, scratch: &mut [u8]) -> Outcome<()> {
         let timeout = Duration::from_nanos(wake.saturating_sub(self.now()));
         let timeout = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
@@ -280,7 +280,7 @@ impl<'a> Driver<'a> {
                 self.wire_bytes += answer.wire_bytes;
             }
             let due = self.due.get(answer.number as usize).copied().unwrap_or(now);
-            // By when it was due: what the window's end cut off would be the slowest.
+            // By due time: a cut at the end by response time would drop the slowest.
             if window.is_some_and(|from| due >= from) {
                 self.latency.saturating_record(now.saturating_sub(due));
             }
@@ -303,9 +303,9 @@ impl<'a> Driver<'a> {
             let lines = self.refused.iter().map(|(why, times)| format!("{times} x {why}"));
             return Err(format!("refused: {}", lines.collect::<Vec<_>>().join("; ")).into());
         }
-        let [from, until] = &self.edges[..] else { return Err("nothing was timed".into()) };
+        let [from, until] = &self.edges[..] else { return Err("the timed part was not reached".into()) };
         if self.in_window == 0 {
-            return Err("nothing was answered".into());
+            return Err("no response in the timed part".into());
         }
         Ok(Phase {
             answers: self.in_window,
@@ -326,7 +326,7 @@ fn ns(duration: Duration) -> u64 {
     duration.as_nanos() as u64
 }
 
-/// The time from one arrival of a Poisson process to the next.
+/// The time between two arrivals of a Poisson process.
 fn exponential_ns(per_second: f64) -> Outcome<u64> {
     let uniform = (getrandom::u32()? as f64 + 1.0) / (u32::MAX as f64 + 2.0);
     Ok((-uniform.ln() / per_second * 1e9) as u64)

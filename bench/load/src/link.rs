@@ -1,4 +1,4 @@
-//! One connection that never blocks: what is to be sent, what has arrived, what is under way.
+//! One non-blocking connection: its output, its input, and its requests in flight.
 
 use crate::{
     Outcome,
@@ -17,7 +17,7 @@ use std::{
 pub struct Link {
     stream: OwnedFd,
     reader: Reader,
-    /// The most requests that may be under way.
+    /// The limit of requests in flight.
     depth: usize,
     in_flight: usize,
     outgoing: Vec<u8>,
@@ -32,7 +32,7 @@ impl Link {
         Ok(Self::new(stream.into(), Reader::frames(), depth))
     }
 
-    /// An HTTP connection, with one request under way at a time.
+    /// An HTTP connection, with one request in flight.
     pub fn http(address: SocketAddr) -> Outcome<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
@@ -48,14 +48,14 @@ impl Link {
         self.in_flight < self.depth
     }
 
-    /// Notes that a request of this number goes out, and says where to write it.
+    /// Registers a request with this number, and returns the buffer for it.
     pub fn ask(&mut self, number: u64) -> &mut Vec<u8> {
         self.in_flight += 1;
         self.reader.asked(number);
         &mut self.outgoing
     }
 
-    /// Takes back the last [`Self::ask`], of which nothing was written.
+    /// Reverts the last [`Self::ask`], of which nothing was written.
     pub fn ask_nothing(&mut self) {
         self.in_flight -= 1;
         if let Reader::Http { waiting, .. } = &mut self.reader {
@@ -63,7 +63,7 @@ impl Link {
         }
     }
 
-    /// Sends what there is room for; says whether something is left.
+    /// Sends without blocking. True if output is left.
     pub fn flush(&mut self) -> Outcome<bool> {
         while self.sent < self.outgoing.len() {
             match rustix::io::write(&self.stream, &self.outgoing[self.sent..]) {
@@ -78,7 +78,7 @@ impl Link {
         Ok(false)
     }
 
-    /// Reads what has arrived.
+    /// Reads without blocking.
     pub fn receive(&mut self, scratch: &mut [u8], mut each: impl FnMut(Answer<'_>)) -> Outcome<()> {
         loop {
             let arrived = match rustix::io::read(&self.stream, &mut *scratch) {

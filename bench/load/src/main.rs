@@ -1,7 +1,8 @@
-//! What load does to ok2cry: rates, latencies and processor time of real processes, beside what one would build otherwise.
+//! `make bench`: rates, latencies and processor time of real processes under load, beside a conventional
+//! service.
 //!
-//! `make bench`. Names of topics as arguments run those alone; `--short` only shows that everything runs. A request that is
-//! refused ends the program with an error.
+//! Arguments select topics by name. `--short` only shows that everything runs. A refused request ends the
+//! program with an error.
 
 mod client;
 mod cpu;
@@ -48,7 +49,7 @@ fn main() -> Outcome<()> {
 
 const SHORT: &str = "--short";
 
-/// How much is done, and what topics know of each other.
+/// The amount of work, and results that topics share.
 pub struct Bench {
     pub effort: Effort,
     /// Keys per second over HTTP.
@@ -57,18 +58,18 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// The same with phases that are no longer than this.
+    /// The same with phases of at most this length.
     fn at_most(&self, timed: Duration) -> Self {
         Self { effort: Effort { timed: self.effort.timed.min(timed), ..self.effort }, ..*self }
     }
 }
 
-/// How long things are measured.
+/// The lengths of phases.
 #[derive(Clone, Copy)]
 pub struct Effort {
     pub warm_up: Duration,
     pub timed: Duration,
-    /// Of the comparison with the baseline.
+    /// In the comparison with the baseline.
     pub rounds: usize,
 }
 
@@ -77,12 +78,13 @@ impl Effort {
     const SHORT: Self =
         Self { warm_up: Duration::from_millis(150), timed: Duration::from_millis(350), rounds: 1 };
 
-    /// As much load as is answered.
+    /// Closed-loop load: requests follow responses.
     pub fn closed<'a>(&self, watch: &'a [u32]) -> Plan<'a> {
         Plan { pace: Pace::Closed, warm_up: self.warm_up, timed: self.timed, watch, core: None }
     }
 
-    /// How many messages a phase may need that opens so many a second, with this many under way.
+    /// The number of messages for a phase with this rate of opens per second and this many requests in
+    /// flight.
     pub fn messages(&self, per_second: f64, in_flight: usize) -> usize {
         in_flight + (per_second * (self.warm_up + self.timed).as_secs_f64()) as usize
     }

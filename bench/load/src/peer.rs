@@ -1,4 +1,4 @@
-//! What is asked of a service, and what becomes of its answers between the timed phases.
+//! A service's client: its requests, and its work on responses between timed phases.
 
 use crate::{
     Outcome,
@@ -7,11 +7,11 @@ use crate::{
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use ok2cry_client::KeyRequest;
 
-/// What is sealed to every key: as long as a padded PIN.
+/// The plaintext for every key, as long as a padded PIN.
 pub const PLAINTEXT: &[u8; 16] = b"1234567890123456";
 pub const AAD: &[u8] = b"order 17";
 
-/// A request for keys and its answer.
+/// A request for keys and its response.
 pub struct Asked {
     pub request: Option<KeyRequest>,
     pub answer: Option<Kept>,
@@ -24,19 +24,19 @@ pub struct Sealed {
     pub ciphertext: Vec<u8>,
 }
 
-/// One who knows a service's language.
+/// A client of one service.
 pub trait Peer: Sync {
     /// Writes a request for keys.
     fn ask(&self, number: u64, to: &mut Vec<u8>) -> Outcome<Option<KeyRequest>>;
-    /// Verifies what there is to verify, and seals to every key.
+    /// Verifies keys, where the service attests them, and seals to each.
     fn seal(&self, asked: Asked) -> Outcome<Vec<Sealed>>;
     /// Writes the request to open a message.
     fn write_open(&self, number: u64, sealed: &Sealed, to: &mut Vec<u8>) -> Outcome<()>;
-    /// Checks that these replies hold what was sealed.
+    /// Checks that these replies hold the plaintext.
     fn check(&self, replies: Vec<Kept>) -> Outcome<()>;
 }
 
-/// The request to open a message, as ok2cry and the baseline both have it.
+/// The request to open a message, equal for ok2cry and the baseline.
 pub fn write_open_post(sealed: &Sealed, to: &mut Vec<u8>) {
     let text = Base64UrlUnpadded::encode_string;
     let path = format!("/v1/keys/{}/open", text(&sealed.key_id));
@@ -45,7 +45,7 @@ pub fn write_open_post(sealed: &Sealed, to: &mut Vec<u8>) {
     write_post(&path, &json, to);
 }
 
-/// Both cores seal: nothing is timed meanwhile.
+/// Seals on both cores, as nothing is timed meanwhile.
 pub fn seal_all(peer: &dyn Peer, mut asked: Vec<Asked>) -> Outcome<Vec<Sealed>> {
     let second = asked.split_off(asked.len() / 2);
     let seal = |part: Vec<Asked>| {

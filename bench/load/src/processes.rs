@@ -1,4 +1,4 @@
-//! What is measured, as real processes: enclave and parent, the baseline, Valkey. Each ends when it is dropped.
+//! The measured processes: enclave and parent, the baseline, Valkey. Each ends when it is dropped.
 
 use crate::{
     Outcome,
@@ -18,28 +18,28 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Where the servers run in the comparison with the baseline, and where everything else does.
+/// The servers' core in the comparison with the baseline, and the core of everything else.
 pub const SERVER_CORE: usize = 0;
 pub const OTHER_CORE: usize = 1;
 
-/// How long keys live: longer than any phase and what lies between two.
+/// The lifetime of keys: longer than a phase and the work between two phases.
 pub const TTL_MS: u64 = 600_000;
-/// What they are for.
+/// The purpose of keys.
 pub const PURPOSE: &str = "card-pin";
 
-/// How an enclave is started, and its parent.
+/// How an enclave and its parent are started.
 #[derive(Clone, Copy)]
 pub struct Setup {
     pub provider: &'static str,
     pub nsm_latency_us: u64,
-    /// A document for each key, as one would do it without batches.
+    /// One document per key, without batches.
     pub one_per_document: bool,
     pub with_parent: bool,
     pub pinned: bool,
 }
 
 impl Setup {
-    /// An enclave as images have it, with an NSM as fast as AWS's.
+    /// An enclave with an image's configuration, and an NSM as fast as AWS's.
     pub const ENCLAVE: Self = Self {
         provider: "aws-lc",
         nsm_latency_us: 1100,
@@ -47,13 +47,13 @@ impl Setup {
         with_parent: false,
         pinned: false,
     };
-    /// With a parent in front of it.
+    /// With a parent.
     pub const SERVICE: Self = Self { with_parent: true, ..Self::ENCLAVE };
 }
 
-/// An enclave, and its parent if one was asked for.
+/// An enclave, and its parent if it has one.
 pub struct Ours {
-    // In the order in which they are to end.
+    // Dropped in this order.
     parent: Option<(Process, SocketAddr)>,
     enclave: Process,
     folder: TempDir,
@@ -65,8 +65,8 @@ impl Ours {
         let path = |name: &str| folder.path().join(name);
         let batch = if setup.one_per_document { "max_batch = 1\n" } else { "" };
         let config = format!(
-            "crypto_provider = \"{}\"\ncapacity = 1000000\nmax_ttl_ms = {TTL_MS}\nreply_budget_bytes = 1000000000\n\
-             {batch}[purposes.{PURPOSE}]\n",
+            "crypto_provider = \"{}\"\ncapacity = 1000000\nmax_ttl_ms = {TTL_MS}\n\
+             reply_budget_bytes = 1000000000\n{batch}[purposes.{PURPOSE}]\n",
             setup.provider
         );
         fs::write(path(CONFIG), config)?;
@@ -83,7 +83,7 @@ impl Ours {
             )
         })?;
         if setup.pinned {
-            // It stands for hardware, which takes no core of the enclave's.
+            // The NSM is hardware, which uses no core of the enclave.
             move_threads(enclave.pid(), NSM, OTHER_CORE)?;
         }
         let parent = || {
@@ -98,7 +98,7 @@ impl Ours {
         Ok(Self { parent, enclave, folder })
     }
 
-    /// Streams to the enclave that have room for so many requests in all.
+    /// Streams to the enclave, with room for this many requests in all.
     pub fn streams(&self, streams: usize, in_flight: usize) -> Outcome<Vec<Link>> {
         let socket = self.folder.path().join(SOCKET);
         (0..streams).map(|_| Link::frames(&socket, in_flight.div_ceil(streams))).collect()
@@ -106,23 +106,23 @@ impl Ours {
 
     /// Connections to the parent.
     pub fn connections(&self, connections: usize) -> Outcome<Vec<Link>> {
-        let (_, address) = self.parent.as_ref().ok_or("there is no parent")?;
+        let (_, address) = self.parent.as_ref().ok_or("this deployment has no parent")?;
         (0..connections).map(|_| Link::http(*address)).collect()
     }
 
-    /// The enclave, and the parent after it.
+    /// The enclave's process, then the parent's.
     pub fn pids(&self) -> Vec<u32> {
         let parent = self.parent.as_ref().map(|(parent, _)| parent.pid());
         [self.enclave.pid()].into_iter().chain(parent).collect()
     }
 
-    /// What a client accepts.
+    /// A client's trust in this enclave.
     pub fn trust(&self) -> Outcome<Trust> {
         let json = fs::read_to_string(self.folder.path().join(MEASUREMENTS))?;
         Ok(Trust::new(self.anchor()?, [measurements::from_nitro_cli_json(&json)?])?)
     }
 
-    /// A verifier of documents alone.
+    /// A verifier of documents only.
     pub fn verifier(&self, provider: ok2cry_attest_verify::Provider) -> Outcome<Verifier> {
         Ok(Verifier::new(self.anchor()?).with_provider(provider))
     }
@@ -137,7 +137,7 @@ const CONFIG: &str = "enclave.toml";
 const ROOT: &str = "root.pem";
 const MEASUREMENTS: &str = "measurements.json";
 
-/// Limits that no phase meets, and no line for each request: the baseline writes none either.
+/// The parent's arguments: limits that no phase reaches, and no log line per request, as in the baseline.
 const PARENT: [&str; 6] = [
     "--listen=127.0.0.1:0",
     "--max-in-flight=8192",
@@ -147,7 +147,7 @@ const PARENT: [&str; 6] = [
     "--log-level=warn",
 ];
 
-/// The baseline and its Valkey, pinned.
+/// The baseline and its Valkey, pinned to a core.
 pub struct Baseline {
     server: Process,
     address: SocketAddr,
@@ -192,7 +192,7 @@ impl Baseline {
     }
 }
 
-/// Builds Valkey unless that was done before.
+/// Builds Valkey, or returns the cached build.
 pub fn valkey() -> Outcome<PathBuf> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/valkey.sh");
     let output = Command::new(script).stderr(Stdio::piped()).output()?;
@@ -202,7 +202,7 @@ pub fn valkey() -> Outcome<PathBuf> {
     Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))
 }
 
-/// One of the project's programs, built for release.
+/// The path of one of the workspace's programs.
 fn program(name: &str) -> PathBuf {
     let folder = env::var_os("OK2CRY_BENCH_BINARIES").map(PathBuf::from);
     let folder = folder.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/release"));
@@ -225,7 +225,7 @@ impl Process {
         Ok(Self(child.map_err(|e| format!("{}: {e}", command.get_program().display()))?))
     }
 
-    /// Starts it and waits for the line that says where it listens.
+    /// Starts a program, and waits for its line `listening on …`.
     fn serving(command: &mut Command) -> Outcome<(Self, String)> {
         let mut process = Self::start(command)?;
         let stdout = process.0.stdout.take().ok_or("no stdout")?;

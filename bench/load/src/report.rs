@@ -2,10 +2,10 @@
 
 use crate::drive::Phase;
 
-/// One topic's figures.
+/// The figures of one topic.
 pub struct Table(Vec<[String; 5]>);
 
-/// What a figure should be.
+/// The target of a figure.
 #[derive(Clone, Copy)]
 pub enum Target {
     AtLeast(f64, &'static str),
@@ -41,7 +41,7 @@ impl Table {
         }
     }
 
-    /// Processor time per operation, by process and by thread: what one profiles with.
+    /// Processor time per operation, by process and by thread, for profiling.
     pub fn split(&mut self, figure: &str, phase: &Phase) {
         let answers = phase.answers as f64;
         for (process, split) in ["server", "parent"].iter().zip(&phase.cpu) {

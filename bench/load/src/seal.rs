@@ -1,5 +1,5 @@
-//! Sealing by AWS-LC, several times as fast as the client's: a phase wants tens of thousands of messages. What comes of
-//! them is checked with the client.
+//! Sealing by AWS-LC, several times as fast as the client's, because a phase needs tens of thousands of
+//! messages. The client checks the replies.
 
 use crate::Outcome;
 use aws_lc_rs::{
@@ -8,7 +8,7 @@ use aws_lc_rs::{
     hmac,
 };
 
-/// HPKE's base mode (RFC 9180 §6.1) in the only suite: the encapsulated key and the ciphertext.
+/// HPKE's base mode (RFC 9180 §6.1): the encapsulated key and the ciphertext.
 pub fn hpke(public: &[u8], info: &[u8], aad: &[u8], plaintext: &[u8]) -> Outcome<(Vec<u8>, Vec<u8>)> {
     let (enc, dh) = encapsulate(public)?;
     let kem = Labeled(b"KEM\x00\x11");
@@ -25,14 +25,14 @@ pub fn hpke(public: &[u8], info: &[u8], aad: &[u8], plaintext: &[u8]) -> Outcome
     Ok((enc, aes(&key, &nonce, aad, plaintext)?))
 }
 
-/// What the baseline opens: HKDF of the shared secret, with the encapsulated key as `info`.
+/// A message for the baseline: HKDF of the shared secret, with the encapsulated key as `info`.
 pub fn plain(public: &[u8], aad: &[u8], plaintext: &[u8]) -> Outcome<(Vec<u8>, Vec<u8>)> {
     let (enc, dh) = encapsulate(public)?;
     let secret = block(&block(&[], &[&dh]), &[&enc, &[1]]);
     Ok((enc, aes(&secret[..32], &secret[32..44], aad, plaintext)?))
 }
 
-/// A fresh key pair's public half, and what it shares with `public`.
+/// A fresh public key, and its shared secret with `public`.
 fn encapsulate(public: &[u8]) -> Outcome<(Vec<u8>, Vec<u8>)> {
     let key = PrivateKey::generate(&ECDH_P384)?;
     let dh = agree(&key, UnparsedPublicKey::new(&ECDH_P384, public), aws_lc_rs::error::Unspecified, |dh| {

@@ -1,4 +1,4 @@
-//! A client of the baseline: nothing to verify.
+//! A client of the baseline, which attests nothing.
 
 use crate::{
     Outcome,
@@ -48,7 +48,7 @@ impl Peer for Unattested {
         for reply in replies {
             let opened: Opened = serde_json::from_slice(&json(reply)?)?;
             if Base64UrlUnpadded::decode_vec(&opened.plaintext)? != PLAINTEXT {
-                return Err("a reply holds something else".into());
+                return Err("a reply holds another plaintext".into());
             }
         }
         Ok(())

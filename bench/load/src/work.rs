@@ -1,4 +1,4 @@
-//! The two kinds of work: ask for keys, and open what was sealed to them.
+//! The two kinds of work: request keys, and open messages.
 
 use crate::{
     Outcome,
@@ -8,10 +8,10 @@ use crate::{
     peer::{Asked, Peer, Sealed, seal_all},
 };
 
-/// How many replies are opened in the end.
+/// The number of replies that are checked in the end.
 const CHECKED: usize = 100;
 
-/// Asks for keys. The first `keep` requests are kept with their answers.
+/// Requests keys. Keeps the first `keep` requests with their responses.
 pub fn issue(
     links: &mut [Link],
     peer: &dyn Peer,
@@ -65,7 +65,7 @@ impl Work for Issuing<'_> {
 
 struct Opening {
     requests: Vec<Vec<u8>>,
-    /// Of how many replies one is kept.
+    /// One of this many replies is kept.
     every: u64,
     kept: Vec<Kept>,
 }

@@ -1,4 +1,4 @@
-//! Keys that are all due in one millisecond: how late the last of them is erased.
+//! The lag of keys that are all due in one millisecond.
 
 use crate::{clock, figures, keys::Outcome, lag, steady, steady::Subject};
 use std::{
@@ -7,10 +7,10 @@ use std::{
     time::Duration,
 };
 
-/// When they are due, in milliseconds after the clock's start: long after what has to be prepared for it is.
+/// The keys' deadline, in milliseconds after the clock's start, well after all preparation.
 const DUE_MS: u64 = 1_500;
 
-/// Prints how late `level` keys go that are due at once, with nothing else to do.
+/// Prints the lag of `level` keys that are due at once, on an idle machine.
 pub fn measure(subject: &dyn Subject, level: usize) -> Outcome<()> {
     clock::stop();
     steady::fill(subject, level, |_| DUE_MS)?;

@@ -1,5 +1,5 @@
-//! The one clock of a run, in microseconds since [`start`]; before that it stands still at 0, so that filling a store
-//! with a million keys takes as long as it takes and none of them expires meanwhile.
+//! The clock of a run, in microseconds since [`start`]. Before that it stays at 0, so that no key expires
+//! while a store is filled.
 
 use ok2cry_enclave::clock::Now;
 use rustix::time::{ClockId, clock_gettime};
@@ -9,12 +9,12 @@ use std::{
     time::Duration,
 };
 
-/// What the clocks show when they start: a round number, far from 0.
+/// The first readings: round numbers, far from 0.
 const BOOT_MS: u64 = 1 << 30;
 const WALL_MS: u64 = 1 << 40;
 static STARTED_US: AtomicU64 = AtomicU64::new(0);
 
-/// Has the clock run from 0 on.
+/// Starts the clock at 0.
 pub fn start() {
     STARTED_US.store(boot_us(), Ordering::SeqCst);
 }
@@ -32,13 +32,13 @@ pub fn now_us() -> u64 {
     }
 }
 
-/// The time as the store wants it.
+/// The time in the store's type.
 pub fn now() -> Now {
     let ms = now_us() / 1000;
     Now { boot_ms: BOOT_MS + ms, wall_ms: WALL_MS + ms }
 }
 
-/// The deadline of a key that is due so many milliseconds after [`start`].
+/// The deadline of a key that is due this many milliseconds after [`start`].
 pub fn deadline(due_ms: u64) -> Now {
     Now { boot_ms: BOOT_MS + due_ms, wall_ms: WALL_MS + due_ms }
 }
@@ -51,12 +51,12 @@ fn boot_us() -> u64 {
     (seconds(ClockId::Boottime) * 1e6) as u64
 }
 
-/// Seconds of the processor that this thread has had.
+/// This thread's processor time, in seconds.
 pub fn thread_s() -> f64 {
     seconds(ClockId::ThreadCPUTime)
 }
 
-/// Seconds of the processor that this process has had.
+/// This process's processor time, in seconds.
 pub fn process_s() -> f64 {
     seconds(ClockId::ProcessCPUTime)
 }

@@ -1,4 +1,4 @@
-//! What a measuring process tells the one that started it: a name and a number a line.
+//! Figures between a measuring process and its parent: one line with a name and a number each.
 
 use crate::keys::Outcome;
 use std::{
@@ -10,11 +10,11 @@ use std::{
 /// How much to measure.
 #[derive(Clone, Copy)]
 pub struct Effort {
-    /// Rounds of which the best counts.
+    /// Rounds. The best one counts.
     pub rounds: usize,
-    /// Processor seconds of a round.
+    /// Processor time of a round, in seconds.
     pub round_s: f64,
-    /// Seconds for which lag is measured.
+    /// The time for which lag is measured, in seconds.
     pub lag_s: f64,
 }
 
@@ -25,7 +25,7 @@ impl Effort {
 
 pub type Figures = BTreeMap<String, f64>;
 
-/// Measures in a fresh process: memory that another measurement left would hide what this one takes.
+/// Measures in a fresh process: memory left by another measurement would hide this one's growth.
 pub fn of(arguments: &[&str]) -> Outcome<Figures> {
     let child =
         Command::new(env::current_exe()?).arg(CHILD).args(arguments).stderr(Stdio::inherit()).output()?;
@@ -41,14 +41,14 @@ pub fn of(arguments: &[&str]) -> Outcome<Figures> {
         .collect()
 }
 
-/// The argument that says that a process measures for another.
+/// The first argument of a measuring process.
 pub const CHILD: &str = "measure";
 
 pub fn print(name: &str, value: f64) {
     println!("{name} {value}");
 }
 
-/// Resident memory per key, since there was so much of it.
+/// The growth of resident memory per key, since `before` bytes.
 pub fn grown(before: usize, keys: usize) -> Outcome<f64> {
     Ok(resident_bytes()?.saturating_sub(before) as f64 / keys as f64)
 }

@@ -1,4 +1,4 @@
-//! Keys to store: real ones as the service makes them, and synthetic ones that cost nothing to make.
+//! Keys to store: real ones as the service makes them, and synthetic ones without cryptography.
 
 use crate::lag::Due;
 use hpke::{
@@ -21,14 +21,14 @@ use zeroize::Zeroizing;
 pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const INSTANCE: InstanceId = InstanceId([1; 8]);
-/// The length of an attestation document as real ones have it.
+/// The length of a real attestation document.
 const DOCUMENT_BYTES: usize = 4500;
 const AAD: &[u8] = b"order 17";
 
-/// What a private key is.
+/// The kind of private keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// 48 bytes without a curve, for the cost of the store alone.
+    /// 48 bytes without cryptography, to measure the store alone.
     Synthetic,
     /// A key of this provider.
     Real(CryptoProvider),
@@ -58,7 +58,7 @@ pub struct Maker {
     purpose: Purpose,
     recipient: PublicKey,
     nonce: Nonce,
-    /// Bytes of a descriptor, for keys that need one and no more.
+    /// A descriptor, for synthetic keys.
     descriptor: Arc<[u8]>,
     random: Random,
 }
@@ -85,7 +85,7 @@ impl Maker {
         &self.descriptor
     }
 
-    /// A key, whose lag nobody asks for.
+    /// A key whose lag is not measured.
     pub fn make(&mut self, deadline: Now) -> Outcome<NewKey> {
         match self.kind {
             Kind::Synthetic => Ok(self.synthetic(deadline, Due::never())),
@@ -93,12 +93,12 @@ impl Maker {
         }
     }
 
-    /// A key that counts how late it is erased.
+    /// A key whose lag is measured.
     pub fn make_due(&mut self, deadline: Now, due: Due) -> Outcome<NewKey> {
         let Kind::Real(provider) = self.kind else { return Ok(self.synthetic(deadline, due)) };
         let key = self.real(provider.provider(), deadline)?;
-        // An answer holds a copy of the document. Allocators look after what was freed when so much is asked for: without
-        // it they would not for a long time, and then for long.
+        // A response holds a copy of the document. An allocation of that size makes the allocator return
+        // freed memory regularly, as in the service.
         black_box(vec![1_u8; DOCUMENT_BYTES]);
         Ok(NewKey { private: Arc::new(Watched { _private: key.private, _due: due }), ..key })
     }
@@ -115,7 +115,7 @@ impl Maker {
         NewKey { id: self.id(), private, descriptor: Arc::from(&*self.descriptor), deadline }
     }
 
-    /// What the service does.
+    /// A key as the service makes it.
     fn real(&self, crypto: &dyn Provider, deadline: Now) -> Outcome<NewKey> {
         let mut random = [0; 16];
         getrandom::fill(&mut random)?;
@@ -135,13 +135,13 @@ impl Maker {
     }
 }
 
-/// As much secret as a scalar, and how late it is erased.
+/// A secret as long as a scalar, and its due time.
 struct Synthetic {
     _scalar: Zeroizing<[u8; 48]>,
     _due: Due,
 }
 
-/// A real key, and how late it is erased: fields are dropped in this order.
+/// A real key and its due time, dropped in this order.
 struct Watched {
     _private: Arc<dyn PrivateKey>,
     _due: Due,
@@ -181,7 +181,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// A card PIN, sealed to the key that has this descriptor.
+    /// A card PIN, sealed to the key with this descriptor.
     pub fn seal(descriptor: &[u8]) -> Outcome<Self> {
         let descriptor =
             Encoded::<KeyDescriptor>::decode(descriptor).map_err(|error| format!("{error:?}"))?;
@@ -201,7 +201,7 @@ impl Message {
     }
 }
 
-/// SplitMix64: ids that no syscall is paid for.
+/// SplitMix64: ids without system calls.
 #[derive(Clone)]
 pub struct Random(u64);
 

@@ -1,25 +1,25 @@
-//! How late keys are erased: counted where it happens, when the last reference to a key is dropped.
+//! The lag of erasure, recorded when the last reference to a key is dropped.
 
 use crate::clock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bins of a 128th of their value, up to 2^40 µs. Shared by all threads: a relaxed addition, mostly to different bins.
+/// Histogram bins of a 128th of their value, up to 2^40 µs. Shared by all threads by relaxed additions.
 const BINS: usize = 256 * 33;
 static COUNTS: [AtomicU64; BINS] = [const { AtomicU64::new(0) }; BINS];
 static MAX_US: AtomicU64 = AtomicU64::new(0);
-/// Keys due from the first moment on and before the second are counted.
+/// Keys due in this half-open interval are counted.
 static WINDOW_US: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 
-/// When a key is due, in microseconds on the [`clock`]. Dropped with the key, after what it stands for.
+/// A key's due time, in microseconds of the [`clock`]. Dropped with the key, after its secret.
 pub struct Due(u64);
 
 impl Due {
-    /// A key that counts as due with this moment.
+    /// A key that is due at this time.
     pub fn at_us(us: u64) -> Self {
         Self(us)
     }
 
-    /// A key that does not count.
+    /// A key that is not counted.
     pub fn never() -> Self {
         Self(u64::MAX)
     }
@@ -34,14 +34,14 @@ impl Drop for Due {
     }
 }
 
-/// Counts keys that are due in this window, and forgets what was counted before.
+/// Clears the counts, and counts keys that are due in this window from now on.
 pub fn count(from_us: u64, to_us: u64) {
     COUNTS.iter().chain([&MAX_US]).for_each(|count| count.store(0, Ordering::Relaxed));
     WINDOW_US[0].store(from_us, Ordering::Relaxed);
     WINDOW_US[1].store(to_us, Ordering::Relaxed);
 }
 
-/// Counts one, if it was due in the window.
+/// Counts a key, if it was due in the window.
 pub fn record_due(due_us: u64) {
     drop(Due(due_us));
 }
@@ -58,7 +58,7 @@ pub fn counted() -> u64 {
     COUNTS.iter().map(|count| count.load(Ordering::Relaxed)).sum()
 }
 
-/// The lag that this share of the keys did not exceed, in milliseconds.
+/// The quantile of lag for this share of keys, in milliseconds.
 pub fn quantile_ms(share: f64) -> f64 {
     let rank = (counted() as f64 * share) as u64;
     let mut seen = 0;

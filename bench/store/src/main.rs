@@ -1,7 +1,7 @@
-//! What a million live keys cost: memory, rates, and how late they are erased; beside what one would write otherwise.
+//! `make bench-store`: memory, rates and lag of erasure at up to a million live keys, beside simpler designs.
 //!
-//! `make bench-store`. One run prints two tables whose ratios are comparable. Every row is measured in a fresh process.
-//! `--short` only shows that everything runs.
+//! Only ratios within one run are comparable. Every row is measured in a fresh process. `--short` only shows
+//! that everything runs.
 
 mod aligned;
 mod clock;
@@ -24,7 +24,7 @@ const LEVELS: [usize; 3] = [1_000, 100_000, 1_000_000];
 const SHORT_LEVELS: [usize; 1] = [1_000];
 const ALIGNED_LEVELS: [usize; 3] = [1_000, 10_000, 90_000];
 const PORTABLE: Kind = Kind::Real(CryptoProvider::Portable);
-/// With how many keys it is found out how fast real ones come, which take long to make and depend on the level little.
+/// The level at which the rate of real keys is measured. They are slow to make, and the level matters little.
 const REAL_TRIAL: usize = 20_000;
 
 fn main() -> Outcome<()> {
@@ -39,7 +39,7 @@ fn main() -> Outcome<()> {
 
 const SHORT: &str = "--short";
 
-/// One row's figures.
+/// The figures of one row.
 fn measure(arguments: &[String], effort: &Effort) -> Outcome<()> {
     let word = |n: usize| arguments.get(n).map(String::as_str).ok_or("too few arguments");
     let (what, of, level) = (word(0)?, word(1)?, word(2)?.parse()?);
@@ -66,7 +66,7 @@ fn measure(arguments: &[String], effort: &Effort) -> Outcome<()> {
     }
 }
 
-/// Finds out how fast keys come, then holds as many as asked for at that rate.
+/// Measures the rate of issues, then holds this level of keys at that rate.
 fn lag<S: Subject>(
     new: impl Fn() -> Outcome<S>,
     trial: usize,
@@ -75,7 +75,7 @@ fn lag<S: Subject>(
     effort: &Effort,
 ) -> Outcome<()> {
     let mut rate = guess;
-    // What expires slows what is issued, and the other way round: halfway each time, or the two would swing.
+    // Expiry slows issues and vice versa. Steps of one half keep the two from oscillating.
     for _ in 0..2 {
         let found = steady::hold(&new()?, trial, rate, effort.lag_s.min(1.0))?.per_second;
         rate = (rate * found).sqrt();
@@ -113,7 +113,7 @@ struct Run<'a> {
     valkey: Option<String>,
 }
 
-/// A line of the first table: whose figures, which of them, and what they should be.
+/// A row of the first table: its subject, its figures and their targets.
 struct Line {
     name: &'static str,
     of: &'static str,
@@ -147,7 +147,7 @@ impl Run<'_> {
         );
         println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|---|");
         let mut found = BTreeMap::new();
-        // The naive design first: others are compared with it.
+        // The naive design first: it is the baseline.
         for of in ["naive", "aws-lc", "portable", "synthetic", "map", "valkey"] {
             for level in self.levels {
                 if let Some(figures) = self.of("rates", of, *level)? {
@@ -186,7 +186,8 @@ impl Run<'_> {
 
     fn lag(&self) -> Outcome<()> {
         println!(
-            "| | live keys | issued and expired/s | per issuer's second | lag p50, ms | p99.9, ms | longest, ms | p99.9 target |"
+            "| | live keys | issued and expired/s | per issuer's second | lag p50, ms | p99.9, ms | longest, ms \
+             | p99.9 target |"
         );
         println!("|---|--:|--:|--:|--:|--:|--:|---|");
         for (of, target) in [("aws-lc", "≤ 10"), ("synthetic", "≤ 10"), ("naive", ""), ("valkey", "")] {
@@ -196,7 +197,8 @@ impl Run<'_> {
                     ["live", "per_second", "per_issuer_second", "p50", "p999", "max"]
                         .map(|name| figures.get(name).copied().unwrap_or(f64::NAN));
                 println!(
-                    "| {of} | {live:.0} | {per_second:.0} | {per_issuer:.0} | {p50:.2} | {p999:.2} | {max:.2} | {target} |"
+                    "| {of} | {live:.0} | {per_second:.0} | {per_issuer:.0} | {p50:.2} | {p999:.2} | {max:.2} \
+                     | {target} |"
                 );
                 std::io::stdout().flush()?;
             }
@@ -223,7 +225,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// `None` if there is nothing to measure with.
+    /// `None` if Valkey is not available.
     fn of(&self, what: &str, of: &str, level: usize) -> Outcome<Option<Figures>> {
         let level = level.to_string();
         let mut arguments = vec![what, of, &level];

@@ -1,5 +1,5 @@
-//! A map and nothing else: what finding, taking out and freeing a key costs whoever keeps so many, without deadlines,
-//! endings, locks or bounds. No store is faster, and this is how much the processor's caches make of the number of keys.
+//! A bare map: the cost of finding, removing and freeing one of many keys, without deadlines, tombstones,
+//! locks or bounds. It is the lower limit for any store, and shows the effect of processor caches.
 
 use crate::{
     clock,
@@ -20,7 +20,7 @@ const BATCH: usize = 250;
 
 type Keys = HashMap<KeyId, (Arc<dyn PrivateKey>, Arc<[u8]>, Now), BuildHasherDefault<Random>>;
 
-/// An id's last bytes: random already.
+/// Hashes an id by its last bytes, which are random.
 #[derive(Default)]
 struct Random(u64);
 

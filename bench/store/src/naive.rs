@@ -1,4 +1,4 @@
-//! What one would write first: a map under a lock, and a task per key that sleeps until the key's deadline.
+//! The naive design: a map under a lock, and a task per key that sleeps until the key's deadline.
 
 use crate::{
     clock,
@@ -23,7 +23,7 @@ use tokio::{
 };
 
 const FAR: Duration = Duration::from_secs(3600);
-/// How long the runtime has to catch up before its processor time is read.
+/// The runtime's time to finish its work before processor time is read.
 const CATCH_UP: Duration = Duration::from_millis(5);
 
 pub struct Naive {
@@ -63,7 +63,7 @@ impl Naive {
     }
 }
 
-/// Bytes per key, and what issuing and opening cost while so many keys live, in processor time of the whole process.
+/// Bytes per key, and rates of issues and opens at this level, by the whole process's processor time.
 pub fn rates(level: usize, effort: &Effort) -> Outcome<()> {
     let naive = Naive::new()?;
     let mut maker = naive.maker.another()?;
@@ -120,7 +120,7 @@ impl Subject for Naive {
         Ok(lock(&self.keys).len())
     }
 
-    /// A task's clock cannot be stopped.
+    /// The runtime's clock cannot be stopped.
     fn filling_us(&self, level: usize) -> u64 {
         100_000 + 6 * level as u64
     }

@@ -1,4 +1,4 @@
-//! Lag in steady state: as many issuers as there are cores, at full speed, while keys expire as fast as they are issued.
+//! Lag in steady state: one issuer per core at full speed, while keys expire as fast as they are issued.
 
 use crate::{clock, keys::Outcome, lag};
 use std::{
@@ -8,40 +8,41 @@ use std::{
     time::Duration,
 };
 
-/// Until what was filled in advance has gone its way, and endings are forgotten as fast as they come.
+/// The warm-up: until the keys of the filling have expired, and tombstones are removed as fast as they are
+/// made.
 const WARM_UP_US: u64 = 1_300_000;
-/// For how long issuers go on after the window, and whoever erases after them: late keys count too.
+/// How long issuers run after the window, and erasure after them, so that late keys are counted.
 const AFTER_US: u64 = 300_000;
 
-/// Puts in a key that is due so many milliseconds after the clock's start.
+/// Issues a key that is due this many milliseconds after the clock's start.
 pub type Issuer<'a> = Box<dyn FnMut(u64) -> Outcome<()> + Send + 'a>;
 
-/// What holds keys.
+/// A store under test.
 pub trait Subject: Sync {
-    /// What one thread issues with.
+    /// An issuer for one thread.
     fn issuer(&self) -> Outcome<Issuer<'_>>;
 
-    /// How many keys it holds.
+    /// The number of live keys.
     fn live(&self) -> Outcome<usize>;
 
-    /// How long it takes to put so many keys in, in microseconds, if time passes meanwhile.
+    /// The time to fill in this many keys, in microseconds, if its clock runs meanwhile.
     fn filling_us(&self, level: usize) -> u64;
 
-    /// Erases what is due until told to stop.
+    /// Erases due keys until `stop`.
     fn erase(&self, stop: &AtomicBool);
 
-    /// Has [`Subject::erase`] look whether it should stop.
+    /// Wakes [`Subject::erase`], so that it checks `stop`.
     fn wake(&self);
 }
 
-/// What was measured.
+/// The results.
 #[derive(Clone, Copy)]
 pub struct Steady {
     /// The mean number of live keys.
     pub live: f64,
     /// Keys issued and expired per second, by all threads.
     pub per_second: f64,
-    /// Keys issued per second of the processor that the issuers had.
+    /// Keys issued per second of the issuers' processor time.
     pub per_issuer_second: f64,
 }
 
@@ -49,7 +50,7 @@ pub fn issuers() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-/// Holds `level` keys for so many seconds. `rate` is what is expected to be issued in a second.
+/// Holds `level` keys for `seconds`. `rate` is the expected number of issues per second.
 pub fn hold(subject: &dyn Subject, level: usize, rate: f64, seconds: f64) -> Outcome<Steady> {
     clock::stop();
     let filling_us = subject.filling_us(level);
@@ -86,7 +87,7 @@ pub fn hold(subject: &dyn Subject, level: usize, rate: f64, seconds: f64) -> Out
     held
 }
 
-/// Puts in so many keys, on all cores; `due_ms` says when the nth is due.
+/// Fills in this many keys on all cores. `due_ms` gives the nth key's due time.
 pub fn fill(subject: &dyn Subject, level: usize, due_ms: impl Fn(usize) -> u64 + Sync) -> Outcome<()> {
     let threads = issuers();
     thread::scope(|scope| {
@@ -103,7 +104,7 @@ pub fn fill(subject: &dyn Subject, level: usize, due_ms: impl Fn(usize) -> u64 +
     })
 }
 
-/// Issues until after the window. Answers how many keys in the window, and in how many seconds of the processor.
+/// Issues until after the window. Returns the keys issued in the window, and the processor time in seconds.
 fn issue(subject: &dyn Subject, ttl_ms: u64, from_us: u64, to_us: u64) -> Outcome<(f64, f64)> {
     let mut issue = subject.issuer()?;
     let until = |us, issue: &mut Issuer<'_>| {

@@ -1,4 +1,4 @@
-//! The store: what its keys take, what issuing and opening cost, and how late keys go.
+//! The enclave's store: memory per key, rates of issues and opens, and lag of erasure.
 
 use crate::{
     clock,
@@ -31,21 +31,21 @@ use std::{
 
 type Keys = Store<Vec<u8>>;
 
-/// A sealed reply: what the service charges for a PIN's, and what it keeps of it.
+/// A sealed reply of a PIN: the bytes that the service charges for it, and the bytes that it keeps.
 const REPLY_BYTES: usize = 640;
-/// Room for endings while rates are measured.
+/// The limit of tombstones while rates are measured.
 const TOMBSTONES: usize = 10_000;
-/// Ends that come in no run.
+/// A deadline after the end of every run.
 const FAR_MS: u64 = 1 << 41;
-/// Odd and no multiple of 5: steps over any power of ten come by every key once.
+/// Coprime to powers of ten, so that steps visit every key once.
 pub const STRIDE: usize = 7_368_787;
 
-/// As a configuration for so many keys and endings makes it.
+/// A store as a configuration for this many keys and tombstones makes it.
 fn new(capacity: usize, max_tombstones: usize) -> Arc<Keys> {
     Arc::new(Store::new(Limits::new(capacity, max_tombstones)))
 }
 
-/// What the service does to issue one key, but for the document.
+/// Issues one key as the service does, without the document.
 fn issue(store: &Arc<Keys>, maker: &mut Maker, now: Now, deadline: Now) -> Outcome<KeyId> {
     let mut reservation = store.reserve(1, now)?;
     let key = maker.make(deadline)?;
@@ -55,7 +55,8 @@ fn issue(store: &Arc<Keys>, maker: &mut Maker, now: Now, deadline: Now) -> Outco
     Ok(id)
 }
 
-/// What the service does to open one message, but for sealing the reply. Without a message: what the store does.
+/// Opens one message as the service does, without sealing the reply. Without a message, the store's part
+/// only.
 fn open(store: &Keys, id: KeyId, now: Now, message: Option<&Message>, reply: Option<Vec<u8>>) -> Outcome<()> {
     let Found::Live(ticket) = store.find(id, now)? else { return Err("the key was used".into()) };
     let (descriptor, digest) = match message {
@@ -73,7 +74,7 @@ fn open(store: &Keys, id: KeyId, now: Now, message: Option<&Message>, reply: Opt
     Ok(())
 }
 
-/// Bytes per key, and with `rates` what issuing and opening cost while so many keys live.
+/// Bytes per key, and with `rates` the rates of issues and opens at this level.
 pub fn rates(kind: Kind, level: usize, rates: bool, effort: &Effort) -> Outcome<()> {
     let maker = Maker::new(kind)?;
     let mut ids = vec![KeyId([1; 24]); level];
@@ -91,19 +92,19 @@ pub fn rates(kind: Kind, level: usize, rates: bool, effort: &Effort) -> Outcome<
         issues = f64::max(issues, issue);
         opens = f64::max(opens, open);
     }
-    // Kept replies stay for as long as their keys would have lived, and take an ending's place: fewer of them.
+    // Kept replies stay until their keys' deadlines, in the place of tombstones, so there are fewer.
     for _ in 0..effort.rounds {
         keeping = f64::max(keeping, turns.round(effort.round_s, Some(vec![5; REPLY_BYTES]))?.1);
     }
     figures::print("issue", issues);
     figures::print("open", opens);
     figures::print("keeping", keeping);
-    // A million keys take a while to free, one by one, and the process ends here.
+    // Not dropped: freeing a million keys takes long, and the process ends here.
     std::mem::forget(turns);
     Ok(())
 }
 
-/// Bytes per remembered ending.
+/// Bytes per tombstone.
 pub fn endings(level: usize) -> Outcome<()> {
     let mut maker = Maker::new(Kind::Synthetic)?;
     let before = figures::resident_bytes()?;
@@ -124,7 +125,7 @@ pub fn far(n: usize) -> Now {
     Now { boot_ms: FAR_MS, wall_ms: FAR_MS }.plus(n as u64 / 50)
 }
 
-/// On all cores, as in a service; few keys on one, for the sake of their measure.
+/// Fills on all cores, as in a service; few keys on one core, for a precise measure.
 fn fill(store: &Arc<Keys>, maker: &Maker, ids: &mut [KeyId]) -> Outcome<()> {
     let threads = if ids.len() > 10_000 { steady::issuers() } else { 1 };
     let now = clock::now();
@@ -147,7 +148,7 @@ fn fill(store: &Arc<Keys>, maker: &Maker, ids: &mut [KeyId]) -> Outcome<()> {
     })
 }
 
-/// Opens keys here and there, and issues as many anew.
+/// Opens keys at scattered places, and issues as many new ones.
 struct Turns {
     store: Arc<Keys>,
     maker: Maker,
@@ -159,7 +160,7 @@ struct Turns {
 }
 
 impl Turns {
-    /// Issues and opens per second of the processor.
+    /// Issues and opens per second of processor time.
     fn round(&mut self, seconds: f64, reply: Option<Vec<u8>>) -> Outcome<(f64, f64)> {
         let batch = match self.kind {
             Kind::Synthetic => 250,
@@ -179,7 +180,8 @@ impl Turns {
                 open(&self.store, self.ids[*place], self.now, message.as_ref(), reply)?;
             }
             let opened = clock::thread_s();
-            // What was just opened is forgotten while others are issued: such a key's whole life is in the two figures.
+            // Tombstones of these opens expire while others are issued, so the two figures cover a key's
+            // whole life.
             self.now = self.now.plus(RETAIN_MS);
             for place in places {
                 self.issued += 1;
@@ -202,7 +204,7 @@ impl Turns {
     }
 }
 
-/// The store with the thread that erases, as in the service.
+/// The store with its erasing thread, as in the service.
 pub struct Held {
     store: Arc<Keys>,
     maker: Maker,
@@ -211,7 +213,7 @@ pub struct Held {
 
 impl Held {
     pub fn new(kind: Kind) -> Outcome<Self> {
-        // A run holds its level by itself, and sees whole lives: endings are remembered for a second.
+        // Tombstones are kept for a second, so that a run covers whole lives of keys.
         let limits = Limits { retain_ms: 1000, ..Limits::new(4_000_000, 4_000_000) };
         Ok(Self { store: Arc::new(Store::new(limits)), maker: Maker::new(kind)?, alarm: Alarm::default() })
     }
@@ -243,7 +245,7 @@ impl Subject for Held {
         while !stop.load(Ordering::SeqCst) {
             let begun = clock::now();
             let next = self.store.run_round(begun);
-            // What is next counts from the beginning, and erasing took its time.
+            // The next deadline is relative to the round's start, and the round took time.
             let done = clock::now().boot_ms;
             self.alarm.sleep(done, next.map(|wait| wait.saturating_sub(done - begun.boot_ms)));
         }

@@ -1,4 +1,5 @@
-//! A real Valkey on loopback, without persistence: `SET PX` to issue, `GETDEL` to open. It keeps the same bytes.
+//! A Valkey on loopback without persistence: `SET PX` to issue, `GETDEL` to open, with values of the same
+//! bytes.
 
 use crate::{
     clock,
@@ -22,13 +23,13 @@ use std::{
 };
 
 const FAR_MS: u64 = 3_600_000;
-/// Commands on their way when commands are pipelined.
+/// Commands in flight when commands are pipelined.
 pub const DEPTH: usize = 64;
 const SCALAR: [u8; 48] = [1; 48];
-/// Where a key says when it is due, so that a notice of its end tells how late that is.
+/// The place of the due time within an id, so that an expiry event shows the lag.
 const DUE: std::ops::Range<usize> = 8..16;
 
-/// Builds it unless that was done before; with `cached` only says where it is.
+/// The folder of Valkey's build. Builds it first, unless `cached`.
 pub fn directory(cached: bool) -> Outcome<PathBuf> {
     let mut script = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("valkey.sh"));
     if cached {
@@ -87,7 +88,7 @@ struct Turns<'a> {
 }
 
 impl Turns<'_> {
-    /// Issues and opens per second.
+    /// Issues and opens per second of the wall clock.
     fn run(&mut self, depth: usize, seconds: f64) -> Outcome<(f64, f64)> {
         let batch = self.ids.len().min(4 * DEPTH);
         let (mut issuing, mut opening, mut done) = (0.0, 0.0, 0.0);
@@ -108,7 +109,7 @@ impl Turns<'_> {
     }
 }
 
-/// Holds keys in a Valkey, pipelined, and hears of every end.
+/// Holds keys in a Valkey by pipelined commands, and receives all expiry events.
 pub struct Held {
     server: Server,
     maker: Maker,
@@ -145,7 +146,7 @@ impl Subject for Held {
         }))
     }
 
-    /// With those that are due and not gone.
+    /// Includes keys that are due and not yet erased.
     fn live(&self) -> Outcome<usize> {
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
         control.call(&[b"DBSIZE"])?;
@@ -156,7 +157,7 @@ impl Subject for Held {
         500_000 + 10 * level as u64
     }
 
-    /// Valkey erases by itself: this listens.
+    /// Valkey erases by itself: this receives its events.
     fn erase(&self, stop: &AtomicBool) {
         if let Err(error) = self.listen(stop) {
             eprintln!("valkey: {error}");
@@ -179,7 +180,7 @@ impl Held {
                 Ok(more) => more,
                 Err(_) => continue,
             };
-            // Every notice ends with the key: its length, its bytes, a line's end.
+            // Every event ends with the key: its length, its bytes, a line end.
             let mut rest = &bytes[..have];
             while let Some(at) = find(rest, b"\r\n$24\r\n") {
                 let Some(id) = rest.get(at + 7..at + 33) else { break };
@@ -263,13 +264,13 @@ impl Drop for Server {
 struct Connection {
     stream: TcpStream,
     replies: BufReader<TcpStream>,
-    /// The last reply, if it was a string or an integer.
+    /// The last reply, if it is a string or an integer.
     text: Vec<u8>,
     number: usize,
 }
 
 impl Connection {
-    /// One command for each id, so many on their way at a time.
+    /// One command per id, with this many in flight.
     fn pipelined(
         &mut self,
         ids: &[KeyId],
@@ -296,7 +297,7 @@ impl Connection {
         (0..replies).try_for_each(|_| self.reply())
     }
 
-    /// Reads a reply of one of the kinds that these commands have. No entry is an error: all are there.
+    /// Reads a reply of a kind that these commands have. A missing entry is an error.
     fn reply(&mut self) -> Outcome<()> {
         let mut line = String::new();
         self.replies.read_line(&mut line)?;

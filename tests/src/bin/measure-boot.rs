@@ -1,7 +1,8 @@
-//! How long a booted image takes to its first attested key: `make bench-image`. Ten boots, medians.
+//! The time from power on to the first attested key of a booted image: `make bench-image`. Medians of ten
+//! boots.
 //!
-//! The kernel's share ends with its word, on the console, that it starts PID 1. The machine is emulated (TCG), so what counts
-//! is the ratio.
+//! The kernel's share ends with its console line that it starts PID 1. The machine is emulated (TCG): compare
+//! ratios only.
 
 use ok2cry_mock_nsm::{MockPki, TimeSource};
 use ok2cry_protocol::{
@@ -9,19 +10,18 @@ use ok2cry_protocol::{
     ids::{Nonce, Purpose},
     rpc::{Answer, Call, Issue},
 };
-use ok2cry_tests::{
+use ok2cry_testkit::{
     image::{self, Parts},
     machine::{Boot, Machine},
 };
 use std::{error::Error, path::Path, time::Instant};
 
 const BOOTS: usize = 10;
-/// What `image/eif` measures.
+/// The configuration of released images.
 const CONFIG: &str = include_str!("../../../image/enclave.toml");
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder =
-        image::machine_folder().ok_or("OK2CRY_TEST_MACHINE names no machine: see make bench-image")?;
+    let folder = image::machine_folder().ok_or("OK2CRY_TEST_MACHINE is not set: run make bench-image")?;
     let image = Parts::new(&folder, CONFIG).build(&folder)?;
     let mut boots = (0..BOOTS).map(|_| boot(&folder, &image.eif())).collect::<Result<Vec<_>, _>>()?;
     let mut median = |of: fn(&Times) -> f64| {
@@ -55,10 +55,10 @@ fn boot(folder: &Path, eif: &Path) -> Result<Times, Box<dyn Error>> {
         count: 1,
     };
     let Ok(Answer::Issued(_)) = machine.stream()?.call(Call::Issue(issue))? else {
-        return Err("the enclave gives no key".into());
+        return Err("the enclave issued no key".into());
     };
     let served_s = machine.took().as_secs_f64();
     let key_s = served_s + serves.elapsed().as_secs_f64();
-    let kernel_s = machine.kernel_took().ok_or("the kernel does not say when PID 1 starts")?.as_secs_f64();
+    let kernel_s = machine.kernel_took().ok_or("the console has no line about PID 1")?.as_secs_f64();
     Ok(Times { kernel_s, served_s, key_s })
 }

@@ -1,14 +1,14 @@
-//! Two boots of the same image under one root, and one document for two sessions.
+//! Two boots of one image under one root, and two sessions under one document.
 
 use crate::{
     edits::{Edit, descriptors, exchanged, replies},
-    stage::{By, Meeting, Refused, Session},
+    sessions::{By, Refused, Rendezvous, Session},
 };
 use ok2cry_attest_verify::{CheckTime, Measurements, TrustAnchor};
 use ok2cry_client::{KeyRequest, RecipientKey, Trust};
 use ok2cry_enclave::{config::Config, run::Enclave, server::Listener};
 use ok2cry_mock_nsm::{MockConfig, MockHandle, MockNsm, MockPki, TimeSource};
-use ok2cry_tests::{
+use ok2cry_testkit::{
     EnclaveStream, HostileParent,
     deployment::{CONFIG, start_parent},
     eventually,
@@ -25,7 +25,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Two boots of one image under one root: what a parent has that starts the enclave twice.
+/// A parent that starts the enclave twice has two boots of one image under one root.
 #[test]
 fn two_boots_of_one_image_cannot_speak_for_each_other() {
     use By::*;
@@ -65,10 +65,10 @@ fn two_boots_of_one_image_cannot_speak_for_each_other() {
         ),
     ];
     for (name, step, edit, by, code) in cases {
-        let meeting = Arc::new(Meeting::new(step, edit));
+        let rendezvous = Arc::new(Rendezvous::new(step, edit));
         let proxies = ["a", "b"].map(|session| {
-            let (meeting, boot) = (Arc::clone(&meeting), &boots[usize::from(session == "b")]);
-            HostileParent::start(&boot.url, move |e: &Exchange, p: &mut Passing| meeting.tamper(e, p))
+            let (rendezvous, boot) = (Arc::clone(&rendezvous), &boots[usize::from(session == "b")]);
+            HostileParent::start(&boot.url, move |e: &Exchange, p: &mut Passing| rendezvous.tamper(e, p))
                 .unwrap()
         });
         let purpose = "card-pin";
@@ -79,15 +79,15 @@ fn two_boots_of_one_image_cannot_speak_for_each_other() {
             aad: "order",
             recipient: &recipient,
         });
-        let outcomes = meeting.play(&sessions, &trust, |name| proxies[usize::from(name == "b")].url(name));
-        assert!(meeting.changed(), "{name}: the swap changed nothing");
+        let outcomes = rendezvous.run(&sessions, &trust, |name| proxies[usize::from(name == "b")].url(name));
+        assert!(rendezvous.changed(), "{name}: the swap changed nothing");
         for outcome in outcomes {
             assert_eq!(outcome, Err(Refused { by, code: code.into() }), "{name} of two boots");
         }
     }
 }
 
-/// Group commit puts the keys of strangers under one document. That must not make them interchangeable.
+/// Group commit attests keys of different clients by one document. They must not become interchangeable.
 #[test]
 fn keys_of_two_sessions_under_one_document_stay_apart() {
     let (boot, trust) = (Boot::start(), trust_in_boots());
@@ -95,7 +95,7 @@ fn keys_of_two_sessions_under_one_document_stay_apart() {
     let request = || KeyRequest::new("card-pin", 60_000, recipient.public_key()).unwrap();
     let (first, second) = (request(), request());
 
-    // While the NSM is held by a first call, both requests gather for the next.
+    // While the NSM is blocked by a first call, both requests join the next batch.
     boot.nsm.hang();
     let calls = boot.nsm.calls();
     let url = &boot.url;
@@ -121,7 +121,7 @@ fn keys_of_two_sessions_under_one_document_stay_apart() {
     assert_eq!(refused.unwrap_err().code(), "not_in_batch");
 }
 
-/// One root for enclaves of this process, as the enclaves of one real host share AWS's.
+/// One root for all enclaves of this process, as real enclaves share AWS's.
 static PKI: LazyLock<MockPki> = LazyLock::new(|| MockPki::generate(TimeSource::System.now_ms()).unwrap());
 
 fn trust_in_boots() -> Trust {
@@ -129,7 +129,7 @@ fn trust_in_boots() -> Trust {
     Trust::new(TrustAnchor::from_pem(&PKI.root_pem()).unwrap(), [release]).unwrap()
 }
 
-/// An enclave in this process, so that several share a root and a test holds their NSM; the parent is a process.
+/// An enclave in this process, so that tests control its root and its NSM. The parent is a process.
 struct Boot {
     url: String,
     socket: PathBuf,

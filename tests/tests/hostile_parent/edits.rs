@@ -1,20 +1,20 @@
-//! What is done to two messages where they meet.
+//! Changes to two messages.
 
 use ok2cry_client::RecipientKey;
 use ok2cry_protocol::{Record, descriptor::KeyDescriptor, http::Bytes, reply::Reply};
-use ok2cry_tests::hostile_parent::Passing;
+use ok2cry_testkit::hostile_parent::Passing;
 use serde_json::{Value, json};
 use std::mem;
 
-/// Changes two messages that passed the same step.
+/// Changes two messages of the same step.
 pub(crate) type Edit = Box<dyn Fn(&mut Passing, &mut Passing) + Send + Sync>;
 
-/// Exchanges what is at `place` (RFC 6901) in two bodies.
+/// Exchanges the values at `place` (RFC 6901) of two bodies.
 pub(crate) fn exchanged(place: &'static str) -> Edit {
     Box::new(move |a, b| mem::swap(at(&mut a.body, place), at(&mut b.body, place)))
 }
 
-/// Does the same to both bodies.
+/// Makes the same change to both bodies.
 pub(crate) fn each(edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Edit {
     Box::new(move |a, b| {
         edit(&mut a.body);
@@ -32,7 +32,7 @@ pub(crate) fn replies(edit: impl Fn(&mut Reply, &mut Reply) + Send + Sync + 'sta
     records("/sealed/reply", edit)
 }
 
-/// Decodes the records at `place` of two bodies, and writes them anew.
+/// Decodes the records at `place` of two bodies, changes them, and encodes them again.
 pub(crate) fn records<T: Record>(
     place: &'static str,
     edit: impl Fn(&mut T, &mut T) + Send + Sync + 'static,
@@ -60,14 +60,14 @@ pub(crate) fn swap_within(body: &mut Value, one: &str, other: &str) {
 
 fn at<'a>(body: &'a mut Value, place: &str) -> &'a mut Value {
     let shown = body.to_string();
-    body.pointer_mut(place).unwrap_or_else(|| panic!("{place} is not in {shown}"))
+    body.pointer_mut(place).unwrap_or_else(|| panic!("expected {place} in {shown}"))
 }
 
 fn bytes(value: &Value) -> Vec<u8> {
     serde_json::from_value::<Bytes>(value.clone()).unwrap().0
 }
 
-/// A point whose private key the attacker has.
+/// A public key of the attacker.
 pub(crate) fn attacker() -> [u8; 97] {
     *RecipientKey::generate().unwrap().public_key().as_bytes()
 }

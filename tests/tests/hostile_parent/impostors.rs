@@ -1,6 +1,6 @@
-//! Other enclaves, no enclaves, and answers that are made up.
+//! Other enclaves, processes without an enclave, and invented answers.
 
-use crate::stage::{Stage, open};
+use crate::sessions::{SessionFixture, open};
 use ok2cry_attest_verify::{CheckTime, TrustAnchor};
 use ok2cry_client::{
     Expected, KeyRequest, RecipientKey, SeenSet, Trust, http::Client, measurements::from_nitro_cli_json,
@@ -9,7 +9,7 @@ use ok2cry_protocol::{
     http::{Bytes, OpenResponse},
     ids::{Nonce, Purpose},
 };
-use ok2cry_tests::{
+use ok2cry_testkit::{
     Deployment, HostileParent, Options,
     hostile_parent::{Exchange, Passing, Step},
     process::Process,
@@ -19,20 +19,20 @@ use std::os::unix::fs::PermissionsExt as _;
 
 #[test]
 fn plaintext_in_the_place_of_a_reply_is_refused() {
-    let stage = Stage::new();
+    let fixture = SessionFixture::new();
     let invent = |exchange: &Exchange, passing: &mut Passing| {
         if exchange.step == Step::OpenAnswer {
             passing.body = json!({ "plaintext": "OTk5OQ" });
         }
     };
-    let proxy = HostileParent::start(stage.deployment.url(), invent).unwrap();
+    let proxy = HostileParent::start(fixture.deployment.url(), invent).unwrap();
     let recipient = RecipientKey::generate().unwrap();
-    let key = stage.deployment.card_pin_key(60_000, &recipient).unwrap();
+    let key = fixture.deployment.card_pin_key(60_000, &recipient).unwrap();
     let message = key.seal(b"1234", b"order 17", &CheckTime::system()).unwrap();
-    // The library has no way to take it: what a recipient opens is a sealed reply, and nothing else is.
+    // The library cannot accept it: a recipient opens sealed replies only.
     assert!(matches!(Client::new(&proxy.url("a")).open(&message).unwrap(), OpenResponse::Plaintext(_)));
 
-    // Who uses the command line is told.
+    // The command line refuses it.
     let folder = tempfile::tempdir().unwrap();
     let (key_file, message_file) = (folder.path().join("key.pem"), folder.path().join("message.json"));
     std::fs::write(&key_file, recipient.to_pem().unwrap().as_bytes()).unwrap();
@@ -46,8 +46,8 @@ fn plaintext_in_the_place_of_a_reply_is_refused() {
         "open".to_owned(),
         format!("--url={}", proxy.url("a")),
         format!("--recipient-key={}", key_file.display()),
-        format!("--root={}", stage.deployment.root_pem().display()),
-        format!("--measurements={}", stage.deployment.measurements().display()),
+        format!("--root={}", fixture.deployment.root_pem().display()),
+        format!("--measurements={}", fixture.deployment.measurements().display()),
         "--purpose=card-pin".to_owned(),
         "--aad=order 17".to_owned(),
         format!("--seen={}", folder.path().join("seen").display()),
@@ -79,13 +79,13 @@ fn an_impostor_is_refused() {
     assert_eq!(refused(&impostor, &genuine.trust().unwrap()), Err("root_not_trusted".into()));
     let twin = Deployment::start(Options::default()).unwrap();
     assert_eq!(refused(&twin, &genuine.trust().unwrap()), Err("root_not_trusted".into()));
-    // A mock is never taken for AWS's.
+    // A mock is not accepted under AWS's root.
     let json = std::fs::read_to_string(genuine.measurements()).unwrap();
     let release = from_nitro_cli_json(&json).unwrap();
     let production = Trust::new(TrustAnchor::aws_nitro(), [release]).unwrap();
     assert_eq!(refused(&genuine, &production), Err("root_not_trusted".into()));
 
-    // The recipient refuses an impostor's replies, and statements are refused likewise.
+    // The recipient refuses an impostor's replies and statements as well.
     let key = impostor.card_pin_key(60_000, &recipient).unwrap();
     let reply = open(&impostor, &key.seal(b"1234", b"", &CheckTime::system()).unwrap());
     let purpose = Purpose::new("card-pin").unwrap();

@@ -1,17 +1,17 @@
-//! What a parent can do with the messages it carries, and who refuses it.
+//! Every change that a parent can make to a message is refused, by the right party and with the right code.
 //!
-//! Two sessions run at the same time through a proxy that stands where the parent does, holds back the same message
-//! of both, and exchanges parts of them. What follows must be refused by the client, by the recipient, or by the
-//! service, each time with the code of the rule that was broken.
+//! Two sessions run at the same time through a proxy in the parent's place. The proxy delays one message of
+//! each until it has both, and exchanges parts of them. Client, recipient or service must then refuse, with
+//! the code of the rule that was broken.
 //!
 //! | module | holds |
 //! |---|---|
 //! | here | every exchange of parts between two sessions |
 //! | `replays` | old messages in new sessions |
-//! | `impostors` | other enclaves, no enclaves, and answers that are made up |
+//! | `impostors` | other enclaves, processes without an enclave, and invented answers |
 //! | `boots` | two boots of the same image under one root, and one document for two sessions |
-//! | `stage` | two sessions and where they meet |
-//! | `edits` | what is done to messages there |
+//! | `sessions` | two sessions, and the proxy's meeting point |
+//! | `edits` | changes to two messages |
 
 #![allow(
     clippy::unwrap_used,
@@ -24,21 +24,21 @@ mod boots;
 mod edits;
 mod impostors;
 mod replays;
-mod stage;
+mod sessions;
 
-use edits::{attacker, descriptors, each, edit_bytes, exchanged, records, replies, swap_within};
+use edits::{Edit, attacker, descriptors, each, edit_bytes, exchanged, records, replies, swap_within};
 use ok2cry_protocol::{descriptor::ReleaseTo, http::Bytes, reply::ReplyContext, suite::PublicKey};
-use ok2cry_tests::hostile_parent::Step;
+use ok2cry_testkit::hostile_parent::Step;
 use serde_json::{Value, json};
-use stage::{By, Meeting, Pair, Stage, swap};
+use sessions::{By, Pair, Rendezvous, SessionFixture, Swap, swap};
 use std::mem;
 
 #[test]
-fn sessions_that_nobody_disturbs_are_accepted() {
-    let stage = Stage::new();
-    for pair in [Pair::Strangers, Pair::OtherPurpose, Pair::OtherAad, Pair::Alike, Pair::ReleasedToCallers] {
+fn undisturbed_sessions_are_accepted() {
+    let fixture = SessionFixture::new();
+    for pair in [Pair::Strangers, Pair::OtherPurpose, Pair::OtherAad, Pair::Alike, Pair::CallersAllowed] {
         for step in [Step::IssueRequest, Step::IssueAnswer, Step::OpenRequest, Step::OpenAnswer] {
-            let outcomes = stage.play_both(pair, Meeting::new(step, |_, _| ()));
+            let outcomes = fixture.run(pair, Rendezvous::new(step, |_, _| ()));
             assert_eq!(outcomes, [Ok(b"PIN a".to_vec()), Ok(b"PIN b".to_vec())], "{pair:?} {step:?}");
         }
     }
@@ -47,52 +47,33 @@ fn sessions_that_nobody_disturbs_are_accepted() {
 #[test]
 fn every_change_of_an_issue_request_is_refused() {
     use {By::*, Pair::*, Step::IssueRequest};
-    Stage::new().refuses(vec![
-        swap("nonces", Strangers, IssueRequest, Client, "nonce_mismatch", exchanged("/nonce")),
-        swap("nonces of sessions alike", Alike, IssueRequest, Client, "nonce_mismatch", exchanged("/nonce")),
-        swap("recipients", Strangers, IssueRequest, Client, "recipient_mismatch", exchanged("/recipient")),
-        swap("purposes", Strangers, IssueRequest, Client, "purpose_mismatch", exchanged("/purpose")),
-        swap("ttls", Strangers, IssueRequest, Client, "ttl_mismatch", exchanged("/ttl")),
-        swap("whole requests", Strangers, IssueRequest, Client, "nonce_mismatch", exchanged("")),
-        swap("a longer ttl", Alike, IssueRequest, Client, "ttl_mismatch", each(|b| b["ttl"] = json!(60_001))),
-        swap(
-            "a shorter ttl",
-            Alike,
-            IssueRequest,
-            Client,
-            "ttl_mismatch",
-            each(|b| b["ttl"] = json!(59_999)),
-        ),
-        swap(
-            "fewer keys",
-            Alike,
-            IssueRequest,
-            Client,
-            "key_count_mismatch",
-            each(|b| b["count"] = json!(1)),
-        ),
-        swap("more keys", Alike, IssueRequest, Client, "key_count_mismatch", each(|b| b["count"] = json!(3))),
-        swap(
+    let by_client = |name, pair, code, edit| swap(name, (pair, IssueRequest), (Client, code), edit);
+    SessionFixture::new().refuses(vec![
+        by_client("nonces", Strangers, "nonce_mismatch", exchanged("/nonce")),
+        by_client("nonces of sessions alike", Alike, "nonce_mismatch", exchanged("/nonce")),
+        by_client("recipients", Strangers, "recipient_mismatch", exchanged("/recipient")),
+        by_client("purposes", Strangers, "purpose_mismatch", exchanged("/purpose")),
+        by_client("ttls", Strangers, "ttl_mismatch", exchanged("/ttl")),
+        by_client("whole requests", Strangers, "nonce_mismatch", exchanged("")),
+        by_client("a longer ttl", Alike, "ttl_mismatch", each(|b| b["ttl"] = json!(60_001))),
+        by_client("a shorter ttl", Alike, "ttl_mismatch", each(|b| b["ttl"] = json!(59_999))),
+        by_client("fewer keys", Alike, "key_count_mismatch", each(|b| b["count"] = json!(1))),
+        by_client("more keys", Alike, "key_count_mismatch", each(|b| b["count"] = json!(3))),
+        by_client(
             "release to the caller",
-            ReleasedToCallers,
-            IssueRequest,
-            Client,
+            CallersAllowed,
             "recipient_mismatch",
             each(|b| b["recipient"] = json!("caller")),
         ),
         swap(
             "release to the caller where no caller may",
-            Alike,
-            IssueRequest,
-            Service,
-            "caller_not_allowed",
+            (Alike, IssueRequest),
+            (Service, "caller_not_allowed"),
             each(|b| b["recipient"] = json!("caller")),
         ),
-        swap(
+        by_client(
             "the attacker as recipient",
             Alike,
-            IssueRequest,
-            Client,
             "recipient_mismatch",
             each(|b| b["recipient"]["public_key"] = json!(Bytes(attacker().to_vec()))),
         ),
@@ -101,11 +82,16 @@ fn every_change_of_an_issue_request_is_refused() {
 
 #[test]
 fn every_change_of_an_issue_answer_is_refused() {
+    let fixture = SessionFixture::new();
+    fixture.refuses(exchanged_parts_of_issue_answers());
+    fixture.refuses(rewritten_descriptors());
+    fixture.refuses(changes_under_one_document());
+}
+
+fn exchanged_parts_of_issue_answers() -> Vec<Swap> {
     use {By::Client, Pair::*, Step::IssueAnswer};
-    let not_in_batch = |name, edit| swap(name, Strangers, IssueAnswer, Client, "not_in_batch", edit);
-    let alike = |name, code, edit| swap(name, Alike, IssueAnswer, Client, code, edit);
-    Stage::new().refuses(vec![
-        swap("whole answers", Strangers, IssueAnswer, Client, "nonce_mismatch", exchanged("")),
+    vec![
+        swap("whole answers", (Strangers, IssueAnswer), (Client, "nonce_mismatch"), exchanged("")),
         alike("whole answers of sessions alike", "nonce_mismatch", exchanged("")),
         not_in_batch("documents", exchanged("/document")),
         not_in_batch("descriptors", exchanged("/keys/0/descriptor")),
@@ -117,10 +103,8 @@ fn every_change_of_an_issue_answer_is_refused() {
         not_in_batch("the largest index", each(|b| b["keys"][0]["index"] = json!((1_u64 << 53) - 1))),
         swap(
             "an index that would overflow",
-            Strangers,
-            IssueAnswer,
-            Client,
-            "answer_invalid",
+            (Strangers, IssueAnswer),
+            (Client, "answer_invalid"),
             each(|b| b["keys"][0]["index"] = json!(u64::MAX)),
         ),
         not_in_batch("no path", each(|b| b["keys"][0]["path"] = json!([]))),
@@ -138,11 +122,13 @@ fn every_change_of_an_issue_answer_is_refused() {
                 b["keys"][0]["path"] = Value::Array(vec![hash; 13]);
             }),
         ),
-        not_in_batch(
-            "a path of something else than hashes",
-            each(|b| b["keys"][0]["path"][0] = json!("AAAA")),
-        ),
-        // Descriptors that are written anew, as whoever knows the format can.
+        not_in_batch("a path whose entry is not a hash", each(|b| b["keys"][0]["path"][0] = json!("AAAA"))),
+    ]
+}
+
+/// Descriptors with other fields, encoded anew.
+fn rewritten_descriptors() -> Vec<Swap> {
+    vec![
         not_in_batch("public keys", descriptors(|a, b| mem::swap(&mut a.public_key, &mut b.public_key))),
         not_in_batch("key ids", descriptors(|a, b| mem::swap(&mut a.key_id, &mut b.key_id))),
         not_in_batch("purposes", descriptors(|a, b| mem::swap(&mut a.purpose, &mut b.purpose))),
@@ -173,7 +159,12 @@ fn every_change_of_an_issue_answer_is_refused() {
             }),
         ),
         not_in_batch("a descriptor of nothing", each(|b| b["keys"][0]["descriptor"] = json!(""))),
-        // The keys of one request, which one document attests.
+    ]
+}
+
+/// The keys of one request share a document.
+fn changes_under_one_document() -> Vec<Swap> {
+    vec![
         alike("the keys' order", "nonce_mismatch", each(|b| swap_within(b, "/keys/0", "/keys/1"))),
         alike("one key twice", "nonce_mismatch", each(|b| b["keys"][1] = b["keys"][0].clone())),
         alike(
@@ -190,7 +181,7 @@ fn every_change_of_an_issue_answer_is_refused() {
             }),
         ),
         alike("no keys", "key_count_mismatch", each(|b| b["keys"] = json!([]))),
-        // Documents that are none.
+        // Malformed documents.
         alike(
             "a bit of the document's signature",
             "document_signature_invalid",
@@ -205,43 +196,49 @@ fn every_change_of_an_issue_answer_is_refused() {
                 edit_bytes(b, "/document", |document| document.truncate(document.len() - 1));
             }),
         ),
-        // Answers that say more than was proven, or something else.
+        // Answers with unproven fields, or of another call.
         alike(
             "an unproven key beside the proven",
             "answer_invalid",
             each(|b| b["public_key"] = json!("AAAA")),
         ),
         alike("an answer to something else", "answer_invalid", each(|b| *b = json!({ "state": "live" }))),
-    ]);
+    ]
+}
+
+fn not_in_batch(name: &'static str, edit: Edit) -> Swap {
+    swap(name, (Pair::Strangers, Step::IssueAnswer), (By::Client, "not_in_batch"), edit)
+}
+
+fn alike(name: &'static str, code: &'static str, edit: Edit) -> Swap {
+    swap(name, (Pair::Alike, Step::IssueAnswer), (By::Client, code), edit)
 }
 
 #[test]
 fn every_change_of_an_open_request_is_refused() {
     use {By::*, Pair::*, Step::OpenRequest};
-    let alike = |name, edit| swap(name, Alike, OpenRequest, Service, "open_failed", edit);
-    let strangers = |name, edit| swap(name, Strangers, OpenRequest, Service, "open_failed", edit);
-    Stage::new().refuses(vec![
-        strangers("encs", exchanged("/enc")),
-        strangers("ciphertexts", exchanged("/ciphertext")),
-        strangers("aads", exchanged("/aad")),
-        strangers("whole messages", exchanged("")),
-        strangers("the keys that they are for", Box::new(|a, b| mem::swap(&mut a.path, &mut b.path))),
+    let from_one = |name, edit| swap(name, (Alike, OpenRequest), (Service, "open_failed"), edit);
+    let from_two = |name, edit| swap(name, (Strangers, OpenRequest), (Service, "open_failed"), edit);
+    SessionFixture::new().refuses(vec![
+        from_two("encs", exchanged("/enc")),
+        from_two("ciphertexts", exchanged("/ciphertext")),
+        from_two("aads", exchanged("/aad")),
+        from_two("whole messages", exchanged("")),
+        from_two("the keys that they are for", Box::new(|a, b| mem::swap(&mut a.path, &mut b.path))),
         swap(
             "the aads of one recipient's orders",
-            OtherAad,
-            OpenRequest,
-            Service,
-            "open_failed",
+            (OtherAad, OpenRequest),
+            (Service, "open_failed"),
             exchanged("/aad"),
         ),
-        alike("messages of sessions alike", exchanged("")),
-        alike("another aad", each(|b| b["aad"] = json!("AAAA"))),
-        alike("no aad", each(|b| b["aad"] = json!(""))),
-        alike("a bit of the ciphertext", each(|b| edit_bytes(b, "/ciphertext", |c| c[0] ^= 1))),
-        swap("whole requests", Strangers, OpenRequest, Recipient, "recipient_mismatch", {
+        from_one("messages of sessions alike", exchanged("")),
+        from_one("another aad", each(|b| b["aad"] = json!("AAAA"))),
+        from_one("no aad", each(|b| b["aad"] = json!(""))),
+        from_one("a bit of the ciphertext", each(|b| edit_bytes(b, "/ciphertext", |c| c[0] ^= 1))),
+        swap("whole requests", (Strangers, OpenRequest), (Recipient, "recipient_mismatch"), {
             Box::new(mem::swap)
         }),
-        swap("whole requests of one recipient", OtherAad, OpenRequest, Recipient, "aad_mismatch", {
+        swap("whole requests of one recipient", (OtherAad, OpenRequest), (Recipient, "aad_mismatch"), {
             Box::new(mem::swap)
         }),
     ]);
@@ -249,10 +246,13 @@ fn every_change_of_an_open_request_is_refused() {
 
 #[test]
 fn every_change_of_an_open_answer_is_refused() {
-    use {By::Recipient, Pair::*, Step::OpenAnswer};
-    let strangers = |name, code, edit| swap(name, Strangers, OpenAnswer, Recipient, code, edit);
-    let forged = |name, pair, edit| swap(name, pair, OpenAnswer, Recipient, "reply_open_failed", edit);
-    Stage::new().refuses(vec![
+    let fixture = SessionFixture::new();
+    fixture.refuses(exchanged_parts_of_open_answers());
+    fixture.refuses(exchanged_replies_to_one_recipient());
+}
+
+fn exchanged_parts_of_open_answers() -> Vec<Swap> {
+    vec![
         strangers("whole answers", "recipient_mismatch", exchanged("")),
         strangers("contexts", "recipient_mismatch", exchanged("/sealed/context")),
         strangers("replies", "reply_context_mismatch", exchanged("/sealed/reply")),
@@ -308,29 +308,29 @@ fn every_change_of_an_open_answer_is_refused() {
                 edit_bytes(b, "/sealed/context/document", |document| *document.last_mut().unwrap() ^= 1);
             }),
         ),
-        // One recipient, so that everything but the transaction is right.
+    ]
+}
+
+/// Everything but the transaction is right.
+fn exchanged_replies_to_one_recipient() -> Vec<Swap> {
+    use {By::Recipient, Pair::*, Step::OpenAnswer};
+    vec![
         swap(
             "replies for another purpose",
-            OtherPurpose,
-            OpenAnswer,
-            Recipient,
-            "purpose_mismatch",
+            (OtherPurpose, OpenAnswer),
+            (Recipient, "purpose_mismatch"),
             exchanged("/sealed/reply"),
         ),
         swap(
             "replies to another order",
-            OtherAad,
-            OpenAnswer,
-            Recipient,
-            "aad_mismatch",
+            (OtherAad, OpenAnswer),
+            (Recipient, "aad_mismatch"),
             exchanged("/sealed/reply"),
         ),
         swap(
             "the replies' aads",
-            OtherAad,
-            OpenAnswer,
-            Recipient,
-            "aad_mismatch",
+            (OtherAad, OpenAnswer),
+            (Recipient, "aad_mismatch"),
             replies(|a, b| mem::swap(&mut a.aad, &mut b.aad)),
         ),
         forged(
@@ -360,5 +360,13 @@ fn every_change_of_an_open_answer_is_refused() {
                 b.ciphertext[0] ^= 1;
             }),
         ),
-    ]);
+    ]
+}
+
+fn strangers(name: &'static str, code: &'static str, edit: Edit) -> Swap {
+    swap(name, (Pair::Strangers, Step::OpenAnswer), (By::Recipient, code), edit)
+}
+
+fn forged(name: &'static str, pair: Pair, edit: Edit) -> Swap {
+    swap(name, (pair, Step::OpenAnswer), (By::Recipient, "reply_open_failed"), edit)
 }

@@ -1,4 +1,5 @@
-//! Beside what a user would build instead: same load, same machine, servers on one core and everything else on the other.
+//! Comparison with a conventional service: same load, same machine, servers on one core and all else on the
+//! other.
 
 use super::CONNECTIONS;
 use crate::{
@@ -20,7 +21,7 @@ enum Contender {
     Baseline(&'static str),
 }
 
-/// Who takes turns, with the most opens a second that are prepared for.
+/// The contenders, measured in turn, with the limit of opens per second that messages are prepared for.
 const CONTENDERS: [(Contender, f64); 4] = [
     (Contender::Ours("portable"), 1300.0),
     (Contender::Baseline("p384"), 1300.0),
@@ -28,12 +29,12 @@ const CONTENDERS: [(Contender, f64); 4] = [
     (Contender::Baseline("aws-lc-rs"), 4500.0),
 ];
 
-/// Few connections, where a document is for few keys.
+/// Few connections, so that a document attests few keys.
 const FEW: usize = 64;
 
 pub fn topic(bench: &mut Bench) -> Outcome<()> {
     let valkey = valkey()?;
-    // Rounds make up for shorter phases.
+    // Several rounds make up for shorter phases.
     let bench = &bench.at_most(Duration::from_secs(3));
     compare(bench, CONNECTIONS, bench.effort.rounds, &valkey)?;
     compare(bench, FEW, 1, &valkey)

@@ -1,7 +1,7 @@
 //! How much of an enclave's processor time is elliptic curves.
 //!
-//! The enclave runs on one core, where the libraries run alone before and after each phase: on all at once, cores that share
-//! execution units would make the same work look dearer than it was.
+//! The enclave runs on one core, and the libraries alone on the same core before and after each phase. Cores
+//! that share execution units would distort the comparison.
 
 use super::{IN_FLIGHT, STREAMS};
 use crate::{
@@ -48,8 +48,8 @@ fn row(table: &mut Table, figure: &str, phase: &Phase, raw_us: f64, target: f64)
     table.split(figure, phase);
 }
 
-/// What a phase finds, and what `raw` takes on the same core before or after it, in microseconds: the median of that time when it was
-/// less.
+/// A phase's figures, and the time of `raw` on the same core in microseconds: the smaller of the medians
+/// before and after.
 fn beside<T>(raw: &dyn Fn() -> Outcome<()>, phase: impl FnOnce() -> Outcome<T>) -> Outcome<(f64, T)> {
     const ROUNDS: usize = 25;
     const TIMES: usize = 100;
@@ -64,7 +64,7 @@ fn beside<T>(raw: &dyn Fn() -> Outcome<()>, phase: impl FnOnce() -> Outcome<T>) 
     Ok((before.min(median_ns()?) / TIMES as f64 / 1000.0, found))
 }
 
-/// What a library does for a key, and for an open with a key that is kept ready.
+/// A library's work for a key, and for an open with a key that is kept ready.
 struct Raw {
     generate: Box<dyn Fn() -> Outcome<()>>,
     agree: Box<dyn Fn() -> Outcome<()>>,

@@ -1,4 +1,4 @@
-//! How long one request takes: alone, and beside as many as make 80 % of the peak.
+//! The latency of one request: alone, and at 80 % of the peak load.
 
 use super::{CONNECTIONS, rates};
 use crate::{
@@ -41,7 +41,7 @@ pub fn open_loop(bench: &mut Bench) -> Outcome<()> {
     table.plain("p99.9", format!("{:.2} ms", phase.latency_ms(0.999)));
     table.split("open loop", &phase);
     table.print(
-        "At 80 % of the peak: requests at random times, sent by ticks of 0.5 ms, and timed from when they were due",
+        "At 80 % of the peak: requests at random times, sent in ticks of 0.5 ms, timed from their due times",
     );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! One module for each topic, or for those that share their means.
+//! The topics: one module each, or one for several with common code.
 
 mod baseline;
 mod efficiency;
@@ -10,7 +10,7 @@ use crate::{Bench, Outcome};
 
 pub type Topic = fn(&mut Bench) -> Outcome<()>;
 
-/// In the order in which they run: later ones use what earlier ones found.
+/// In the order in which they run: later ones use earlier results.
 pub const TOPICS: [(&str, Topic); 8] = [
     ("socket", rates::socket),
     ("http", rates::http),
@@ -22,8 +22,8 @@ pub const TOPICS: [(&str, Topic); 8] = [
     ("wire", wire::topic),
 ];
 
-/// Under way at the enclave's socket, in all.
+/// Requests in flight at the enclave's socket.
 const IN_FLIGHT: usize = 1024;
 const STREAMS: usize = 2;
-/// HTTP connections at peak.
+/// HTTP connections at peak load.
 const CONNECTIONS: usize = 256;

@@ -1,4 +1,4 @@
-//! Attested keys per second: at the enclave's socket, over HTTP, and with an NSM that is slow.
+//! Attested keys per second: at the enclave's socket, over HTTP, and with a slow NSM.
 
 use super::{CONNECTIONS, IN_FLIGHT, STREAMS};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     work,
 };
 
-/// How requests come, and how many are under way.
+/// The interface, and the number of requests in flight.
 const SOCKET: (Way, usize) = (Way::Socket, IN_FLIGHT);
 const HTTP: (Way, usize) = (Way::Http, CONNECTIONS);
 
@@ -35,7 +35,7 @@ pub fn http(bench: &mut Bench) -> Outcome<()> {
     Ok(())
 }
 
-/// What keys a second the service gives at most.
+/// The peak of keys per second.
 pub fn http_peak(bench: &mut Bench) -> Outcome<f64> {
     if let Some(peak) = bench.http_peak {
         return Ok(peak);
@@ -48,7 +48,8 @@ pub fn http_peak(bench: &mut Bench) -> Outcome<f64> {
 pub fn slow_nsm(bench: &mut Bench) -> Outcome<()> {
     const USUAL_US: u64 = 1100;
     const LESS: f64 = 20.0;
-    // A request waits for half a call and for its own, so that 1024 under way are 1024 in 30 ms at most when a call takes 20.
+    // A request waits for half a call and its own. With calls of 20 ms, 1024 in flight are at most 1024 in 30
+    // ms.
     for under_way in [2 * IN_FLIGHT, IN_FLIGHT] {
         let mut table = Table::new();
         let mut usual = None;
@@ -87,7 +88,7 @@ fn compared(table: &mut Table, plain: &Phase, batched: &Phase, target: f64) {
     table.split("batched", batched);
 }
 
-/// A peak of issues; a sample of the keys is verified.
+/// A phase of issues at peak load. A sample of the keys is verified.
 fn issue(bench: &Bench, setup: &Setup, (way, under_way): (Way, usize)) -> Outcome<Phase> {
     const VERIFIED: usize = 1000;
     let ours = Ours::start(setup)?;

@@ -1,4 +1,4 @@
-//! What one attested key weighs, and what it costs a client to verify it.
+//! The size of one attested key on the wire, and a client's time to verify it.
 
 use super::{CONNECTIONS, IN_FLIGHT, STREAMS};
 use crate::{
@@ -16,7 +16,7 @@ use std::time::Duration;
 const BATCH: u32 = 100;
 
 pub fn topic(bench: &mut Bench) -> Outcome<()> {
-    // What is weighed needs no long phases.
+    // Sizes need no long phases.
     let bench = &bench.at_most(Duration::from_secs(1));
     let mut table = Table::new();
     let ours = Ours::start(&Setup::SERVICE)?;
@@ -65,7 +65,7 @@ fn verifying(bench: &Bench, table: &mut Table, ours: &Ours, client: &mut Client)
             if is_cold { &mut cold } else { &mut warm }.push(each);
             documents.push(answer.document);
         }
-        // The first of the warm ones warmed the verifier up.
+        // The first one fills the verifier's cache.
         for (state, times) in [("cold", &cold[..]), ("warm", warm.get(1..).unwrap_or_default())] {
             table.plain(format!("verify_response per key, {name}, {state}"), us(times));
         }

@@ -1,6 +1,6 @@
-//! What comes as JSON or PEM from outside, read and not yet verified: answers, messages, measurements, keys.
+//! Inputs as JSON or PEM, read but not yet verified: answers, messages, measurements, keys.
 //!
-//! One order in every language: size, JSON, shape, fields. What is expected is "accepted" or the code.
+//! Every language checks in the same order: size, JSON, shape, fields. The verdict is "accepted" or the code.
 
 use base64ct::{Base64, Encoding};
 use hpke::{Kem as _, Serializable as _, kem::DhP384HkdfSha384};
@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 
 use crate::rng::Rng;
 
-/// One of the kinds of text, mostly changed: a value somewhere inside, or bytes.
+/// A text of some kind, mostly with a changed value or changed bytes.
 pub(crate) fn changed(rng: &mut Rng) -> Value {
     let (kind, good) = rng.of(&GOOD).clone();
     let mut body = good.clone().into_bytes();
@@ -28,7 +28,7 @@ pub(crate) fn changed(rng: &mut Rng) -> Value {
         _ => body = edited(rng, &good).into_bytes(),
     }
     if matches!(kind, "measurements" | "private-key" | "public-key") {
-        // These are read as text.
+        // These are text, so UTF-8.
         body = String::from_utf8_lossy(&body).into_owned().into_bytes();
     }
     let expected = match read(kind, &body) {
@@ -52,7 +52,7 @@ fn read(kind: &str, body: &[u8]) -> Result<(), Error> {
     }
 }
 
-/// A text with one of its pieces in another place, or there twice: names of fields, marks of PEM, numbers.
+/// A text with a piece inserted, repeated or exchanged: field names, PEM markers, numbers.
 fn reordered(rng: &mut Rng, good: &str) -> String {
     const PIECES: &[&str] = &[
         "\u{feff}",
@@ -96,7 +96,7 @@ fn reordered(rng: &mut Rng, good: &str) -> String {
     }
 }
 
-/// A JSON text with one value changed; others are changed as texts.
+/// A JSON text with one value changed. Other texts get a piece inserted.
 fn edited(rng: &mut Rng, good: &str) -> String {
     let Ok(mut value) = serde_json::from_str::<Value>(good) else { return reordered(rng, good) };
     edit(rng, &mut value);
@@ -114,7 +114,7 @@ fn edit(rng: &mut Rng, value: &mut Value) {
                     (*rng.of(&["more", "__proto__", "plaintext", "descriptor", "PCR1", "d"])).into(),
                     json!(""),
                 )),
-                // A list of the values, and their JSON as a text.
+                // A list of the values, or the object's JSON as a string.
                 2 => *value = map.values().cloned().collect(),
                 3 => *value = value.to_string().into(),
                 _ => edit(rng, map.get_mut(key).unwrap()),

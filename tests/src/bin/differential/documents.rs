@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::rng::Rng;
 use crate::structure;
 
-/// A document of one of the cases, changed and signed, and a root for it.
+/// A root, and a document of a case of the forge that is changed further and signed.
 pub(crate) fn forge(rng: &mut Rng) -> (Vec<u8>, Vec<u8>) {
     let mut enclave = Enclave::new();
     if rng.one_in(2) {
@@ -27,7 +27,7 @@ pub(crate) fn forge(rng: &mut Rng) -> (Vec<u8>, Vec<u8>) {
         let judged = *rng.of(judged);
         (rng.of(judged).change)(&mut enclave);
     }
-    // One in two hangs from its own root, so that a changed root is one that is trusted.
+    // Half of them have their own root as anchor, so that changed roots are trusted.
     let own_root = rng.one_in(2);
     for _ in 0..rng.below(4) {
         change(rng, &mut enclave);
@@ -40,7 +40,7 @@ pub(crate) fn forge(rng: &mut Rng) -> (Vec<u8>, Vec<u8>) {
     (root, document)
 }
 
-/// A real document with a byte or two changed: nobody can sign it anew.
+/// A real document with up to two changes, under its old signature.
 pub(crate) fn changed(rng: &mut Rng, real: &[(Vec<u8>, u64)]) -> Value {
     let (document, at_ms) = rng.of(real);
     let mut document = document.clone();
@@ -50,7 +50,7 @@ pub(crate) fn changed(rng: &mut Rng, real: &[(Vec<u8>, u64)]) -> Value {
     judged(rng, TrustAnchor::aws_nitro().as_der(), &document, *at_ms)
 }
 
-/// Real documents and their times, where they are there.
+/// Real documents and their times, if the collection is present.
 pub(crate) fn real() -> Vec<(Vec<u8>, u64)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/attestation-documents");
     let manifest = std::fs::read(folder.join("manifest.json")).unwrap_or_else(|_| b"[]".to_vec());
@@ -67,24 +67,7 @@ fn change(rng: &mut Rng, enclave: &mut Enclave) {
     match rng.below(26) {
         20..=22 => rename(rng, enclave, place),
         23 => restructure(rng, &mut enclave.certs[place]),
-        24 => {
-            // Of another type, or of no length.
-            const EMPTY: &[&[u8]] = &[
-                &[0x80],
-                &[0xa0],
-                &[0x40],
-                &[0x60],
-                &[0xf6],
-                &[0x9f, 0xff],
-                &[0xbf, 0xff],
-                &[0x5f, 0xff],
-                &[0x7f, 0xff],
-            ];
-            let at = rng.below(enclave.fields.len().max(1));
-            if let Some(field) = enclave.fields.get_mut(at) {
-                field.1 = rng.of::<&[u8]>(EMPTY).to_vec();
-            }
-        }
+        24 => empty_field(rng, enclave),
         25 => {
             let kept = rng.below(enclave.fields.len() + 1);
             enclave.fields.truncate(kept);
@@ -104,30 +87,8 @@ fn change(rng: &mut Rng, enclave: &mut Enclave) {
             let again = enclave.certs[place].clone();
             enclave.certs.insert(place, again);
         }
-        9 => {
-            let pcrs = (0..rng.below(34)).map(|index| {
-                let length = if rng.one_in(9) { 47 } else { 48 };
-                let byte = if rng.one_in(3) { 0 } else { 7 };
-                (index as u64 + u64::from(rng.one_in(9)), vec![byte; length])
-            });
-            let pcrs: Vec<_> = pcrs.collect();
-            enclave.set_pcrs(pcrs);
-        }
-        10 => {
-            let time = *rng.of(&[
-                0,
-                1,
-                TIMESTAMP_MS,
-                LEAF_NOT_BEFORE_MS - 1,
-                LEAF_NOT_AFTER_MS + 1,
-                NOW_MS + 70_000,
-                1 << 60,
-            ]);
-            let field = cbor::text("timestamp");
-            if let Some(entry) = enclave.fields.iter_mut().find(|(key, _)| *key == field) {
-                entry.1 = cbor::uint(time);
-            }
-        }
+        9 => change_pcrs(rng, enclave),
+        10 => change_time(rng, enclave),
         11..=13 if !enclave.fields.is_empty() => {
             let at = rng.below(enclave.fields.len());
             match rng.below(4) {
@@ -137,7 +98,7 @@ fn change(rng: &mut Rng, enclave: &mut Enclave) {
                     enclave.fields.push(again);
                 }
                 2 => rng.change(&mut enclave.fields[at].0),
-                // What is empty is filled with the certificates.
+                // The forge fills in empty certificate fields.
                 _ if enclave.fields[at].1.is_empty() => {}
                 _ => rng.change(&mut enclave.fields[at].1),
             }
@@ -146,7 +107,54 @@ fn change(rng: &mut Rng, enclave: &mut Enclave) {
     }
 }
 
-/// Changes the structure of a certificate's name, and of its name in the certificate that it issued, so that the two still match.
+/// Replaces a field's value by an empty one, or by one of another type.
+fn empty_field(rng: &mut Rng, enclave: &mut Enclave) {
+    const EMPTY: &[&[u8]] = &[
+        &[0x80],
+        &[0xa0],
+        &[0x40],
+        &[0x60],
+        &[0xf6],
+        &[0x9f, 0xff],
+        &[0xbf, 0xff],
+        &[0x5f, 0xff],
+        &[0x7f, 0xff],
+    ];
+    let at = rng.below(enclave.fields.len().max(1));
+    if let Some(field) = enclave.fields.get_mut(at) {
+        field.1 = rng.of::<&[u8]>(EMPTY).to_vec();
+    }
+}
+
+/// Replaces the registers by random ones, some with a wrong index or length.
+fn change_pcrs(rng: &mut Rng, enclave: &mut Enclave) {
+    let pcrs = (0..rng.below(34)).map(|index| {
+        let length = if rng.one_in(9) { 47 } else { 48 };
+        let byte = if rng.one_in(3) { 0 } else { 7 };
+        (index as u64 + u64::from(rng.one_in(9)), vec![byte; length])
+    });
+    let pcrs: Vec<_> = pcrs.collect();
+    enclave.set_pcrs(pcrs);
+}
+
+/// Replaces the document's timestamp.
+fn change_time(rng: &mut Rng, enclave: &mut Enclave) {
+    let time = *rng.of(&[
+        0,
+        1,
+        TIMESTAMP_MS,
+        LEAF_NOT_BEFORE_MS - 1,
+        LEAF_NOT_AFTER_MS + 1,
+        NOW_MS + 70_000,
+        1 << 60,
+    ]);
+    let field = cbor::text("timestamp");
+    if let Some(entry) = enclave.fields.iter_mut().find(|(key, _)| *key == field) {
+        entry.1 = cbor::uint(time);
+    }
+}
+
+/// Changes the structure of a certificate's subject, and equally the issuer of the certificate below it.
 fn rename(rng: &mut Rng, enclave: &mut Enclave, place: usize) {
     let mut name = enclave.certs[place].subject.clone();
     for _ in 0..=rng.below(2) {
@@ -173,7 +181,7 @@ fn restructure(rng: &mut Rng, cert: &mut Cert) {
         5 => structure::change(rng, &mut cert.inner_algorithm),
         6 => structure::change(rng, &mut cert.outer_algorithm),
         7 => {
-            // All extensions as one encoding, so that their list can be empty too.
+            // All extensions as one encoding, so that the list can become empty.
             let encoded = cert.extensions.drain(..).map(|extension| {
                 der::seq(&[&der::tlv(6, &extension.id), &extension.critical, &der::tlv(4, &extension.value)])
             });
@@ -261,7 +269,7 @@ fn change_certificate(rng: &mut Rng, cert: &mut Cert) {
     }
 }
 
-/// What the verifier says of a document under one of several clocks and policies.
+/// The case of a document under a random clock and policy, with the verifier's verdict.
 pub(crate) fn judged(rng: &mut Rng, root: &[u8], document: &[u8], at_ms: u64) -> Value {
     let now_ms = match rng.below(4) {
         0 => *rng.of(&[
@@ -305,7 +313,12 @@ pub(crate) fn judged(rng: &mut Rng, root: &[u8], document: &[u8], at_ms: u64) ->
     case
 }
 
-/// Measurements are made from what the document has: some match.
+/// Registers in hex by their index.
+fn by_index<'a>(pcrs: impl Iterator<Item = (u8, &'a [u8])>) -> Value {
+    pcrs.map(|(index, value)| (index.to_string(), Value::from(hex(value)))).collect()
+}
+
+/// A policy with measurements from the document itself, so that some match, and its verdict.
 fn accepted(
     rng: &mut Rng,
     document: VerifiedDocument<'_>,
@@ -322,9 +335,7 @@ fn accepted(
     let some: Vec<_> = some.collect();
     if let Some(set) = Measurements::new(some.iter().copied()).ok().filter(|_| rng.one_in(2)) {
         policy = Policy::new([set])?;
-        let release: serde_json::Map<_, _> =
-            some.iter().map(|(index, value)| (index.to_string(), hex(value).into())).collect();
-        text["releases"] = json!([release]);
+        text["releases"] = json!([by_index(some.iter().map(|(index, value)| (*index, value.as_slice())))]);
     }
     if let Some(max_age_ms) = max_age_ms {
         policy = policy.with_max_age(std::time::Duration::from_millis(max_age_ms));
@@ -335,7 +346,7 @@ fn accepted(
             "verdict": "accepted",
             "module_id": document.module_id(),
             "timestamp_ms": document.timestamp_ms(),
-            "pcrs": document.pcrs().iter().map(|(i, value)| (i.to_string(), Value::from(hex(value)))).collect::<serde_json::Map<_, _>>(),
+            "pcrs": by_index(document.pcrs().iter().map(|(index, value)| (index, value.as_slice()))),
             "public_key": document.public_key().map(hex),
             "user_data": document.user_data().map(hex),
             "nonce": document.nonce().map(hex),

@@ -1,12 +1,13 @@
-//! Makes up inputs, mostly wrong ones, says what this implementation thinks of them, and lets another language's say the same.
+//! Generates inputs, mostly invalid ones, with the Rust implementation's verdicts, for comparison with
+//! another language.
 //!
 //! ```text
 //! cargo run -p ok2cry-tests --bin differential -- COUNT [SEED] | node clients/js/test/differential.mjs
 //! ```
 //!
-//! Each line is a case of `tests/vectors` in JSON, with the verdict of the Rust implementation as `expected`. Documents and
-//! releases are changed *before* they are signed, by a forge that signs whatever it is given, so that most changes get past the
-//! signatures. The same seed makes the same cases.
+//! Each line is a case of `tests/vectors` in JSON, with the verdict of the Rust implementation as `expected`.
+//! Documents and releases are changed *before* the forge signs them, so that most changes pass the signature
+//! checks. The same seed makes the same cases.
 #![allow(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -53,12 +54,12 @@ fn main() -> std::io::Result<()> {
         written += 1;
         writeln!(out, "{case}")?;
     }
-    // Whoever reads does not see how this ends: without this line it has ended early.
+    // The reader does not see this program's exit status. Without this line it has ended early.
     writeln!(out, "{}", json!({"kind": "end", "cases": written}))?;
     out.flush()
 }
 
-/// The forge fails by panicking where it is asked for what cannot be written down: such a case is none. Nothing else may panic.
+/// The forge panics on changes that have no encoding; those give no case. Nothing else may panic.
 fn quietly<T>(forge: impl FnOnce() -> T) -> Option<T> {
     let hook = take_hook();
     set_hook(Box::new(|_| {}));

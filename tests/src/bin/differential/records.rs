@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::documents::hex;
 use crate::rng::Rng;
 
-/// A record that was frozen once, with a byte or two changed.
+/// A frozen record with up to two changes.
 pub(crate) fn changed(rng: &mut Rng) -> Value {
     let (kind, encoding) = rng.of(&FROZEN);
     let mut bytes = encoding.clone();

@@ -12,8 +12,8 @@ use crate::rng::Rng;
 
 static CASES: LazyLock<Vec<ReleaseCase>> = LazyLock::new(cases);
 
-/// A bundle of one of the cases, with changes to its JSON: to the documents inside too, which then are signed by nobody, and to
-/// what the client holds.
+/// A case of the forge with changes to its bundle's JSON, to the documents within (whose signatures then
+/// fail), and to the client's state.
 pub(crate) fn forged(rng: &mut Rng) -> Value {
     let mut case = rng.of(&CASES).clone();
     match serde_json::from_str(&case.bundle) {
@@ -76,7 +76,7 @@ fn verdict(case: &ReleaseCase) -> Result<Vec<String>, Error> {
     Ok(accepted.releases().iter().map(|release| release.version().to_string()).collect())
 }
 
-/// Changes one value somewhere inside; envelopes and payloads are looked into.
+/// Changes one value at any depth, also within envelopes and payloads.
 fn change(rng: &mut Rng, value: &mut Value, depth: usize) {
     match value {
         Value::Object(map) if !map.is_empty() && !rng.one_in(6) => {
@@ -120,7 +120,7 @@ fn change(rng: &mut Rng, value: &mut Value, depth: usize) {
 }
 
 fn change_text(rng: &mut Rng, text: &mut String, depth: usize) {
-    // JSON in a string, or in base64 in a string.
+    // A string that holds JSON, or base64 of JSON.
     if let Ok(mut inner @ Value::Object(_)) = serde_json::from_str(text) {
         change(rng, &mut inner, depth + 1);
         *text = inner.to_string();

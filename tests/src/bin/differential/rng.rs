@@ -1,4 +1,4 @@
-//! Choices that a seed decides.
+//! Random choices, determined by a seed.
 
 /// `SplitMix64`.
 pub(crate) struct Rng(u64);
@@ -8,7 +8,7 @@ impl Rng {
         Self(seed)
     }
 
-    /// A number below `end`, which is not 0.
+    /// A number below `end`, which must not be 0.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % end as u64).unwrap_or(0)
     }
@@ -21,7 +21,7 @@ impl Rng {
         &all[self.below(all.len())]
     }
 
-    /// Changes bytes: bits, lengths, tags, pieces taken out or doubled.
+    /// Makes one change: a bit, a byte, a length, or a piece removed or repeated.
     pub(crate) fn change(&mut self, bytes: &mut Vec<u8>) {
         const BYTES: &[u8] = &[
             0, 1, 2, 3, 4, 5, 6, 0x0c, 0x13, 0x17, 0x18, 0x1f, 0x20, 0x30, 0x31, 0x40, 0x58, 0x5f, 0x60,

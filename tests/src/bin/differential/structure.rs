@@ -1,5 +1,5 @@
-//! Changes to the structure of DER that keep its lengths right, so that a reader gets to what was changed: elements that are
-//! empty, missing, doubled, wrapped or under another tag.
+//! Changes to the structure of DER with correct lengths, so that a parser reaches the change: elements that
+//! are empty, missing, repeated, wrapped, or have another tag.
 
 use ok2cry_attest_forge::der;
 
@@ -9,7 +9,7 @@ use crate::rng::Rng;
 const TAGS: &[u8] =
     &[0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x0c, 0x13, 0x16, 0x17, 0x18, 0x30, 0x31, 0xa0, 0xa3];
 
-/// Changes one element of one or several encodings in a row. What is not DER is left as it is.
+/// Changes one element of one or more consecutive encodings. Leaves other bytes as they are.
 pub(crate) fn change(rng: &mut Rng, encoded: &mut Vec<u8>) {
     let Some(mut elements) = read(encoded) else { return };
     change_one(rng, &mut elements);
@@ -54,7 +54,7 @@ fn write(elements: &[Element]) -> Vec<u8> {
     elements.iter().flat_map(one).collect()
 }
 
-/// Changes an element here, or goes further in.
+/// Changes an element of this list, or of one within.
 fn change_one(rng: &mut Rng, elements: &mut Vec<Element>) {
     let empty = |rng: &mut Rng| Element { tag: *rng.of(TAGS), contents: Contents::Bytes(Vec::new()) };
     if elements.is_empty() {
