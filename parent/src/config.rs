@@ -3,14 +3,14 @@
 //! A setting has one name, written `--max-queue`, `OK2CRY_PARENT_MAX_QUEUE` or `max_queue`. A name that does not
 //! exist is an error wherever it stands: a misspelt limit must not silently be no limit.
 
-mod links;
 mod origin;
+mod service_links;
 
-use crate::{ConfigError, transport::EnclaveUrl};
+use crate::{ConfigError, enclave::transport::EnclaveUrl};
 use axum::http::{HeaderName, HeaderValue, header};
 use clap::{CommandFactory, Parser, ValueEnum};
-use links::Links;
 use serde::Deserialize;
+use service_links::Links;
 use std::{
     ffi::OsString,
     net::{Ipv4Addr, SocketAddr},

@@ -8,8 +8,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`config`] | what can be set, by flag, environment and file |
-//! | [`transport`] | where the enclave is, and how to connect to it |
-//! | [`bridge`] | many requests under way on few streams, each answered, refused or forgotten, never repeated |
+//! | [`enclave`] | many requests under way on few streams, each answered, refused or forgotten, never repeated |
 //! | [`http`] | the routes, their strict inputs, and the problems they answer with |
 //! | [`metrics`] | what is counted |
 //! | [`server`] | connections, their timeouts and limits, and the orderly end |
@@ -23,13 +22,12 @@
 //! # }
 //! ```
 
-pub mod bridge;
 pub mod config;
+pub mod enclave;
 mod error;
 pub mod http;
 pub mod metrics;
 pub mod server;
-pub mod transport;
 
 pub use config::Config;
 pub use error::{ConfigError, Error};

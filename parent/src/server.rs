@@ -1,7 +1,7 @@
 //! Connections, their timeouts and limits, and the orderly end.
 
 mod linger;
-mod request;
+mod service;
 mod stall;
 
 use crate::{Config, Error, http, metrics::Metrics};
@@ -9,7 +9,7 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use linger::{Linger, Unread};
-use request::Requests;
+use service::Requests;
 use stall::StallTimeout;
 use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{

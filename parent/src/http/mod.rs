@@ -2,30 +2,27 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `keys`, `attestation` | the API, under `/v1` |
-//! | `release` | the published releases, under `/v1/release` |
-//! | `file` | a file as a body, read one piece at a time |
+//! | `v1` | the API, under `/v1` |
+//! | `file_body` | a file as a body, read one piece at a time |
 //! | `operations` | health, readiness, metrics |
-//! | `docs` | the OpenAPI description and the page made from it |
-//! | `head` | what must hold of every request's head |
+//! | `openapi` | the OpenAPI description and the page made from it |
+//! | `request_head` | what must hold of every request's head |
 //! | `extract` | inputs that are exact, or refused with the field and the rule |
-//! | `unmatched` | what no route takes |
+//! | `not_found` | what no route takes |
 //! | [`problem`] | refusals as RFC 9457 problems |
 //! | `observe` | what happens around every request: its log line, its count, its headers, and the catch for panics |
 
-mod attestation;
-mod docs;
 mod extract;
-mod file;
-mod head;
-mod keys;
+mod file_body;
+mod not_found;
 mod observe;
+mod openapi;
 mod operations;
 pub mod problem;
-mod release;
-mod unmatched;
+mod request_head;
+mod v1;
 
-use crate::{Config, bridge::Bridge, config::Cors, metrics::Metrics};
+use crate::{Config, config::Cors, enclave::pool::Bridge, metrics::Metrics};
 use axum::{
     Router,
     http::{HeaderName, Method, header},
@@ -37,6 +34,7 @@ use problem::Problem;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use tower_http::cors::{AllowOrigin, CorsLayer};
+use v1::{attestation, keys, release};
 
 /// The whole HTTP service, over a bridge to the enclave. Must be called within a Tokio runtime.
 pub fn router(config: &Config, metrics: Arc<Metrics>) -> Router {
@@ -80,14 +78,14 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/healthz", get(operations::healthz)),
         ("/readyz", get(operations::readyz)),
         ("/metrics", get(operations::metrics)),
-        ("/openapi.json", get(docs::openapi)),
-        ("/docs", get(docs::page)),
+        ("/openapi.json", get(openapi::openapi)),
+        ("/docs", get(openapi::page)),
     ]
 }
 
 fn observed(router: Router<Arc<App>>, config: &Config, app: Arc<App>) -> Router {
     let router = router
-        .fallback(unmatched::answer)
+        .fallback(not_found::answer)
         .method_not_allowed_fallback(async || Problem::from(Code::MethodNotAllowed));
     let router = match cors(config) {
         Some(layer) => router.layer(layer),
@@ -140,7 +138,7 @@ mod tests {
     type Routes = BTreeMap<String, BTreeSet<String>>;
 
     fn documented() -> Routes {
-        let openapi: serde_json::Value = serde_json::from_str(docs::OPENAPI).unwrap();
+        let openapi: serde_json::Value = serde_json::from_str(openapi::OPENAPI).unwrap();
         let methods = |item: &serde_json::Value| {
             item.as_object()
                 .unwrap()
@@ -170,7 +168,7 @@ mod tests {
 
     #[test]
     fn every_code_is_documented_where_it_can_appear_and_with_its_status() {
-        let openapi: serde_json::Value = serde_json::from_str(docs::OPENAPI).unwrap();
+        let openapi: serde_json::Value = serde_json::from_str(openapi::OPENAPI).unwrap();
         let listed = |value: &serde_json::Value| -> BTreeSet<String> {
             value.as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned()).collect()
         };

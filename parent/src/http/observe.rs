@@ -1,6 +1,6 @@
 //! What happens around every request: its log line, its count, its headers, and the catch for panics.
 
-use super::{App, X_REQUEST_ID, head, problem::Problem};
+use super::{App, X_REQUEST_ID, problem::Problem, request_head};
 use crate::metrics::{Metrics, method_name};
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -28,7 +28,7 @@ pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next:
         metrics: &app.metrics,
         answered: None,
     };
-    let mut response = match head::check(&request) {
+    let mut response = match request_head::check(&request) {
         Ok(()) => unless_it_panics(next.run(request)).await,
         Err(problem) => problem.into_response(),
     };

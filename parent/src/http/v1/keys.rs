@@ -2,7 +2,7 @@
 //!
 //! Everything is checked here only so that the answer can name the field: the enclave checks it all again.
 
-use super::{
+use crate::http::{
     App,
     extract::{Json, KeyPath, NoQuery},
     problem::Problem,
@@ -30,7 +30,7 @@ use zeroize::Zeroizing;
 ///
 /// Answers 200 and not 201: a 201 would name what it made in `Location`, and a key's id must not be had before the
 /// document that proves it was verified.
-pub(super) async fn issue(
+pub(in crate::http) async fn issue(
     State(app): State<Arc<App>>,
     _: NoQuery,
     Json(body): Json<IssueRequest>,
@@ -42,7 +42,7 @@ pub(super) async fn issue(
 }
 
 /// `POST /v1/keys/{id}/open`.
-pub(super) async fn open(
+pub(in crate::http) async fn open(
     State(app): State<Arc<App>>,
     KeyPath(key_id): KeyPath,
     _: NoQuery,
@@ -57,7 +57,7 @@ pub(super) async fn open(
 }
 
 /// `GET /v1/keys/{id}`.
-pub(super) async fn state(
+pub(in crate::http) async fn state(
     State(app): State<Arc<App>>,
     KeyPath(key_id): KeyPath,
     _: NoQuery,
@@ -66,7 +66,7 @@ pub(super) async fn state(
 }
 
 /// `DELETE /v1/keys/{id}`.
-pub(super) async fn destroy(
+pub(in crate::http) async fn destroy(
     State(app): State<Arc<App>>,
     KeyPath(key_id): KeyPath,
     _: NoQuery,
@@ -133,7 +133,7 @@ fn checked_open(key_id: KeyId, body: OpenRequest) -> Result<Open, Problem> {
 }
 
 /// A body of which some `capacity` bytes are expected.
-pub(super) fn json(body: &impl Serialize, capacity: usize) -> Response {
+pub(in crate::http) fn json(body: &impl Serialize, capacity: usize) -> Response {
     let mut bytes = Vec::with_capacity(capacity);
     if serde_json::to_writer(&mut bytes, body).is_err() {
         return Problem::from(Code::Internal).into_response();

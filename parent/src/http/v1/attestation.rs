@@ -1,6 +1,7 @@
 //! `/v1/attestation`: proof that the enclave is there, and which one it is.
 
-use super::{App, extract::read_query, keys::json, problem::Problem};
+use super::keys::json;
+use crate::http::{App, extract::read_query, problem::Problem};
 use axum::{extract::State, http::request::Parts, response::Response};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use ok2cry_protocol::{
@@ -12,7 +13,7 @@ use ok2cry_protocol::{
 use std::sync::Arc;
 
 /// `GET /v1/attestation?nonce=`.
-pub(super) async fn attest(State(app): State<Arc<App>>, parts: Parts) -> Result<Response, Problem> {
+pub(in crate::http) async fn attest(State(app): State<Arc<App>>, parts: Parts) -> Result<Response, Problem> {
     let [nonce] = read_query(&parts, ["nonce"])?;
     let nonce = Base64UrlUnpadded::decode_vec(&nonce)
         .map_err(|_| Problem::of_field(Code::QueryInvalid, "nonce", "is not base64url without padding"))?;

@@ -6,18 +6,15 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `gate` | how many requests may be under way, and how many may wait |
-//! | `lane` | keeps one stream open, and writes requests to it |
-//! | `connection` | one stream: what waits for answers on it, and the reader that brings them |
+//! | `worker` | keeps one stream open, and writes requests to it |
 
-mod connection;
-mod gate;
-mod lane;
+mod worker;
 
+use super::{
+    admission::Gate,
+    connection::{Connection, Kind},
+};
 use crate::{Config, metrics::Metrics};
-use connection::{Connection, Kind};
-use gate::Gate;
-use lane::{Lane, Signals};
 use ok2cry_protocol::{
     code::Code,
     frame,
@@ -34,6 +31,7 @@ use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     time::{Instant, timeout_at},
 };
+use worker::{Lane, Signals};
 
 /// The way to one enclave. Its streams close when it is dropped.
 pub struct Bridge {
@@ -53,12 +51,12 @@ struct LaneHandle {
 }
 
 /// A request on its way to a stream.
-struct Job {
-    id: u64,
-    kind: Kind,
-    frame: Vec<u8>,
-    reply: oneshot::Sender<Result<Answer, Refusal>>,
-    sent_on: SentOn,
+pub(super) struct Job {
+    pub(super) id: u64,
+    pub(super) kind: Kind,
+    pub(super) frame: Vec<u8>,
+    pub(super) reply: oneshot::Sender<Result<Answer, Refusal>>,
+    pub(super) sent_on: SentOn,
 }
 
 /// Whether a request takes a lane's turn. Probes do not: they are no reason to keep more streams.
@@ -69,7 +67,7 @@ enum Turns {
 }
 
 /// The one connection that a request was written to; empty as long as it has certainly not left.
-type SentOn = Arc<OnceLock<Arc<Connection>>>;
+pub(super) type SentOn = Arc<OnceLock<Arc<Connection>>>;
 
 /// The most probes of the enclave's health at a time: they do not wait behind other requests.
 const MAX_PROBES: usize = 8;
@@ -212,7 +210,7 @@ fn not_sent() -> Refusal {
     Refusal::with_detail(Code::EnclaveUnavailable, detail).retry_after(RETRY_AFTER)
 }
 
-fn lost() -> Refusal {
+pub(super) fn lost() -> Refusal {
     let detail =
         "The connection to the enclave broke before the answer came; the request may have been carried out";
     Refusal::with_detail(Code::EnclaveUnavailable, detail).retry_after(RETRY_AFTER)

@@ -1,7 +1,9 @@
 //! `/v1/release`: the published folder, as it is. What is in it, clients check; nothing here looks at it.
 
-use super::{App, file::Opened, problem::Problem};
-use crate::bridge;
+use crate::{
+    enclave::pool,
+    http::{App, file_body::Opened, problem::Problem},
+};
 use axum::{
     body::Body,
     extract::{Path, State},
@@ -15,12 +17,15 @@ use std::{io, sync::Arc};
 const MAX_FILE: u64 = 17 << 20;
 
 /// `GET /v1/release`: all that a client needs, at once.
-pub(super) async fn bundle(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+pub(in crate::http) async fn bundle(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     serve(&app, "bundle.json").await
 }
 
 /// `GET /v1/release/PATH`: one file of the published folder.
-pub(super) async fn file(State(app): State<Arc<App>>, Path(path): Path<String>) -> Result<Response, Problem> {
+pub(in crate::http) async fn file(
+    State(app): State<Arc<App>>,
+    Path(path): Path<String>,
+) -> Result<Response, Problem> {
     serve(&app, &path).await
 }
 
@@ -33,7 +38,7 @@ async fn serve(app: &App, path: &str) -> Result<Response, Problem> {
         return Err(absent("the published folder has no such file"));
     }
     // Readers that are slow keep their place, so that they cannot take every connection from the API's callers.
-    let place = Arc::clone(&app.file_readers).try_acquire_owned().map_err(|_| bridge::busy())?;
+    let place = Arc::clone(&app.file_readers).try_acquire_owned().map_err(|_| pool::busy())?;
     let file = site.join(path);
     match tokio::task::spawn_blocking(move || Opened::open(&file, MAX_FILE)).await {
         Ok(Ok(opened)) => {
@@ -43,7 +48,7 @@ async fn serve(app: &App, path: &str) -> Result<Response, Problem> {
         Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
             Err(absent("the published folder has no such file"))
         }
-        Ok(Err(error)) if is_out_of_descriptors(&error) => Err(bridge::busy().into()),
+        Ok(Err(error)) if is_out_of_descriptors(&error) => Err(pool::busy().into()),
         Ok(Err(error)) => {
             tracing::error!(path, %error, "a published file cannot be read");
             Err(Code::Internal.into())

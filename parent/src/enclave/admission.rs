@@ -7,7 +7,7 @@
 //! at most half of what may be under way and half of the places to wait, so a request for one key never waits behind
 //! a queue of them.
 
-use super::busy;
+use super::pool::busy;
 use crate::metrics::Metrics;
 use ok2cry_protocol::rpc::Refusal;
 use prometheus_client::metrics::gauge::Gauge;

@@ -1,11 +1,14 @@
 //! Keeps one stream to the enclave open, and writes requests to it.
 
-use super::{
-    Job,
-    connection::{Connection, IDLE, SHUTDOWN},
-    not_sent,
+use super::{Job, not_sent};
+use crate::{
+    Config,
+    enclave::{
+        connection::{Connection, IDLE, SHUTDOWN},
+        transport::EnclaveUrl,
+    },
+    metrics::Metrics,
 };
-use crate::{Config, metrics::Metrics, transport::EnclaveUrl};
 use ok2cry_protocol::frame::MAX_WRITE;
 use std::{
     collections::VecDeque,

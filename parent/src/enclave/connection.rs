@@ -1,6 +1,6 @@
 //! One stream: what waits for answers on it, and the reader that brings them.
 
-use super::{Job, lost};
+use super::pool::{Job, lost};
 use crate::metrics::Metrics;
 use ok2cry_protocol::{
     code::Code,
