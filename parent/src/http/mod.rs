@@ -12,6 +12,7 @@
 //! | [`problem`] | refusals as RFC 9457 problems |
 //! | `observe` | what happens around every request: its log line, its count, its headers, and the catch for panics |
 
+mod cors;
 mod extract;
 mod file_body;
 mod not_found;
@@ -22,10 +23,10 @@ pub mod problem;
 mod request_head;
 mod v1;
 
-use crate::{Config, config::Cors, enclave::pool::Bridge, metrics::Metrics};
+use crate::{Config, enclave::pool::Bridge, metrics::Metrics};
 use axum::{
     Router,
-    http::{HeaderName, Method, header},
+    http::HeaderName,
     middleware,
     routing::{MethodRouter, get, post},
 };
@@ -33,7 +34,6 @@ use ok2cry_protocol::code::Code;
 use problem::Problem;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
-use tower_http::cors::{AllowOrigin, CorsLayer};
 use v1::{attestation, keys, release};
 
 /// The whole HTTP service, over a bridge to the enclave. Must be called within a Tokio runtime.
@@ -79,7 +79,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/readyz", get(operations::readyz)),
         ("/metrics", get(operations::metrics)),
         ("/openapi.json", get(openapi::openapi)),
-        ("/docs", get(openapi::page)),
+        ("/docs", get(openapi::docs)),
     ]
 }
 
@@ -87,30 +87,11 @@ fn observed(router: Router<Arc<App>>, config: &Config, app: Arc<App>) -> Router 
     let router = router
         .fallback(not_found::answer)
         .method_not_allowed_fallback(async || Problem::from(Code::MethodNotAllowed));
-    let router = match cors(config) {
+    let router = match cors::layer(config) {
         Some(layer) => router.layer(layer),
         None => router,
     };
     router.layer(middleware::from_fn_with_state(app.clone(), observe::observe)).with_state(app)
-}
-
-fn cors(config: &Config) -> Option<CorsLayer> {
-    let origins = match &config.cors {
-        Cors::SameOrigin => return None,
-        Cors::Any => AllowOrigin::any(),
-        Cors::Origins(list) => AllowOrigin::list(list.iter().cloned()),
-    };
-    let layer = CorsLayer::new()
-        .allow_origin(origins)
-        .allow_methods([Method::GET, Method::POST, Method::DELETE])
-        .allow_headers(
-            [header::CONTENT_TYPE].into_iter().chain(config.cors_headers.iter().cloned()).collect::<Vec<_>>(),
-        )
-        // Config lets this be true with named origins only.
-        .allow_credentials(config.cors_credentials)
-        .expose_headers([header::RETRY_AFTER, X_REQUEST_ID])
-        .max_age(Duration::from_secs(600));
-    Some(layer)
 }
 
 #[cfg(test)]
@@ -118,7 +99,7 @@ mod tests {
     use super::*;
     use axum::{
         body::Body,
-        http::{Request, StatusCode},
+        http::{Request, StatusCode, header},
         response::Response,
     };
     use std::collections::{BTreeMap, BTreeSet};

@@ -1,0 +1,253 @@
+//! JSON, and what is wrong with it by field.
+
+use super::shown;
+use crate::http::problem::Problem;
+use ok2cry_protocol::{MAX_COUNT, code::Code};
+use serde::de::DeserializeOwned;
+
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    if let Some(rule) = foreign(bytes) {
+        return Err(Problem::of_field(Code::BodyInvalid, "body", rule));
+    }
+    // serde takes an array for a struct too, with the fields in order: that is not this API.
+    if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+        return Err(Problem::of_field(Code::BodyInvalid, "body", "must be a JSON object"));
+    }
+    if let Ok(value) = serde_json::from_slice(bytes) {
+        return Ok(value);
+    }
+    // Once more, for where it is wrong.
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        refuse(&path, error.inner())
+    })?;
+    json.end().map_err(|error| refuse(".", &error))?;
+    Ok(value)
+}
+
+/// What bytes are that come from another encoding than UTF-8, by how they begin.
+fn foreign(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0xef, 0xbb, 0xbf, ..] => Some("begins with a byte order mark; it must be UTF-8 without one"),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, ..] | [_, 0, ..] => {
+            Some("looks like UTF-16 or UTF-32; it must be UTF-8")
+        }
+        [0x1f, 0x8b, ..] => Some("looks like gzip; it must be JSON as it is, not compressed"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("looks like zstd; it must be JSON as it is, not compressed"),
+        [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] => {
+            Some("looks like zlib; it must be JSON as it is, not compressed")
+        }
+        _ => None,
+    }
+}
+
+fn refuse(path: &str, error: &serde_json::Error) -> Problem {
+    let message = error.to_string();
+    if !error.is_data() {
+        // serde_json's own words, which hold a place and no part of the input.
+        return Problem::of_field(Code::BodyInvalid, "body", format!("is not JSON: {message}"));
+    }
+    let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
+    let rule = rule(path, message);
+    let field = field(path, &rule);
+    let is_number_out_of_range = message.starts_with("invalid value: integer");
+    let code = match field.as_str() {
+        "ttl" if is_number_out_of_range => Code::TtlOutOfRange,
+        "count" if is_number_out_of_range => Code::CountOutOfRange,
+        _ if message == BAD_BASE64 => Code::BodyInvalid,
+        field if field == "recipient" || field.starts_with("recipient.") => Code::RecipientInvalid,
+        _ => Code::BodyInvalid,
+    };
+    Problem::of_field(code, &field, rule)
+}
+
+/// What [`ok2cry_protocol::http::Bytes`] says of text that is not base64url.
+const BAD_BASE64: &str = "is not base64url without padding";
+
+// serde's messages begin with what was found, which may be anything, and end with what was expected, which is ours.
+fn rule(path: &str, message: &str) -> String {
+    if let Some(rest) = message.strip_prefix("unknown field `") {
+        let name = rest.split('`').next().unwrap_or_default();
+        return format!("holds unknown field {}", shown(name));
+    }
+    if let Some(name) = message.strip_prefix("missing field `") {
+        return format!("lacks field {}", name.trim_end_matches('`'));
+    }
+    if let Some(name) = message.strip_prefix("duplicate field `") {
+        return format!("holds field {} twice", name.trim_end_matches('`'));
+    }
+    match message.rsplit_once(", expected ") {
+        // What the call takes, and not what its field's type does.
+        Some(_) if path == "count" => format!("must be an integer from 1 to {MAX_COUNT}"),
+        Some(_) if path == "ttl" => "must be an integer of at least 1, in milliseconds".to_owned(),
+        Some((_, "u16")) => format!("must be an integer from 0 to {}", u16::MAX),
+        Some((_, expected)) => format!("must be {expected}"),
+        None if message == BAD_BASE64 => message.to_owned(),
+        None => "is not what it should be".to_owned(),
+    }
+}
+
+// An unknown or repeated field is the fault of the object that holds it.
+fn field(path: &str, rule: &str) -> String {
+    let of_object = rule.starts_with("holds ");
+    let path = if of_object { path.rsplit_once('.').map_or(".", |(object, _)| object) } else { path };
+    let path = path.trim_matches('.');
+    if path.is_empty() { "body".to_owned() } else { shown(path) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ok2cry_protocol::http::{IssueRequest, OpenRequest};
+
+    const ISSUE: &str = r#"{"nonce":"AAAA","purpose":"p","ttl":5,"recipient":{"suite":[17,2,2],"public_key":"AAAA"},"count":1}"#;
+
+    fn refused<T: DeserializeOwned>(json: &str) -> (Code, String) {
+        let problem = parse::<T>(json.as_bytes()).err().unwrap().0;
+        (problem.code, problem.detail)
+    }
+
+    fn issue(from: &str, to: &str) -> (Code, String) {
+        assert!(ISSUE.contains(from));
+        refused::<IssueRequest>(&ISSUE.replace(from, to))
+    }
+
+    #[test]
+    fn a_good_body_is_read() {
+        assert!(parse::<IssueRequest>(ISSUE.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn every_refusal_names_the_field_and_the_rule() {
+        use Code::{BodyInvalid, CountOutOfRange, RecipientInvalid, TtlOutOfRange};
+        for (from, to, code, detail) in [
+            ("\"ttl\"", "\"tll\"", BodyInvalid, "body: holds unknown field tll"),
+            ("\"ttl\":5,", "", BodyInvalid, "body: lacks field ttl"),
+            ("\"ttl\":5,", "\"ttl\":5,\"ttl\":5,", BodyInvalid, "body: holds field ttl twice"),
+            (
+                "\"ttl\":5,",
+                "\"ttl\":\"5\",",
+                BodyInvalid,
+                "ttl: must be an integer of at least 1, in milliseconds",
+            ),
+            (
+                "\"ttl\":5,",
+                "\"ttl\":5.5,",
+                BodyInvalid,
+                "ttl: must be an integer of at least 1, in milliseconds",
+            ),
+            (
+                "\"ttl\":5,",
+                "\"ttl\":null,",
+                BodyInvalid,
+                "ttl: must be an integer of at least 1, in milliseconds",
+            ),
+            (
+                "\"ttl\":5,",
+                "\"ttl\":-5,",
+                TtlOutOfRange,
+                "ttl: must be an integer of at least 1, in milliseconds",
+            ),
+            (
+                "\"count\":1",
+                "\"count\":4294967296",
+                CountOutOfRange,
+                "count: must be an integer from 1 to 100",
+            ),
+            ("\"count\":1", "\"count\":null", BodyInvalid, "count: must be an integer from 1 to 100"),
+            ("\"count\":1", "\"count\":\"1\"", BodyInvalid, "count: must be an integer from 1 to 100"),
+            ("\"count\":1", "\"count\":1.0", BodyInvalid, "count: must be an integer from 1 to 100"),
+            ("\"count\":1", "\"count\":-1", CountOutOfRange, "count: must be an integer from 1 to 100"),
+            ("\"count\":1", "\"count\":[1]", BodyInvalid, "count: must be an integer from 1 to 100"),
+            (
+                "[17,2,2]",
+                "[17,2,null]",
+                RecipientInvalid,
+                "recipient.suite[2]: must be an integer from 0 to 65535",
+            ),
+            ("\"purpose\":\"p\"", "\"purpose\":7", BodyInvalid, "purpose: must be a string"),
+            (
+                "\"nonce\":\"AAAA\"",
+                "\"nonce\":\"AA=\"",
+                BodyInvalid,
+                "nonce: is not base64url without padding",
+            ),
+            ("\"AAAA\"}", "\"A+/A\"}", BodyInvalid, "recipient.public_key: is not base64url without padding"),
+            ("[17,2,2]", "[17,2]", RecipientInvalid, "recipient.suite: must be an array of length 3"),
+            (
+                "[17,2,2]",
+                "[17,2,70000]",
+                RecipientInvalid,
+                "recipient.suite[2]: must be an integer from 0 to 65535",
+            ),
+            ("\"suite\":[17,2,2],", "", RecipientInvalid, "recipient: lacks field suite"),
+            ("\"suite\"", "\"sweet\"", RecipientInvalid, "recipient: holds unknown field sweet"),
+        ] {
+            assert_eq!(issue(from, to), (code, detail.to_owned()), "{to}");
+        }
+        let (code, detail) = refused::<IssueRequest>(r#"{"recipient":5}"#);
+        assert_eq!(code, RecipientInvalid);
+        assert_eq!(detail, "recipient: must be \"caller\" or an object of suite and public_key");
+    }
+
+    #[test]
+    fn what_is_not_json_says_where() {
+        for bad in ["", "{", "{\"enc\":tru}", "{'enc':1}", "{\"enc\":\"\\ud800\"}"] {
+            let (code, detail) = refused::<OpenRequest>(bad);
+            assert_eq!(code, Code::BodyInvalid);
+            assert!(
+                detail.starts_with("body: is not JSON: ") && detail.contains("line 1"),
+                "{bad}: {detail}"
+            );
+        }
+        for bad in ["[1,", "[\"AAAA\",\"AAAA\",\"\"]", "null", "4929", "x"] {
+            let problem = (Code::BodyInvalid, "body: must be a JSON object".to_owned());
+            assert_eq!(refused::<OpenRequest>(bad), problem);
+        }
+        let trailing = refused::<IssueRequest>(&format!("{ISSUE} {{}}")).1;
+        assert!(trailing.contains("trailing characters"), "{trailing}");
+        assert!(parse::<OpenRequest>(b"\"\xff\"").is_err());
+    }
+
+    #[test]
+    fn a_body_in_another_encoding_is_told_which() {
+        let utf16 =
+            |bytes: fn(u16) -> [u8; 2], text: &str| text.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
+        for (what, bytes) in [
+            ("byte order mark", "\u{feff}{}".as_bytes().to_vec()),
+            ("UTF-16", utf16(u16::to_le_bytes, "\u{feff}{}")),
+            ("UTF-16", utf16(u16::to_be_bytes, "\u{feff}{}")),
+            ("UTF-16", utf16(u16::to_le_bytes, "{}")),
+            ("UTF-16", utf16(u16::to_be_bytes, "{}")),
+            ("UTF-32", b"\0\0\0{\0\0\0}".to_vec()),
+            ("gzip", vec![0x1f, 0x8b, 8, 0]),
+            ("zlib", vec![0x78, 0x9c, 0xab, 0xae]),
+            ("zstd", vec![0x28, 0xb5, 0x2f, 0xfd]),
+        ] {
+            let problem = parse::<OpenRequest>(&bytes).err().unwrap().0;
+            assert_eq!(problem.code, Code::BodyInvalid);
+            assert!(
+                problem.detail.starts_with("body: ") && problem.detail.contains(what),
+                "{}",
+                problem.detail
+            );
+        }
+    }
+
+    #[test]
+    fn no_refusal_repeats_a_value() {
+        let hidden = "4929, expected 4929";
+        for bad in [
+            format!(r#"{{"enc":{{"{hidden}":1}}}}"#),
+            format!(r#"{{"{hidden}":1}}"#),
+            format!(r#"{{"`{hidden}`, expected":1}}"#),
+            format!(r#"{{"enc":"{hidden}"}}"#),
+            format!(r#""{hidden}""#),
+            r#"{"enc":4929}"#.to_owned(),
+        ] {
+            let (_, detail) = refused::<OpenRequest>(&bad);
+            assert!(!detail.contains("4929"), "{bad}: {detail}");
+        }
+    }
+}
