@@ -1,7 +1,15 @@
-//! What can be set: by flag, by environment variable or in a file, in this order of precedence.
+//! The settings: flags, environment variables and file, in this order of precedence.
 //!
-//! A setting has one name, written `--max-queue`, `OK2CRY_PARENT_MAX_QUEUE` or `max_queue`. A name that does not
-//! exist is an error wherever it stands: a misspelt limit must not silently be no limit.
+//! A setting has one name, written `--max-queue`, `OK2CRY_PARENT_MAX_QUEUE` or `max_queue`. Unknown names are errors
+//! everywhere, so that a misspelt limit is never ignored.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `settings` | the settings as written, and their ranges |
+//! | `environment` | settings from environment variables |
+//! | `service_links` | variables of Kubernetes and Docker that are not settings |
+//! | `listen` | the address to listen on |
+//! | `cors`, `origin` | the CORS settings, and the syntax of web origins |
 
 mod cors;
 mod environment;
@@ -10,7 +18,7 @@ mod origin;
 mod service_links;
 mod settings;
 
-use crate::{ConfigError, enclave::transport::EnclaveUrl};
+use crate::{ConfigError, enclave::EnclaveUrl};
 use axum::http::{HeaderName, HeaderValue};
 use clap::{Parser, ValueEnum};
 use serde::Deserialize;
@@ -22,90 +30,90 @@ use std::{
     time::Duration,
 };
 
-/// A configuration that has been checked.
+/// The checked configuration.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// Where to listen for HTTP. Port 0 takes a free one.
+    /// The address to listen on for HTTP. Port 0 selects a free port.
     pub listen: SocketAddr,
-    /// Where the enclave is.
+    /// The enclave's address.
     pub enclave: EnclaveUrl,
-    /// How many streams to keep open to the enclave, 1 to 16.
+    /// The number of streams to the enclave, 1 to 16.
     pub enclave_streams: usize,
-    /// How long a connection to the enclave may take to stand.
+    /// The timeout for connecting to the enclave.
     pub enclave_connect_timeout: Duration,
-    /// How long the enclave may take to answer, the wait for a turn included.
+    /// The timeout for an answer from the enclave, including the wait for admission.
     pub enclave_timeout: Duration,
-    /// How long the enclave may take to say that it is well.
+    /// The timeout for an answer to `/readyz`.
     pub ready_timeout: Duration,
-    /// How much may be under way to the enclave: a request for keys counts as many as it asks for, any other one.
+    /// The maximum number of calls in flight to the enclave. A call for keys counts once for each key.
     pub max_in_flight: usize,
-    /// How many more may wait for their turn. Beyond that they are refused at once.
+    /// The maximum number of calls that wait for admission. Further calls are refused at once.
     pub max_queue: usize,
-    /// How many HTTP connections may be open. Further ones wait to be accepted.
+    /// The maximum number of open HTTP connections. Further ones wait to be accepted.
     pub max_connections: usize,
-    /// How long a request's body may be, in bytes.
+    /// The maximum length of a request's body, in bytes.
     pub max_body_bytes: usize,
-    /// How long a connection may take to send a request's head, and how long it may idle between requests.
+    /// The timeout for a request's head, and for an idle connection between requests.
     pub header_timeout: Duration,
-    /// How long a request's body may take to arrive.
+    /// The timeout for a request's body.
     pub body_timeout: Duration,
-    /// How long a connection may refuse to take any byte of a response.
+    /// How long a connection may accept no byte of a response.
     pub write_timeout: Duration,
-    /// How long requests may take to finish once the service was told to stop.
+    /// How long requests in flight may take to finish after shutdown begins.
     pub shutdown_timeout: Duration,
-    /// The folder that releases are published in, served under `/v1/release`.
+    /// The folder of published releases, served under `/v1/release`.
     pub release_site: Option<PathBuf>,
-    /// Which web origins may call: none, all, or those listed.
+    /// The web origins that may call the API.
     pub cors: Cors,
-    /// Which headers pages of those origins may send, besides `content-type`.
+    /// The headers that pages of these origins may send, besides `content-type`.
     pub cors_headers: Vec<HeaderName>,
-    /// Whether browsers may send cookies and client certificates with those pages' requests, and pages may read the
-    /// answers. Never together with [`Cors::Any`].
+    /// Whether pages of these origins may send cookies and client certificates, and read the responses to such requests.
+    /// Must be false with [`Cors::Any`].
     pub cors_credentials: bool,
-    /// How log lines look.
+    /// The format of log lines.
     pub log_format: LogFormat,
-    /// Which log lines are written.
+    /// The minimum level of log lines.
     pub log_level: LogLevel,
 }
 
-/// Which web origins may call the API from a browser.
+/// The web origins that may call the API from a browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cors {
-    /// Only pages of the service's own origin.
+    /// Only the service's own origin.
     SameOrigin,
-    /// Every page there is.
+    /// All origins.
     Any,
-    /// Pages of these origins.
+    /// These origins.
     Origins(Vec<HeaderValue>),
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For people.
+    /// Plain text.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Which log lines are written: those of this level and above.
+/// The minimum level of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// What needs somebody.
+    /// Failures that need an operator.
     Error,
-    /// What should not happen often.
+    /// Failures that should be rare.
     Warn,
     /// One line per request.
     Info,
-    /// Every connection too.
+    /// Also broken connections and repeated failures.
     Debug,
 }
 
 impl Config {
-    /// The defaults, for the enclave at this address.
+    /// The default configuration for the enclave at this address.
     pub fn new(enclave: EnclaveUrl) -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
@@ -131,10 +139,10 @@ impl Config {
         }
     }
 
-    /// Reads the program's arguments (its name first), the environment, and the file that they name.
+    /// Reads the settings from the program's arguments (its name first), the environment, and the file that they name.
     ///
     /// # Errors
-    /// Anything that is not understood, wherever it stands. Help and version come as [`ConfigError::Flags`].
+    /// [`ConfigError`]. Requests for help and the version are [`ConfigError::Flags`].
     pub fn load<A, T, E>(args: A, environment: E) -> Result<Self, ConfigError>
     where
         A: IntoIterator<Item = T>,

@@ -1,4 +1,4 @@
-//! The rules of the three CORS settings.
+//! The three CORS settings.
 
 use super::{Cors, origin};
 use crate::ConfigError;
@@ -17,7 +17,8 @@ pub(super) fn cors(origins: Vec<String>) -> Result<Cors, ConfigError> {
             return Err(error("must be \"*\" alone or a list of origins, not both".to_owned()));
         }
         let value = origin::check(&origin).map_err(error)?;
-        values.push(HeaderValue::from_str(value).map_err(|_| error("is not text for a header".to_owned()))?);
+        values
+            .push(HeaderValue::from_str(value).map_err(|_| error("is not a valid header value".to_owned()))?);
     }
     Ok(Cors::Origins(values))
 }
@@ -41,12 +42,12 @@ pub(super) fn cors_headers(names: Vec<String>, cors: &Cors) -> Result<Vec<Header
     let header = |name: String| {
         if name == "*" {
             return Err(error(
-                "holds \"*\", which does not cover authorization: name each header".to_owned(),
+                "contains \"*\", which does not cover authorization: name each header".to_owned(),
             ));
         }
-        let read = name.parse().ok().filter(|name| *name != header::CONTENT_TYPE);
-        read.ok_or_else(|| {
-            error(format!("holds {name:?}, which is not the name of a header besides content-type"))
+        let parsed = name.parse().ok().filter(|name| *name != header::CONTENT_TYPE);
+        parsed.ok_or_else(|| {
+            error(format!("contains {name:?}, which is not the name of a header other than content-type"))
         })
     };
     names.into_iter().map(header).collect()

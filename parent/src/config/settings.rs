@@ -1,22 +1,22 @@
-//! The settings as they are written, and what their values may be.
+//! The settings as written, and their ranges.
 
 use super::{
     Config, LogFormat, LogLevel,
     cors::{cors, cors_credentials, cors_headers},
-    listen::Listen,
+    listen::ListenAddress,
 };
-use crate::{ConfigError, enclave::transport::EnclaveUrl};
+use crate::{ConfigError, enclave::EnclaveUrl};
 use clap::Parser;
 use serde::Deserialize;
-use std::{path::PathBuf, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
-// One list makes the flags, the variables, the file's keys and the order among them.
+// One list defines the flags, the variables, the file's keys and their precedence.
 macro_rules! settings {
     ($($(#[$attribute:meta])* $name:ident: $type:ty,)+) => {
         /// The HTTP service on the parent instance of an ok2cry enclave.
         ///
         /// Every setting can be a flag, an environment variable (OK2CRY_PARENT_MAX_QUEUE for --max-queue) or a key
-        /// of the TOML file (max_queue), in this order of precedence. Names that do not exist are errors.
+        /// of the TOML file (max_queue), in this order of precedence. Unknown names are errors.
         #[derive(Debug, Default, Parser, Deserialize)]
         #[allow(clippy::doc_markdown, reason = "these comments are the text of --help")]
         #[command(name = "ok2cry-parent", version)]
@@ -30,7 +30,7 @@ macro_rules! settings {
         }
 
         impl Settings {
-            /// These settings, and those of `other` where there are none here.
+            /// These settings, completed by those of `other`.
             pub(super) fn or(self, other: Self) -> Self {
                 Self { config: self.config.or(other.config), $($name: self.$name.or(other.$name),)+ }
             }
@@ -39,47 +39,47 @@ macro_rules! settings {
 }
 
 settings! {
-    /// Where to listen for HTTP: an IP address and a port, or localhost and a port; port 0 takes a free one. TLS is not spoken here: put nginx, HAProxy or a load
-    /// balancer in front, and keep this address private to it [default: 127.0.0.1:8080]
+    /// The address to listen on for HTTP: an IP address and a port, or localhost and a port; port 0 selects a free
+    /// port. The service does not speak TLS: put nginx, HAProxy or a load balancer in front, and keep this address
+    /// private to it [default: 127.0.0.1:8080]
     #[arg(value_name = "ADDRESS")]
-    listen: Listen,
-    /// Where the enclave is: vsock://CID:PORT, unix:///PATH or vsock+unix:///PATH:PORT (no default)
+    listen: ListenAddress,
+    /// The enclave's address: vsock://CID:PORT, unix:///PATH or vsock+unix:///PATH:PORT (no default)
     #[arg(value_name = "URL")]
     enclave: EnclaveUrl,
     /// Streams to keep open to the enclave, 1 to 16 [default: 2]
     #[arg(value_name = "N")]
     enclave_streams: u64,
-    /// How long a connection to the enclave may take to stand [default: 2000]
+    /// Timeout for connecting to the enclave [default: 2000]
     #[arg(value_name = "MS")]
     enclave_connect_timeout_ms: u64,
-    /// How long the enclave may take to answer, the wait for a turn included [default: 10000]
+    /// Timeout for an answer from the enclave, including the wait for admission [default: 10000]
     #[arg(value_name = "MS")]
     enclave_timeout_ms: u64,
-    /// How long the enclave may take to answer /readyz [default: 1000]
+    /// Timeout for the enclave's answer to /readyz [default: 1000]
     #[arg(value_name = "MS")]
     ready_timeout_ms: u64,
-    /// What may be under way to the enclave: a request for keys counts as many as it asks for, any other counts one;
-    /// requests for more than one key get at most half of it [default: 512]
+    /// Calls in flight to the enclave: a call for keys counts once for each key. Calls for more than one key get at
+    /// most half of it [default: 512]
     #[arg(value_name = "N")]
     max_in_flight: u64,
-    /// Requests that may wait for their turn; further ones get 503 busy at once [default: 512]
+    /// Calls that may wait for admission; further ones get 503 busy at once [default: 512]
     #[arg(value_name = "N")]
     max_queue: u64,
     /// HTTP connections that may be open; further ones wait to be accepted [default: 1024]
     #[arg(value_name = "N")]
     max_connections: u64,
-    /// How long a request's body may be [default: 16384]
+    /// Maximum length of a request's body [default: 16384]
     #[arg(value_name = "BYTES")]
     max_body_bytes: u64,
-    /// How long a request's head may take to arrive, and how long a connection may idle between requests. Keep it
-    /// above the idle timeout of the proxy in front; lower it to 10000 where clients connect directly
-    /// [default: 75000]
+    /// Timeout for a request's head, and for an idle connection between requests. Keep it above the idle timeout of
+    /// the proxy in front; lower it to 10000 where clients connect directly [default: 75000]
     #[arg(value_name = "MS")]
     header_timeout_ms: u64,
-    /// How long a request's body may take to arrive [default: 10000]
+    /// Timeout for a request's body [default: 10000]
     #[arg(value_name = "MS")]
     body_timeout_ms: u64,
-    /// How long a connection may refuse to take any byte of a response [default: 20000]
+    /// How long a connection may accept no byte of a response [default: 20000]
     #[arg(value_name = "MS")]
     write_timeout_ms: u64,
     /// How long requests may take to finish after SIGTERM [default: 10000]
@@ -98,13 +98,17 @@ settings! {
     /// Let browsers send cookies with these pages' requests; not with "*" [default: false]
     #[arg(value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     cors_allow_credentials: bool,
-    /// How log lines look [default: text]
+    /// Format of log lines [default: text]
     log_format: LogFormat,
-    /// Which log lines to write [default: info]
+    /// Minimum level of log lines [default: info]
     log_level: LogLevel,
 }
 
 impl Settings {
+    /// Checks the values and fills in the defaults.
+    ///
+    /// # Errors
+    /// [`ConfigError::Missing`] or [`ConfigError::Value`].
     pub(super) fn check(self) -> Result<Config, ConfigError> {
         let cors = cors(self.cors_allowed_origins.unwrap_or_default())?;
         let cors_credentials = cors_credentials(self.cors_allow_credentials.unwrap_or_default(), &cors)?;
@@ -113,7 +117,7 @@ impl Settings {
         let config = Config {
             listen: self.listen.map_or(d.listen, |listen| listen.0),
             enclave: d.enclave,
-            enclave_streams: count("enclave_streams", self.enclave_streams, 16, d.enclave_streams)?,
+            enclave_streams: count("enclave_streams", self.enclave_streams, 1..=16, d.enclave_streams)?,
             enclave_connect_timeout: duration(
                 "enclave_connect_timeout_ms",
                 self.enclave_connect_timeout_ms,
@@ -121,13 +125,10 @@ impl Settings {
             )?,
             enclave_timeout: duration("enclave_timeout_ms", self.enclave_timeout_ms, d.enclave_timeout)?,
             ready_timeout: duration("ready_timeout_ms", self.ready_timeout_ms, d.ready_timeout)?,
-            max_in_flight: count("max_in_flight", self.max_in_flight, 65_536, d.max_in_flight)?,
-            max_queue: match self.max_queue {
-                Some(0) => 0,
-                n => count("max_queue", n, 65_536, d.max_queue)?,
-            },
-            max_connections: count("max_connections", self.max_connections, 65_536, d.max_connections)?,
-            max_body_bytes: count("max_body_bytes", self.max_body_bytes, 1 << 20, d.max_body_bytes)?,
+            max_in_flight: count("max_in_flight", self.max_in_flight, 1..=65_536, d.max_in_flight)?,
+            max_queue: count("max_queue", self.max_queue, 0..=65_536, d.max_queue)?,
+            max_connections: count("max_connections", self.max_connections, 1..=65_536, d.max_connections)?,
+            max_body_bytes: count("max_body_bytes", self.max_body_bytes, 1..=1 << 20, d.max_body_bytes)?,
             header_timeout: duration("header_timeout_ms", self.header_timeout_ms, d.header_timeout)?,
             body_timeout: duration("body_timeout_ms", self.body_timeout_ms, d.body_timeout)?,
             write_timeout: duration("write_timeout_ms", self.write_timeout_ms, d.write_timeout)?,
@@ -146,21 +147,24 @@ impl Settings {
 fn count(
     setting: &'static str,
     value: Option<u64>,
-    most: usize,
+    range: RangeInclusive<usize>,
     default: usize,
 ) -> Result<usize, ConfigError> {
     let Some(value) = value else { return Ok(default) };
-    let value = usize::try_from(value).ok().filter(|n| (1..=most).contains(n));
-    value.ok_or_else(|| ConfigError::Value { setting, rule: format!("must be from 1 to {most}") })
+    let value = usize::try_from(value).ok().filter(|n| range.contains(n));
+    value.ok_or_else(|| {
+        let rule = format!("must be from {} to {}", range.start(), range.end());
+        ConfigError::Value { setting, rule }
+    })
 }
 
 fn duration(setting: &'static str, ms: Option<u64>, default: Duration) -> Result<Duration, ConfigError> {
-    const MOST: u64 = 3_600_000;
+    const MAX_MS: u64 = 3_600_000;
     match ms {
         None => Ok(default),
-        Some(ms) if (1..=MOST).contains(&ms) => Ok(Duration::from_millis(ms)),
+        Some(ms) if (1..=MAX_MS).contains(&ms) => Ok(Duration::from_millis(ms)),
         Some(_) => {
-            Err(ConfigError::Value { setting, rule: format!("must be from 1 to {MOST} milliseconds") })
+            Err(ConfigError::Value { setting, rule: format!("must be from 1 to {MAX_MS} milliseconds") })
         }
     }
 }

@@ -1,4 +1,4 @@
-use super::{environment::ENV_NAME, service_links::Links, *};
+use super::{environment::ENV_NAME, service_links::ServiceLinks, *};
 use clap::CommandFactory;
 
 fn load(args: &[&str], env: &[(&str, &str)], file: Option<&str>) -> Result<Config, ConfigError> {
@@ -20,7 +20,7 @@ fn refused(args: &[&str], env: &[(&str, &str)], file: Option<&str>) -> String {
 const E: &str = "--enclave=unix:///e.sock";
 
 #[test]
-fn a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default() {
+fn flags_precede_variables_and_variables_precede_the_file() {
     let env = [("OK2CRY_PARENT_MAX_QUEUE", "3"), ("HOME", "/"), ("OK2CRY_PARENT_BODY_TIMEOUT_MS", "30")];
     let file = "max_queue = 2\nbody_timeout_ms = 20\nenclave_timeout_ms = 200\nenclave = \"vsock://16:5000\"\n\
                 cors_allowed_origins = [\"https://pay.example\"]\nlog_format = \"json\"";
@@ -43,10 +43,10 @@ fn the_file_may_be_named_by_the_environment() {
 }
 
 #[test]
-fn names_that_do_not_exist_are_errors_wherever_they_stand() {
+fn unknown_names_are_errors_everywhere() {
     assert!(refused(&[E, "--max-queu=1"], &[], None).contains("--max-queu"));
     let env = refused(&[E], &[("OK2CRY_PARENT_MAX_QUEU", "1")], None);
-    assert_eq!(env, "environment: OK2CRY_PARENT_MAX_QUEU names no setting; see --help");
+    assert_eq!(env, "environment: OK2CRY_PARENT_MAX_QUEU is not a setting; see --help");
     for odd in ["OK2CRY_PARENT_", "OK2CRY_PARENT_HELP", "OK2CRY_PARENT_max_queue"] {
         assert!(refused(&[E], &[(odd, "1")], None).contains(odd), "{odd}");
     }
@@ -56,10 +56,10 @@ fn names_that_do_not_exist_are_errors_wherever_they_stand() {
 }
 
 #[test]
-fn values_that_cannot_be_are_errors_that_name_the_setting() {
+fn invalid_values_are_errors_that_name_the_setting() {
     assert_eq!(
         refused(&[], &[], None),
-        "enclave is not set: give it as a flag, in the environment or in the file"
+        "enclave is required: set it as a flag, an environment variable or in the file"
     );
     assert!(refused(&["--enclave=http://x"], &[], None).contains("must be unix:///PATH"));
     let env = refused(&[E], &[("OK2CRY_PARENT_LISTEN", "here")], None);
@@ -74,7 +74,7 @@ fn values_that_cannot_be_are_errors_that_name_the_setting() {
 }
 
 #[test]
-fn every_origin_is_one_and_all_of_them_only_when_written() {
+fn all_origins_are_allowed_only_by_a_lone_asterisk() {
     let cors = |list: &str| load(&[E, "--cors-allowed-origins", list], &[], None).map(|c| c.cors);
     assert_eq!(cors("*").unwrap(), Cors::Any);
     assert!(
@@ -88,7 +88,7 @@ fn every_origin_is_one_and_all_of_them_only_when_written() {
 }
 
 #[test]
-fn cors_headers_and_credentials_have_every_spelling() {
+fn cors_headers_and_credentials_can_be_set_everywhere() {
     let origins = "--cors-allowed-origins=https://a.example";
     let set = |args: &[&str], env: &[(&str, &str)], file| {
         let args: Vec<_> = [E, origins].iter().chain(args).copied().collect();
@@ -109,7 +109,7 @@ fn cors_headers_and_credentials_have_every_spelling() {
     assert_eq!(set(&[], &[], Some(file)), Ok((1, true)));
     for bad in ["*", "content-type", "a b", "", "traceparent, authorization"] {
         let refused = set(&["--cors-allowed-headers", bad], &[], None).unwrap_err();
-        assert!(refused.starts_with("cors_allowed_headers holds "), "{bad}: {refused}");
+        assert!(refused.starts_with("cors_allowed_headers contains "), "{bad}: {refused}");
     }
     let any = "--cors-allowed-origins=*";
     assert!(refused(&[E, any, "--cors-allow-credentials"], &[], None).contains("cannot be true while"));
@@ -119,7 +119,7 @@ fn cors_headers_and_credentials_have_every_spelling() {
 }
 
 #[test]
-fn variables_of_a_service_of_our_name_are_no_settings() {
+fn service_variables_are_not_settings() {
     let env = [
         ("OK2CRY_PARENT_SERVICE_HOST", "10.0.0.11"),
         ("OK2CRY_PARENT_SERVICE_PORT", "8080"),
@@ -133,19 +133,20 @@ fn variables_of_a_service_of_our_name_are_no_settings() {
     ];
     assert_eq!(load(&[E], &env, None).unwrap().max_queue, 3);
     let refused = refused(&[E], &[("OK2CRY_PARENT_PORT", "8080")], None);
-    assert_eq!(refused, "environment: OK2CRY_PARENT_PORT names no setting; see --help");
-    // And no setting has a name that could be a Service's.
-    let links = Links::among(&[]);
+    assert_eq!(refused, "environment: OK2CRY_PARENT_PORT is not a setting; see --help");
+    // The name of a setting must not look like a Service's variable.
+    let links = ServiceLinks::among(&[]);
     for argument in Settings::command().get_arguments() {
         let name = argument.get_long().unwrap().to_ascii_uppercase().replace('-', "_");
         for value in ["1", "10.0.0.11", "tcp://10.0.0.11:1", "tcp"] {
-            assert!(!links.contains(ENV_NAME, &format!("{ENV_NAME}_{name}"), value), "{name}");
+            let variable = format!("{ENV_NAME}_{name}");
+            assert!(!links.contains(ENV_NAME, (&variable, value)), "{name}");
         }
     }
 }
 
 #[test]
-fn an_address_to_listen_on_is_an_ip_address_or_localhost() {
+fn the_listen_address_is_an_ip_address_or_localhost() {
     for (text, address) in [
         ("localhost:8080", "127.0.0.1:8080"),
         ("LOCALHOST:0", "127.0.0.1:0"),

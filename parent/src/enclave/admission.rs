@@ -1,193 +1,203 @@
-//! How much may be under way, and how many requests may wait for their turn.
+//! Limits on the calls that are in flight to the enclave, and on the calls that wait.
 //!
-//! Tower's concurrency limit would count requests whose bodies are still arriving, so that slow senders could take
-//! every turn. This gate stands behind the body: it counts what the enclave has to do and nothing else.
+//! The limits apply after a request's body has arrived. Tower's concurrency limit would also count requests whose
+//! bodies are still arriving, so slow senders could use up every permit.
 //!
-//! A request weighs as much as the keys that it asks for. Requests for many keys have a queue of their own and take
-//! at most half of what may be under way and half of the places to wait, so a request for one key never waits behind
-//! a queue of them.
+//! A call weighs as much as the number of keys that it requests. Calls for several keys have a queue of their own.
+//! They get at most half of the calls in flight and half of the waiting places, so a call for one key never waits
+//! behind a queue of them.
 
-use super::pool::busy;
-use crate::metrics::Metrics;
-use ok2cry_protocol::rpc::Refusal;
-use prometheus_client::metrics::gauge::Gauge;
+use crate::metrics::{GaugeGuard, Metrics};
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::{Instant, timeout_at},
 };
 
-pub(super) struct Gate {
-    all: Limits,
-    /// What requests for more than one key take from, besides.
-    heavy: Limits,
+/// The maximum number of concurrent health probes. They do not wait behind other calls.
+pub(super) const MAX_PROBES: usize = 8;
+
+/// Admits calls to the enclave within fixed limits.
+pub(super) struct AdmissionLimit {
+    all: Quota,
+    /// The additional quota for calls that request more than one key.
+    several_keys: Quota,
+    probes: Semaphore,
 }
 
-struct Limits {
-    /// One permit for every request inside: that runs or waits.
-    inside: Semaphore,
-    /// One permit for every key under way, or for a request that makes none.
-    running: Semaphore,
-    most_running: u32,
+/// Why a call was not admitted. Nothing was sent to the enclave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum AdmissionError {
+    /// No waiting place is free.
+    #[error("the waiting queue is full")]
+    QueueFull,
+    /// The call waited until its deadline.
+    #[error("the call waited until its deadline")]
+    DeadlinePassed,
 }
 
-/// The right to have one request under way, until dropped.
-pub(super) struct Turn<'a> {
-    _permits: Permits<'a>,
-    _heavy: Option<Permits<'a>>,
-    _counted: Counted<'a>,
+struct Quota {
+    /// One permit for each admitted call, waiting or in flight.
+    admitted: Semaphore,
+    /// The weight that may be in flight.
+    in_flight: Semaphore,
+    max_in_flight: u32,
 }
 
-struct Permits<'a> {
-    _inside: SemaphorePermit<'a>,
-    _running: SemaphorePermit<'a>,
+/// Admits one call until dropped.
+pub(super) struct Permit<'a> {
+    _all: QuotaPermit<'a>,
+    _several_keys: Option<QuotaPermit<'a>>,
+    _in_flight: GaugeGuard,
 }
 
-impl Gate {
+struct QuotaPermit<'a> {
+    _admitted: SemaphorePermit<'a>,
+    _in_flight: SemaphorePermit<'a>,
+}
+
+impl AdmissionLimit {
     pub(super) fn new(max_in_flight: usize, max_queue: usize) -> Self {
-        let inside = max_in_flight + max_queue;
+        let max_admitted = max_in_flight + max_queue;
         Self {
-            all: Limits::new(inside, max_in_flight),
-            heavy: Limits::new(inside.div_ceil(2), max_in_flight.div_ceil(2)),
+            all: Quota::new(max_admitted, max_in_flight),
+            several_keys: Quota::new(max_admitted.div_ceil(2), max_in_flight.div_ceil(2)),
+            probes: Semaphore::new(MAX_PROBES),
         }
     }
 
-    /// Waits for a turn for a request of this weight, first come first served among requests of its kind. If there
-    /// is no place to wait, or no turn by the deadline, it is refused with `busy`: nothing was sent.
+    /// Waits until a call of this weight may be sent. Calls of the same kind are admitted in order of arrival.
     ///
-    /// A request that weighs more than may be under way is let in alone.
-    pub(super) async fn enter<'a>(
+    /// A weight above the limit is reduced to it, so such a call is admitted alone.
+    ///
+    /// # Errors
+    /// [`AdmissionError`]: no waiting place is free, or the deadline passed.
+    pub(super) async fn admit<'a>(
         &'a self,
         weight: u32,
         deadline: Instant,
-        metrics: &'a Metrics,
-    ) -> Result<Turn<'a>, Refusal> {
-        let heavy = (weight > 1).then_some(&self.heavy);
-        let weight = heavy.map_or(weight, |heavy| weight.min(heavy.most_running));
-        let heavy_place = heavy.map(Limits::place).transpose()?;
-        let place = self.all.place()?;
-        let waiting = Counted::new(&metrics.waiting);
-        // Its own kind's queue first: so those in the common queue weigh no more than their kind's half.
-        let turns = async {
-            let heavy = match heavy {
-                Some(heavy) => Some(heavy.running.acquire_many(weight).await?),
+        metrics: &Metrics,
+    ) -> Result<Permit<'a>, AdmissionError> {
+        let several_keys = (weight > 1).then_some(&self.several_keys);
+        let weight = several_keys.map_or(weight, |quota| weight.min(quota.max_in_flight));
+        let several_keys_admitted = several_keys.map(Quota::try_admit).transpose()?;
+        let admitted = self.all.try_admit()?;
+        let waiting = GaugeGuard::new(&metrics.waiting);
+        // Wait in the queue for several keys first. The common queue then holds at most their half of the weight.
+        let acquire = async {
+            let several_keys = match several_keys {
+                Some(quota) => Some(quota.in_flight.acquire_many(weight).await?),
                 None => None,
             };
-            Ok::<_, tokio::sync::AcquireError>((heavy, self.all.running.acquire_many(weight).await?))
+            Ok::<_, tokio::sync::AcquireError>((several_keys, self.all.in_flight.acquire_many(weight).await?))
         };
-        let turns = timeout_at(deadline, turns).await;
+        let acquired = timeout_at(deadline, acquire).await;
         drop(waiting);
-        let Ok(Ok((heavy_running, running))) = turns else { return Err(busy()) };
-        let permits = |(inside, running)| Permits { _inside: inside, _running: running };
-        Ok(Turn {
-            _permits: permits((place, running)),
-            _heavy: heavy_place.zip(heavy_running).map(permits),
-            _counted: Counted::new(&metrics.in_flight),
+        let Ok(Ok((several_keys_in_flight, in_flight))) = acquired else {
+            return Err(AdmissionError::DeadlinePassed);
+        };
+        let permit = |(admitted, in_flight)| QuotaPermit { _admitted: admitted, _in_flight: in_flight };
+        Ok(Permit {
+            _all: permit((admitted, in_flight)),
+            _several_keys: several_keys_admitted.zip(several_keys_in_flight).map(permit),
+            _in_flight: GaugeGuard::new(&metrics.in_flight),
         })
     }
-}
 
-impl Limits {
-    fn new(inside: usize, running: usize) -> Self {
-        let most_running = u32::try_from(running).unwrap_or(u32::MAX);
-        Self { inside: Semaphore::new(inside), running: Semaphore::new(running), most_running }
-    }
-
-    fn place(&self) -> Result<SemaphorePermit<'_>, Refusal> {
-        self.inside.try_acquire().map_err(|_| busy())
+    /// Admits a health probe, without waiting.
+    ///
+    /// # Errors
+    /// [`AdmissionError::QueueFull`] while [`MAX_PROBES`] probes are in flight.
+    pub(super) fn admit_probe(&self) -> Result<SemaphorePermit<'_>, AdmissionError> {
+        self.probes.try_acquire().map_err(|_| AdmissionError::QueueFull)
     }
 }
 
-struct Counted<'a>(&'a Gauge);
-
-impl<'a> Counted<'a> {
-    fn new(gauge: &'a Gauge) -> Self {
-        gauge.inc();
-        Self(gauge)
+impl Quota {
+    fn new(max_admitted: usize, max_in_flight: usize) -> Self {
+        Self {
+            admitted: Semaphore::new(max_admitted),
+            in_flight: Semaphore::new(max_in_flight),
+            max_in_flight: u32::try_from(max_in_flight).unwrap_or(u32::MAX),
+        }
     }
-}
 
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.dec();
+    fn try_admit(&self) -> Result<SemaphorePermit<'_>, AdmissionError> {
+        self.admitted.try_acquire().map_err(|_| AdmissionError::QueueFull)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ok2cry_protocol::code::Code;
     use std::{future::Future, pin::Pin, time::Duration};
 
-    type Entering<'a> = Pin<Box<dyn Future<Output = Result<Turn<'a>, Refusal>> + 'a>>;
+    type Waiting<'a> = Pin<Box<dyn Future<Output = Result<Permit<'a>, AdmissionError>> + 'a>>;
 
-    /// Enters if there is a turn at once, or comes back as one that waits.
-    async fn enter<'a>(
-        gate: &'a Gate,
+    /// Returns the result if it is immediate, otherwise the future that waits.
+    async fn admit<'a>(
+        limit: &'a AdmissionLimit,
         weight: u32,
         metrics: &'a Metrics,
-    ) -> Result<Result<Turn<'a>, Code>, Entering<'a>> {
-        let soon = Instant::now() + Duration::from_secs(1);
-        let mut entering: Entering<'a> = Box::pin(gate.enter(weight, soon, metrics));
-        match tokio::time::timeout(Duration::ZERO, &mut entering).await {
-            Ok(entered) => Ok(entered.map_err(|refusal| refusal.code)),
-            Err(_) => Err(entering),
+    ) -> Result<Result<Permit<'a>, AdmissionError>, Waiting<'a>> {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let mut waiting: Waiting<'a> = Box::pin(limit.admit(weight, deadline, metrics));
+        match tokio::time::timeout(Duration::ZERO, &mut waiting).await {
+            Ok(result) => Ok(result),
+            Err(_) => Err(waiting),
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn so_many_run_so_many_wait_and_the_next_is_refused() {
-        let (gate, metrics) = (Gate::new(1, 1), Metrics::new());
-        let soon = Instant::now() + Duration::from_secs(1);
-        let first = enter(&gate, 1, &metrics).await.ok().unwrap().unwrap();
-        let second = enter(&gate, 1, &metrics).await.err().unwrap();
+    async fn calls_beyond_the_waiting_places_are_rejected() {
+        let (limit, metrics) = (AdmissionLimit::new(1, 1), Metrics::new());
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let first = admit(&limit, 1, &metrics).await.ok().unwrap().unwrap();
+        let second = admit(&limit, 1, &metrics).await.err().unwrap();
         assert_eq!((metrics.in_flight.get(), metrics.waiting.get()), (1, 1));
-        assert_eq!(gate.enter(1, soon, &metrics).await.err().unwrap().code, Code::Busy);
+        let third = limit.admit(1, deadline, &metrics).await;
+        assert_eq!(third.err(), Some(AdmissionError::QueueFull));
         drop(first);
         let second = second.await.ok().unwrap();
         assert_eq!((metrics.in_flight.get(), metrics.waiting.get()), (1, 0));
-        // Paused time moves on when nothing else can: this one waits until its deadline.
-        assert_eq!(gate.enter(1, soon, &metrics).await.err().unwrap().code, Code::Busy);
+        // Paused time advances when all tasks are idle, so this call waits until its deadline.
+        let late = limit.admit(1, deadline, &metrics).await;
+        assert_eq!(late.err(), Some(AdmissionError::DeadlinePassed));
         drop(second);
         assert_eq!((metrics.in_flight.get(), metrics.waiting.get()), (0, 0));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_key_does_not_wait_behind_requests_for_many() {
-        let (gate, metrics) = (Gate::new(400, 200), Metrics::new());
-        let (mut turns, mut waiting, mut refused) = (Vec::new(), Vec::new(), 0);
+    async fn one_key_does_not_wait_behind_calls_for_many() {
+        let (limit, metrics) = (AdmissionLimit::new(400, 200), Metrics::new());
+        let (mut permits, mut waiting, mut rejected) = (Vec::new(), Vec::new(), 0);
         for _ in 0..1000 {
-            match enter(&gate, 100, &metrics).await {
-                Ok(Ok(turn)) => turns.push(turn),
-                Ok(Err(Code::Busy)) => refused += 1,
-                Ok(Err(code)) => panic!("{code}"),
-                Err(entering) => waiting.push(entering),
+            match admit(&limit, 100, &metrics).await {
+                Ok(Ok(permit)) => permits.push(permit),
+                Ok(Err(AdmissionError::QueueFull)) => rejected += 1,
+                Ok(Err(error)) => panic!("{error}"),
+                Err(future) => waiting.push(future),
             }
         }
-        assert_eq!(
-            (turns.len(), waiting.len(), refused),
-            (2, 298, 700),
-            "half of what runs, half of the places"
-        );
+        let counts = (permits.len(), waiting.len(), rejected);
+        assert_eq!(counts, (2, 298, 700), "half of the weight in flight, half of the places");
         let mut single = Vec::new();
         for _ in 0..200 {
-            single.push(enter(&gate, 1, &metrics).await.ok().unwrap().unwrap());
+            single.push(admit(&limit, 1, &metrics).await.ok().unwrap().unwrap());
         }
-        assert!(enter(&gate, 1, &metrics).await.is_err(), "what is under way is full");
-        // And the other way round: requests for many come in although single ones never stop.
-        turns.clear();
+        assert!(admit(&limit, 1, &metrics).await.is_err(), "no weight is left");
+        // Calls for many keys are admitted even while single-key calls hold their half.
+        permits.clear();
         assert!(tokio::time::timeout(Duration::ZERO, waiting.remove(0)).await.unwrap().is_ok());
         drop(single);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn every_weight_gets_in_however_small_the_gate() {
+    async fn every_weight_is_admitted_at_any_limit() {
         for (max_in_flight, max_queue) in [(1, 0), (2, 0), (3, 1), (256, 0)] {
-            let (gate, metrics) = (Gate::new(max_in_flight, max_queue), Metrics::new());
+            let (limit, metrics) = (AdmissionLimit::new(max_in_flight, max_queue), Metrics::new());
             for weight in [1, 2, 100, u32::MAX] {
-                assert!(
-                    enter(&gate, weight, &metrics).await.ok().unwrap().is_ok(),
-                    "{max_in_flight} {weight}"
-                );
+                let admitted = admit(&limit, weight, &metrics).await.ok().unwrap();
+                assert!(admitted.is_ok(), "{max_in_flight} {weight}");
             }
         }
     }

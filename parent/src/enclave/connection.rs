@@ -1,16 +1,15 @@
-//! One stream: what waits for answers on it, and the reader that brings them.
+//! One open stream to the enclave: its pending requests, and the reader that answers them.
 
-use super::pool::{Job, lost};
-use crate::metrics::Metrics;
+use super::error::CallError;
+use crate::metrics::{GaugeGuard, Metrics};
 use ok2cry_protocol::{
-    code::Code,
-    frame::{FrameReader, MAX_RESPONSE},
-    rpc::{Answer, Call, Received, Refusal},
+    frame::{FrameError, FrameReader, MAX_RESPONSE},
+    rpc::{Answer, Call, Received},
 };
 use std::{
     collections::HashMap,
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
@@ -18,9 +17,23 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-/// What kind of answer a call has.
+/// A request to be written to a stream.
+pub(super) struct OutgoingRequest {
+    pub(super) id: u64,
+    pub(super) kind: AnswerKind,
+    pub(super) frame: Vec<u8>,
+    pub(super) reply: ReplySender,
+    pub(super) sent_on: SentOn,
+}
+
+pub(super) type ReplySender = oneshot::Sender<Result<Answer, CallError>>;
+
+/// The connection that a request was written to. While empty, the request has not been sent.
+pub(super) type SentOn = Arc<OnceLock<Arc<Connection>>>;
+
+/// The kind of answer that a call expects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum AnswerKind {
     Issued,
     Opened,
     State,
@@ -28,211 +41,252 @@ pub(super) enum Kind {
     Health,
 }
 
-/// The bridge is gone.
-pub(super) const SHUTDOWN: &str = "shutdown";
-/// The stream was not used for long.
-pub(super) const IDLE: &str = "idle";
-/// The far side ended the stream, between two frames.
-const ENDED: &str = "ended";
+/// Why a connection was closed: the label `reason` of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CloseReason {
+    /// The pool was dropped.
+    Shutdown,
+    /// This end closed a stream that was not used.
+    Idle,
+    /// The enclave's end closed the stream, between two frames.
+    Ended,
+    /// A retired connection has no pending requests left.
+    Stalled,
+    ReadFailed,
+    WriteFailed,
+    Frame(FrameError),
+    ResponseMalformed,
+    ResponseWrongKind,
+}
 
 pub(super) struct Connection {
-    state: Mutex<State>,
-    /// Whether requests may be written here.
-    open: watch::Sender<bool>,
-    /// The reader has nothing left to wait for.
-    done: Notify,
+    state: Mutex<ConnectionState>,
+    /// Whether requests may be written to this connection.
+    writable: watch::Sender<bool>,
+    /// Notifies the reader that a retired connection has no pending requests left.
+    drained: Notify,
     metrics: Arc<Metrics>,
 }
 
-struct State {
+struct ConnectionState {
     phase: Phase,
-    waiting: HashMap<u64, Waiting>,
-    /// Frames understood so far.
-    heard: u64,
-    /// It was closed in order while no request was under way on it.
-    ended_idle: bool,
+    pending: HashMap<u64, PendingReply>,
+    /// Responses read so far.
+    responses: u64,
+    /// Whether it was closed between two frames, with no request pending.
+    closed_while_idle: bool,
+    /// Counts the open stream; dropped when the connection closes.
+    open: Option<GaugeGuard>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// It has gone silent: no more requests, but those under way may still be answered.
+    /// The stream is silent. It takes no more requests; pending ones may still be answered.
     Retired,
     Closed,
 }
 
-struct Waiting {
-    kind: Kind,
-    /// [`State::heard`] when the request was written.
-    heard: u64,
-    reply: oneshot::Sender<Result<Answer, Refusal>>,
+struct PendingReply {
+    kind: AnswerKind,
+    /// [`ConnectionState::responses`] when the request was written.
+    responses_before: u64,
+    reply: ReplySender,
 }
 
 impl Connection {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
-        metrics.streams.inc();
-        let state = State { phase: Phase::Open, waiting: HashMap::new(), heard: 0, ended_idle: false };
-        Self { state: Mutex::new(state), open: watch::Sender::new(true), done: Notify::new(), metrics }
+        let state = ConnectionState {
+            phase: Phase::Open,
+            pending: HashMap::new(),
+            responses: 0,
+            closed_while_idle: false,
+            open: Some(GaugeGuard::new(&metrics.streams)),
+        };
+        Self { state: Mutex::new(state), writable: watch::Sender::new(true), drained: Notify::new(), metrics }
     }
 
-    /// Waits until requests must not be written here any more.
-    pub(super) async fn not_open(&self) {
-        // It fails only if the sender is gone, and the sender is here.
-        let _ = self.open.subscribe().wait_for(|open| !open).await;
+    /// Waits until requests must no longer be written to this connection.
+    pub(super) async fn not_writable(&self) {
+        // This fails only if the sender was dropped, and `self` holds the sender.
+        let _ = self.writable.subscribe().wait_for(|writable| !writable).await;
     }
 
-    /// Whether the enclave ever said anything that was understood.
+    /// Whether at least one response was read.
     pub(super) fn has_answered(&self) -> bool {
-        self.lock().heard > 0
+        self.lock().responses > 0
     }
 
-    /// Whether no request is under way here.
+    /// Whether no request is pending.
     pub(super) fn is_idle(&self) -> bool {
-        self.lock().waiting.is_empty()
+        self.lock().pending.is_empty()
     }
 
-    /// Whether this stream is closed, in order, and no request was lost with it: an enclave that is short of streams
-    /// closes those that idle.
-    pub(super) fn ended_idle(&self) -> bool {
-        self.lock().ended_idle
+    /// Whether this connection was closed between two frames with no request pending. An enclave that is short of
+    /// streams closes idle ones in this way.
+    pub(super) fn closed_while_idle(&self) -> bool {
+        self.lock().closed_while_idle
     }
 
-    /// Notes who waits for the answer, and returns the frame to write; `None` if nobody waits any more.
+    /// Registers a request as pending, and returns the frame to write. Returns `None` if the caller no longer waits.
     ///
     /// # Errors
-    /// The job itself, untouched, if this connection takes no more requests.
-    pub(super) fn register(self: &Arc<Self>, job: Job) -> Result<Option<Vec<u8>>, Job> {
+    /// The unchanged request, if this connection takes no more requests.
+    pub(super) fn register(
+        self: &Arc<Self>,
+        request: OutgoingRequest,
+    ) -> Result<Option<Vec<u8>>, OutgoingRequest> {
         let mut state = self.lock();
         if state.phase != Phase::Open {
-            return Err(job);
+            return Err(request);
         }
-        // First say where, then look whether somebody waits. Whoever stops waiting does the opposite, so that
-        // at least one of the two sees the other and no entry is left behind.
-        let _ = job.sent_on.set(Arc::clone(self));
-        if job.reply.is_closed() {
+        // Set `sent_on` before checking `reply`. A caller that stops waiting drops its receiver before it reads
+        // `sent_on`. One of the two therefore sees the other's step, and no entry stays behind.
+        let _ = request.sent_on.set(Arc::clone(self));
+        if request.reply.is_closed() {
             return Ok(None);
         }
-        let waiting = Waiting { kind: job.kind, heard: state.heard, reply: job.reply };
-        state.waiting.insert(job.id, waiting);
-        Ok(Some(job.frame))
+        let OutgoingRequest { id, kind, frame, reply, .. } = request;
+        let responses_before = state.responses;
+        state.pending.insert(id, PendingReply { kind, responses_before, reply });
+        Ok(Some(frame))
     }
 
-    /// Forgets a request: its answer will be counted and dropped.
+    /// Removes a pending request. Its response, if one arrives, is counted and dropped.
     pub(super) fn forget(&self, id: u64) {
         let mut state = self.lock();
-        state.waiting.remove(&id);
-        self.finish_if_drained(&state);
+        state.pending.remove(&id);
+        self.notify_if_drained(&state);
     }
 
-    /// Forgets a request that was not answered in time. If the stream was silent all the while, it gets no more
-    /// requests: whether the enclave hangs or the stream is dead, a fresh stream is the better try.
+    /// Removes a request that timed out. If no response at all arrived since it was written, the connection takes no
+    /// more requests: the enclave hangs or the stream is dead, and a new stream is the better choice in both cases.
     pub(super) fn timed_out(&self, id: u64) {
         let mut state = self.lock();
-        let Some(waiting) = state.waiting.remove(&id) else { return };
-        if state.phase == Phase::Open && waiting.heard == state.heard {
+        let Some(pending) = state.pending.remove(&id) else { return };
+        if state.phase == Phase::Open && pending.responses_before == state.responses {
             state.phase = Phase::Retired;
-            self.open.send_replace(false);
+            self.writable.send_replace(false);
         }
-        self.finish_if_drained(&state);
+        self.notify_if_drained(&state);
     }
 
-    /// Reads answers until the stream ends or breaks a rule, then tells everybody who still waits.
+    /// Reads responses until the stream ends or violates the protocol, then fails the pending requests.
     pub(super) async fn read(self: Arc<Self>, stream: impl AsyncRead + Unpin) {
         let reason = self.read_frames(stream).await;
         self.close(reason);
     }
 
-    /// Ends the connection, for a reason that is counted. Only the first reason counts.
-    pub(super) fn close(&self, reason: &'static str) {
+    /// Closes the connection and counts the reason. Only the first call has an effect.
+    pub(super) fn close(&self, reason: CloseReason) {
         let mut state = self.lock();
         if state.phase == Phase::Closed {
             return;
         }
         state.phase = Phase::Closed;
-        let waiting = mem::take(&mut state.waiting);
-        state.ended_idle = waiting.is_empty() && matches!(reason, ENDED | IDLE);
-        let ended_idle = state.ended_idle;
+        let pending = mem::take(&mut state.pending);
+        state.closed_while_idle =
+            pending.is_empty() && matches!(reason, CloseReason::Ended | CloseReason::Idle);
+        let closed_while_idle = state.closed_while_idle;
+        let open = state.open.take();
         drop(state);
-        self.open.send_replace(false);
-        self.done.notify_one();
-        self.metrics.streams.dec();
-        self.metrics.stream_closed(reason);
-        if matches!(reason, SHUTDOWN | IDLE) {
-            tracing::debug!(reason, "a stream to the enclave was closed");
-        } else if ended_idle {
-            tracing::info!(reason, "the enclave closed a stream that was idle");
+        self.writable.send_replace(false);
+        self.drained.notify_one();
+        drop(open);
+        let label = reason.as_str();
+        self.metrics.stream_closed(label);
+        if matches!(reason, CloseReason::Shutdown | CloseReason::Idle) {
+            tracing::debug!(reason = label, "a stream to the enclave was closed");
+        } else if closed_while_idle {
+            tracing::info!(reason = label, "the enclave closed a stream that was idle");
         } else {
-            tracing::warn!(reason, lost = waiting.len(), "a stream to the enclave was closed");
+            tracing::warn!(reason = label, lost = pending.len(), "a stream to the enclave was closed");
         }
-        for waiting in waiting.into_values() {
-            let _ = waiting.reply.send(Err(lost()));
+        for pending in pending.into_values() {
+            let _ = pending.reply.send(Err(CallError::ConnectionLost));
         }
     }
 
-    async fn read_frames(&self, mut stream: impl AsyncRead + Unpin) -> &'static str {
+    async fn read_frames(&self, mut stream: impl AsyncRead + Unpin) -> CloseReason {
         let (mut frames, mut received) = (FrameReader::new(MAX_RESPONSE), Received::default());
-        // Answers in `caller` mode hold plaintext. This buffer and the decoded answer are overwritten; the frame
-        // reader's own buffer is overwritten only by later frames, and the kernel's never.
+        // Answers in `caller` mode hold plaintext. This buffer and the decoded answer are wiped. The frame reader's
+        // own buffer is overwritten only by later frames, and the kernel's buffers are never wiped.
         let mut buffer = Zeroizing::new(vec![0; 64 * 1024]);
         loop {
             let read = tokio::select! {
                 read = stream.read(&mut buffer) => read,
-                () = self.done.notified() => return "stalled",
+                () = self.drained.notified() => return CloseReason::Stalled,
             };
             let bytes = match read.map(|n| buffer.get(..n).unwrap_or_default()) {
-                Ok([]) => return frames.end().map_or_else(|error| error.reason(), |()| ENDED),
+                Ok([]) => return frames.end().map_or_else(CloseReason::Frame, |()| CloseReason::Ended),
                 Ok(bytes) => bytes,
-                Err(_) => return "read_failed",
+                Err(_) => return CloseReason::ReadFailed,
             };
             frames.push(bytes);
             loop {
                 match frames.next_frame() {
                     Ok(Some(frame)) => {
-                        if let Err(reason) = self.deliver(&mut received, frame) {
+                        if let Err(reason) = self.handle_frame(&mut received, frame) {
                             return reason;
                         }
                     }
                     Ok(None) => break,
-                    Err(error) => return error.reason(),
+                    Err(error) => return CloseReason::Frame(error),
                 }
             }
         }
     }
 
-    fn deliver(&self, received: &mut Received, frame: &[u8]) -> Result<(), &'static str> {
-        let response = received.read(frame).map_err(|_| "response_malformed")?;
-        // A document is for answers that come next, and no answer.
+    fn handle_frame(&self, received: &mut Received, frame: &[u8]) -> Result<(), CloseReason> {
+        let response = received.read(frame).map_err(|_| CloseReason::ResponseMalformed)?;
+        // A frame with a document is not a response: later responses refer to it.
         let Some(response) = response else { return Ok(()) };
         let mut state = self.lock();
-        state.heard += 1;
-        let Some(waiting) = state.waiting.remove(&response.id) else {
+        state.responses += 1;
+        let Some(pending) = state.pending.remove(&response.id) else {
             self.metrics.unmatched_responses.inc();
             return Ok(());
         };
-        self.finish_if_drained(&state);
+        self.notify_if_drained(&state);
         drop(state);
-        if response.result.as_ref().is_ok_and(|answer| !waiting.kind.is_kind_of(answer)) {
-            // Answers and requests have come apart: the next answer could be somebody else's plaintext.
-            let _ = waiting.reply.send(Err(Code::FrameInvalid.into()));
-            return Err("response_wrong_kind");
+        if response.result.as_ref().is_ok_and(|answer| !pending.kind.matches(answer)) {
+            // Responses no longer match requests: the next one could hold another caller's plaintext.
+            let _ = pending.reply.send(Err(CallError::WrongAnswer));
+            return Err(CloseReason::ResponseWrongKind);
         }
-        let _ = waiting.reply.send(response.result);
+        let _ = pending.reply.send(response.result.map_err(CallError::Refused));
         Ok(())
     }
 
-    fn finish_if_drained(&self, state: &State) {
-        if state.phase == Phase::Retired && state.waiting.is_empty() {
-            self.done.notify_one();
+    fn notify_if_drained(&self, state: &ConnectionState) {
+        if state.phase == Phase::Retired && state.pending.is_empty() {
+            self.drained.notify_one();
         }
     }
 
-    // Nothing panics while it holds the lock; if it did, the state would still be whole.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    // No code panics while it holds the lock. If one did, the state would still be consistent.
+    fn lock(&self) -> MutexGuard<'_, ConnectionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kind {
+impl CloseReason {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Shutdown => "shutdown",
+            Self::Idle => "idle",
+            Self::Ended => "ended",
+            Self::Stalled => "stalled",
+            Self::ReadFailed => "read_failed",
+            Self::WriteFailed => "write_failed",
+            Self::Frame(error) => error.reason(),
+            Self::ResponseMalformed => "response_malformed",
+            Self::ResponseWrongKind => "response_wrong_kind",
+        }
+    }
+}
+
+impl AnswerKind {
     pub(super) fn of(call: &Call) -> Self {
         match call {
             Call::Issue(_) => Self::Issued,
@@ -243,7 +297,7 @@ impl Kind {
         }
     }
 
-    fn is_kind_of(self, answer: &Answer) -> bool {
+    fn matches(self, answer: &Answer) -> bool {
         match answer {
             Answer::Issued(_) => self == Self::Issued,
             Answer::Sealed(_) | Answer::Plaintext(_) => self == Self::Opened,

@@ -1,13 +1,18 @@
-//! The enclave, as the parent reaches it.
+//! Calls to the enclave over a few streams.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`pool`] | many requests under way on few streams |
-//! | `admission` | how many requests may be under way, and how many may wait |
-//! | `connection` | one stream: what waits for answers on it, and the reader that brings them |
-//! | [`transport`] | where the enclave is, and how to connect to it |
+//! | `pool` | [`EnclavePool`]: distributes calls over the streams and waits for the answers |
+//! | `admission` | limits on calls in flight and on calls that wait |
+//! | `connection` | one open stream: its pending requests, and the reader that answers them |
+//! | `transport` | the enclave's address, and how to connect to it |
 
 mod admission;
 mod connection;
-pub mod pool;
-pub mod transport;
+mod error;
+mod pool;
+mod transport;
+
+pub(crate) use error::CallError;
+pub(crate) use pool::EnclavePool;
+pub use transport::{EnclaveUrl, EnclaveUrlError};

@@ -1,4 +1,4 @@
-//! Which pages may call, by CORS.
+//! The CORS layer: which web origins may call the API.
 
 use super::X_REQUEST_ID;
 use crate::{Config, config::Cors};
@@ -18,7 +18,7 @@ pub(super) fn layer(config: &Config) -> Option<CorsLayer> {
         .allow_headers(
             [header::CONTENT_TYPE].into_iter().chain(config.cors_headers.iter().cloned()).collect::<Vec<_>>(),
         )
-        // Config lets this be true with named origins only.
+        // `Config` allows credentials for named origins only.
         .allow_credentials(config.cors_credentials)
         .expose_headers([header::RETRY_AFTER, X_REQUEST_ID])
         .max_age(Duration::from_secs(600));

@@ -1,13 +1,13 @@
-//! Inputs that are exact, or refused with the field and the rule.
+//! Strict extractors for bodies, paths and queries.
 //!
-//! What is refused names the field and never repeats its value: the value may be a secret in the wrong place, and
-//! problems end in logs.
+//! A refusal names the field and the violated rule. It never repeats the value: the value may be a misplaced secret,
+//! and callers log problems.
 
 mod body;
 mod json;
 mod query;
 
-use super::{App, problem::Problem};
+use super::{AppState, problem::Problem};
 use axum::{
     extract::{FromRequest, FromRequestParts, Path, Request},
     http::request::Parts,
@@ -18,26 +18,26 @@ pub(super) use query::read_query;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
-/// A body of exactly this JSON.
+/// A JSON body without unknown, missing or repeated fields.
 pub(super) struct Json<T>(pub(super) T);
 
-impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
+impl<T: DeserializeOwned> FromRequest<Arc<AppState>> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+    async fn from_request(request: Request, app: &Arc<AppState>) -> Result<Self, Problem> {
         check_type(request.headers())?;
         let bytes = read_body(request.into_body(), app.max_body_bytes, app.body_timeout).await?;
         json::parse(&bytes).map(Self)
     }
 }
 
-/// The key that the path names.
+/// The key id in the path.
 pub(super) struct KeyPath(pub(super) KeyId);
 
-impl FromRequestParts<Arc<App>> for KeyPath {
+impl FromRequestParts<Arc<AppState>> for KeyPath {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<Self, Problem> {
         let invalid = |rule: String| Problem::of_field(Code::KeyIdInvalid, "id", rule);
         let path = Path::<String>::from_request_parts(parts, app).await;
         let Path(id) = path.map_err(|_| invalid("is not UTF-8".to_owned()))?;
@@ -45,20 +45,20 @@ impl FromRequestParts<Arc<App>> for KeyPath {
     }
 }
 
-/// No query at all.
+/// The absence of query parameters.
 pub(super) struct NoQuery;
 
-impl FromRequestParts<Arc<App>> for NoQuery {
+impl FromRequestParts<Arc<AppState>> for NoQuery {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<AppState>) -> Result<Self, Problem> {
         let [] = read_query(parts, [])?;
         Ok(Self)
     }
 }
 
-/// A name that the caller made up, if it looks like a name at all.
-fn shown(name: &str) -> String {
+/// A name from the caller, or a placeholder if it does not look like a name.
+fn printable(name: &str) -> String {
     let is_name = |b: u8| b.is_ascii_alphanumeric() || b"_-.[]".contains(&b);
     if (1..=64).contains(&name.len()) && name.bytes().all(is_name) {
         name.to_owned()

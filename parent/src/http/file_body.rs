@@ -1,5 +1,4 @@
-//! A file as the body of a response, read one piece at a time: a reader that is slow, or does not read at all, holds
-//! one piece and not the file.
+//! A file as a response body, read in chunks. A slow reader holds one chunk in memory instead of the whole file.
 
 use axum::body::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
@@ -17,62 +16,62 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-/// The most bytes of a file that are read at once.
-const PIECE: usize = 32 * 1024;
+/// The maximum length of a chunk, in bytes.
+const CHUNK: usize = 32 * 1024;
 
-/// The rest of a file. Its length is the file's when it was opened; if the file turns out shorter, the response breaks.
+/// The body. Its length is the file's length when it was opened. If the file is truncated later, the body fails.
 pub(super) struct FileBody {
     source: Source,
-    /// Bytes that were not handed out yet.
-    left: u64,
-    _place: OwnedSemaphorePermit,
+    /// The number of bytes not returned yet.
+    remaining: u64,
+    _permit: OwnedSemaphorePermit,
 }
 
 enum Source {
-    /// The next piece, and the file if more follows.
-    Piece(Bytes, Option<File>),
+    /// The next chunk, and the file unless it is the last chunk.
+    Chunk(Bytes, Option<File>),
     Rest(File),
     Reading(JoinHandle<io::Result<(Bytes, Option<File>)>>),
     Ended,
 }
 
-/// A file that was opened and whose first piece was read.
-pub(super) struct Opened {
-    piece: Bytes,
+/// An open file and its first chunk.
+pub(super) struct OpenFile {
+    first: Bytes,
     rest: Option<File>,
     length: u64,
 }
 
-impl Opened {
-    /// Opens a file of at most `most` bytes. Blocks.
+impl OpenFile {
+    /// Opens a file of at most `max_length` bytes. Blocks the thread.
     ///
     /// # Errors
-    /// [`io::ErrorKind::NotFound`] if it is not a file, [`io::ErrorKind::FileTooLarge`] if it is longer, or the
-    /// system's own.
-    pub(super) fn open(path: &Path, most: u64) -> io::Result<Self> {
+    /// [`io::ErrorKind::NotFound`] if it is not a regular file, [`io::ErrorKind::FileTooLarge`] if it is longer, or the
+    /// system's error.
+    pub(super) fn open(path: &Path, max_length: u64) -> io::Result<Self> {
         let file = File::open(path)?;
-        let about = file.metadata()?;
-        if !about.is_file() {
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        if about.len() > most {
+        if metadata.len() > max_length {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        let (piece, rest) = read_piece(file, about.len())?;
-        Ok(Self { piece, rest, length: about.len() })
+        let (first, rest) = read_chunk(file, metadata.len())?;
+        Ok(Self { first, rest, length: metadata.len() })
     }
 
-    /// The body. It keeps `place` until the last piece was handed out.
-    pub(super) fn into_body(self, place: OwnedSemaphorePermit) -> FileBody {
-        FileBody { source: Source::Piece(self.piece, self.rest), left: self.length, _place: place }
+    /// The body. It holds `permit` until it is dropped.
+    pub(super) fn into_body(self, permit: OwnedSemaphorePermit) -> FileBody {
+        FileBody { source: Source::Chunk(self.first, self.rest), remaining: self.length, _permit: permit }
     }
 }
 
-fn read_piece(mut file: File, left: u64) -> io::Result<(Bytes, Option<File>)> {
-    let length = usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
+fn read_chunk(mut file: File, remaining: u64) -> io::Result<(Bytes, Option<File>)> {
+    let length = usize::try_from(remaining).map_or(CHUNK, |n| n.min(CHUNK));
     let mut bytes = vec![0; length];
     file.read_exact(&mut bytes)?;
-    Ok((bytes.into(), (left > length as u64).then_some(file)))
+    Ok((bytes.into(), (remaining > length as u64).then_some(file)))
 }
 
 impl Body for FileBody {
@@ -85,15 +84,15 @@ impl Body for FileBody {
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         loop {
             match mem::replace(&mut self.source, Source::Ended) {
-                Source::Piece(piece, rest) => {
+                Source::Chunk(chunk, rest) => {
                     self.source = rest.map_or(Source::Ended, Source::Rest);
-                    self.left -= piece.len() as u64;
-                    return Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))));
+                    self.remaining -= chunk.len() as u64;
+                    return Poll::Ready((!chunk.is_empty()).then(|| Ok(Frame::data(chunk))));
                 }
-                // Only now, when the piece before was taken: no piece is held in advance.
+                // Read only when the previous chunk was taken: no chunk is read ahead.
                 Source::Rest(file) => {
-                    let left = self.left;
-                    self.source = Source::Reading(spawn_blocking(move || read_piece(file, left)));
+                    let remaining = self.remaining;
+                    self.source = Source::Reading(spawn_blocking(move || read_chunk(file, remaining)));
                 }
                 Source::Reading(mut reading) => {
                     let Poll::Ready(read) = Pin::new(&mut reading).poll(context) else {
@@ -101,7 +100,7 @@ impl Body for FileBody {
                         return Poll::Pending;
                     };
                     match read.unwrap_or_else(|error| Err(io::Error::other(error))) {
-                        Ok((piece, rest)) => self.source = Source::Piece(piece, rest),
+                        Ok((chunk, rest)) => self.source = Source::Chunk(chunk, rest),
                         Err(error) => {
                             tracing::error!(%error, "a published file cannot be read to its end");
                             return Poll::Ready(Some(Err(error)));
@@ -114,11 +113,11 @@ impl Body for FileBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        self.remaining == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        SizeHint::with_exact(self.remaining)
     }
 }
 
@@ -129,40 +128,40 @@ mod tests {
     use std::{io::Write, sync::Arc};
     use tokio::sync::Semaphore;
 
-    fn body(content: &[u8], places: &Arc<Semaphore>) -> (FileBody, tempfile::NamedTempFile) {
+    fn body(content: &[u8], permits: &Arc<Semaphore>) -> (FileBody, tempfile::NamedTempFile) {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(content).unwrap();
-        let opened = Opened::open(file.path(), u64::MAX).unwrap();
-        (opened.into_body(places.clone().try_acquire_owned().unwrap()), file)
+        let opened = OpenFile::open(file.path(), u64::MAX).unwrap();
+        (opened.into_body(permits.clone().try_acquire_owned().unwrap()), file)
     }
 
     #[tokio::test]
-    async fn a_file_comes_in_pieces_and_whole() {
-        let places = Arc::new(Semaphore::new(1));
-        for length in [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 7] {
+    async fn a_file_is_read_whole_in_chunks() {
+        let permits = Arc::new(Semaphore::new(1));
+        for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 7] {
             let content: Vec<u8> = (0..=250).cycle().take(length).collect();
-            let (mut body, _file) = body(&content, &places);
+            let (mut body, _file) = body(&content, &permits);
             assert_eq!(body.size_hint().exact(), Some(length as u64));
             let mut whole = Vec::new();
             while let Some(frame) = body.frame().await {
-                let piece = frame.unwrap().into_data().unwrap();
-                assert!((1..=PIECE).contains(&piece.len()));
-                whole.extend_from_slice(&piece);
+                let chunk = frame.unwrap().into_data().unwrap();
+                assert!((1..=CHUNK).contains(&chunk.len()));
+                whole.extend_from_slice(&chunk);
             }
             assert!(whole == content, "{length}");
             assert!(body.is_end_stream());
-            assert_eq!(places.available_permits(), 0);
+            assert_eq!(permits.available_permits(), 0);
             drop(body);
-            assert_eq!(places.available_permits(), 1);
+            assert_eq!(permits.available_permits(), 1);
         }
     }
 
     #[tokio::test]
-    async fn a_file_that_was_cut_breaks_the_body() {
-        let places = Arc::new(Semaphore::new(1));
-        let (mut body, file) = body(&[7; 3 * PIECE], &places);
+    async fn a_truncated_file_fails_the_body() {
+        let permits = Arc::new(Semaphore::new(1));
+        let (mut body, file) = body(&[7; 3 * CHUNK], &permits);
         assert!(body.frame().await.unwrap().is_ok());
-        file.as_file().set_len(PIECE as u64 + 1).unwrap();
+        file.as_file().set_len(CHUNK as u64 + 1).unwrap();
         assert_eq!(body.frame().await.unwrap().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         assert!(body.frame().await.is_none());
         assert!(!body.is_end_stream());

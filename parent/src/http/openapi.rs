@@ -1,7 +1,7 @@
-//! The OpenAPI description, and the page made from it.
+//! The OpenAPI description, and the page that is rendered from it.
 //!
-//! The page is one document without scripts, fonts or anything from elsewhere, and its policy forbids all of it:
-//! documentation must not become a way into the origin that the API lives on.
+//! The page contains no scripts, fonts or external resources, and its Content-Security-Policy forbids them.
+//! Documentation must not become an attack on the API's origin.
 
 mod page;
 
@@ -49,7 +49,7 @@ mod tests {
     use serde_json::Value;
 
     #[test]
-    fn the_page_needs_nothing_from_elsewhere_and_every_link_leads_somewhere() {
+    fn the_page_is_self_contained_and_every_link_resolves() {
         for part in ["<script", "src=", "http://", "https://", "@import", "url("] {
             assert!(!PAGE.contains(part), "{part}");
         }

@@ -1,176 +1,165 @@
-//! Many requests under way on few streams to the enclave, each answered, refused or forgotten, never repeated.
+//! Distributes calls over a few streams to the enclave, and waits for the answers.
 //!
-//! A request is written to at most one stream, once. If that stream breaks before the answer came, nobody here can
-//! know whether the enclave carried the request out, so the caller is told and decides: asking again is the
-//! caller's choice, and the protocol makes it safe. Requests that have not left yet move on to the next stream.
+//! A request is written to at most one stream, at most once. If that stream breaks before the answer arrives, the
+//! parent cannot know whether the enclave carried the request out. The caller gets an error that says so, and may
+//! repeat the request: the protocol makes that safe. Requests that were not written yet move to the next stream.
 //!
-//! | module | holds |
-//! |---|---|
-//! | `worker` | keeps one stream open, and writes requests to it |
+//! `worker` keeps one stream open and writes requests to it.
 
 mod worker;
 
 use super::{
-    admission::Gate,
-    connection::{Connection, Kind},
+    admission::{AdmissionLimit, MAX_PROBES},
+    connection::{AnswerKind, OutgoingRequest, SentOn},
+    error::CallError,
 };
 use crate::{Config, metrics::Metrics};
 use ok2cry_protocol::{
-    code::Code,
     frame,
-    rpc::{Answer, Call, Health, Refusal, Request},
+    rpc::{Answer, Call, Health, Request},
 };
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 use tokio::{
-    sync::{Semaphore, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     time::{Instant, timeout_at},
 };
-use worker::{Lane, Signals};
+use worker::{StreamWorker, WorkerSignals};
 
-/// The way to one enclave. Its streams close when it is dropped.
-pub struct Bridge {
-    lanes: Vec<LaneHandle>,
-    next_lane: AtomicUsize,
+/// The streams to one enclave. They close when the pool is dropped.
+pub(crate) struct EnclavePool {
+    workers: Vec<WorkerHandle>,
+    next_worker: AtomicUsize,
     next_id: AtomicU64,
-    gate: Gate,
-    probes: Semaphore,
+    admission: AdmissionLimit,
     timeout: Duration,
     ready_timeout: Duration,
     metrics: Arc<Metrics>,
 }
 
-struct LaneHandle {
-    jobs: mpsc::Sender<Job>,
-    signals: Signals,
+struct WorkerHandle {
+    requests: mpsc::Sender<OutgoingRequest>,
+    signals: WorkerSignals,
 }
 
-/// A request on its way to a stream.
-pub(super) struct Job {
-    pub(super) id: u64,
-    pub(super) kind: Kind,
-    pub(super) frame: Vec<u8>,
-    pub(super) reply: oneshot::Sender<Result<Answer, Refusal>>,
-    pub(super) sent_on: SentOn,
-}
-
-/// Whether a request takes a lane's turn. Probes do not: they are no reason to keep more streams.
+/// How a worker is chosen.
 #[derive(Clone, Copy)]
-enum Turns {
-    Taken,
-    Passed,
+enum Routing {
+    /// The next worker. One without a stream is woken, and used only if no other worker has a stream.
+    RoundRobin,
+    /// The first worker that has a stream. Probes use it, so that they do not keep further streams open.
+    FirstConnected,
 }
 
-/// The one connection that a request was written to; empty as long as it has certainly not left.
-pub(super) type SentOn = Arc<OnceLock<Arc<Connection>>>;
-
-/// The most probes of the enclave's health at a time: they do not wait behind other requests.
-const MAX_PROBES: usize = 8;
-/// When a refused request may be worth trying again, in milliseconds.
-const RETRY_AFTER: u64 = 1000;
-
-impl Bridge {
-    /// Starts connecting. Must be called within a Tokio runtime.
-    pub fn start(config: &Config, metrics: Arc<Metrics>) -> Self {
-        let lanes = (0..config.enclave_streams).map(|n| {
-            // The gate lets no more in than this: a lane's queue is full only if the gate is wrong.
-            let (jobs, queue) = mpsc::channel(config.max_in_flight + MAX_PROBES);
-            let signals = Signals::default();
-            // The first stream is there all the time, so that an enclave that is not is noticed.
-            tokio::spawn(Lane::new(config, queue, signals.clone(), n > 0, metrics.clone()).run());
-            LaneHandle { jobs, signals }
+impl EnclavePool {
+    /// Starts to connect. Must be called within a Tokio runtime.
+    pub(crate) fn start(config: &Config, metrics: Arc<Metrics>) -> Self {
+        let workers = (0..config.enclave_streams).map(|n| {
+            // Admission lets no more requests through than this, so a queue is never full.
+            let (requests, queue) = mpsc::channel(config.max_in_flight + MAX_PROBES);
+            let signals = WorkerSignals::default();
+            // The first stream is always kept open, so that a missing enclave is noticed.
+            let on_demand = n > 0;
+            let worker = StreamWorker::new(config, queue, signals.clone(), on_demand, metrics.clone());
+            tokio::spawn(worker.run());
+            WorkerHandle { requests, signals }
         });
         Self {
-            lanes: lanes.collect(),
-            next_lane: AtomicUsize::new(0),
+            workers: workers.collect(),
+            next_worker: AtomicUsize::new(0),
             next_id: AtomicU64::new(0),
-            gate: Gate::new(config.max_in_flight, config.max_queue),
-            probes: Semaphore::new(MAX_PROBES),
+            admission: AdmissionLimit::new(config.max_in_flight, config.max_queue),
             timeout: config.enclave_timeout,
             ready_timeout: config.ready_timeout,
             metrics,
         }
     }
 
-    /// Asks the enclave. The answer is of the kind that the call has. Dropping the future forgets the request; the
-    /// enclave may still carry it out.
+    /// Sends a call and returns its answer, which is of the kind that the call expects. Waits at most
+    /// [`Config::enclave_timeout`]. If the future is dropped, the answer is dropped too; the enclave may still carry
+    /// the call out.
     ///
     /// # Errors
-    /// The enclave's own refusal, or `busy`, `enclave_unavailable`, `enclave_timeout` or `frame_invalid`.
-    pub async fn call(&self, call: Call) -> Result<Answer, Refusal> {
+    /// [`CallError`]: the enclave's refusal, or the reason why there is no answer.
+    pub(crate) async fn call(&self, call: Call) -> Result<Answer, CallError> {
         let deadline = Instant::now() + self.timeout;
-        let _turn = self.gate.enter(weight(&call), deadline, &self.metrics).await?;
-        self.exchange(call, deadline, Turns::Taken).await
+        let _permit = self.admission.admit(weight(&call), deadline, &self.metrics).await?;
+        self.exchange(call, deadline, Routing::RoundRobin).await
     }
 
-    /// Asks the enclave how it is, without waiting behind other requests.
+    /// Asks the enclave for its state, without waiting behind other calls, and updates the metrics with it. Waits at
+    /// most [`Config::ready_timeout`].
     ///
     /// # Errors
-    /// As [`Bridge::call`], sooner.
-    pub async fn health(&self) -> Result<Health, Refusal> {
-        let _probe = self.probes.try_acquire().map_err(|_| busy())?;
-        match self.exchange(Call::Health, Instant::now() + self.ready_timeout, Turns::Passed).await? {
+    /// As for [`EnclavePool::call`].
+    pub(crate) async fn health(&self) -> Result<Health, CallError> {
+        let _permit = self.admission.admit_probe()?;
+        let deadline = Instant::now() + self.ready_timeout;
+        match self.exchange(Call::Health, deadline, Routing::FirstConnected).await? {
             Answer::Health(health) => {
                 self.metrics.enclave_health(&health);
                 Ok(health)
             }
-            _ => Err(Code::FrameInvalid.into()),
+            _ => Err(CallError::WrongAnswer),
         }
     }
 
-    async fn exchange(&self, call: Call, deadline: Instant, turns: Turns) -> Result<Answer, Refusal> {
+    async fn exchange(&self, call: Call, deadline: Instant, routing: Routing) -> Result<Answer, CallError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let kind = Kind::of(&call);
+        let kind = AnswerKind::of(&call);
         let body = Request { id, call }.encode();
         if body.len() > frame::MAX_REQUEST {
-            return Err(Code::Internal.into());
+            return Err(CallError::RequestTooLong);
         }
         let (reply, answer) = oneshot::channel();
-        // Dropped after `answer`, whose end the connection takes as "nobody waits": see `Connection::register`.
-        let request = Waiter { id, sent_on: SentOn::default() };
-        let job = Job { id, kind, frame: frame::encode(&body), reply, sent_on: request.sent_on.clone() };
-        self.submit(job, turns)?;
+        // Dropped after `answer`: `Connection::register` relies on this order.
+        let guard = RequestGuard { id, sent_on: SentOn::default() };
+        let sent_on = guard.sent_on.clone();
+        let frame = frame::encode(&body);
+        self.dispatch(OutgoingRequest { id, kind, frame, reply, sent_on }, routing)?;
         match timeout_at(deadline, answer).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(not_sent()),
-            Err(_) if request.sent_on.get().is_none() => Err(not_sent()),
+            Ok(Err(_)) => Err(CallError::NotSent),
+            Err(_) if guard.sent_on.get().is_none() => Err(CallError::NotSent),
             Err(_) => {
-                request.timed_out();
-                Err(Code::EnclaveTimeout.into())
+                guard.timed_out();
+                Err(CallError::TimedOut)
             }
         }
     }
 
-    // The lanes take turns; one that has no stream is passed over as long as another has, and woken.
-    fn submit(&self, mut job: Job, turns: Turns) -> Result<(), Refusal> {
-        let first = match turns {
-            Turns::Taken => self.next_lane.fetch_add(1, Ordering::Relaxed) % self.lanes.len().max(1),
-            Turns::Passed => 0,
+    fn dispatch(&self, mut request: OutgoingRequest, routing: Routing) -> Result<(), CallError> {
+        let first = match routing {
+            Routing::RoundRobin => {
+                self.next_worker.fetch_add(1, Ordering::Relaxed) % self.workers.len().max(1)
+            }
+            Routing::FirstConnected => 0,
         };
-        let in_turn = || self.lanes.iter().cycle().skip(first).take(self.lanes.len());
-        let is_connected = |lane: &&LaneHandle| lane.signals.connected.load(Ordering::Relaxed);
-        if let (Turns::Taken, Some(lane)) = (turns, in_turn().next().filter(|lane| !is_connected(lane))) {
-            lane.signals.wake.notify_one();
+        let in_order = || self.workers.iter().cycle().skip(first).take(self.workers.len());
+        let is_connected = |worker: &&WorkerHandle| worker.signals.connected.load(Ordering::Relaxed);
+        let next = in_order().next().filter(|worker| !is_connected(worker));
+        if let (Routing::RoundRobin, Some(worker)) = (routing, next) {
+            worker.signals.wake.notify_one();
         }
-        let connected = in_turn().filter(is_connected);
-        for lane in connected.chain(in_turn()) {
-            match lane.jobs.try_send(job) {
+        let connected = in_order().filter(is_connected);
+        for worker in connected.chain(in_order()) {
+            match worker.requests.try_send(request) {
                 Ok(()) => return Ok(()),
                 Err(mpsc::error::TrySendError::Full(back) | mpsc::error::TrySendError::Closed(back)) => {
-                    job = back;
+                    request = back;
                 }
             }
         }
-        Err(busy())
+        Err(CallError::QueuesFull)
     }
 }
 
-/// How much of the gate a call takes: the keys that it asks for, or as much as one key.
+/// A call's weight for admission: the number of keys that it requests, otherwise 1.
 fn weight(call: &Call) -> u32 {
     match call {
         Call::Issue(issue) => issue.count,
@@ -178,13 +167,13 @@ fn weight(call: &Call) -> u32 {
     }
 }
 
-/// Somebody waits for an answer. When that ends, however it ends, the connection forgets the request.
-struct Waiter {
+/// Removes a request from its connection when dropped: after the answer, at the deadline, or on cancellation.
+struct RequestGuard {
     id: u64,
     sent_on: SentOn,
 }
 
-impl Waiter {
+impl RequestGuard {
     fn timed_out(&self) {
         if let Some(connection) = self.sent_on.get() {
             connection.timed_out(self.id);
@@ -192,26 +181,10 @@ impl Waiter {
     }
 }
 
-impl Drop for Waiter {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         if let Some(connection) = self.sent_on.get() {
             connection.forget(self.id);
         }
     }
-}
-
-/// Too much is under way: nothing was sent.
-pub(crate) fn busy() -> Refusal {
-    Refusal::new(Code::Busy).retry_after(RETRY_AFTER)
-}
-
-fn not_sent() -> Refusal {
-    let detail = "There is no connection to the enclave; the request was not sent";
-    Refusal::with_detail(Code::EnclaveUnavailable, detail).retry_after(RETRY_AFTER)
-}
-
-pub(super) fn lost() -> Refusal {
-    let detail =
-        "The connection to the enclave broke before the answer came; the request may have been carried out";
-    Refusal::with_detail(Code::EnclaveUnavailable, detail).retry_after(RETRY_AFTER)
 }

@@ -1,11 +1,11 @@
 //! Keeps one stream to the enclave open, and writes requests to it.
 
-use super::{Job, not_sent};
 use crate::{
     Config,
     enclave::{
-        connection::{Connection, IDLE, SHUTDOWN},
-        transport::EnclaveUrl,
+        connection::{CloseReason, Connection, OutgoingRequest},
+        error::CallError,
+        transport::{ByteStream, EnclaveUrl},
     },
     metrics::Metrics,
 };
@@ -26,71 +26,61 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-pub(super) struct Lane {
+pub(super) struct StreamWorker {
     url: EnclaveUrl,
     connect_timeout: Duration,
-    jobs: mpsc::Receiver<Job>,
-    /// Taken from `jobs` and not written anywhere yet.
-    unsent: VecDeque<Job>,
-    signals: Signals,
-    /// Whether to do without a stream while there is nothing to do.
-    sleeps: bool,
+    requests: mpsc::Receiver<OutgoingRequest>,
+    /// Received from `requests` and not written yet.
+    unsent: VecDeque<OutgoingRequest>,
+    signals: WorkerSignals,
+    /// Whether the stream may stay closed while there are no requests.
+    on_demand: bool,
     metrics: Arc<Metrics>,
 }
 
-/// What a lane and the bridge tell each other.
+/// Signals between a worker and the pool.
 #[derive(Clone, Default)]
-pub(super) struct Signals {
-    /// There is a stream.
+pub(super) struct WorkerSignals {
+    /// Set by the worker while it has a stream.
     pub(super) connected: Arc<AtomicBool>,
-    /// A stream would be of use.
+    /// Notified by the pool when a further stream would be of use.
     pub(super) wake: Arc<Notify>,
 }
 
-/// The most requests to put into one write.
-const BATCH: usize = 32;
-const FIRST_DELAY: Duration = Duration::from_millis(50);
-const LONGEST_DELAY: Duration = Duration::from_secs(2);
-/// How long a stream that may be given up is kept without use. Enclaves have few places for streams.
-const KEPT_IDLE: Duration = Duration::from_secs(60);
+/// The maximum number of requests in one write.
+const MAX_BATCH: usize = 32;
+const FIRST_BACKOFF: Duration = Duration::from_millis(50);
+const MAX_BACKOFF: Duration = Duration::from_secs(2);
+/// How long an on-demand stream stays open without requests. Enclaves accept few streams.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-impl Lane {
+impl StreamWorker {
     pub(super) fn new(
         config: &Config,
-        jobs: mpsc::Receiver<Job>,
-        signals: Signals,
-        sleeps: bool,
+        requests: mpsc::Receiver<OutgoingRequest>,
+        signals: WorkerSignals,
+        on_demand: bool,
         metrics: Arc<Metrics>,
     ) -> Self {
         let (url, connect_timeout) = (config.enclave.clone(), config.enclave_connect_timeout);
-        Self { url, connect_timeout, jobs, unsent: VecDeque::new(), signals, sleeps, metrics }
+        Self { url, connect_timeout, requests, unsent: VecDeque::new(), signals, on_demand, metrics }
     }
 
-    /// Connects, feeds the connection, and connects again when it ends, until the bridge is dropped.
+    /// Connects, writes requests, and reconnects when the stream ends, until the pool is dropped.
     ///
-    /// Requests wait while an attempt to connect is under way, and are refused while the lane rests after one
-    /// that failed. A lane that sleeps does not replace a stream that ended idle until there is a request.
+    /// Requests wait during an attempt to connect, and fail during the back-off after a failed one. If an on-demand
+    /// stream is closed while idle, the worker reconnects at the next request.
     pub(super) async fn run(mut self) {
         let mut failures = 0;
         loop {
-            if self.rest(delay(failures)).await.is_break() {
+            if self.back_off(backoff(failures)).await.is_break() {
                 return;
             }
             let stream = timeout(self.connect_timeout, self.url.connect()).await;
-            let stream = stream.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-            match stream {
+            match stream.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
                 Ok(stream) => {
-                    let (reader, writer) = tokio::io::split(stream);
                     let connection = Arc::new(Connection::new(self.metrics.clone()));
-                    tokio::spawn(connection.clone().read(reader));
-                    self.signals.connected.store(true, Ordering::Relaxed);
-                    let flow = self.feed(&connection, writer).await;
-                    self.signals.connected.store(false, Ordering::Relaxed);
-                    if flow.is_break() {
-                        connection.close(SHUTDOWN);
-                        return;
-                    }
-                    if self.sleeps && connection.ended_idle() && self.sleep().await.is_break() {
+                    if self.use_stream(&connection, stream).await.is_break() {
                         return;
                     }
                     failures = if connection.has_answered() { 0 } else { failures + 1 };
@@ -103,64 +93,85 @@ impl Lane {
                         tracing::debug!(%error, enclave = %self.url, failures, "cannot connect to the enclave");
                     }
                     failures += 1;
-                    self.refuse_all();
+                    self.fail_all();
                 }
             }
         }
     }
 
-    // Breaks when the bridge is gone.
-    async fn feed(
+    // Returns when a new stream is to be opened. Breaks when the pool was dropped.
+    async fn use_stream(
+        &mut self,
+        connection: &Arc<Connection>,
+        stream: Box<dyn ByteStream>,
+    ) -> ControlFlow<()> {
+        let (reader, writer) = tokio::io::split(stream);
+        tokio::spawn(connection.clone().read(reader));
+        self.signals.connected.store(true, Ordering::Relaxed);
+        let flow = self.write_requests(connection, writer).await;
+        self.signals.connected.store(false, Ordering::Relaxed);
+        if flow.is_break() {
+            connection.close(CloseReason::Shutdown);
+            return flow;
+        }
+        if self.on_demand && connection.closed_while_idle() {
+            return self.wait_for_demand().await;
+        }
+        flow
+    }
+
+    // Breaks when the pool was dropped.
+    async fn write_requests(
         &mut self,
         connection: &Arc<Connection>,
         mut writer: impl AsyncWrite + Unpin,
     ) -> ControlFlow<()> {
-        let mut arrived = Vec::with_capacity(BATCH);
+        let mut batch = Vec::with_capacity(MAX_BATCH);
         loop {
             if self.unsent.is_empty() {
                 tokio::select! {
                     biased;
-                    () = connection.not_open() => return ControlFlow::Continue(()),
-                    n = self.jobs.recv_many(&mut arrived, BATCH) => if n == 0 {
+                    () = connection.not_writable() => return ControlFlow::Continue(()),
+                    n = self.requests.recv_many(&mut batch, MAX_BATCH) => if n == 0 {
                         return ControlFlow::Break(());
                     },
-                    () = sleep(KEPT_IDLE), if self.sleeps => if connection.is_idle() {
-                        connection.close(IDLE);
+                    () = sleep(IDLE_TIMEOUT), if self.on_demand => if connection.is_idle() {
+                        connection.close(CloseReason::Idle);
                         return ControlFlow::Continue(());
                     },
                 }
-                self.unsent.extend(arrived.drain(..));
+                self.unsent.extend(batch.drain(..));
             }
             let mut frames = Vec::new();
-            while let Some(job) = self.unsent.pop_front() {
-                match connection.register(job) {
+            while let Some(request) = self.unsent.pop_front() {
+                match connection.register(request) {
                     Ok(frame) => frames.extend(frame.unwrap_or_default()),
-                    Err(job) => {
-                        self.unsent.push_front(job);
+                    Err(request) => {
+                        self.unsent.push_front(request);
                         return ControlFlow::Continue(());
                     }
                 }
             }
             tokio::select! {
                 biased;
-                () = connection.not_open() => return ControlFlow::Continue(()),
+                () = connection.not_writable() => return ControlFlow::Continue(()),
                 written = write(&mut writer, &frames) => if written.is_err() {
-                    connection.close("write_failed");
+                    connection.close(CloseReason::WriteFailed);
                     return ControlFlow::Continue(());
                 },
             }
         }
     }
 
-    // Until there is a request here, or one elsewhere that shows that there is something to do.
-    async fn sleep(&mut self) -> ControlFlow<()> {
+    // Waits for a request to this worker, or for the pool's signal that a further stream is of use.
+    async fn wait_for_demand(&mut self) -> ControlFlow<()> {
         if !self.unsent.is_empty() {
             return ControlFlow::Continue(());
         }
         tokio::select! {
             biased;
-            job = self.jobs.recv() => match job {
-                Some(job) => self.unsent.push_back(job),
+            request = self.requests.recv() => match request {
+                Some(request) => self.unsent.push_back(request),
                 None => return ControlFlow::Break(()),
             },
             () = self.signals.wake.notified() => {}
@@ -168,7 +179,7 @@ impl Lane {
         ControlFlow::Continue(())
     }
 
-    async fn rest(&mut self, delay: Duration) -> ControlFlow<()> {
+    async fn back_off(&mut self, delay: Duration) -> ControlFlow<()> {
         let until = Instant::now() + delay;
         if delay.is_zero() {
             return ControlFlow::Continue(());
@@ -176,25 +187,25 @@ impl Lane {
         loop {
             tokio::select! {
                 () = sleep_until(until) => return ControlFlow::Continue(()),
-                job = self.jobs.recv() => match job {
-                    Some(job) => refuse(job),
+                request = self.requests.recv() => match request {
+                    Some(request) => fail(request),
                     None => return ControlFlow::Break(()),
                 },
             }
-            self.unsent.drain(..).for_each(refuse);
+            self.unsent.drain(..).for_each(fail);
         }
     }
 
-    fn refuse_all(&mut self) {
-        self.unsent.drain(..).for_each(refuse);
-        while let Ok(job) = self.jobs.try_recv() {
-            refuse(job);
+    fn fail_all(&mut self) {
+        self.unsent.drain(..).for_each(fail);
+        while let Ok(request) = self.requests.try_recv() {
+            fail(request);
         }
     }
 }
 
-fn refuse(job: Job) {
-    let _ = job.reply.send(Err(not_sent()));
+fn fail(request: OutgoingRequest) {
+    let _ = request.reply.send(Err(CallError::NotSent));
 }
 
 async fn write(writer: &mut (impl AsyncWrite + Unpin), frames: &[u8]) -> io::Result<()> {
@@ -204,11 +215,11 @@ async fn write(writer: &mut (impl AsyncWrite + Unpin), frames: &[u8]) -> io::Res
     writer.flush().await
 }
 
-/// How long to rest after so many failures in a row: not at all after the first, then ever longer, and never
-/// exactly as long as another lane or another parent.
-fn delay(failures: u32) -> Duration {
+/// The pause after this many consecutive failures: none after the first, then exponential up to [`MAX_BACKOFF`]. It is
+/// jittered, so that workers and parents do not reconnect at the same time.
+fn backoff(failures: u32) -> Duration {
     let Some(doublings) = failures.checked_sub(2) else { return Duration::ZERO };
-    let longest = FIRST_DELAY.saturating_mul(1 << doublings.min(16)).min(LONGEST_DELAY);
+    let longest = FIRST_BACKOFF.saturating_mul(1 << doublings.min(16)).min(MAX_BACKOFF);
     let jitter = getrandom::u32().unwrap_or_default();
     longest / 2 + (longest / 2).mul_f64(f64::from(jitter) / f64::from(u32::MAX))
 }
@@ -218,19 +229,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_try_again_is_immediate_and_the_rest_grows_to_a_bound() {
-        assert_eq!((delay(0), delay(1)), (Duration::ZERO, Duration::ZERO));
+    fn the_first_retry_is_immediate_and_later_pauses_are_bounded() {
+        assert_eq!((backoff(0), backoff(1)), (Duration::ZERO, Duration::ZERO));
         for failures in 2..100 {
-            let most = FIRST_DELAY.saturating_mul(1 << (failures - 2).min(16)).min(LONGEST_DELAY);
-            assert!((most / 2..=most).contains(&delay(failures)));
+            let longest = FIRST_BACKOFF.saturating_mul(1 << (failures - 2).min(16)).min(MAX_BACKOFF);
+            assert!((longest / 2..=longest).contains(&backoff(failures)));
         }
-        assert!(delay(u32::MAX) <= LONGEST_DELAY);
+        assert!(backoff(u32::MAX) <= MAX_BACKOFF);
     }
 
     #[tokio::test]
-    async fn frames_leave_in_pieces_that_vsock_carries() {
-        struct Pieces(Vec<usize>);
-        impl AsyncWrite for Pieces {
+    async fn frames_are_written_in_chunks_that_vsock_carries() {
+        struct ChunkRecorder(Vec<usize>);
+        impl AsyncWrite for ChunkRecorder {
             fn poll_write(
                 mut self: std::pin::Pin<&mut Self>,
                 _: &mut std::task::Context<'_>,
@@ -252,8 +263,8 @@ mod tests {
                 std::task::Poll::Ready(Ok(()))
             }
         }
-        let mut pieces = Pieces(Vec::new());
-        write(&mut pieces, &[0; 2 * MAX_WRITE + 1]).await.unwrap();
-        assert_eq!(pieces.0, [MAX_WRITE, MAX_WRITE, 1]);
+        let mut recorder = ChunkRecorder(Vec::new());
+        write(&mut recorder, &[0; 2 * MAX_WRITE + 1]).await.unwrap();
+        assert_eq!(recorder.0, [MAX_WRITE, MAX_WRITE, 1]);
     }
 }

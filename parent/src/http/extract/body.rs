@@ -1,4 +1,4 @@
-//! A body as bytes: its type, its length and the time that it may take.
+//! Bodies as bytes: media type, maximum length and timeout.
 
 use crate::http::problem::Problem;
 use axum::{
@@ -10,7 +10,7 @@ use ok2cry_protocol::code::Code;
 use std::time::Duration;
 use tokio::time::timeout;
 
-// JSON between systems is UTF-8 (RFC 8259 §8.1), and nothing here undoes a compression.
+// JSON between systems is UTF-8 (RFC 8259 §8.1). Compressed bodies are not supported.
 pub(super) fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
     let unsupported = |field: &str, rule: &str| Problem::of_field(Code::MediaTypeUnsupported, field, rule);
     if headers.get_all(header::CONTENT_ENCODING).iter().any(|coding| !is(coding, "identity")) {
@@ -42,25 +42,25 @@ fn is(value: &HeaderValue, text: &str) -> bool {
     value.as_bytes().trim_ascii().eq_ignore_ascii_case(text.as_bytes())
 }
 
-pub(super) async fn read_body(body: Body, limit: usize, within: Duration) -> Result<Vec<u8>, Problem> {
+pub(super) async fn read_body(body: Body, limit: usize, max_time: Duration) -> Result<Vec<u8>, Problem> {
     let too_large = || {
         let rule = format!("must not have more than {limit} bytes");
         Problem::of_field(Code::BodyTooLarge, "body", rule)
     };
-    // A length that is announced need not be read to be refused.
-    if http_body_size(&body) > limit as u64 {
+    // A body whose announced length is above the limit is refused without reading it.
+    if announced_length(&body) > limit as u64 {
         return Err(too_large());
     }
-    let mut pieces = Limited::new(body, limit);
-    // Copied, because a piece can be one byte that holds on to the buffer that it was read into.
-    let whole = async {
+    let mut frames = Limited::new(body, limit);
+    // Copy each frame: a frame of one byte would keep the whole buffer alive that it was read into.
+    let read = async {
         let mut bytes = Vec::new();
-        while let Some(frame) = pieces.frame().await {
+        while let Some(frame) = frames.frame().await {
             bytes.extend_from_slice(frame?.data_ref().map_or(&[], |data| data));
         }
         Ok::<_, axum::BoxError>(bytes)
     };
-    match timeout(within, whole).await {
+    match timeout(max_time, read).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Problem::of_field(Code::BodyInvalid, "body", "did not arrive whole")),
@@ -68,7 +68,7 @@ pub(super) async fn read_body(body: Body, limit: usize, within: Duration) -> Res
     }
 }
 
-fn http_body_size(body: &Body) -> u64 {
+fn announced_length(body: &Body) -> u64 {
     use hyper::body::Body as _;
     body.size_hint().lower()
 }
@@ -87,28 +87,28 @@ mod tests {
         task::{Context, Poll},
     };
 
-    /// A body of one-byte pieces, which counts those that are held.
-    struct Crumbs {
-        left: usize,
-        held: Arc<AtomicUsize>,
-        most: Arc<AtomicUsize>,
+    /// A body of one-byte frames that counts the live ones.
+    struct OneByteFrames {
+        remaining: usize,
+        live: Arc<AtomicUsize>,
+        max_live: Arc<AtomicUsize>,
     }
 
-    struct Crumb(Arc<AtomicUsize>);
+    struct CountedByte(Arc<AtomicUsize>);
 
-    impl AsRef<[u8]> for Crumb {
+    impl AsRef<[u8]> for CountedByte {
         fn as_ref(&self) -> &[u8] {
             b"{"
         }
     }
 
-    impl Drop for Crumb {
+    impl Drop for CountedByte {
         fn drop(&mut self) {
             self.0.fetch_sub(1, Ordering::SeqCst);
         }
     }
 
-    impl hyper::body::Body for Crumbs {
+    impl hyper::body::Body for OneByteFrames {
         type Data = Bytes;
         type Error = std::convert::Infallible;
 
@@ -116,31 +116,31 @@ mod tests {
             mut self: Pin<&mut Self>,
             _: &mut Context<'_>,
         ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-            if self.left == 0 {
+            if self.remaining == 0 {
                 return Poll::Ready(None);
             }
-            self.left -= 1;
-            let held = self.held.fetch_add(1, Ordering::SeqCst) + 1;
-            self.most.fetch_max(held, Ordering::SeqCst);
-            Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(Crumb(self.held.clone()))))))
+            self.remaining -= 1;
+            let live = self.live.fetch_add(1, Ordering::SeqCst) + 1;
+            self.max_live.fetch_max(live, Ordering::SeqCst);
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(CountedByte(self.live.clone()))))))
         }
     }
 
     #[tokio::test]
-    async fn a_body_in_many_pieces_is_held_as_one() {
-        let most = Arc::new(AtomicUsize::new(0));
-        let read = |left| {
-            let crumbs = Crumbs { left, held: Arc::default(), most: most.clone() };
-            read_body(Body::new(crumbs), 1000, Duration::from_secs(10))
+    async fn the_frames_of_a_body_are_not_kept() {
+        let max_live = Arc::new(AtomicUsize::new(0));
+        let read = |remaining| {
+            let frames = OneByteFrames { remaining, live: Arc::default(), max_live: max_live.clone() };
+            read_body(Body::new(frames), 1000, Duration::from_secs(10))
         };
         assert_eq!(read(1000).await.unwrap(), [b'{'; 1000]);
         assert_eq!(read(1001).await.unwrap_err().0.code, Code::BodyTooLarge);
-        assert!(most.load(Ordering::SeqCst) <= 2, "{most:?} pieces were held at once");
+        assert!(max_live.load(Ordering::SeqCst) <= 2, "{max_live:?} frames were live at once");
     }
 
     #[test]
-    fn a_content_type_is_json_in_utf_8_as_it_is() {
-        let checked = |headers: &[(header::HeaderName, &str)]| {
+    fn the_content_type_is_uncompressed_json_in_utf_8() {
+        let check = |headers: &[(header::HeaderName, &str)]| {
             let mut map = HeaderMap::new();
             for (name, value) in headers {
                 map.append(name, HeaderValue::from_str(value).unwrap());
@@ -155,7 +155,7 @@ mod tests {
             "application/json; charset=utf8; x=1",
         ] {
             assert_eq!(
-                checked(&[(header::CONTENT_TYPE, good), (coding.clone(), "identity")]),
+                check(&[(header::CONTENT_TYPE, good), (coding.clone(), "identity")]),
                 Ok(()),
                 "{good}"
             );
@@ -173,7 +173,7 @@ mod tests {
                 vec![json, (coding.clone(), "identity"), (coding, "zstd")],
             ),
         ] {
-            let (code, detail) = checked(&headers).unwrap_err();
+            let (code, detail) = check(&headers).unwrap_err();
             assert_eq!(code, Code::MediaTypeUnsupported);
             assert!(detail.starts_with(named), "{detail}");
         }

@@ -1,22 +1,26 @@
-//! JSON, and what is wrong with it by field.
+//! JSON bodies, and refusals that name the field and the violated rule.
 
-use super::shown;
+use super::printable;
 use crate::http::problem::Problem;
 use ok2cry_protocol::{MAX_COUNT, code::Code};
 use serde::de::DeserializeOwned;
 
+/// Parses a JSON object.
+///
+/// # Errors
+/// `body_invalid`, or the code of the field that is invalid.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    if let Some(rule) = foreign(bytes) {
+    if let Some(rule) = wrong_encoding(bytes) {
         return Err(Problem::of_field(Code::BodyInvalid, "body", rule));
     }
-    // serde takes an array for a struct too, with the fields in order: that is not this API.
+    // serde would accept an array in place of an object, with the fields in order.
     if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
         return Err(Problem::of_field(Code::BodyInvalid, "body", "must be a JSON object"));
     }
     if let Ok(value) = serde_json::from_slice(bytes) {
         return Ok(value);
     }
-    // Once more, for where it is wrong.
+    // Parse again, to find the path of the error.
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
@@ -26,8 +30,8 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
-/// What bytes are that come from another encoding than UTF-8, by how they begin.
-fn foreign(bytes: &[u8]) -> Option<&'static str> {
+/// The rule violated by a body in another encoding or compression, recognized by its first bytes.
+fn wrong_encoding(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0xef, 0xbb, 0xbf, ..] => Some("begins with a byte order mark; it must be UTF-8 without one"),
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, ..] | [_, 0, ..] => {
@@ -45,7 +49,7 @@ fn foreign(bytes: &[u8]) -> Option<&'static str> {
 fn refuse(path: &str, error: &serde_json::Error) -> Problem {
     let message = error.to_string();
     if !error.is_data() {
-        // serde_json's own words, which hold a place and no part of the input.
+        // serde_json's message, which contains a position and no part of the input.
         return Problem::of_field(Code::BodyInvalid, "body", format!("is not JSON: {message}"));
     }
     let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
@@ -62,14 +66,14 @@ fn refuse(path: &str, error: &serde_json::Error) -> Problem {
     Problem::of_field(code, &field, rule)
 }
 
-/// What [`ok2cry_protocol::http::Bytes`] says of text that is not base64url.
+/// The message of [`ok2cry_protocol::http::Bytes`] for invalid base64url.
 const BAD_BASE64: &str = "is not base64url without padding";
 
-// serde's messages begin with what was found, which may be anything, and end with what was expected, which is ours.
+// serde's messages begin with the value that was found, which must not be repeated, and end with what was expected.
 fn rule(path: &str, message: &str) -> String {
     if let Some(rest) = message.strip_prefix("unknown field `") {
         let name = rest.split('`').next().unwrap_or_default();
-        return format!("holds unknown field {}", shown(name));
+        return format!("holds unknown field {}", printable(name));
     }
     if let Some(name) = message.strip_prefix("missing field `") {
         return format!("lacks field {}", name.trim_end_matches('`'));
@@ -78,7 +82,7 @@ fn rule(path: &str, message: &str) -> String {
         return format!("holds field {} twice", name.trim_end_matches('`'));
     }
     match message.rsplit_once(", expected ") {
-        // What the call takes, and not what its field's type does.
+        // The range that the call accepts, not that of the field's type.
         Some(_) if path == "count" => format!("must be an integer from 1 to {MAX_COUNT}"),
         Some(_) if path == "ttl" => "must be an integer of at least 1, in milliseconds".to_owned(),
         Some((_, "u16")) => format!("must be an integer from 0 to {}", u16::MAX),
@@ -88,12 +92,12 @@ fn rule(path: &str, message: &str) -> String {
     }
 }
 
-// An unknown or repeated field is the fault of the object that holds it.
+// An unknown or repeated field is reported as an error of the object that contains it.
 fn field(path: &str, rule: &str) -> String {
     let of_object = rule.starts_with("holds ");
     let path = if of_object { path.rsplit_once('.').map_or(".", |(object, _)| object) } else { path };
     let path = path.trim_matches('.');
-    if path.is_empty() { "body".to_owned() } else { shown(path) }
+    if path.is_empty() { "body".to_owned() } else { printable(path) }
 }
 
 #[cfg(test)]
@@ -114,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_body_is_read() {
+    fn a_valid_body_is_parsed() {
         assert!(parse::<IssueRequest>(ISSUE.as_bytes()).is_ok());
     }
 
@@ -192,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_says_where() {
+    fn invalid_json_is_refused_with_the_position() {
         for bad in ["", "{", "{\"enc\":tru}", "{'enc':1}", "{\"enc\":\"\\ud800\"}"] {
             let (code, detail) = refused::<OpenRequest>(bad);
             assert_eq!(code, Code::BodyInvalid);
@@ -211,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_in_another_encoding_is_told_which() {
+    fn a_body_in_another_encoding_is_refused_by_name() {
         let utf16 =
             |bytes: fn(u16) -> [u8; 2], text: &str| text.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
         for (what, bytes) in [
@@ -236,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn no_refusal_repeats_a_value() {
+    fn refusals_do_not_repeat_values() {
         let hidden = "4929, expected 4929";
         for bad in [
             format!(r#"{{"enc":{{"{hidden}":1}}}}"#),

@@ -1,16 +1,19 @@
 //! Query parameters.
 
-use super::shown;
+use super::printable;
 use crate::http::problem::Problem;
 use axum::{extract::Query, http::request::Parts};
 use ok2cry_protocol::code::Code;
 
-/// The values of these parameters, each there exactly once and none beside them.
+/// Returns the values of these parameters.
+///
+/// # Errors
+/// `query_invalid` if one is missing or repeated, or if there is another parameter.
 pub(in crate::http) fn read_query<const N: usize>(
     parts: &Parts,
     names: [&str; N],
 ) -> Result<[String; N], Problem> {
-    let invalid = |name: &str, rule: &str| Problem::of_field(Code::QueryInvalid, &shown(name), rule);
+    let invalid = |name: &str, rule: &str| Problem::of_field(Code::QueryInvalid, &printable(name), rule);
     let query = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
     let Query(pairs) = query.map_err(|_| Problem::from(Code::QueryInvalid))?;
     let mut values = [const { None }; N];

@@ -1,4 +1,4 @@
-//! The page of the API's documentation, made from the OpenAPI description.
+//! Renders the OpenAPI description as an HTML page.
 
 use ok2cry_protocol::code::Code;
 use serde_json::Value;
@@ -10,7 +10,7 @@ pub(super) const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-widt
     border-bottom:1px solid #ccc}section{margin:2rem 0}";
 
 pub(super) fn render(openapi: &Value) -> String {
-    let mut page = Page(String::new());
+    let mut page = HtmlPage(String::new());
     let info = at(openapi, "/info");
     page.raw("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>");
     page.text(at(info, "/title"))
@@ -35,7 +35,7 @@ pub(super) fn render(openapi: &Value) -> String {
     }
     page.raw("<h2 id=\"codes\">Codes</h2><table><tr><th>code<th>status<th>meaning");
     for code in Code::ALL {
-        // The registry's own words, which need no escaping but get it with the rest.
+        // The registry's texts need no escaping; `str` escapes them anyway.
         page.raw("<tr id=\"").str(code.as_str()).raw("\"><td><code>").str(code.as_str()).raw("</code><td>");
         page.str(&code.status().to_string()).raw("<td>").str(code.title());
     }
@@ -43,9 +43,9 @@ pub(super) fn render(openapi: &Value) -> String {
     page.0
 }
 
-struct Page(String);
+struct HtmlPage(String);
 
-impl Page {
+impl HtmlPage {
     fn operation(&mut self, path: &str, method: &str, item: &Value, operation: &Value) {
         self.raw("<section><h3><b>").str(&method.to_uppercase()).raw("</b> <code>").str(path);
         self.raw("</code></h3><p><strong>").text(at(operation, "/summary")).raw(".</strong> ");
@@ -72,7 +72,7 @@ impl Page {
                     self.raw("<a href=\"#").text(code).raw("\"><code>").text(code).raw("</code></a> ");
                 }
             } else if reference(response).is_some() {
-                self.raw("problems that any call can have: see <a href=\"#codes\">codes</a>");
+                self.raw("problems that any call can return: see <a href=\"#codes\">codes</a>");
             } else {
                 self.text(at(response, "/description")).raw(" ");
                 self.type_of(at(response, "/content/application~1json/schema"));
@@ -148,12 +148,12 @@ fn items(array: &Value) -> impl Iterator<Item = &Value> {
     array.as_array().into_iter().flatten()
 }
 
-/// What stands there, or null.
+/// The value at this JSON pointer, or null.
 fn at<'a>(value: &'a Value, pointer: &str) -> &'a Value {
     value.pointer(pointer).unwrap_or(&Value::Null)
 }
 
-/// The last part of `$ref`.
+/// The last segment of `$ref`.
 fn reference(schema: &Value) -> Option<&str> {
     at(schema, "/$ref").as_str()?.rsplit('/').next()
 }
