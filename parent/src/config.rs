@@ -1,7 +1,7 @@
 //! The settings: flags, environment variables and file, in this order of precedence.
 //!
-//! A setting has one name, written `--max-queue`, `OK2CRY_PARENT_MAX_QUEUE` or `max_queue`. Unknown names are errors
-//! everywhere, so that a misspelt limit is never ignored.
+//! A setting has one name, written `--max-queue`, `OK2CRY_PARENT_MAX_QUEUE` or `max_queue`. Unknown names are
+//! errors everywhere, so that a misspelt limit is never ignored.
 //!
 //! | module | holds |
 //! |---|---|
@@ -68,8 +68,8 @@ pub struct Config {
     pub cors: Cors,
     /// The headers that pages of these origins may send, besides `content-type`.
     pub cors_headers: Vec<HeaderName>,
-    /// Whether pages of these origins may send cookies and client certificates, and read the responses to such requests.
-    /// Must be false with [`Cors::Any`].
+    /// Whether pages of these origins may send cookies and client certificates, and read the responses to
+    /// such requests. Must be false with [`Cors::Any`].
     pub cors_credentials: bool,
     /// The format of log lines.
     pub log_format: LogFormat,
@@ -139,7 +139,8 @@ impl Config {
         }
     }
 
-    /// Reads the settings from the program's arguments (its name first), the environment, and the file that they name.
+    /// Reads the settings from the program's arguments (its name first), the environment, and the file that
+    /// they name.
     ///
     /// # Errors
     /// [`ConfigError`]. Requests for help and the version are [`ConfigError::Flags`].

@@ -30,8 +30,8 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
 }
 
-/// Serves HTTP on `listener` until `shutdown` completes. It then accepts no more connections, lets requests in flight
-/// finish within [`Config::shutdown_timeout`], and returns.
+/// Serves HTTP on `listener` until `shutdown` completes. It then accepts no more connections, lets requests
+/// in flight finish within [`Config::shutdown_timeout`], and returns.
 ///
 /// # Errors
 /// None at present. Errors of single connections are counted and do not end the service.

@@ -7,7 +7,8 @@ use clap::{CommandFactory, Parser};
 /// The prefix of the variables, without the underscore that follows.
 pub(super) const ENV_NAME: &str = "OK2CRY_PARENT";
 
-/// Reads the settings among these variables. Each is parsed as the flag of the same name, so the two cannot differ.
+/// Reads the settings among these variables. Each is parsed as the flag of the same name, so the two cannot
+/// differ.
 ///
 /// # Errors
 /// [`ConfigError`]: a variable with our prefix is not a setting, or its value is invalid.

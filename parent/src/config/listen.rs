@@ -14,8 +14,8 @@ pub(super) struct ListenAddress(pub(super) SocketAddr);
 /// The text is not an address to listen on.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "must be an IP address and a port, as in 127.0.0.1:8080 or [::1]:8080 (0.0.0.0:8080 for every interface), \
-     or localhost:8080 for 127.0.0.1:8080"
+    "must be an IP address and a port, as in 127.0.0.1:8080 or [::1]:8080 \
+     (0.0.0.0:8080 for every interface), or localhost:8080 for 127.0.0.1:8080"
 )]
 pub(super) struct ListenAddressError;
 
@@ -23,7 +23,8 @@ impl FromStr for ListenAddress {
     type Err = ListenAddressError;
 
     fn from_str(text: &str) -> Result<Self, ListenAddressError> {
-        // `localhost` is the same address on every system. Other names need a lookup, and may have several addresses.
+        // `localhost` is the same address on every system. Other names need a lookup, and may have several
+        // addresses.
         let address = match text.split_once(':') {
             Some((host, port)) if host.eq_ignore_ascii_case("localhost") => {
                 format!("{}:{port}", Ipv4Addr::LOCALHOST)

@@ -1,7 +1,7 @@
 //! Web origins as browsers send them.
 //!
-//! `Origin` is compared byte by byte, so an origin in another spelling would never match. The error names the spelling
-//! that browsers send (RFC 6454 §6.2, and the WHATWG's URL standard for hosts).
+//! `Origin` is compared byte by byte, so an origin in another spelling would never match. The error names the
+//! spelling that browsers send (RFC 6454 §6.2, and the WHATWG's URL standard for hosts).
 
 use std::{
     fmt::Write,

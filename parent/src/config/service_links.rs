@@ -1,8 +1,8 @@
 //! Variables with our prefix that are not settings.
 //!
-//! Kubernetes sets variables for every Service, and Docker for every link. They begin with the name of the Service or
-//! link, which may be `ok2cry-parent`. They are recognized by the exact form of name and value. Any other variable with
-//! our prefix is a setting or an error.
+//! Kubernetes sets variables for every Service, and Docker for every link. They begin with the name of the
+//! Service or link, which may be `ok2cry-parent`. They are recognized by the exact form of name and value.
+//! Any other variable with our prefix is a setting or an error.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -21,8 +21,8 @@ impl ServiceLinks {
         Self { docker_links: variables.iter().filter_map(name).collect() }
     }
 
-    /// Whether this is a variable of a Service or link whose name begins with `prefix`, which is in capitals and does
-    /// not end in an underscore.
+    /// Whether this is a variable of a Service or link whose name begins with `prefix`. The prefix is in
+    /// capitals and does not end in an underscore.
     pub(super) fn contains(&self, prefix: &str, (name, value): (&str, &str)) -> bool {
         // Each underscore after the prefix may separate the Service's name from the rest.
         let underscores = name.match_indices('_').filter(|(at, _)| *at >= prefix.len());

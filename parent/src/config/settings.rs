@@ -15,8 +15,8 @@ macro_rules! settings {
     ($($(#[$attribute:meta])* $name:ident: $type:ty,)+) => {
         /// The HTTP service on the parent instance of an ok2cry enclave.
         ///
-        /// Every setting can be a flag, an environment variable (OK2CRY_PARENT_MAX_QUEUE for --max-queue) or a key
-        /// of the TOML file (max_queue), in this order of precedence. Unknown names are errors.
+        /// Every setting can be a flag, an environment variable (OK2CRY_PARENT_MAX_QUEUE for --max-queue) or
+        /// a key of the TOML file (max_queue), in this order of precedence. Unknown names are errors.
         #[derive(Debug, Default, Parser, Deserialize)]
         #[allow(clippy::doc_markdown, reason = "these comments are the text of --help")]
         #[command(name = "ok2cry-parent", version)]
@@ -39,9 +39,9 @@ macro_rules! settings {
 }
 
 settings! {
-    /// The address to listen on for HTTP: an IP address and a port, or localhost and a port; port 0 selects a free
-    /// port. The service does not speak TLS: put nginx, HAProxy or a load balancer in front, and keep this address
-    /// private to it [default: 127.0.0.1:8080]
+    /// The address to listen on for HTTP: an IP address and a port, or localhost and a port; port 0 selects a
+    /// free port. The service does not speak TLS: put nginx, HAProxy or a load balancer in front, and keep
+    /// this address private to it [default: 127.0.0.1:8080]
     #[arg(value_name = "ADDRESS")]
     listen: ListenAddress,
     /// The enclave's address: vsock://CID:PORT, unix:///PATH or vsock+unix:///PATH:PORT (no default)
@@ -59,8 +59,8 @@ settings! {
     /// Timeout for the enclave's answer to /readyz [default: 1000]
     #[arg(value_name = "MS")]
     ready_timeout_ms: u64,
-    /// Calls in flight to the enclave: a call for keys counts once for each key. Calls for more than one key get at
-    /// most half of it [default: 512]
+    /// Calls in flight to the enclave: a call for keys counts once for each key. Calls for more than one key
+    /// get at most half of it [default: 512]
     #[arg(value_name = "N")]
     max_in_flight: u64,
     /// Calls that may wait for admission; further ones get 503 busy at once [default: 512]
@@ -72,8 +72,8 @@ settings! {
     /// Maximum length of a request's body [default: 16384]
     #[arg(value_name = "BYTES")]
     max_body_bytes: u64,
-    /// Timeout for a request's head, and for an idle connection between requests. Keep it above the idle timeout of
-    /// the proxy in front; lower it to 10000 where clients connect directly [default: 75000]
+    /// Timeout for a request's head, and for an idle connection between requests. Keep it above the idle
+    /// timeout of the proxy in front; lower it to 10000 where clients connect directly [default: 75000]
     #[arg(value_name = "MS")]
     header_timeout_ms: u64,
     /// Timeout for a request's body [default: 10000]
@@ -91,8 +91,8 @@ settings! {
     /// Web origins that may call from a browser, separated by commas; "*" for all of them [default: none]
     #[arg(value_name = "ORIGIN", value_delimiter = ',')]
     cors_allowed_origins: Vec<String>,
-    /// Headers that pages of these origins may send besides content-type, such as traceparent or authorization,
-    /// separated by commas [default: none]
+    /// Headers that pages of these origins may send besides content-type, such as traceparent or
+    /// authorization, separated by commas [default: none]
     #[arg(value_name = "HEADER", value_delimiter = ',')]
     cors_allowed_headers: Vec<String>,
     /// Let browsers send cookies with these pages' requests; not with "*" [default: false]

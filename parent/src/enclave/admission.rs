@@ -1,11 +1,11 @@
 //! Limits on the calls that are in flight to the enclave, and on the calls that wait.
 //!
-//! The limits apply after a request's body has arrived. Tower's concurrency limit would also count requests whose
-//! bodies are still arriving, so slow senders could use up every permit.
+//! The limits apply after a request's body has arrived. Tower's concurrency limit would also count requests
+//! whose bodies are still arriving, so slow senders could use up every permit.
 //!
-//! A call weighs as much as the number of keys that it requests. Calls for several keys have a queue of their own.
-//! They get at most half of the calls in flight and half of the waiting places, so a call for one key never waits
-//! behind a queue of them.
+//! A call weighs as much as the number of keys that it requests. Calls for several keys have a queue of their
+//! own. They get at most half of the weight in flight and half of the waiting places. A call for one key
+//! therefore never waits behind a queue of them.
 
 use crate::metrics::{GaugeGuard, Metrics};
 use tokio::{
@@ -65,7 +65,8 @@ impl AdmissionLimit {
         }
     }
 
-    /// Waits until a call of this weight may be sent. Calls of the same kind are admitted in order of arrival.
+    /// Waits until a call of this weight may be sent. Calls of the same kind are admitted in order of
+    /// arrival.
     ///
     /// A weight above the limit is reduced to it, so such a call is admitted alone.
     ///
@@ -82,7 +83,8 @@ impl AdmissionLimit {
         let several_keys_admitted = several_keys.map(Quota::try_admit).transpose()?;
         let admitted = self.all.try_admit()?;
         let waiting = GaugeGuard::new(&metrics.waiting);
-        // Wait in the queue for several keys first. The common queue then holds at most their half of the weight.
+        // Wait in the queue for several keys first. The common queue then holds at most their half of the
+        // weight.
         let acquire = async {
             let several_keys = match several_keys {
                 Some(quota) => Some(quota.in_flight.acquire_many(weight).await?),

@@ -122,13 +122,14 @@ impl Connection {
         self.lock().pending.is_empty()
     }
 
-    /// Whether this connection was closed between two frames with no request pending. An enclave that is short of
-    /// streams closes idle ones in this way.
+    /// Whether this connection was closed between two frames with no request pending. An enclave that is
+    /// short of streams closes idle ones in this way.
     pub(super) fn closed_while_idle(&self) -> bool {
         self.lock().closed_while_idle
     }
 
-    /// Registers a request as pending, and returns the frame to write. Returns `None` if the caller no longer waits.
+    /// Registers a request as pending, and returns the frame to write. Returns `None` if the caller no longer
+    /// waits.
     ///
     /// # Errors
     /// The unchanged request, if this connection takes no more requests.
@@ -140,8 +141,8 @@ impl Connection {
         if state.phase != Phase::Open {
             return Err(request);
         }
-        // Set `sent_on` before checking `reply`. A caller that stops waiting drops its receiver before it reads
-        // `sent_on`. One of the two therefore sees the other's step, and no entry stays behind.
+        // Set `sent_on` before checking `reply`. A caller that stops waiting drops its receiver before it
+        // reads `sent_on`. One of the two therefore sees the other's step, and no entry stays behind.
         let _ = request.sent_on.set(Arc::clone(self));
         if request.reply.is_closed() {
             return Ok(None);
@@ -160,7 +161,7 @@ impl Connection {
     }
 
     /// Removes a request that timed out. If no response at all arrived since it was written, the connection takes no
-    /// more requests: the enclave hangs or the stream is dead, and a new stream is the better choice in both cases.
+    /// more requests. Either the enclave hangs or the stream is dead; a new stream is better in both cases.
     pub(super) fn timed_out(&self, id: u64) {
         let mut state = self.lock();
         let Some(pending) = state.pending.remove(&id) else { return };
@@ -209,8 +210,8 @@ impl Connection {
 
     async fn read_frames(&self, mut stream: impl AsyncRead + Unpin) -> CloseReason {
         let (mut frames, mut received) = (FrameReader::new(MAX_RESPONSE), Received::default());
-        // Answers in `caller` mode hold plaintext. This buffer and the decoded answer are wiped. The frame reader's
-        // own buffer is overwritten only by later frames, and the kernel's buffers are never wiped.
+        // Answers in `caller` mode hold plaintext. This buffer and the decoded answer are wiped. The frame
+        // reader's own buffer is overwritten only by later frames, and the kernel's buffers are never wiped.
         let mut buffer = Zeroizing::new(vec![0; 64 * 1024]);
         loop {
             let read = tokio::select! {

@@ -39,8 +39,8 @@ impl EnclaveUrl {
     /// Opens one stream. Has no timeout.
     ///
     /// # Errors
-    /// The system's error, or [`io::ErrorKind::InvalidData`] if the peer of `vsock+unix` does not answer `CONNECT` with
-    /// `OK` and a port.
+    /// The system's error, or [`io::ErrorKind::InvalidData`] if the peer of `vsock+unix` does not answer
+    /// `CONNECT` with `OK` and a port.
     pub(super) async fn connect(&self) -> io::Result<Box<dyn ByteStream>> {
         match self {
             Self::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),

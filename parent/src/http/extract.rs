@@ -1,7 +1,7 @@
 //! Strict extractors for bodies, paths and queries.
 //!
-//! A refusal names the field and the violated rule. It never repeats the value: the value may be a misplaced secret,
-//! and callers log problems.
+//! A refusal names the field and the violated rule. It never repeats the value: the value may be a misplaced
+//! secret, and callers log problems.
 
 mod body;
 mod json;

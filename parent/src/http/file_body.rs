@@ -1,4 +1,5 @@
-//! A file as a response body, read in chunks. A slow reader holds one chunk in memory instead of the whole file.
+//! A file as a response body, read in chunks. A slow reader holds one chunk in memory instead of the whole
+//! file.
 
 use axum::body::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
@@ -19,7 +20,8 @@ use tokio::{
 /// The maximum length of a chunk, in bytes.
 const CHUNK: usize = 32 * 1024;
 
-/// The body. Its length is the file's length when it was opened. If the file is truncated later, the body fails.
+/// The body. Its length is the file's length when it was opened. If the file is truncated later, the body
+/// fails.
 pub(super) struct FileBody {
     source: Source,
     /// The number of bytes not returned yet.
@@ -46,8 +48,8 @@ impl OpenFile {
     /// Opens a file of at most `max_length` bytes. Blocks the thread.
     ///
     /// # Errors
-    /// [`io::ErrorKind::NotFound`] if it is not a regular file, [`io::ErrorKind::FileTooLarge`] if it is longer, or the
-    /// system's error.
+    /// [`io::ErrorKind::NotFound`] if it is not a regular file, [`io::ErrorKind::FileTooLarge`] if it is
+    /// longer, or the system's error.
     pub(super) fn open(path: &Path, max_length: u64) -> io::Result<Self> {
         let file = File::open(path)?;
         let metadata = file.metadata()?;

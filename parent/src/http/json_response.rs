@@ -23,8 +23,8 @@ pub(super) fn json(body: &impl Serialize, capacity: usize) -> Response {
 
 /// A JSON response that holds a caller's plaintext, and is wiped once it was sent.
 ///
-/// `capacity` must suffice: if the buffer grows, the outgrown one is not wiped. Nor are hyper's write buffer and the
-/// kernel's buffers.
+/// `capacity` must suffice: if the buffer grows, the outgrown one is not wiped. Nor are hyper's write buffer
+/// and the kernel's buffers.
 pub(super) fn secret_json(body: &impl Serialize, capacity: usize) -> Response {
     let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
     if serde_json::to_writer(&mut *bytes, body).is_err() {

@@ -46,8 +46,8 @@ pub(super) async fn observe(State(app): State<Arc<AppState>>, request: Request, 
 async fn catch_panic(response: impl Future<Output = Response>) -> Response {
     let mut response = pin!(response);
     poll_fn(|context| {
-        // The future is not polled again after a panic, so its own state does not matter. Shared state is behind
-        // locks, and each lock is held for one complete update.
+        // The future is not polled again after a panic, so its own state does not matter. Shared state is
+        // behind locks, and each lock is held for one complete update.
         let polled = catch_unwind(AssertUnwindSafe(|| response.as_mut().poll(context)));
         polled.unwrap_or_else(|_| Poll::Ready(Problem::from(Code::Internal).into_response()))
     })
@@ -56,8 +56,8 @@ async fn catch_panic(response: impl Future<Output = Response>) -> Response {
 
 /// The record of one request. Logged and counted when dropped, so also when the request is cancelled.
 ///
-/// It contains the matched route instead of the path, because a key's id is a reusable identifier. For the same reason
-/// it contains no query, header, body or address.
+/// It contains the matched route instead of the path, because a key's id is a reusable identifier. For the
+/// same reason it contains no query, header, body or address.
 struct RequestRecord<'a> {
     method: Method,
     route: Option<MatchedPath>,

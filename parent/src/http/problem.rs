@@ -15,8 +15,8 @@ pub(super) struct Problem(pub(super) Refusal);
 const RETRY_AFTER_MS: u64 = 1000;
 
 impl Problem {
-    /// A problem with one field of the input: its name, and the violated rule. It never contains the field's value,
-    /// because callers log problems.
+    /// A problem with one field of the input: its name, and the violated rule. It never contains the field's
+    /// value, because callers log problems.
     pub(super) fn of_field(code: Code, field: &str, rule: impl std::fmt::Display) -> Self {
         Self(Refusal::with_detail(code, format!("{field}: {rule}")))
     }
@@ -38,7 +38,8 @@ impl From<CallError> for Problem {
                 unavailable("There is no connection to the enclave; the request was not sent")
             }
             CallError::ConnectionLost => unavailable(
-                "The connection to the enclave broke before the answer came; the request may have been carried out",
+                "The connection to the enclave broke before the answer came; \
+                 the request may have been carried out",
             ),
             CallError::TimedOut => Code::EnclaveTimeout.into(),
             CallError::WrongAnswer => Code::FrameInvalid.into(),

@@ -1,8 +1,9 @@
 //! A stream that drains unread input when it is shut down in the middle of a request.
 //!
-//! Closing a socket with unread bytes resets the connection, and the caller's system then discards a response that was
-//! not read yet. Many HTTP clients write their whole request before they read, so they would never see the status 413
-//! for a long body. This stream sends the end of the response first, then reads and drops the rest, within bounds.
+//! Closing a socket with unread bytes resets the connection, and the caller's system then discards a response
+//! that was not read yet. Many HTTP clients write their whole request before they read, so they would never
+//! see the status 413 for a long body. This stream sends the end of the response first, then reads and drops
+//! the rest, within bounds.
 
 use std::{
     future::Future,

@@ -1,7 +1,7 @@
 //! A stream whose writes fail when the peer accepts no byte for too long.
 //!
-//! hyper has timeouts for reads only. Without this one, a peer that stops reading would hold its connection and the
-//! response forever.
+//! hyper has timeouts for reads only. Without this one, a peer that stops reading would hold its connection
+//! and the response forever.
 
 use std::{
     future::Future,

@@ -1,8 +1,9 @@
 //! Distributes calls over a few streams to the enclave, and waits for the answers.
 //!
-//! A request is written to at most one stream, at most once. If that stream breaks before the answer arrives, the
-//! parent cannot know whether the enclave carried the request out. The caller gets an error that says so, and may
-//! repeat the request: the protocol makes that safe. Requests that were not written yet move to the next stream.
+//! A request is written to at most one stream, at most once. If that stream breaks before the answer arrives,
+//! the parent cannot know whether the enclave carried the request out. The caller gets an error that says so,
+//! and may repeat the request: the protocol makes that safe. Requests that were not written yet move to the
+//! next stream.
 //!
 //! `worker` keeps one stream open and writes requests to it.
 
@@ -81,8 +82,8 @@ impl EnclavePool {
     }
 
     /// Sends a call and returns its answer, which is of the kind that the call expects. Waits at most
-    /// [`Config::enclave_timeout`]. If the future is dropped, the answer is dropped too; the enclave may still carry
-    /// the call out.
+    /// [`Config::enclave_timeout`]. If the future is dropped, the answer is dropped too; the enclave may
+    /// still carry the call out.
     ///
     /// # Errors
     /// [`CallError`]: the enclave's refusal, or the reason why there is no answer.
@@ -92,8 +93,8 @@ impl EnclavePool {
         self.exchange(call, deadline, Routing::RoundRobin).await
     }
 
-    /// Asks the enclave for its state, without waiting behind other calls, and updates the metrics with it. Waits at
-    /// most [`Config::ready_timeout`].
+    /// Asks the enclave for its state, without waiting behind other calls, and updates the metrics with it.
+    /// Waits at most [`Config::ready_timeout`].
     ///
     /// # Errors
     /// As for [`EnclavePool::call`].

@@ -68,8 +68,8 @@ impl StreamWorker {
 
     /// Connects, writes requests, and reconnects when the stream ends, until the pool is dropped.
     ///
-    /// Requests wait during an attempt to connect, and fail during the back-off after a failed one. If an on-demand
-    /// stream is closed while idle, the worker reconnects at the next request.
+    /// Requests wait during an attempt to connect, and fail during the back-off after a failed one. If an
+    /// on-demand stream is closed while idle, the worker reconnects at the next request.
     pub(super) async fn run(mut self) {
         let mut failures = 0;
         loop {
@@ -87,10 +87,11 @@ impl StreamWorker {
                 }
                 Err(error) => {
                     self.metrics.connect_failures.inc();
+                    let enclave = &self.url;
                     if failures == 0 {
-                        tracing::warn!(%error, enclave = %self.url, "cannot connect to the enclave");
+                        tracing::warn!(%error, %enclave, "cannot connect to the enclave");
                     } else {
-                        tracing::debug!(%error, enclave = %self.url, failures, "cannot connect to the enclave");
+                        tracing::debug!(%error, %enclave, failures, "cannot connect to the enclave");
                     }
                     failures += 1;
                     self.fail_all();
@@ -215,8 +216,8 @@ async fn write(writer: &mut (impl AsyncWrite + Unpin), frames: &[u8]) -> io::Res
     writer.flush().await
 }
 
-/// The pause after this many consecutive failures: none after the first, then exponential up to [`MAX_BACKOFF`]. It is
-/// jittered, so that workers and parents do not reconnect at the same time.
+/// The pause after this many consecutive failures: none after the first, then exponential up to
+/// [`MAX_BACKOFF`]. It is jittered, so that workers and parents do not reconnect at the same time.
 fn backoff(failures: u32) -> Duration {
     let Some(doublings) = failures.checked_sub(2) else { return Duration::ZERO };
     let longest = FIRST_BACKOFF.saturating_mul(1 << doublings.min(16)).min(MAX_BACKOFF);

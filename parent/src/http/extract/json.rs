@@ -69,7 +69,8 @@ fn refuse(path: &str, error: &serde_json::Error) -> Problem {
 /// The message of [`ok2cry_protocol::http::Bytes`] for invalid base64url.
 const BAD_BASE64: &str = "is not base64url without padding";
 
-// serde's messages begin with the value that was found, which must not be repeated, and end with what was expected.
+// serde's messages begin with the value that was found, which must not be repeated, and end with what was
+// expected.
 fn rule(path: &str, message: &str) -> String {
     if let Some(rest) = message.strip_prefix("unknown field `") {
         let name = rest.split('`').next().unwrap_or_default();
@@ -105,7 +106,10 @@ mod tests {
     use super::*;
     use ok2cry_protocol::http::{IssueRequest, OpenRequest};
 
-    const ISSUE: &str = r#"{"nonce":"AAAA","purpose":"p","ttl":5,"recipient":{"suite":[17,2,2],"public_key":"AAAA"},"count":1}"#;
+    const ISSUE: &str = concat!(
+        r#"{"nonce":"AAAA","purpose":"p","ttl":5,"#,
+        r#""recipient":{"suite":[17,2,2],"public_key":"AAAA"},"count":1}"#,
+    );
 
     fn refused<T: DeserializeOwned>(json: &str) -> (Code, String) {
         let problem = parse::<T>(json.as_bytes()).err().unwrap().0;
@@ -123,72 +127,72 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_names_the_field_and_the_rule() {
-        use Code::{BodyInvalid, CountOutOfRange, RecipientInvalid, TtlOutOfRange};
+    fn a_wrong_set_of_fields_is_refused_by_name() {
+        use Code::{BodyInvalid, RecipientInvalid};
         for (from, to, code, detail) in [
             ("\"ttl\"", "\"tll\"", BodyInvalid, "body: holds unknown field tll"),
             ("\"ttl\":5,", "", BodyInvalid, "body: lacks field ttl"),
             ("\"ttl\":5,", "\"ttl\":5,\"ttl\":5,", BodyInvalid, "body: holds field ttl twice"),
-            (
-                "\"ttl\":5,",
-                "\"ttl\":\"5\",",
-                BodyInvalid,
-                "ttl: must be an integer of at least 1, in milliseconds",
-            ),
-            (
-                "\"ttl\":5,",
-                "\"ttl\":5.5,",
-                BodyInvalid,
-                "ttl: must be an integer of at least 1, in milliseconds",
-            ),
-            (
-                "\"ttl\":5,",
-                "\"ttl\":null,",
-                BodyInvalid,
-                "ttl: must be an integer of at least 1, in milliseconds",
-            ),
-            (
-                "\"ttl\":5,",
-                "\"ttl\":-5,",
-                TtlOutOfRange,
-                "ttl: must be an integer of at least 1, in milliseconds",
-            ),
-            (
-                "\"count\":1",
-                "\"count\":4294967296",
-                CountOutOfRange,
-                "count: must be an integer from 1 to 100",
-            ),
-            ("\"count\":1", "\"count\":null", BodyInvalid, "count: must be an integer from 1 to 100"),
-            ("\"count\":1", "\"count\":\"1\"", BodyInvalid, "count: must be an integer from 1 to 100"),
-            ("\"count\":1", "\"count\":1.0", BodyInvalid, "count: must be an integer from 1 to 100"),
-            ("\"count\":1", "\"count\":-1", CountOutOfRange, "count: must be an integer from 1 to 100"),
-            ("\"count\":1", "\"count\":[1]", BodyInvalid, "count: must be an integer from 1 to 100"),
-            (
-                "[17,2,2]",
-                "[17,2,null]",
-                RecipientInvalid,
-                "recipient.suite[2]: must be an integer from 0 to 65535",
-            ),
-            ("\"purpose\":\"p\"", "\"purpose\":7", BodyInvalid, "purpose: must be a string"),
-            (
-                "\"nonce\":\"AAAA\"",
-                "\"nonce\":\"AA=\"",
-                BodyInvalid,
-                "nonce: is not base64url without padding",
-            ),
-            ("\"AAAA\"}", "\"A+/A\"}", BodyInvalid, "recipient.public_key: is not base64url without padding"),
-            ("[17,2,2]", "[17,2]", RecipientInvalid, "recipient.suite: must be an array of length 3"),
-            (
-                "[17,2,2]",
-                "[17,2,70000]",
-                RecipientInvalid,
-                "recipient.suite[2]: must be an integer from 0 to 65535",
-            ),
             ("\"suite\":[17,2,2],", "", RecipientInvalid, "recipient: lacks field suite"),
             ("\"suite\"", "\"sweet\"", RecipientInvalid, "recipient: holds unknown field sweet"),
         ] {
             assert_eq!(issue(from, to), (code, detail.to_owned()), "{to}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_invalid_is_refused_with_the_range() {
+        use Code::{BodyInvalid, CountOutOfRange, RecipientInvalid, TtlOutOfRange};
+        let check = |from: &str, cases: &[(&str, Code)], detail: &str| {
+            for (to, code) in cases {
+                assert_eq!(issue(from, to), (*code, detail.to_owned()), "{to}");
+            }
+        };
+        check(
+            "\"ttl\":5,",
+            &[
+                ("\"ttl\":\"5\",", BodyInvalid),
+                ("\"ttl\":5.5,", BodyInvalid),
+                ("\"ttl\":null,", BodyInvalid),
+                ("\"ttl\":-5,", TtlOutOfRange),
+            ],
+            "ttl: must be an integer of at least 1, in milliseconds",
+        );
+        check(
+            "\"count\":1",
+            &[
+                ("\"count\":4294967296", CountOutOfRange),
+                ("\"count\":null", BodyInvalid),
+                ("\"count\":\"1\"", BodyInvalid),
+                ("\"count\":1.0", BodyInvalid),
+                ("\"count\":-1", CountOutOfRange),
+                ("\"count\":[1]", BodyInvalid),
+            ],
+            "count: must be an integer from 1 to 100",
+        );
+        check(
+            "[17,2,2]",
+            &[("[17,2,null]", RecipientInvalid), ("[17,2,70000]", RecipientInvalid)],
+            "recipient.suite[2]: must be an integer from 0 to 65535",
+        );
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_refused_with_the_rule() {
+        use Code::{BodyInvalid, RecipientInvalid};
+        let base64 = "is not base64url without padding";
+        for (from, to, code, detail) in [
+            ("\"purpose\":\"p\"", "\"purpose\":7", BodyInvalid, "purpose: must be a string".to_owned()),
+            ("\"nonce\":\"AAAA\"", "\"nonce\":\"AA=\"", BodyInvalid, format!("nonce: {base64}")),
+            ("\"AAAA\"}", "\"A+/A\"}", BodyInvalid, format!("recipient.public_key: {base64}")),
+            (
+                "[17,2,2]",
+                "[17,2]",
+                RecipientInvalid,
+                "recipient.suite: must be an array of length 3".to_owned(),
+            ),
+        ] {
+            assert_eq!(issue(from, to), (code, detail), "{to}");
         }
         let (code, detail) = refused::<IssueRequest>(r#"{"recipient":5}"#);
         assert_eq!(code, RecipientInvalid);

@@ -4,7 +4,8 @@ use ok2cry_protocol::code::Code;
 use serde_json::Value;
 use std::fmt::Write;
 
-pub(super) const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}\
+pub(super) const STYLE: &str = "\
+    body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}\
     code{font:14px ui-monospace,monospace}h3 b{display:inline-block;min-width:4.5rem}\
     table{border-collapse:collapse;width:100%}td,th{text-align:left;vertical-align:top;padding:.3rem .6rem;\
     border-bottom:1px solid #ccc}section{margin:2rem 0}";

@@ -25,8 +25,8 @@ use std::sync::Arc;
 
 /// `POST /v1/keys`.
 ///
-/// The status is 200, not 201: a 201 names the new resource in `Location`, but a client must not use a key's id before
-/// it has verified the attestation document.
+/// The status is 200, not 201: a 201 names the new resource in `Location`. A client must not use a key's id
+/// before it has verified the attestation document.
 pub(super) async fn issue(
     State(app): State<Arc<AppState>>,
     _: NoQuery,

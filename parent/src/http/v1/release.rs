@@ -1,4 +1,5 @@
-//! `/v1/release`: serves the published folder unchanged. Clients verify its content; the parent does not parse it.
+//! `/v1/release`: serves the published folder unchanged. Clients verify its content; the parent does not
+//! parse it.
 
 use crate::http::{AppState, file_body::OpenFile, problem::Problem};
 use axum::{
@@ -10,7 +11,8 @@ use axum::{
 use ok2cry_protocol::{code::Code, rpc::Refusal};
 use std::{io, sync::Arc};
 
-/// The maximum length of a served file, in bytes. The longest file of a log is a full entry bundle: 256 × 64 KiB.
+/// The maximum length of a served file, in bytes. The longest file of a log is a full entry bundle: 256 × 64
+/// KiB.
 const MAX_FILE: u64 = 17 << 20;
 
 /// `GET /v1/release`: the bundle, all that a client needs.
@@ -62,7 +64,8 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
-/// Whether a published folder can contain this path. All other paths are refused before the file system is accessed.
+/// Whether a published folder can contain this path. All other paths are refused before the file system is
+/// accessed.
 fn is_published(path: &str) -> bool {
     let number =
         |text: &str| !text.is_empty() && text.len() <= 10 && text.bytes().all(|b| b.is_ascii_digit());
