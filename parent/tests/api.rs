@@ -94,7 +94,6 @@ async fn invalid_issue_requests_name_the_field_and_the_rule() {
     let enclave = FakeEnclave::answering();
     let service = enclave.service();
     let off_curve = b64(&[&[4][..], &[1; 96]].concat());
-    let identity = b64(&[0]);
     let with = |field: &str, value: Value| {
         let mut body = issue_body();
         body[field] = value;
@@ -141,7 +140,11 @@ async fn invalid_issue_requests_name_the_field_and_the_rule() {
             "recipient_key_invalid",
             "recipient.public_key: is not an",
         ),
-        (recipient(json!([17, 2, 2]), &identity), "recipient_key_invalid", "recipient.public_key: must have"),
+        (
+            recipient(json!([17, 2, 2]), &b64(&[0])),
+            "recipient_key_invalid",
+            "recipient.public_key: must have",
+        ),
     ] {
         let answered = service.post("/v1/keys", body.clone()).await;
         assert_eq!(answered.code(), code, "{body}");

@@ -194,16 +194,16 @@ async fn a_broken_stream_fails_only_its_own_requests() {
     config.enclave_streams = 2;
     let service = Arc::new(TestService::new(&config));
     until("both streams are open", || service.metric("ok2cry_parent_enclave_streams ") == 2).await;
-    let mut asked = Vec::new();
+    let mut requests = Vec::new();
     for n in 1..=3 {
-        let asking = service.clone();
-        asked.push(tokio::spawn(async move { state(&asking).await.status }));
+        let service = service.clone();
+        requests.push(tokio::spawn(async move { state(&service).await.status }));
         until("it arrived", || enclave.received() >= n).await;
     }
-    let third = asked.pop().unwrap().await.unwrap();
+    let third = requests.pop().unwrap().await.unwrap();
     held.add_permits(2);
-    let second = asked.pop().unwrap().await.unwrap();
-    let first = asked.pop().unwrap().await.unwrap();
+    let second = requests.pop().unwrap().await.unwrap();
+    let first = requests.pop().unwrap().await.unwrap();
     assert_eq!((first, second, third), (503, 200, 503));
 }
 
@@ -266,9 +266,9 @@ async fn vsock_over_unix_requests_the_port_first() {
     let socket = target.url().trim_start_matches("unix://").to_owned();
     tokio::spawn(async move {
         let (mut near, _) = listener.accept().await.unwrap();
-        let mut asked = [0; 13];
-        near.read_exact(&mut asked).await.unwrap();
-        assert_eq!(&asked, b"CONNECT 5005\n");
+        let mut request = [0; 13];
+        near.read_exact(&mut request).await.unwrap();
+        assert_eq!(&request, b"CONNECT 5005\n");
         near.write_all(b"OK 1073741824\n").await.unwrap();
         let mut far = tokio::net::UnixStream::connect(socket).await.unwrap();
         let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;

@@ -58,7 +58,7 @@ async fn a_full_queue_refuses_requests_but_not_probes() {
     (config.max_in_flight, config.max_queue) = (2, 3);
     let service = Arc::new(TestService::new(&config));
     let path = format!("/v1/keys/{}", key_id());
-    let asked: Vec<_> = (0..5)
+    let requests: Vec<_> = (0..5)
         .map(|_| {
             let (service, path) = (service.clone(), path.clone());
             tokio::spawn(async move { service.get(&path).await.status })
@@ -74,7 +74,7 @@ async fn a_full_queue_refuses_requests_but_not_probes() {
     assert_eq!(service.get("/healthz").await.status, 200);
     until("no more than two reached the enclave", || enclave.received() == 2).await;
     held.add_permits(5);
-    for status in asked {
+    for status in requests {
         assert_eq!(status.await.unwrap(), 200);
     }
     assert_eq!(enclave.received(), 5, "refused requests are not sent");
@@ -236,8 +236,8 @@ async fn a_single_key_passes_requests_for_many() {
     assert_eq!(waiting(), 254);
     held.add_permits(257);
     assert_eq!(single.await.unwrap(), 200);
-    for asked in many {
-        assert_eq!(asked.await.unwrap(), 200);
+    for request in many {
+        assert_eq!(request.await.unwrap(), 200);
     }
 }
 
@@ -291,9 +291,9 @@ async fn an_expected_body_that_is_too_long_is_not_requested() {
     assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("body_too_large"), "{answer}");
     let mut stream = connect(&running).await;
     stream.write_all(head(body.len()).as_bytes()).await.unwrap();
-    let mut asked = [0; 25];
-    stream.read_exact(&mut asked).await.unwrap();
-    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+    let mut interim = [0; 25];
+    stream.read_exact(&mut interim).await.unwrap();
+    assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
     stream.write_all(body.as_bytes()).await.unwrap();
     assert!(rest(stream).await.starts_with("HTTP/1.1 200 "));
 }
