@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# What a release engineer runs on an EC2 instance before a release: boot, fetch a key, verify it, seal, open, read.
+# The smoke test on an EC2 instance before a release: boots an enclave, fetches and verifies a key, seals, opens, reads.
 #
 #   deploy/nitro-smoke.sh --measurements FILE (--url URL | --eif FILE) [--root FILE] [--purpose NAME] [--bin FOLDER]
 #
-#   --measurements  what the release measures, as `ok2cry-release measure` or nitro-cli prints it
-#   --url           a parent that serves already
-#   --eif           an image to run with nitro-cli, with a parent of its own in front of it; both end with this script
-#   --root          another trust anchor than AWS's: a test's, for QEMU
-#   --purpose       a purpose of the image's configuration (card-pin)
-#   --bin           where ok2cry and ok2cry-parent are (target/release, or the PATH)
+#   --measurements  the release's measurements, as printed by `ok2cry-release measure` or nitro-cli
+#   --url           a running parent
+#   --eif           an image to run with nitro-cli, behind its own parent; both are stopped when the script exits
+#   --root          a trust anchor in place of AWS's, for tests with QEMU
+#   --purpose       a purpose in the image's configuration [default: card-pin]
+#   --bin           the folder of ok2cry and ok2cry-parent [default: target/release if it exists, otherwise PATH]
 #
-# Exit status: 0 if all held, 1 if not. On Nitro hardware it has not been run yet; see docs/nitro.md.
+# Exit status: 0 if every step succeeded, 1 if one failed, 2 for invalid arguments. The script has not yet been run on
+# Nitro hardware; see docs/nitro.md.
 set -euo pipefail
 
 url='' eif='' root='' measurements='' purpose=card-pin bin=''
@@ -27,7 +28,7 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 if [ -z "$measurements" ] || [ -z "$url$eif" ]; then
-  echo "nitro-smoke: needs --measurements, and --url or --eif" >&2
+  echo "nitro-smoke: --measurements is required, and either --url or --eif" >&2
   exit 2
 fi
 if [ -z "$bin" ] && [ -d "$(dirname "$0")/../target/release" ]; then bin=$(dirname "$0")/../target/release; fi
@@ -44,14 +45,14 @@ end() {
 trap end EXIT
 
 now() { date +%s%3N; }
-begun=$(now)
-# step NAME COMMAND…: runs a command, and prints how long it took.
+started=$(now)
+# step NAME COMMAND…: runs a command and prints its duration.
 step() {
-  local name=$1 from
-  from=$(now)
+  local name=$1 step_started
+  step_started=$(now)
   shift
   "$@" || { echo "nitro-smoke: $name failed" >&2; exit 1; }
-  printf '%-34s %6d ms\n' "$name" $(($(now) - from))
+  printf '%-34s %6d ms\n' "$name" $(($(now) - step_started))
 }
 
 boot() {
@@ -75,7 +76,7 @@ recipient() { ok2cry recipient new "$work/issuer.pem" >"$work/issuer.pub"; }
 seal() {
   printf 4931 | ok2cry seal --purpose "$purpose" --aad smoke --recipient "$(cat "$work/issuer.pub")" >"$work/message.json"
 }
-open_it() {
+open_message() {
   ok2cry open "$work/message.json" --recipient-key "$work/issuer.pem" --purpose "$purpose" --aad smoke --seen "$work/seen" >"$work/opened"
   [ "$(cat "$work/opened")" = 4931 ]
 }
@@ -85,7 +86,7 @@ replay_is_refused() {
 }
 
 if [ -n "$eif" ]; then
-  step "boot, to the heartbeat" boot
+  step "boot, until the heartbeat" boot
   step "parent ready" serve
 fi
 export OK2CRY_URL=$url OK2CRY_MEASUREMENTS=$measurements
@@ -94,6 +95,6 @@ if [ -n "$root" ]; then export OK2CRY_ROOT=$root; else unset OK2CRY_ROOT; fi
 step "attestation accepted" ok2cry attest
 step "recipient's key" recipient
 step "key fetched, verified, sealed to" seal
-step "opened and read" open_it
+step "opened and read" open_message
 step "replay refused" replay_is_refused
-echo "nitro-smoke: all held under ${root:-AWS\'s root}, in $(($(now) - begun)) ms"
+echo "nitro-smoke: all held under ${root:-AWS\'s root}, in $(($(now) - started)) ms"

@@ -7,67 +7,67 @@ pub enum Error {
     /// The configuration is not usable.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The address to listen on could not be had.
+    /// The system refused the address to listen on.
     #[error("listen: cannot listen on {address}: {source}")]
     Listen {
-        /// The address that was asked for.
+        /// The requested address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The operating system gave no signal handler or no entropy.
-    #[error("the system refused {what}: {source}")]
+    /// The system refused a resource.
+    #[error("cannot get {what} from the system: {source}")]
     System {
-        /// What was asked of it.
+        /// The resource.
         what: &'static str,
-        /// What it said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// What is wrong with the configuration.
+/// Why the configuration is rejected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A flag is wrong, or help was asked for: print it, it knows how.
+    /// A flag is invalid, or help or the version was requested. Print it with [`clap::Error::exit`].
     #[error(transparent)]
     Flags(clap::Error),
-    /// A variable begins with `OK2CRY_PARENT_` and names no setting.
-    #[error("environment: {0} names no setting; see --help")]
+    /// A variable begins with `OK2CRY_PARENT_` and is not a setting.
+    #[error("environment: {0} is not a setting; see --help")]
     UnknownVariable(String),
-    /// A variable's value is wrong.
+    /// A variable's value is invalid.
     #[error("environment: {variable}: {rule}")]
     Variable {
         /// The variable.
         variable: String,
-        /// What is wrong with it.
+        /// The violated rule.
         rule: String,
     },
-    /// The file could not be read.
+    /// The configuration file cannot be read.
     #[error("{}: {source}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The file is not the TOML that it should be, or holds a setting that does not exist.
+    /// The configuration file is not valid TOML, or contains an unknown setting.
     #[error("{}: {rule}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, and where.
+        /// The violated rule, and where.
         rule: String,
     },
-    /// A setting that has no default is missing.
-    #[error("{0} is not set: give it as a flag, in the environment or in the file")]
+    /// A setting without a default is missing.
+    #[error("{0} is required: set it as a flag, an environment variable or in the file")]
     Missing(&'static str),
-    /// A setting's value is not one that it may have.
+    /// A setting's value is not allowed.
     #[error("{setting} {rule}")]
     Value {
-        /// The setting, as the file names it.
+        /// The setting, as in the file.
         setting: &'static str,
-        /// What it may be.
+        /// The violated rule.
         rule: String,
     },
 }

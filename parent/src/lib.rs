@@ -1,36 +1,27 @@
-//! The HTTP service on the parent instance: a bridge to the enclave that is trusted for nothing but availability.
+#![doc = include_str!("../README.md")]
 //!
-//! It turns HTTP and JSON into frames on a stream to the enclave and back, limits what may wait, and says how it
-//! fares. It holds no secret and decides nothing that security depends on: what it rejects early, the enclave
-//! would reject too, and what it hands on, clients and recipients verify for themselves. The one exception is
-//! `caller` mode, in which the plaintext passes through here because that is what the mode means.
+//! # Modules
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`config`] | what can be set, by flag, environment and file |
-//! | [`transport`] | where the enclave is, and how to connect to it |
-//! | [`bridge`] | many requests under way on few streams, each answered, refused or forgotten, never repeated |
-//! | [`http`] | the routes, their strict inputs, and the problems they answer with |
-//! | [`metrics`] | what is counted |
-//! | [`server`] | connections, their timeouts and limits, and the orderly end |
-//!
-//! ```no_run
-//! # async fn run() -> Result<(), ok2cry_parent::Error> {
-//! let args = ["ok2cry-parent", "--enclave", "unix:///run/ok2cry.sock"];
-//! let config = ok2cry_parent::Config::load(args, [])?;
-//! let listener = ok2cry_parent::bind(config.listen).await?;
-//! ok2cry_parent::serve(config, listener, std::future::pending()).await
-//! # }
-//! ```
+//! | [`config`] | the settings: flags, environment variables and file |
+//! | `enclave` (private) | calls to the enclave over a few streams |
+//! | [`http`] | the routes, their input checks, and problems |
+//! | [`metrics`] | the metrics |
+//! | [`server`] | HTTP connections: limits, timeouts and graceful shutdown |
 
-pub mod bridge;
 pub mod config;
+mod enclave;
 mod error;
 pub mod http;
 pub mod metrics;
 pub mod server;
-pub mod transport;
+
+// The crates whose types appear in the signatures of this one.
+#[doc(no_inline)]
+pub use {axum, clap, tokio};
 
 pub use config::Config;
+pub use enclave::{EnclaveUrl, EnclaveUrlError};
 pub use error::{ConfigError, Error};
 pub use server::{bind, serve};

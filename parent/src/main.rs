@@ -12,7 +12,7 @@ use tokio::{
 };
 use tracing_subscriber::{filter::LevelFilter, fmt};
 
-/// Threads that read published files. Each is the system's stack and a piece of a file, so there are few.
+/// The maximum number of threads that read published files. Each holds a stack and a chunk of a file.
 const FILE_THREADS: usize = 16;
 
 fn main() -> ExitCode {
@@ -20,14 +20,14 @@ fn main() -> ExitCode {
         env::vars_os().map(|(n, v)| (n.to_string_lossy().into_owned(), v.to_string_lossy().into_owned()));
     let config = match Config::load(env::args_os(), variables) {
         Ok(config) => config,
-        // clap's exit: help and version are no errors, and a wrong flag is 2.
+        // clap exits with 0 for help and version, and with 2 for an invalid flag.
         Err(ConfigError::Flags(error)) => error.exit(),
         Err(error) => {
             eprintln!("ok2cry-parent: {error}");
             return ExitCode::from(2);
         }
     };
-    log(&config);
+    init_logging(&config);
     let runtime = Builder::new_multi_thread().enable_all().max_blocking_threads(FILE_THREADS).build();
     let system = |source| Error::System { what: "threads", source };
     match runtime.map_err(system).and_then(|runtime| runtime.block_on(run(config))) {
@@ -44,8 +44,8 @@ async fn run(config: Config) -> Result<(), Error> {
     let mut terminate = signal(SignalKind::terminate()).map_err(system("a handler for SIGTERM"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(system("a handler for SIGINT"))?;
     let listener = bind(config.listen).await?;
-    let address = listener.local_addr().map_err(system("the address of its own socket"))?;
-    // Tests and scripts wait for this line. A closed stdout is no reason not to serve.
+    let address = listener.local_addr().map_err(system("the address of the listening socket"))?;
+    // Tests and scripts wait for this line. The service also runs with a closed stdout.
     let mut stdout = std::io::stdout();
     let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
     let enclave = config.enclave.to_string();
@@ -59,21 +59,21 @@ async fn run(config: Config) -> Result<(), Error> {
     .await
 }
 
-fn log(config: &Config) {
+fn init_logging(config: &Config) {
     let level = match config.log_level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
     };
-    let lines = fmt().with_max_level(level).with_writer(std::io::stderr);
+    let subscriber = fmt().with_max_level(level).with_writer(std::io::stderr);
     match config.log_format {
-        LogFormat::Text => lines.with_ansi(false).init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
+        LogFormat::Text => subscriber.with_ansi(false).init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).init(),
     }
-    // Where it happened and not what it said: a panic's message may hold what the code was working on.
+    // Log the location only: a panic's message may contain data that the code was processing.
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(ToString::to_string);
-        tracing::error!(location, "something panicked");
+        tracing::error!(location, "panic");
     }));
 }

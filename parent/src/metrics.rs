@@ -1,4 +1,4 @@
-//! What is counted, as Prometheus reads it. Every label's values are this program's own words: none is a caller's.
+//! The service's metrics, in the text format of Prometheus. No label value comes from a caller.
 
 use axum::http::Method;
 use ok2cry_protocol::{code::Code, rpc::Health};
@@ -14,27 +14,42 @@ use prometheus_client::{
 };
 use std::time::Duration;
 
-/// The counters of one service.
+/// The metrics of one service.
 pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     durations: Family<RouteLabels, Histogram, fn() -> Histogram>,
     streams_closed: Family<ReasonLabels, Counter>,
     enclave: EnclaveGauges,
-    /// HTTP connections that are open.
-    pub connections: Gauge,
-    /// HTTP requests that could not be parsed, and connections that broke or were too slow.
-    pub connection_errors: Counter,
-    /// Requests to the enclave that wait for their turn.
-    pub waiting: Gauge,
-    /// Requests to the enclave that are under way.
-    pub in_flight: Gauge,
-    /// Streams to the enclave that are open.
-    pub streams: Gauge,
-    /// Attempts to connect to the enclave that failed.
-    pub connect_failures: Counter,
-    /// Responses that nobody waits for: late ones, after a timeout, or ones that were never asked for.
-    pub unmatched_responses: Counter,
+    /// Open HTTP connections.
+    pub(crate) connections: Gauge,
+    /// HTTP connections that broke, were too slow, or did not speak HTTP.
+    pub(crate) connection_errors: Counter,
+    /// Requests to the enclave that wait for admission.
+    pub(crate) waiting: Gauge,
+    /// Requests to the enclave that are in flight.
+    pub(crate) in_flight: Gauge,
+    /// Open streams to the enclave.
+    pub(crate) streams: Gauge,
+    /// Failed attempts to connect to the enclave.
+    pub(crate) connect_failures: Counter,
+    /// Responses without a pending request: late ones, or ones with an unknown id.
+    pub(crate) unmatched_responses: Counter,
+}
+
+/// A finished request, for [`Metrics::request`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FinishedRequest<'a> {
+    /// The request's method.
+    pub(crate) method: &'a Method,
+    /// The matched route, never the caller's path.
+    pub(crate) route: &'a str,
+    /// The status of the response.
+    pub(crate) status: u16,
+    /// The code of the problem, if the response is one.
+    pub(crate) code: Option<Code>,
+    /// The time from the request's head to the response's head.
+    pub(crate) duration: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -68,7 +83,7 @@ struct EnclaveGauges {
 }
 
 impl Metrics {
-    /// Counters at zero.
+    /// Metrics at zero.
     pub fn new() -> Self {
         let durations: fn() -> Histogram = || Histogram::new(exponential_buckets(0.000_5, 2.0, 15));
         let mut metrics = Self {
@@ -89,23 +104,24 @@ impl Metrics {
         metrics
     }
 
-    /// Counts a request that was answered. `route` is the matched route, never the caller's path.
-    pub fn request(&self, method: &Method, route: &str, status: u16, code: Option<Code>, took: Duration) {
+    /// Counts a finished request.
+    pub(crate) fn request(&self, request: &FinishedRequest<'_>) {
+        let FinishedRequest { method, route, status, code, duration } = *request;
         let method = method_name(method);
         let code = code.map_or("", Code::as_str);
         let labels = RequestLabels { method, route: route.to_owned(), status, code };
         self.requests.get_or_create(&labels).inc();
         let labels = RouteLabels { method, route: route.to_owned() };
-        self.durations.get_or_create(&labels).observe(took.as_secs_f64());
+        self.durations.get_or_create(&labels).observe(duration.as_secs_f64());
     }
 
-    /// Counts a stream to the enclave that was closed.
-    pub fn stream_closed(&self, reason: &'static str) {
+    /// Counts a closed stream to the enclave.
+    pub(crate) fn stream_closed(&self, reason: &'static str) {
         self.streams_closed.get_or_create(&ReasonLabels { reason }).inc();
     }
 
-    /// Notes what the enclave last said of itself.
-    pub fn enclave_health(&self, health: &Health) {
+    /// Stores the enclave's last health report.
+    pub(crate) fn enclave_health(&self, health: &Health) {
         let g = &self.enclave;
         for (gauge, value) in [
             (&g.live_keys, health.live_keys),
@@ -120,7 +136,7 @@ impl Metrics {
         }
     }
 
-    /// All of it, in the text format of Prometheus (version 1 of the open standard).
+    /// Renders all metrics as text (OpenMetrics 1.0).
     pub fn render(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
@@ -130,35 +146,55 @@ impl Metrics {
 
     fn register(&mut self) {
         let r = &mut self.registry;
-        r.register("http_requests", "HTTP requests that were answered", self.requests.clone());
-        let help = "From the request's head to the response's";
+        r.register("http_requests", "HTTP requests answered", self.requests.clone());
+        let help = "Time from the request's head to the response's head";
         r.register_with_unit("http_request_duration", help, Unit::Seconds, self.durations.clone());
-        r.register("http_connections", "HTTP connections that are open", self.connections.clone());
+        r.register("http_connections", "Open HTTP connections", self.connections.clone());
         let help = "HTTP connections that broke, were too slow or did not speak HTTP";
         r.register("http_connection_errors", help, self.connection_errors.clone());
-        r.register("enclave_requests_waiting", "Requests that wait for their turn", self.waiting.clone());
-        r.register("enclave_requests_in_flight", "Requests that are under way", self.in_flight.clone());
-        r.register("enclave_streams", "Streams to the enclave that are open", self.streams.clone());
-        let help = "Streams to the enclave that were closed";
+        r.register(
+            "enclave_requests_waiting",
+            "Requests to the enclave that wait for admission",
+            self.waiting.clone(),
+        );
+        r.register("enclave_requests_in_flight", "Requests to the enclave in flight", self.in_flight.clone());
+        r.register("enclave_streams", "Open streams to the enclave", self.streams.clone());
+        let help = "Closed streams to the enclave";
         r.register("enclave_streams_closed", help, self.streams_closed.clone());
-        let help = "Attempts to connect to the enclave that failed";
+        let help = "Failed attempts to connect to the enclave";
         r.register("enclave_connect_failures", help, self.connect_failures.clone());
-        let help = "Responses that nobody waited for any more";
+        let help = "Responses without a pending request";
         r.register("enclave_unmatched_responses", help, self.unmatched_responses.clone());
 
         let g = &self.enclave;
         for (name, help, gauge) in [
             ("live_keys", "Keys that can still open a message", &g.live_keys),
-            ("capacity", "The most keys that the enclave may hold", &g.capacity),
-            ("tombstones", "Endings that are still remembered", &g.tombstones),
+            ("capacity", "Maximum number of live keys", &g.capacity),
+            ("tombstones", "Tombstones: ended keys that are still known", &g.tombstones),
             ("documents", "Attestation documents made since boot", &g.documents),
             ("attested", "Records attested since boot", &g.attested),
-            ("nsm_failures", "Calls to the NSM that failed since boot", &g.nsm_failures),
-            ("refused_streams", "Streams that the enclave closed for a bad frame", &g.streams_closed),
+            ("nsm_failures", "Failed calls to the NSM since boot", &g.nsm_failures),
+            ("refused_streams", "Streams closed because of a malformed frame", &g.streams_closed),
         ] {
-            let help = format!("{help}, as the enclave last said");
+            let help = format!("{help}, as last reported by the enclave");
             r.register(format!("enclave_reported_{name}"), help, gauge.clone());
         }
+    }
+}
+
+/// Increments a gauge, and decrements it when dropped.
+pub(crate) struct GaugeGuard(Gauge);
+
+impl GaugeGuard {
+    pub(crate) fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for GaugeGuard {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -168,8 +204,8 @@ impl Default for Metrics {
     }
 }
 
-/// A method's name, and one name for all that this service does not know: a caller can make up methods.
-pub fn method_name(method: &Method) -> &'static str {
+/// A method's name, or `other` for methods that this service does not know: callers can invent methods.
+pub(crate) fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

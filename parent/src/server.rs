@@ -1,15 +1,18 @@
-//! Connections, their timeouts and limits, and the orderly end.
+//! HTTP connections: limits, timeouts and graceful shutdown.
 
 mod linger;
-mod request;
+mod service;
 mod stall;
 
-use crate::{Config, Error, http, metrics::Metrics};
+use crate::{
+    Config, Error, http,
+    metrics::{GaugeGuard, Metrics},
+};
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use linger::{Linger, Unread};
-use request::Requests;
+use linger::{Linger, UnreadInput};
+use service::ConnectionService;
 use stall::StallTimeout;
 use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
@@ -22,23 +25,23 @@ use tokio::{
 /// Listens on `address`.
 ///
 /// # Errors
-/// [`Error::Listen`] if the address cannot be had.
+/// [`Error::Listen`] if the system refuses the address.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
 }
 
-/// Serves HTTP on `listener` until `shutdown` completes, then accepts no more, lets requests under way finish
-/// within [`Config::shutdown_timeout`], and returns.
+/// Serves HTTP on `listener` until `shutdown` completes. It then accepts no more connections, lets requests
+/// in flight finish within [`Config::shutdown_timeout`], and returns.
 ///
 /// # Errors
-/// None today: trouble with single connections is counted and does not end the service.
+/// None at present. Errors of single connections are counted and do not end the service.
 pub async fn serve(
     config: Config,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), Error> {
     let metrics = Arc::new(Metrics::new());
-    let (stopping, stop) = watch::channel(false);
+    let (shutting_down, stop) = watch::channel(false);
     let server = Server {
         router: http::router(&config, metrics.clone()),
         builder: builder(&config),
@@ -53,7 +56,7 @@ pub async fn serve(
     }
     drop(listener);
     tracing::info!(connections = connections.len(), "stopping");
-    stopping.send_replace(true);
+    shutting_down.send_replace(true);
     let finished = async { while connections.join_next().await.is_some() {} };
     if timeout(config.shutdown_timeout, finished).await.is_err() {
         tracing::warn!(connections = connections.len(), "requests were cut off: they did not finish in time");
@@ -79,21 +82,21 @@ fn builder(config: &Config) -> http1::Builder {
 
 impl Server {
     async fn accept(&self, listener: &TcpListener, max_connections: usize, connections: &mut JoinSet<()>) {
-        let places = Arc::new(Semaphore::new(max_connections));
+        let permits = Arc::new(Semaphore::new(max_connections));
         loop {
             while connections.try_join_next().is_some() {}
-            // Never closed, so this waits until there is a place and does not fail.
-            let Ok(place) = places.clone().acquire_owned().await else { return };
+            // The semaphore is never closed, so this waits and does not fail.
+            let Ok(permit) = permits.clone().acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, _)) => {
                     let connection = self.connection(stream);
                     connections.spawn(async move {
                         connection.await;
-                        drop(place);
+                        drop(permit);
                     });
                 }
                 Err(error) => {
-                    // Out of file descriptors, most likely. Whoever holds them needs a moment to give some back.
+                    // The usual cause is the limit on file descriptors: wait until connections have closed.
                     tracing::warn!(%error, "cannot accept a connection");
                     self.metrics.connection_errors.inc();
                     sleep(Duration::from_millis(100)).await;
@@ -103,15 +106,15 @@ impl Server {
     }
 
     fn connection(&self, stream: TcpStream) -> impl Future<Output = ()> + Send + use<> {
-        // Answers are small and whole: waiting for more to send with them only delays them.
+        // Responses are small and written at once, so Nagle's algorithm would only delay them.
         let _ = stream.set_nodelay(true);
-        let unread = Unread::default();
+        let unread = UnreadInput::default();
         let stream = Linger::new(StallTimeout::new(stream, self.write_timeout), unread.clone());
-        let requests = Requests::new(self.router.clone(), unread);
-        let connection = self.builder.serve_connection(TokioIo::new(stream), requests);
+        let service = ConnectionService::new(self.router.clone(), unread);
+        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         let (mut stop, metrics) = (self.stop.clone(), self.metrics.clone());
         async move {
-            let _open = Open::new(&metrics);
+            let _open = GaugeGuard::new(&metrics.connections);
             let mut connection = pin!(connection);
             let stopping = async move { drop(stop.wait_for(|stopping| *stopping).await) };
             let finished = tokio::select! {
@@ -130,20 +133,5 @@ impl Server {
                 tracing::debug!(%error, "a connection broke");
             }
         }
-    }
-}
-
-struct Open<'a>(&'a Metrics);
-
-impl<'a> Open<'a> {
-    fn new(metrics: &'a Metrics) -> Self {
-        metrics.connections.inc();
-        Self(metrics)
-    }
-}
-
-impl Drop for Open<'_> {
-    fn drop(&mut self) {
-        self.0.connections.dec();
     }
 }

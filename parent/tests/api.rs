@@ -1,11 +1,11 @@
-//! What callers send and what they get.
+//! Requests to the API and its responses.
 
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that panics fails")]
 
 mod common;
 
 use axum::{body::Body, http::Request};
-use common::{Act, Enclave, b64, fitting, issue_body, key_id, open_body, point};
+use common::{Action, FakeEnclave, b64, issue_body, key_id, matching_answer, open_body, point};
 use ok2cry_protocol::{
     code::Code,
     rpc::{Answer, KeyState, Plaintext, Refusal},
@@ -13,8 +13,8 @@ use ok2cry_protocol::{
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn every_call_is_answered_in_its_own_kind() {
-    let enclave = Enclave::obliging();
+async fn every_call_has_its_response() {
+    let enclave = FakeEnclave::answering();
     let service = enclave.service();
 
     let mut body = issue_body();
@@ -51,9 +51,9 @@ async fn every_call_is_answered_in_its_own_kind() {
 }
 
 #[tokio::test]
-async fn caller_mode_hands_the_plaintext_through() {
-    let enclave = Enclave::start(|_| {
-        Act::Say(Ok(Answer::Plaintext(Plaintext(zeroize::Zeroizing::new(b"1234".to_vec())))))
+async fn caller_mode_returns_the_plaintext() {
+    let enclave = FakeEnclave::start(|_| {
+        Action::Answer(Ok(Answer::Plaintext(Plaintext(zeroize::Zeroizing::new(b"1234".to_vec())))))
     });
     let opened =
         enclave.service().post(&format!("/v1/keys/{}/open", key_id()), open_body().to_string()).await;
@@ -62,9 +62,9 @@ async fn caller_mode_hands_the_plaintext_through() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_unknown_is_a_problem_and_one_that_ended_is_not() {
+async fn an_unknown_key_is_a_problem_but_an_ended_one_is_not() {
     for state in [KeyState::Used, KeyState::Expired, KeyState::Destroyed, KeyState::Unknown] {
-        let enclave = Enclave::start(move |_| Act::Say(Ok(Answer::State(state))));
+        let enclave = FakeEnclave::start(move |_| Action::Answer(Ok(Answer::State(state))));
         let (service, path) = (enclave.service(), format!("/v1/keys/{}", key_id()));
         for answered in [service.get(&path).await, service.delete(&path).await] {
             if state == KeyState::Unknown {
@@ -77,24 +77,23 @@ async fn a_key_that_is_unknown_is_a_problem_and_one_that_ended_is_not() {
 }
 
 #[tokio::test]
-async fn the_enclaves_refusals_pass_with_code_detail_status_and_retry_after() {
+async fn refusals_of_the_enclave_pass_through_unchanged() {
     for code in Code::ALL {
-        let refusal = Refusal::with_detail(*code, "what the enclave said").retry_after(1001);
-        let enclave = Enclave::start(move |_| Act::Say(Err(refusal.clone())));
+        let refusal = Refusal::with_detail(*code, "the enclave's detail").retry_after(1001);
+        let enclave = FakeEnclave::start(move |_| Action::Answer(Err(refusal.clone())));
         let answered = enclave.service().get(&format!("/v1/keys/{}", key_id())).await;
         assert_eq!(answered.code(), code.as_str());
-        assert_eq!(answered.detail(), "what the enclave said");
+        assert_eq!(answered.detail(), "the enclave's detail");
         assert_eq!(answered.header("retry-after"), "2");
         assert_eq!(answered.header("cache-control"), "no-store");
     }
 }
 
 #[tokio::test]
-async fn bad_input_to_issue_is_refused_with_the_field_and_the_rule() {
-    let enclave = Enclave::obliging();
+async fn invalid_issue_requests_name_the_field_and_the_rule() {
+    let enclave = FakeEnclave::answering();
     let service = enclave.service();
     let off_curve = b64(&[&[4][..], &[1; 96]].concat());
-    let identity = b64(&[0]);
     let with = |field: &str, value: Value| {
         let mut body = issue_body();
         body[field] = value;
@@ -141,7 +140,11 @@ async fn bad_input_to_issue_is_refused_with_the_field_and_the_rule() {
             "recipient_key_invalid",
             "recipient.public_key: is not an",
         ),
-        (recipient(json!([17, 2, 2]), &identity), "recipient_key_invalid", "recipient.public_key: must have"),
+        (
+            recipient(json!([17, 2, 2]), &b64(&[0])),
+            "recipient_key_invalid",
+            "recipient.public_key: must have",
+        ),
     ] {
         let answered = service.post("/v1/keys", body.clone()).await;
         assert_eq!(answered.code(), code, "{body}");
@@ -149,12 +152,12 @@ async fn bad_input_to_issue_is_refused_with_the_field_and_the_rule() {
         assert_eq!(answered.header("cache-control"), "no-store");
     }
     assert_eq!(service.post("/v1/keys", good).await.status, 200);
-    assert_eq!(enclave.received(), 1, "what is refused here never reaches the enclave");
+    assert_eq!(enclave.received(), 1, "refused requests do not reach the enclave");
 }
 
 #[tokio::test]
-async fn bad_input_to_open_is_refused_with_the_field_and_the_rule() {
-    let enclave = Enclave::obliging();
+async fn invalid_open_requests_name_the_field_and_the_rule() {
+    let enclave = FakeEnclave::answering();
     let service = enclave.service();
     let with = |field: &str, bytes: &[u8]| {
         let mut body = open_body();
@@ -194,8 +197,8 @@ async fn bad_input_to_open_is_refused_with_the_field_and_the_rule() {
 }
 
 #[tokio::test]
-async fn queries_are_exact() {
-    let enclave = Enclave::obliging();
+async fn query_parameters_are_strict() {
+    let enclave = FakeEnclave::answering();
     let service = enclave.service();
     let nonce = b64(&[1; 16]);
     let key = format!("/v1/keys/{}", key_id());
@@ -219,8 +222,8 @@ async fn queries_are_exact() {
 }
 
 #[tokio::test]
-async fn bodies_have_a_type_and_a_limit() {
-    let enclave = Enclave::obliging();
+async fn bodies_have_a_media_type_and_a_limit() {
+    let enclave = FakeEnclave::answering();
     let service = enclave.service();
     for kind in [None, Some("text/plain"), Some("application/jsonx"), Some("application/cbor")] {
         let mut request = Request::post("/v1/keys");
@@ -240,8 +243,8 @@ async fn bodies_have_a_type_and_a_limit() {
 }
 
 #[tokio::test]
-async fn unknown_routes_and_methods_are_problems_too() {
-    let enclave = Enclave::obliging();
+async fn unknown_routes_and_methods_are_problems() {
+    let enclave = FakeEnclave::answering();
     let service = enclave.service();
     for path in ["/", "/v1", "/v1/keys/", "/v1/keys/a/b", "/v2/keys", "/docs/", "//healthz"] {
         let answered = service.get(path).await;
@@ -255,8 +258,8 @@ async fn unknown_routes_and_methods_are_problems_too() {
 }
 
 #[tokio::test]
-async fn browsers_of_listed_origins_may_call_and_no_others() {
-    let enclave = Enclave::obliging();
+async fn only_pages_of_listed_origins_may_call() {
+    let enclave = FakeEnclave::answering();
     let preflight = || {
         Request::options("/v1/keys")
             .header("origin", "https://pay.example")
@@ -278,10 +281,10 @@ async fn browsers_of_listed_origins_may_call_and_no_others() {
         [("https://pay.example", "https://pay.example"), ("*", "*"), ("https://other.example", "")]
     {
         let config = ok2cry_parent::Config::load(args(origins), []).unwrap();
-        let service = common::Service::new(&config);
+        let service = common::TestService::new(&config);
         let answered = service.send(preflight()).await;
         assert_eq!(answered.header("access-control-allow-origin"), allowed);
-        // A refusal that a page cannot read is a riddle: problems carry the header too.
+        // Problems carry the header too, so that pages can read them.
         let request = Request::post("/v1/keys").header("origin", "https://pay.example");
         let answered = service.send(request.body(Body::empty()).unwrap()).await;
         assert_eq!(answered.code(), "media_type_unsupported");
@@ -290,8 +293,8 @@ async fn browsers_of_listed_origins_may_call_and_no_others() {
 }
 
 #[tokio::test]
-async fn pages_may_send_the_headers_and_cookies_that_are_configured() {
-    let enclave = Enclave::obliging();
+async fn pages_may_send_configured_headers_and_cookies() {
+    let enclave = FakeEnclave::answering();
     let preflight = |headers: &str| {
         Request::options("/v1/keys")
             .header("origin", "capacitor://localhost")
@@ -305,7 +308,7 @@ async fn pages_may_send_the_headers_and_cookies_that_are_configured() {
         format!("--enclave={}", enclave.url()),
         "--cors-allowed-origins=https://pay.example,capacitor://localhost".to_owned(),
     ];
-    let plain = common::Service::new(&ok2cry_parent::Config::load(args.clone(), []).unwrap());
+    let plain = common::TestService::new(&ok2cry_parent::Config::load(args.clone(), []).unwrap());
     let answered = plain.send(preflight("content-type,traceparent")).await;
     assert_eq!(answered.header("access-control-allow-origin"), "capacitor://localhost");
     assert_eq!(answered.header("access-control-allow-headers"), "content-type");
@@ -313,7 +316,7 @@ async fn pages_may_send_the_headers_and_cookies_that_are_configured() {
 
     args.push("--cors-allowed-headers=traceparent,Authorization".to_owned());
     args.push("--cors-allow-credentials".to_owned());
-    let service = common::Service::new(&ok2cry_parent::Config::load(args, []).unwrap());
+    let service = common::TestService::new(&ok2cry_parent::Config::load(args, []).unwrap());
     let answered = service.send(preflight("content-type,traceparent,authorization")).await;
     assert_eq!(answered.header("access-control-allow-origin"), "capacitor://localhost");
     assert_eq!(answered.header("access-control-allow-headers"), "content-type,traceparent,authorization");
@@ -325,8 +328,8 @@ async fn pages_may_send_the_headers_and_cookies_that_are_configured() {
 }
 
 #[tokio::test]
-async fn what_is_nearly_right_is_told_what_is_wrong() {
-    let enclave = Enclave::obliging();
+async fn common_mistakes_get_a_hint() {
+    let enclave = FakeEnclave::answering();
     let service = enclave.service();
     let answered = service.post("/v1/v1/keys", issue_body().to_string()).await;
     assert_eq!(answered.code(), "not_found");
@@ -377,8 +380,8 @@ async fn what_is_nearly_right_is_told_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn operations_answer() {
-    let enclave = Enclave::obliging();
+async fn operational_endpoints_answer() {
+    let enclave = FakeEnclave::answering();
     let service = enclave.service();
     assert_eq!(service.get("/healthz?from=probe").await.json(), json!({ "status": "up" }));
     assert_eq!(service.get("/readyz").await.json(), json!({ "status": "ready" }));
@@ -393,17 +396,17 @@ async fn operations_answer() {
 }
 
 #[tokio::test]
-async fn health_does_not_need_the_enclave_and_readiness_does() {
+async fn readiness_needs_the_enclave_but_health_does_not() {
     let config = ok2cry_parent::Config::new("unix:///nothing/listens/here.sock".parse().unwrap());
-    let service = common::Service::new(&config);
+    let service = common::TestService::new(&config);
     assert_eq!(service.get("/healthz").await.status, 200);
     let answered = service.get("/readyz").await;
     assert_eq!((answered.code(), answered.header("retry-after")), ("enclave_unavailable".into(), "1"));
 }
 
 #[tokio::test]
-async fn no_label_holds_anything_that_a_caller_made_up() {
-    let enclave = Enclave::start(|call| Act::Say(Ok(fitting(call))));
+async fn metric_labels_contain_no_input_of_callers() {
+    let enclave = FakeEnclave::start(|call| Action::Answer(Ok(matching_answer(call))));
     let service = enclave.service();
     let request = Request::builder().method("SECRETMETHOD").uri("/secret-path");
     service.send(request.body(Body::empty()).unwrap()).await;

@@ -1,10 +1,10 @@
-//! Limits and timeouts, and the orderly end, over real sockets.
+//! Limits, timeouts and graceful shutdown, over real sockets.
 
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that panics fails")]
 
 mod common;
 
-use common::{Act, Enclave, Service, fitting, issue_body, key_id, until};
+use common::{Action, FakeEnclave, TestService, issue_body, key_id, matching_answer, until};
 use ok2cry_parent::{Config, bind, serve};
 use ok2cry_protocol::rpc::{Answer, KeyState};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -15,28 +15,29 @@ use tokio::{
     task::JoinHandle,
 };
 
-fn holding() -> (Enclave, Arc<Semaphore>) {
+fn holding_enclave() -> (FakeEnclave, Arc<Semaphore>) {
     let held = Arc::new(Semaphore::new(0));
     let hold = held.clone();
-    let enclave = Enclave::start(move |_| Act::SayAfter(hold.clone(), Answer::State(KeyState::Live)));
+    let enclave =
+        FakeEnclave::start(move |_| Action::AnswerAfter(hold.clone(), Answer::State(KeyState::Live)));
     (enclave, held)
 }
 
-struct Running {
+struct RunningServer {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     server: JoinHandle<Result<(), ok2cry_parent::Error>>,
 }
 
-async fn run(config: Config) -> Running {
+async fn run(config: Config) -> RunningServer {
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(serve(config, listener, async { drop(stopped.await) }));
-    Running { address, stop, server }
+    RunningServer { address, stop, server }
 }
 
-async fn connect(running: &Running) -> TcpStream {
+async fn connect(running: &RunningServer) -> TcpStream {
     TcpStream::connect(running.address).await.unwrap()
 }
 
@@ -51,19 +52,19 @@ fn get_state() -> String {
 }
 
 #[tokio::test]
-async fn beyond_the_queue_requests_are_refused_and_probes_still_pass() {
-    let (enclave, held) = holding();
+async fn a_full_queue_refuses_requests_but_not_probes() {
+    let (enclave, held) = holding_enclave();
     let mut config = enclave.config();
     (config.max_in_flight, config.max_queue) = (2, 3);
-    let service = Arc::new(Service::new(&config));
+    let service = Arc::new(TestService::new(&config));
     let path = format!("/v1/keys/{}", key_id());
-    let asked: Vec<_> = (0..5)
+    let requests: Vec<_> = (0..5)
         .map(|_| {
             let (service, path) = (service.clone(), path.clone());
             tokio::spawn(async move { service.get(&path).await.status })
         })
         .collect();
-    until("two run and three wait", || {
+    until("two are in flight and three wait", || {
         service.metric("ok2cry_parent_enclave_requests_in_flight") == 2
             && service.metric("ok2cry_parent_enclave_requests_waiting") == 3
     })
@@ -73,23 +74,23 @@ async fn beyond_the_queue_requests_are_refused_and_probes_still_pass() {
     assert_eq!(service.get("/healthz").await.status, 200);
     until("no more than two reached the enclave", || enclave.received() == 2).await;
     held.add_permits(5);
-    for status in asked {
+    for status in requests {
         assert_eq!(status.await.unwrap(), 200);
     }
-    assert_eq!(enclave.received(), 5, "what was refused never left");
+    assert_eq!(enclave.received(), 5, "refused requests are not sent");
 }
 
 #[tokio::test]
-async fn readiness_has_a_deadline_of_its_own() {
-    let enclave = Enclave::start(|_| Act::Nothing);
+async fn readiness_has_its_own_timeout() {
+    let enclave = FakeEnclave::start(|_| Action::Ignore);
     let mut config = enclave.config();
     (config.ready_timeout, config.enclave_timeout) = (Duration::from_millis(50), Duration::from_secs(600));
-    assert_eq!(Service::new(&config).get("/readyz").await.code(), "enclave_timeout");
+    assert_eq!(TestService::new(&config).get("/readyz").await.code(), "enclave_timeout");
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_arrive_times_out() {
-    let enclave = Enclave::obliging();
+async fn an_incomplete_body_times_out() {
+    let enclave = FakeEnclave::answering();
     let mut config = enclave.config();
     config.body_timeout = Duration::from_millis(50);
     let running = run(config).await;
@@ -103,15 +104,16 @@ async fn a_body_that_does_not_arrive_times_out() {
 }
 
 #[tokio::test]
-async fn a_body_without_a_length_is_cut_at_the_limit_too() {
-    let enclave = Enclave::obliging();
+async fn a_chunked_body_is_refused_at_the_limit() {
+    let enclave = FakeEnclave::answering();
     let running = run(enclave.config()).await;
     let mut stream = connect(&running).await;
-    let head = "POST /v1/keys HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head = "POST /v1/keys HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+                transfer-encoding: chunked\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
     let chunk = format!("2000\r\n{}\r\n", "{".repeat(0x2000));
     for _ in 0..3 {
-        // The answer may come, and the connection go, before everything is written.
+        // The response may arrive, and the connection close, before everything is written.
         let _ = stream.write_all(chunk.as_bytes()).await;
     }
     let answer = rest(stream).await;
@@ -119,8 +121,8 @@ async fn a_body_without_a_length_is_cut_at_the_limit_too() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_what_its_encoding_says_is_no_body() {
-    let enclave = Enclave::obliging();
+async fn an_invalid_chunked_encoding_is_refused() {
+    let enclave = FakeEnclave::answering();
     let running = run(enclave.config()).await;
     let mut stream = connect(&running).await;
     let request = "POST /v1/keys HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
@@ -132,8 +134,8 @@ async fn a_body_that_is_not_what_its_encoding_says_is_no_body() {
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_arrive_closes_the_connection() {
-    let enclave = Enclave::obliging();
+async fn an_incomplete_head_closes_the_connection() {
+    let enclave = FakeEnclave::answering();
     let mut config = enclave.config();
     config.header_timeout = Duration::from_millis(50);
     let running = run(config).await;
@@ -144,8 +146,8 @@ async fn a_head_that_does_not_arrive_closes_the_connection() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_wait_for_a_place() {
-    let enclave = Enclave::obliging();
+async fn connections_beyond_the_limit_wait() {
+    let enclave = FakeEnclave::answering();
     let mut config = enclave.config();
     config.max_connections = 1;
     let running = run(config).await;
@@ -163,19 +165,19 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
 }
 
 #[tokio::test]
-async fn what_is_under_way_finishes_and_nothing_new_begins_after_the_stop() {
-    let (enclave, held) = holding();
+async fn shutdown_finishes_requests_and_refuses_connections() {
+    let (enclave, held) = holding_enclave();
     let running = run(enclave.config()).await;
     let mut busy = connect(&running).await;
     busy.write_all(get_state().as_bytes()).await.unwrap();
     let mut idle = connect(&running).await;
     idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     assert!(idle.read_u8().await.is_ok());
-    until("the request is under way", || enclave.received() == 1).await;
+    until("the request is in flight", || enclave.received() == 1).await;
     running.stop.send(()).unwrap();
     assert!(rest(idle).await.contains("200 OK"), "the idle connection is closed after its answer");
     assert!(!running.server.is_finished());
-    assert!(TcpStream::connect(running.address).await.is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(running.address).await.is_err(), "the listener is closed");
     held.add_permits(1);
     let answer = rest(busy).await;
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("{\"state\":\"live\"}"), "{answer}");
@@ -183,28 +185,29 @@ async fn what_is_under_way_finishes_and_nothing_new_begins_after_the_stop() {
 }
 
 #[tokio::test]
-async fn what_does_not_finish_is_cut_off_at_the_deadline() {
-    let (enclave, _held) = holding();
+async fn shutdown_aborts_requests_at_the_deadline() {
+    let (enclave, _held) = holding_enclave();
     let mut config = enclave.config();
     (config.shutdown_timeout, config.enclave_timeout) = (Duration::from_millis(50), Duration::from_secs(600));
     let running = run(config).await;
     let mut stream = connect(&running).await;
     stream.write_all(get_state().as_bytes()).await.unwrap();
-    until("the request is under way", || enclave.received() == 1).await;
+    until("the request is in flight", || enclave.received() == 1).await;
     running.stop.send(()).unwrap();
     running.server.await.unwrap().unwrap();
     assert_eq!(rest(stream).await, "");
 }
 
 #[tokio::test]
-async fn requests_on_one_connection_follow_each_other() {
-    let enclave = Enclave::obliging();
+async fn pipelined_requests_are_answered() {
+    let enclave = FakeEnclave::answering();
     let running = run(enclave.config()).await;
     let mut stream = connect(&running).await;
     let body = issue_body().to_string();
     let length = body.len();
     let post = format!(
-        "POST /v1/keys HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        "POST /v1/keys HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n{body}"
     );
     let last = "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     stream.write_all(format!("{post}{}{last}", get_state()).as_bytes()).await.unwrap();
@@ -212,11 +215,11 @@ async fn requests_on_one_connection_follow_each_other() {
 }
 
 #[tokio::test]
-async fn a_lone_key_passes_requests_for_many() {
+async fn a_single_key_passes_requests_for_many() {
     let held = Arc::new(Semaphore::new(0));
     let hold = held.clone();
-    let enclave = Enclave::start(move |call| Act::SayAfter(hold.clone(), fitting(call)));
-    let service = Arc::new(Service::new(&enclave.config()));
+    let enclave = FakeEnclave::start(move |call| Action::AnswerAfter(hold.clone(), matching_answer(call)));
+    let service = Arc::new(TestService::new(&enclave.config()));
     let ask = |count: u32| {
         let service = service.clone();
         tokio::spawn(async move {
@@ -227,19 +230,19 @@ async fn a_lone_key_passes_requests_for_many() {
     };
     let many: Vec<_> = (0..256).map(|_| ask(100)).collect();
     let waiting = || service.metric("ok2cry_parent_enclave_requests_waiting");
-    until("two run and the rest waits", || waiting() == 254 && enclave.received() == 2).await;
-    let lone = ask(1);
-    until("the lone one is under way", || enclave.received() == 3).await;
+    until("two are in flight and the others wait", || waiting() == 254 && enclave.received() == 2).await;
+    let single = ask(1);
+    until("the single-key request is in flight", || enclave.received() == 3).await;
     assert_eq!(waiting(), 254);
     held.add_permits(257);
-    assert_eq!(lone.await.unwrap(), 200);
-    for asked in many {
-        assert_eq!(asked.await.unwrap(), 200);
+    assert_eq!(single.await.unwrap(), 200);
+    for request in many {
+        assert_eq!(request.await.unwrap(), 200);
     }
 }
 
-/// Sends all of it before reading anything, as most clients do.
-async fn written_first(running: &Running, head: &str, body: &[u8]) -> String {
+/// Writes the whole request before reading, as most clients do.
+async fn write_then_read(running: &RunningServer, head: &str, body: &[u8]) -> String {
     let mut stream = connect(running).await;
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(body).await.unwrap();
@@ -249,10 +252,10 @@ async fn written_first(running: &Running, head: &str, body: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn a_client_that_writes_first_reads_the_refusal() {
-    let enclave = Enclave::obliging();
+async fn a_client_that_writes_everything_reads_the_refusal() {
+    let enclave = FakeEnclave::answering();
     let running = run(enclave.config()).await;
-    // More than both systems' buffers hold.
+    // More than the socket buffers of both sides.
     const LENGTH: usize = 32 << 20;
     let body = vec![b' '; LENGTH];
     let chunks = [format!("{LENGTH:x}\r\n").as_bytes(), &body, b"\r\n0\r\n\r\n"].concat();
@@ -267,15 +270,15 @@ async fn a_client_that_writes_first_reads_the_refusal() {
         ("GET /healthz", length.clone(), &body, 200),
     ] {
         let head = format!("{start} HTTP/1.1\r\nhost: x\r\n{rest}\r\n");
-        let answer = written_first(&running, &head, body).await;
+        let answer = write_then_read(&running, &head, body).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{start}: {answer}");
     }
     assert_eq!(enclave.received(), 0);
 }
 
 #[tokio::test]
-async fn a_body_that_waits_to_be_asked_for_is_refused_unsent() {
-    let enclave = Enclave::obliging();
+async fn an_expected_body_that_is_too_long_is_not_requested() {
+    let enclave = FakeEnclave::answering();
     let running = run(enclave.config()).await;
     let body = issue_body().to_string();
     let head = |length: usize| {
@@ -284,20 +287,20 @@ async fn a_body_that_waits_to_be_asked_for_is_refused_unsent() {
              expect: 100-continue\r\ncontent-length: {length}\r\n\r\n"
         )
     };
-    let answer = written_first(&running, &head(1 << 20), b"").await;
+    let answer = write_then_read(&running, &head(1 << 20), b"").await;
     assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("body_too_large"), "{answer}");
     let mut stream = connect(&running).await;
     stream.write_all(head(body.len()).as_bytes()).await.unwrap();
-    let mut asked = [0; 25];
-    stream.read_exact(&mut asked).await.unwrap();
-    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+    let mut interim = [0; 25];
+    stream.read_exact(&mut interim).await.unwrap();
+    assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
     stream.write_all(body.as_bytes()).await.unwrap();
     assert!(rest(stream).await.starts_with("HTTP/1.1 200 "));
 }
 
 #[tokio::test]
-async fn a_request_has_one_host_one_length_and_one_target() {
-    let enclave = Enclave::obliging();
+async fn ambiguous_request_heads_are_refused() {
+    let enclave = FakeEnclave::answering();
     let running = run(enclave.config()).await;
     for (request, status) in [
         ("GET /healthz HTTP/1.1\r\n", 400),
@@ -325,17 +328,17 @@ async fn a_request_has_one_host_one_length_and_one_target() {
         ("POST /v1/keys HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n", 400),
     ] {
         let head = format!("{request}connection: close\r\n\r\n");
-        let answer = written_first(&running, &head, b"").await;
+        let answer = write_then_read(&running, &head, b"").await;
         let version = if answer.starts_with("HTTP/1.0") { "1.0" } else { "1.1" };
         assert!(answer.starts_with(&format!("HTTP/{version} {status} ")), "{request}: {answer}");
     }
     assert_eq!(enclave.received(), 0);
 }
 
-/// RFC 9112 §6.1: what a proxy in front may have taken for the beginning of another request is not read as one.
+/// RFC 9112 §6.1: bytes that a proxy may have treated as another request are not parsed as one.
 #[tokio::test]
-async fn two_ways_to_end_a_body_end_the_connection() {
-    let enclave = Enclave::obliging();
+async fn two_body_lengths_close_the_connection() {
+    let enclave = FakeEnclave::answering();
     let running = run(enclave.config()).await;
     let body = issue_body().to_string();
     let (chunk, smuggled) = (format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len()), get_state());

@@ -1,10 +1,11 @@
-//! What the log says of a request, and what it never says. Alone in its file: it sees everything that is logged.
+//! The log lines of requests. This test has a file of its own, because it captures all log lines of the
+//! process.
 
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that panics fails")]
 
 mod common;
 
-use common::{Act, Enclave, fitting, issue_body, key_id, open_body};
+use common::{Action, FakeEnclave, issue_body, key_id, matching_answer, open_body};
 use ok2cry_protocol::{code::Code, rpc::Call};
 use std::{
     io,
@@ -26,19 +27,19 @@ impl io::Write for Captured {
     }
 }
 
-// One thread, so that the thread's subscriber hears every task.
+// One thread, so that the thread's subscriber receives the events of every task.
 #[tokio::test(flavor = "current_thread")]
-async fn a_log_line_says_what_happened_and_holds_nothing_reusable() {
+async fn log_lines_contain_no_secrets_and_no_identifiers() {
     let captured = Captured::default();
     let writer = captured.clone();
     let subscriber =
         fmt().with_max_level(tracing::Level::TRACE).json().with_writer(move || writer.clone()).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
 
-    let enclave = Enclave::start(|call| match call {
-        Call::Open(_) => Act::Say(Err(Code::OpenFailed.into())),
-        Call::Destroy(_) => Act::BytesThenClose(Vec::new()),
-        call => Act::Say(Ok(fitting(call))),
+    let enclave = FakeEnclave::start(|call| match call {
+        Call::Open(_) => Action::Answer(Err(Code::OpenFailed.into())),
+        Call::Destroy(_) => Action::SendAndClose(Vec::new()),
+        call => Action::Answer(Ok(matching_answer(call))),
     });
     let service = enclave.service();
     let id = key_id();
@@ -53,7 +54,7 @@ async fn a_log_line_says_what_happened_and_holds_nothing_reusable() {
     let log = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
     let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let requests: Vec<_> = lines.iter().filter(|l| l["fields"]["message"] == "request").collect();
-    let told: Vec<_> = requests
+    let logged: Vec<_> = requests
         .iter()
         .map(|line| {
             let f = &line["fields"];
@@ -63,7 +64,7 @@ async fn a_log_line_says_what_happened_and_holds_nothing_reusable() {
         .collect();
     let line = |m: &str, r: &str, s: u64, c: &str| (m.to_owned(), r.to_owned(), s, c.to_owned());
     assert_eq!(
-        told,
+        logged,
         [
             line("POST", "/v1/keys", 200, ""),
             line("POST", "/v1/keys/{id}/open", 422, "open_failed"),

@@ -1,4 +1,4 @@
-//! How much memory a parent takes, measured at real processes.
+//! The memory of a parent, measured with real processes.
 
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that panics fails")]
 
@@ -12,12 +12,12 @@ use std::{
 
 const MIB: u64 = 1 << 20;
 
-struct Parent {
+struct ParentProcess {
     child: Child,
     address: String,
 }
 
-impl Parent {
+impl ParentProcess {
     fn start(site: &Path, args: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_ok2cry-parent"))
             .args([
@@ -38,15 +38,15 @@ impl Parent {
         Self { child, address }
     }
 
-    /// The most memory that was resident at any time, in bytes.
+    /// The peak resident memory, in bytes.
     fn peak(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
     }
 
-    /// Asks for `path` and reads the answer's first line: from then on the answer is on its way.
-    fn ask(&self, path: &str) -> (TcpStream, String) {
+    /// Requests `path` and reads the first line of the response. The rest is then being sent.
+    fn request(&self, path: &str) -> (TcpStream, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
         let mut line = Vec::new();
@@ -59,7 +59,7 @@ impl Parent {
     }
 }
 
-impl Drop for Parent {
+impl Drop for ParentProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -68,24 +68,24 @@ impl Drop for Parent {
 
 fn site(bundle: u64) -> tempfile::TempDir {
     let site = tempfile::tempdir().unwrap();
-    // A file of zeros that takes no room on the disk.
+    // A sparse file.
     File::create(site.path().join("bundle.json")).unwrap().set_len(bundle).unwrap();
     fs::write(site.path().join("list.json"), "{}").unwrap();
     site
 }
 
 #[test]
-fn readers_that_do_not_read_hold_a_piece_of_a_file_each() {
+fn a_stalled_reader_holds_one_chunk_of_a_file() {
     const READERS: u64 = 64;
     let site = site(16 * MIB);
-    let parent = Parent::start(site.path(), &["--max-connections=256"]);
+    let parent = ParentProcess::start(site.path(), &["--max-connections=256"]);
     let before = parent.peak();
-    let readers: Vec<_> = (0..READERS).map(|_| parent.ask("/v1/release")).collect();
+    let readers: Vec<_> = (0..READERS).map(|_| parent.request("/v1/release")).collect();
     assert!(readers.iter().all(|(_, line)| line.starts_with("HTTP/1.1 200 ")));
     let held = parent.peak() - before;
     assert!(held < READERS * MIB / 4 + 16 * MIB, "{} MiB for {READERS} readers", held / MIB);
-    // And one that reads gets all of it.
-    let (mut reader, _) = parent.ask("/v1/release");
+    // A reader that reads gets the whole file.
+    let (mut reader, _) = parent.request("/v1/release");
     let mut rest = Vec::new();
     reader.read_to_end(&mut rest).unwrap();
     assert!(rest.len() as u64 > 16 * MIB);
@@ -94,24 +94,24 @@ fn readers_that_do_not_read_hold_a_piece_of_a_file_each() {
 }
 
 #[test]
-fn readers_of_files_leave_half_of_the_connections_to_others() {
+fn file_readers_leave_half_of_the_connections_free() {
     let site = site(16 * MIB);
-    let parent = Parent::start(site.path(), &["--max-connections=16"]);
-    let slow: Vec<_> = (0..8).map(|_| parent.ask("/v1/release")).collect();
+    let parent = ParentProcess::start(site.path(), &["--max-connections=16"]);
+    let slow: Vec<_> = (0..8).map(|_| parent.request("/v1/release")).collect();
     assert!(slow.iter().all(|(_, line)| line.starts_with("HTTP/1.1 200 ")));
-    let (mut refused, line) = parent.ask("/v1/release/list.json");
+    let (mut refused, line) = parent.request("/v1/release/list.json");
     assert!(line.starts_with("HTTP/1.1 503 "), "{line}");
     let mut rest = String::new();
     refused.read_to_string(&mut rest).unwrap();
     assert!(rest.contains("\"code\":\"busy\"") && rest.contains("retry-after: 1"), "{rest}");
-    assert!(parent.ask("/healthz").1.starts_with("HTTP/1.1 200 "));
+    assert!(parent.request("/healthz").1.starts_with("HTTP/1.1 200 "));
 }
 
 #[test]
-fn pages_and_metrics_stay_far_below_what_a_connection_may_hold() {
+fn pages_and_metrics_stay_small() {
     let site = site(1);
-    let parent = Parent::start(site.path(), &[]);
-    // As many labels as a caller can make: every route by every method.
+    let parent = ParentProcess::start(site.path(), &[]);
+    // The maximum number of labels: every route with every method.
     for path in
         ["/v1/keys", "/v1/keys/x", "/v1/keys/x/open", "/v1/attestation", "/v1/release", "/v1/release/x"]
             .into_iter()
@@ -124,7 +124,7 @@ fn pages_and_metrics_stay_far_below_what_a_connection_may_hold() {
         }
     }
     for path in ["/metrics", "/openapi.json", "/docs"] {
-        let (mut stream, line) = parent.ask(path);
+        let (mut stream, line) = parent.request(path);
         assert!(line.starts_with("HTTP/1.1 200 "), "{line}");
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).unwrap();

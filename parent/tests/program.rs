@@ -1,4 +1,4 @@
-//! The program itself: how it starts, says so, refuses to start, and stops.
+//! The program: start, configuration errors and shutdown.
 
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that panics fails")]
 
@@ -21,7 +21,7 @@ fn refused(output: &Output) -> String {
 }
 
 #[test]
-fn it_says_where_it_listens_serves_and_stops_when_told() {
+fn it_prints_its_address_serves_and_stops_on_a_signal() {
     for signal in ["-TERM", "-INT"] {
         let mut child = program()
             .args(["--listen", "127.0.0.1:0", "--log-format", "json"])
@@ -47,19 +47,19 @@ fn it_says_where_it_listens_serves_and_stops_when_told() {
 }
 
 #[test]
-fn it_does_not_start_with_what_it_does_not_understand() {
+fn it_does_not_start_with_an_invalid_configuration() {
     let variable = program().env("OK2CRY_PARENT_LISTNE", "x").output().unwrap();
     assert_eq!(
         refused(&variable),
-        "ok2cry-parent: environment: OK2CRY_PARENT_LISTNE names no setting; see --help\n"
+        "ok2cry-parent: environment: OK2CRY_PARENT_LISTNE is not a setting; see --help\n"
     );
     assert!(refused(&program().arg("--listne").output().unwrap()).contains("--listne"));
     let nothing = refused(&program().output().unwrap());
-    assert!(nothing.contains("enclave is not set"), "{nothing}");
+    assert!(nothing.contains("enclave is required"), "{nothing}");
 }
 
 #[test]
-fn it_starts_in_a_cluster_beside_a_service_of_its_name() {
+fn it_starts_beside_a_kubernetes_service_of_its_name() {
     let mut child = program()
         .args(["--listen", "localhost:0", "--enclave=unix:///e.sock"])
         .envs([
@@ -78,7 +78,7 @@ fn it_starts_in_a_cluster_beside_a_service_of_its_name() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_an_error_that_names_it() {
+fn an_address_in_use_is_an_error_that_names_it() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = program().args(["--enclave=unix:///e.sock", "--listen", &address]).output().unwrap();
@@ -88,7 +88,7 @@ fn an_address_that_is_taken_is_an_error_that_names_it() {
 }
 
 #[test]
-fn help_is_there() {
+fn help_lists_the_settings() {
     let output = program().arg("--help").output().unwrap();
     assert!(output.status.success());
     assert!(String::from_utf8(output.stdout).unwrap().contains("--enclave <URL>"));

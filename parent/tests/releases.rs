@@ -1,14 +1,14 @@
-//! The published releases, as callers get them.
+//! The published releases under `/v1/release`.
 
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that panics fails")]
 
 mod common;
 
-use common::{Enclave, Service};
+use common::{FakeEnclave, TestService};
 use std::{fs, os::unix::fs::symlink};
 
 #[tokio::test]
-async fn the_published_folder_is_served_as_it_is_and_nothing_beside_it() {
+async fn only_files_of_the_published_folder_are_served() {
     let folder = tempfile::tempdir().unwrap();
     let site = folder.path().join("site");
     fs::create_dir_all(site.join("log/tile/0")).unwrap();
@@ -26,9 +26,9 @@ async fn the_published_folder_is_served_as_it_is_and_nothing_beside_it() {
     }
     symlink(folder.path(), site.join("manifests")).unwrap();
 
-    let mut config = Enclave::obliging().config();
+    let mut config = FakeEnclave::answering().config();
     config.release_site = Some(site.clone());
-    let service = Service::new(&config);
+    let service = TestService::new(&config);
     let immutable = "public, max-age=31536000, immutable";
     for (path, kind, caching, text) in [
         ("", "application/json", "no-cache", "{}"),
@@ -61,14 +61,14 @@ async fn the_published_folder_is_served_as_it_is_and_nothing_beside_it() {
         assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"), "{path}");
         assert_eq!(answer.header("cache-control"), "no-store", "{path}");
     }
-    // What is published next is served next.
+    // A new version of a file is served at once.
     fs::write(site.join("bundle.json"), "{\"next\":1}").unwrap();
     assert_eq!(service.get("/v1/release").await.text, "{\"next\":1}");
 }
 
 #[tokio::test]
-async fn a_parent_without_releases_says_so() {
-    let answer = Enclave::obliging().service().get("/v1/release").await;
+async fn without_a_release_site_there_are_no_releases() {
+    let answer = FakeEnclave::answering().service().get("/v1/release").await;
     assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"));
     assert_eq!(answer.detail(), "no releases are published here");
 }

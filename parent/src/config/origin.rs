@@ -1,30 +1,31 @@
 //! Web origins as browsers send them.
 //!
-//! `Origin` is compared byte by byte, so an origin in any other spelling would never match. Such a one is refused with
-//! the spelling that would (RFC 6454 §6.2, and the WHATWG's URL standard for hosts).
+//! `Origin` is compared byte by byte, so an origin in another spelling would never match. The error names the
+//! spelling that browsers send (RFC 6454 §6.2, and the WHATWG's URL standard for hosts).
 
 use std::{
     fmt::Write,
     net::{Ipv4Addr, Ipv6Addr},
 };
 
-/// Returns the origin's text if browsers send it like that.
+/// Returns the origin if browsers send it in this spelling.
 ///
 /// # Errors
-/// What to write instead, as the end of a sentence that begins with the setting's name.
+/// The violated rule, as the end of a sentence that begins with the setting's name.
 pub(super) fn check(text: &str) -> Result<&str, String> {
     if text.trim() == "null" {
         return Err(
-            "holds \"null\", which every sandboxed frame and local file sends: it names no origin".to_owned()
+            "contains \"null\", which every sandboxed frame and local file sends: it is not an origin"
+                .to_owned(),
         );
     }
     if text.contains('@') {
-        // Not repeated: it may be a password.
-        return Err("holds an origin with a user name or password, which browsers never send".to_owned());
+        // Do not repeat the value: it may be a password.
+        return Err("contains an origin with a user name or password, which browsers never send".to_owned());
     }
-    let canonical = canonical(text.trim()).map_err(|rule| format!("holds {text:?}: {rule}"))?;
+    let canonical = canonical(text.trim()).map_err(|rule| format!("contains {text:?}: {rule}"))?;
     if canonical != text {
-        return Err(format!("holds {text:?}, which browsers send as {canonical:?}: write it like that"));
+        return Err(format!("contains {text:?}, which browsers send as {canonical:?}: use that spelling"));
     }
     Ok(text)
 }
@@ -48,7 +49,7 @@ fn canonical(text: &str) -> Result<String, String> {
     Ok(origin)
 }
 
-/// The host, in its brackets if it has some, and the port.
+/// Splits the host, with its brackets if it has any, from the port.
 fn split_port(authority: &str) -> Result<(&str, Option<u16>), String> {
     let after_brackets = authority.rfind(']').map_or(0, |at| at + 1);
     let colon = authority.get(after_brackets..).and_then(|rest| rest.find(':')).map(|at| after_brackets + at);
@@ -67,19 +68,20 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), String> {
 fn web_host(host: &str) -> Result<String, String> {
     if let Some(address) = host.strip_prefix('[') {
         let address = address.strip_suffix(']').and_then(|address| address.parse().ok());
-        return address.map(ipv6).ok_or_else(|| "what stands in brackets is not an IPv6 address".to_owned());
+        return address.map(ipv6).ok_or_else(|| "the text in brackets is not an IPv6 address".to_owned());
     }
     if !host.is_ascii() {
         return Err("the host must be in ASCII, as browsers send it (xn--…)".to_owned());
     }
     if host.contains('*') {
         return Err(
-            "a host has no wildcards: name each origin, or \"*\" alone for every page there is".to_owned()
+            "wildcards in a host are not supported: name each origin, or \"*\" alone for all origins"
+                .to_owned(),
         );
     }
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     let last = host.rsplit('.').next().unwrap_or_default();
-    // The URL standard reads such hosts as IPv4 addresses, in whatever notation.
+    // The URL standard parses such hosts as IPv4 addresses, in any notation.
     if last.bytes().all(|b| b.is_ascii_digit()) && !last.is_empty() || last.starts_with("0x") {
         let address = host
             .parse::<Ipv4Addr>()
@@ -96,7 +98,7 @@ fn web_host(host: &str) -> Result<String, String> {
     Ok(host)
 }
 
-// RFC 5952, but the URL standard has no dotted form for addresses that hold an IPv4 one.
+// RFC 5952. Unlike it, the URL standard has no dotted form for addresses that embed an IPv4 address.
 fn ipv6(address: Ipv6Addr) -> String {
     let text = match address.segments() {
         [0, 0, 0, 0, 0, 0xffff, high, low] => format!("::ffff:{high:x}:{low:x}"),
@@ -106,27 +108,29 @@ fn ipv6(address: Ipv6Addr) -> String {
     format!("[{text}]")
 }
 
-/// What an app's own scheme has for a host. Browsers keep it as it is, so its case counts.
+/// A host of an app's own scheme. Browsers do not change it, so its case matters.
 fn app_host(scheme: &str, host: &str) -> Result<String, String> {
     let is_scheme = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b);
     if !scheme.starts_with(|c: char| c.is_ascii_lowercase()) || !scheme.bytes().all(is_scheme) {
         return Err("an origin is a scheme and a host, as in https://example.com".to_owned());
     }
-    // `htps://pay.example` would never match, and nothing would say why.
+    // `htps://pay.example` would never match, without an error.
     if scheme.starts_with("ht") || scheme.starts_with("tt") {
         return Err("the scheme must be https or http, or an app's own".to_owned());
     }
     if ["about", "blob", "data", "file", "filesystem", "ftp", "javascript", "ws", "wss"].contains(&scheme) {
-        return Err(format!("pages do not have origins of the scheme {scheme}"));
+        return Err(format!("web pages do not have origins of the scheme {scheme}"));
     }
     let is_in = |allowed: fn(u8) -> bool| !host.is_empty() && host.bytes().all(allowed);
     match scheme {
         "chrome-extension" if host.len() != 32 || !is_in(|b| (b'a'..=b'p').contains(&b)) => {
-            Err("an id of chrome-extension is 32 letters from a to p".to_owned())
+            Err("the id of a chrome-extension must have 32 letters from a to p".to_owned())
         }
-        "moz-extension" if !is_uuid(host) => Err("an id of moz-extension is a UUID in lower case".to_owned()),
+        "moz-extension" if !is_uuid(host) => {
+            Err("the id of a moz-extension must be a UUID in lower case".to_owned())
+        }
         _ if !is_in(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) => {
-            Err("the host must be of letters, digits, '-', '_' and '.'".to_owned())
+            Err("the host must consist of letters, digits, '-', '_' and '.'".to_owned())
         }
         _ => Ok(host.to_owned()),
     }
@@ -143,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn origins_as_browsers_send_them_are_taken() {
+    fn origins_as_browsers_send_them_are_accepted() {
         for origin in [
             "https://pay.example",
             "http://localhost:3000",
@@ -173,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn another_spelling_is_refused_with_the_one_to_write() {
+    fn another_spelling_is_refused_with_the_right_one() {
         for (origin, canonical) in [
             ("https://pay.example:443", "https://pay.example"),
             ("http://pay.example:80", "http://pay.example"),
@@ -199,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_origin_is_refused_with_the_rule() {
+    fn a_text_that_is_not_an_origin_is_refused_by_rule() {
         for (origin, rule) in [
             ("", "a scheme and a host"),
             ("pay.example", "a scheme and a host"),
@@ -221,16 +225,16 @@ mod tests {
             ("https://[::g]", "not an IPv6 address"),
             ("https://[::1]x", "not an IPv6 address"),
             ("https://b\u{fc}cher.example", "must be in ASCII"),
-            ("https://*.pay.example", "no wildcards"),
+            ("https://*.pay.example", "wildcards in a host are not supported"),
             ("http://127.1", "four decimal numbers"),
             ("http://0x7f000001", "four decimal numbers"),
             ("http://127.0.0.01", "four decimal numbers"),
-            ("null", "names no origin"),
+            ("null", "is not an origin"),
             ("htps://pay.example", "must be https or http"),
             ("file://", "of the scheme file"),
             ("wss://pay.example", "of the scheme wss"),
             ("data://x", "of the scheme data"),
-            ("capacitor://", "the host must be of letters"),
+            ("capacitor://", "the host must consist of letters"),
             ("chrome-extension://abc", "32 letters"),
             ("chrome-extension://ABCDEFGHIJKLMNOPABCDEFGHIJKLMNOP", "32 letters"),
             ("moz-extension://01234567-89AB-cdef-0123-456789abcdef", "a UUID"),

@@ -1,118 +1,93 @@
-//! The routes, their strict inputs, and the problems they answer with.
+//! The HTTP API: routes, input checks and problems.
 //!
 //! | module | holds |
 //! |---|---|
-//! | `keys`, `attestation` | the API, under `/v1` |
-//! | `release` | the published releases, under `/v1/release` |
-//! | `file` | a file as a body, read one piece at a time |
-//! | `operations` | health, readiness, metrics |
-//! | `docs` | the OpenAPI description and the page made from it |
-//! | `head` | what must hold of every request's head |
-//! | `extract` | inputs that are exact, or refused with the field and the rule |
-//! | `unmatched` | what no route takes |
-//! | [`problem`] | refusals as RFC 9457 problems |
-//! | `observe` | what happens around every request: its log line, its count, its headers, and the catch for panics |
+//! | `v1` | the API, under `/v1` |
+//! | `operations` | health, readiness and metrics |
+//! | `openapi` | the OpenAPI description, and the page that is rendered from it |
+//! | `request_head` | checks of every request's head |
+//! | `extract` | strict extractors for bodies, paths and queries |
+//! | `problem` | refusals as RFC 9457 problems |
+//! | `not_found` | the problem for unknown paths |
+//! | `json_response` | JSON responses, with or without secrets |
+//! | `file_body` | a file as a response body, read in chunks |
+//! | `cors` | the CORS layer |
+//! | `observe` | the middleware around every request: log line, metrics, response headers, panics |
 
-mod attestation;
-mod docs;
+mod cors;
 mod extract;
-mod file;
-mod head;
-mod keys;
+mod file_body;
+mod json_response;
+mod not_found;
 mod observe;
+mod openapi;
 mod operations;
-pub mod problem;
-mod release;
-mod unmatched;
+mod problem;
+mod request_head;
+mod v1;
 
-use crate::{Config, bridge::Bridge, config::Cors, metrics::Metrics};
+use crate::{Config, enclave::EnclavePool, metrics::Metrics};
 use axum::{
     Router,
-    http::{HeaderName, Method, header},
+    http::HeaderName,
     middleware,
-    routing::{MethodRouter, get, post},
+    routing::{MethodRouter, get},
 };
 use ok2cry_protocol::code::Code;
 use problem::Problem;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
-use tower_http::cors::{AllowOrigin, CorsLayer};
 
-/// The whole HTTP service, over a bridge to the enclave. Must be called within a Tokio runtime.
+/// Builds the HTTP service and starts to connect to the enclave. Must be called within a Tokio runtime.
 pub fn router(config: &Config, metrics: Arc<Metrics>) -> Router {
-    let app = Arc::new(App {
-        bridge: Bridge::start(config, metrics.clone()),
+    let app = Arc::new(AppState {
+        enclave: EnclavePool::start(config, metrics.clone()),
         metrics,
         max_body_bytes: config.max_body_bytes,
         body_timeout: config.body_timeout,
         release_site: config.release_site.clone(),
         file_readers: Arc::new(Semaphore::new(config.max_connections.div_ceil(2))),
     });
-    observed(
-        routes().into_iter().fold(Router::new(), |r, (path, methods)| r.route(path, methods)),
-        config,
-        app,
-    )
+    let router = routes().fold(Router::new(), |router, (path, methods)| router.route(path, methods));
+    with_layers(router, config, app)
 }
 
-/// What all requests share.
-struct App {
-    bridge: Bridge,
+/// The state that all requests share.
+struct AppState {
+    enclave: EnclavePool,
     metrics: Arc<Metrics>,
     max_body_bytes: usize,
     body_timeout: Duration,
     release_site: Option<PathBuf>,
-    /// One permit for every response that sends a published file.
+    /// One permit for each response that sends a published file.
     file_readers: Arc<Semaphore>,
 }
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-// A table, so that a test can hold the OpenAPI description against it.
-fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
-    vec![
-        ("/v1/keys", post(keys::issue)),
-        ("/v1/keys/{id}", get(keys::state).delete(keys::destroy)),
-        ("/v1/keys/{id}/open", post(keys::open)),
-        ("/v1/attestation", get(attestation::attest)),
-        ("/v1/release", get(release::bundle)),
-        ("/v1/release/{*path}", get(release::file)),
+type Route = (&'static str, MethodRouter<Arc<AppState>>);
+
+// A table, so that a test can compare it with the OpenAPI description.
+fn routes() -> impl Iterator<Item = Route> {
+    let operations = [
         ("/healthz", get(operations::healthz)),
         ("/readyz", get(operations::readyz)),
         ("/metrics", get(operations::metrics)),
-        ("/openapi.json", get(docs::openapi)),
-        ("/docs", get(docs::page)),
-    ]
+        ("/openapi.json", get(openapi::openapi)),
+        ("/docs", get(openapi::docs)),
+    ];
+    v1::routes().into_iter().chain(operations)
 }
 
-fn observed(router: Router<Arc<App>>, config: &Config, app: Arc<App>) -> Router {
+fn with_layers(router: Router<Arc<AppState>>, config: &Config, app: Arc<AppState>) -> Router {
     let router = router
-        .fallback(unmatched::answer)
+        .fallback(not_found::answer)
         .method_not_allowed_fallback(async || Problem::from(Code::MethodNotAllowed));
-    let router = match cors(config) {
+    let router = match cors::layer(config) {
         Some(layer) => router.layer(layer),
         None => router,
     };
     router.layer(middleware::from_fn_with_state(app.clone(), observe::observe)).with_state(app)
-}
-
-fn cors(config: &Config) -> Option<CorsLayer> {
-    let origins = match &config.cors {
-        Cors::SameOrigin => return None,
-        Cors::Any => AllowOrigin::any(),
-        Cors::Origins(list) => AllowOrigin::list(list.iter().cloned()),
-    };
-    let layer = CorsLayer::new()
-        .allow_origin(origins)
-        .allow_methods([Method::GET, Method::POST, Method::DELETE])
-        .allow_headers(
-            [header::CONTENT_TYPE].into_iter().chain(config.cors_headers.iter().cloned()).collect::<Vec<_>>(),
-        )
-        // Config lets this be true with named origins only.
-        .allow_credentials(config.cors_credentials)
-        .expose_headers([header::RETRY_AFTER, X_REQUEST_ID])
-        .max_age(Duration::from_secs(600));
-    Some(layer)
 }
 
 #[cfg(test)]
@@ -120,7 +95,7 @@ mod tests {
     use super::*;
     use axum::{
         body::Body,
-        http::{Request, StatusCode},
+        http::{Request, StatusCode, header},
         response::Response,
     };
     use std::collections::{BTreeMap, BTreeSet};
@@ -136,11 +111,11 @@ mod tests {
         router.clone().oneshot(request).await.unwrap()
     }
 
-    /// Path → methods.
-    type Routes = BTreeMap<String, BTreeSet<String>>;
+    /// Methods by path.
+    type MethodsByPath = BTreeMap<String, BTreeSet<String>>;
 
-    fn documented() -> Routes {
-        let openapi: serde_json::Value = serde_json::from_str(docs::OPENAPI).unwrap();
+    fn documented() -> MethodsByPath {
+        let openapi: serde_json::Value = serde_json::from_str(openapi::OPENAPI).unwrap();
         let methods = |item: &serde_json::Value| {
             item.as_object()
                 .unwrap()
@@ -155,22 +130,22 @@ mod tests {
     #[tokio::test]
     async fn every_route_and_method_is_documented_and_nothing_else() {
         let router = router(&config(), Arc::default());
-        let mut served = Routes::new();
+        let mut served = MethodsByPath::new();
         for (path, _) in routes() {
             let response = send(&router, "TRACE", path).await;
             assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
             let allow = response.headers()[header::ALLOW].to_str().unwrap();
-            // HEAD comes with GET, by HTTP's own rules.
+            // HTTP requires HEAD wherever there is GET.
             let methods = allow.split(',').map(str::to_owned).filter(|method| method != "HEAD");
-            // OpenAPI has no sign for a path of several parts.
+            // OpenAPI has no syntax for a parameter of several path segments.
             served.insert(path.replace("{*", "{"), methods.collect());
         }
         assert_eq!(served, documented());
     }
 
     #[test]
-    fn every_code_is_documented_where_it_can_appear_and_with_its_status() {
-        let openapi: serde_json::Value = serde_json::from_str(docs::OPENAPI).unwrap();
+    fn every_code_is_documented_under_its_status() {
+        let openapi: serde_json::Value = serde_json::from_str(openapi::OPENAPI).unwrap();
         let listed = |value: &serde_json::Value| -> BTreeSet<String> {
             value.as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned()).collect()
         };
@@ -196,10 +171,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_is_answered_without_details_and_the_next_request_works() {
+    async fn a_panic_becomes_a_problem_without_details() {
         let config = config();
-        let app = Arc::new(App {
-            bridge: Bridge::start(&config, Arc::default()),
+        let app = Arc::new(AppState {
+            enclave: EnclavePool::start(&config, Arc::default()),
             metrics: Arc::default(),
             max_body_bytes: 1,
             body_timeout: Duration::from_secs(1),
@@ -207,7 +182,7 @@ mod tests {
             file_readers: Arc::new(Semaphore::new(1)),
         });
         let broken = get(async || -> &'static str { panic!("4929 is the PIN") });
-        let router = observed(Router::new().route("/broken", broken), &config, app);
+        let router = with_layers(Router::new().route("/broken", broken), &config, app);
         for _ in 0..2 {
             let response = send(&router, "GET", "/broken").await;
             assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);

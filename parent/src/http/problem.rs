@@ -1,32 +1,56 @@
 //! Refusals as RFC 9457 problems.
 
+use crate::enclave::CallError;
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use ok2cry_protocol::{code::Code, http, rpc::Refusal};
 
-/// A refusal on its way to the caller.
+/// A refusal as a response.
 #[derive(Debug)]
-pub struct Problem(pub Refusal);
+pub(super) struct Problem(pub(super) Refusal);
+
+/// The `Retry-After` of refusals that are worth repeating, in milliseconds.
+const RETRY_AFTER_MS: u64 = 1000;
 
 impl Problem {
-    /// A problem with one field of the input, named with the rule that it broke. Never holds the field's value:
-    /// callers log what they are told.
-    pub fn of_field(code: Code, field: &str, rule: impl std::fmt::Display) -> Self {
+    /// A problem with one field of the input: its name, and the violated rule. It never contains the field's
+    /// value, because callers log problems.
+    pub(super) fn of_field(code: Code, field: &str, rule: impl std::fmt::Display) -> Self {
         Self(Refusal::with_detail(code, format!("{field}: {rule}")))
+    }
+
+    /// A limit of this parent was reached. Nothing was sent to the enclave.
+    pub(super) fn busy() -> Self {
+        Self(Refusal::new(Code::Busy).retry_after(RETRY_AFTER_MS))
+    }
+}
+
+impl From<CallError> for Problem {
+    fn from(error: CallError) -> Self {
+        let unavailable =
+            |detail| Self(Refusal::with_detail(Code::EnclaveUnavailable, detail).retry_after(RETRY_AFTER_MS));
+        match error {
+            CallError::Refused(refusal) => Self(refusal),
+            CallError::NotAdmitted(_) | CallError::QueuesFull => Self::busy(),
+            CallError::NotSent => {
+                unavailable("There is no connection to the enclave; the request was not sent")
+            }
+            CallError::ConnectionLost => unavailable(
+                "The connection to the enclave broke before the answer came; \
+                 the request may have been carried out",
+            ),
+            CallError::TimedOut => Code::EnclaveTimeout.into(),
+            CallError::WrongAnswer => Code::FrameInvalid.into(),
+            CallError::RequestTooLong => Code::Internal.into(),
+        }
     }
 }
 
 impl From<Code> for Problem {
     fn from(code: Code) -> Self {
         Self(code.into())
-    }
-}
-
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
-        Self(refusal)
     }
 }
 
@@ -41,7 +65,7 @@ impl IntoResponse for Problem {
             code: code.as_str().to_owned(),
         };
         let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        // Strings and a number: this cannot fail.
+        // The fields are strings and a number, so this cannot fail.
         let body = serde_json::to_vec(&body).unwrap_or_default();
         let mut response =
             (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
@@ -49,11 +73,11 @@ impl IntoResponse for Problem {
             response.headers_mut().insert(header::RETRY_AFTER, retry_after.div_ceil(1000).into());
         }
         if matches!(code, Code::BodyTooLarge | Code::RequestTimeout) {
-            // The rest of the body is not wanted, and without it the connection has no next request.
+            // The rest of the body is not read, so the connection cannot carry another request.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if code == Code::MediaTypeUnsupported {
-            // RFC 9110 §15.5.16: what would have been taken.
+            // RFC 9110 §15.5.16: the media type and coding that are accepted.
             response.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
             response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }

@@ -1,8 +1,9 @@
-//! A stream that, when it is closed in the middle of a request, goes on taking what the caller still sends.
+//! A stream that drains unread input when it is shut down in the middle of a request.
 //!
-//! Closing a socket with unread bytes resets the connection, and the caller's system then throws away the answer that
-//! it has not read yet. Many HTTP clients write their whole request before they read: those would never see the 413
-//! that their body gets. So the end is sent at once and the rest is read and dropped, within bounds.
+//! Closing a socket with unread bytes resets the connection, and the caller's system then discards a response
+//! that was not read yet. Many HTTP clients write their whole request before they read, so they would never
+//! see the status 413 for a long body. This stream sends the end of the response first, then reads and drops
+//! the rest, within bounds.
 
 use std::{
     future::Future,
@@ -20,24 +21,24 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-/// The most bytes that are dropped.
-const MOST_BYTES: usize = 64 << 20;
-/// How long dropping may take.
-const MOST_TIME: Duration = Duration::from_secs(10);
-/// How long to wait for more bytes.
-const SILENCE: Duration = Duration::from_secs(2);
+/// The maximum number of bytes to drain.
+const MAX_BYTES: usize = 64 << 20;
+/// The maximum duration of draining.
+const MAX_TIME: Duration = Duration::from_secs(10);
+/// How long to wait for further bytes.
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) struct Linger<S> {
     stream: S,
-    unread: Unread,
-    dropping: Option<Dropping>,
+    unread: UnreadInput,
+    draining: Option<Draining>,
 }
 
-/// Whether the caller may still be sending a request that was begun, or bytes of one were read.
+/// Whether a request has begun whose end was not read yet.
 #[derive(Clone, Default)]
-pub(super) struct Unread(Arc<AtomicBool>);
+pub(super) struct UnreadInput(Arc<AtomicBool>);
 
-impl Unread {
+impl UnreadInput {
     pub(super) fn set(&self, unread: bool) {
         self.0.store(unread, Ordering::Relaxed);
     }
@@ -47,40 +48,41 @@ impl Unread {
     }
 }
 
-/// What comes after the end was sent.
-struct Dropping {
+/// The state of draining, after the end of the response was sent.
+struct Draining {
     buffer: Box<[u8]>,
     bytes: usize,
-    end: Instant,
-    silence: Pin<Box<Sleep>>,
+    deadline: Instant,
+    timeout: Pin<Box<Sleep>>,
 }
 
 impl<S> Linger<S> {
-    pub(super) fn new(stream: S, unread: Unread) -> Self {
-        Self { stream, unread, dropping: None }
+    pub(super) fn new(stream: S, unread: UnreadInput) -> Self {
+        Self { stream, unread, draining: None }
     }
 }
 
-impl Dropping {
+impl Draining {
     fn new() -> Self {
         let buffer = vec![0; 16 * 1024].into_boxed_slice();
-        Self { buffer, bytes: 0, end: Instant::now() + MOST_TIME, silence: Box::pin(sleep(SILENCE)) }
+        let deadline = Instant::now() + MAX_TIME;
+        Self { buffer, bytes: 0, deadline, timeout: Box::pin(sleep(READ_TIMEOUT)) }
     }
 
-    /// Ready once the caller has closed its side, or a bound is reached.
+    /// Ready when the caller has closed its side or a bound is reached.
     fn poll(&mut self, mut stream: impl AsyncRead + Unpin, context: &mut Context<'_>) -> Poll<()> {
         loop {
-            if self.silence.as_mut().poll(context).is_ready() {
+            if self.timeout.as_mut().poll(context).is_ready() {
                 return Poll::Ready(());
             }
             let mut buffer = ReadBuf::new(&mut self.buffer);
             let read = ready!(Pin::new(&mut stream).poll_read(context, &mut buffer));
             let n = buffer.filled().len();
             self.bytes += n;
-            if read.is_err() || n == 0 || self.bytes >= MOST_BYTES {
+            if read.is_err() || n == 0 || self.bytes >= MAX_BYTES {
                 return Poll::Ready(());
             }
-            self.silence.as_mut().reset((Instant::now() + SILENCE).min(self.end));
+            self.timeout.as_mut().reset((Instant::now() + READ_TIMEOUT).min(self.deadline));
         }
     }
 }
@@ -127,14 +129,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Linger<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.dropping.is_none() {
+        if this.draining.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
             if !this.unread.get() {
                 return Poll::Ready(Ok(()));
             }
         }
-        let dropping = this.dropping.get_or_insert_with(Dropping::new);
-        dropping.poll(&mut this.stream, context).map(Ok)
+        let draining = this.draining.get_or_insert_with(Draining::new);
+        draining.poll(&mut this.stream, context).map(Ok)
     }
 }
 
@@ -143,10 +145,10 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
-    /// Closes one end and returns how many bytes the other could write after that, at most `most`.
-    async fn taken_after_the_end(unread: bool, most: usize) -> (usize, Duration) {
+    /// Shuts one end down. Returns how many bytes, up to `limit`, the other end could write afterwards.
+    async fn drained_after_shutdown(unread: bool, limit: usize) -> (usize, Duration) {
         let (near, mut far) = duplex(1024);
-        let flag = Unread::default();
+        let flag = UnreadInput::default();
         flag.set(unread);
         let mut near = Linger::new(near, flag);
         let started = Instant::now();
@@ -154,46 +156,46 @@ mod tests {
             near.shutdown().await.unwrap();
             started.elapsed()
         });
-        assert_eq!(far.read(&mut [0]).await.unwrap(), 0, "the end comes at once");
-        let mut taken = 0;
-        while taken < most {
+        assert_eq!(far.read(&mut [0]).await.unwrap(), 0, "the end is sent first");
+        let mut drained = 0;
+        while drained < limit {
             match far.write(&[7; 1024]).await {
-                Ok(n) => taken += n,
+                Ok(n) => drained += n,
                 Err(_) => break,
             }
         }
-        (taken, closing.await.unwrap())
+        (drained, closing.await.unwrap())
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_still_sent_is_taken_up_to_a_bound() {
-        let (taken, _) = taken_after_the_end(true, usize::MAX).await;
-        assert!((MOST_BYTES..MOST_BYTES + 4096).contains(&taken), "{taken}");
+    async fn unread_input_is_drained_up_to_a_bound() {
+        let (drained, _) = drained_after_shutdown(true, usize::MAX).await;
+        assert!((MAX_BYTES..MAX_BYTES + 4096).contains(&drained), "{drained}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silence_ends_the_wait_and_a_whole_request_needs_none() {
-        let (_, took) = taken_after_the_end(true, 1024).await;
-        assert!((SILENCE..SILENCE * 2).contains(&took), "{took:?}");
-        let (_, took) = taken_after_the_end(false, 1024).await;
-        assert!(took < SILENCE, "{took:?}");
+    async fn only_unread_input_is_waited_for() {
+        let (_, took) = drained_after_shutdown(true, 1024).await;
+        assert!((READ_TIMEOUT..READ_TIMEOUT * 2).contains(&took), "{took:?}");
+        let (_, took) = drained_after_shutdown(false, 1024).await;
+        assert!(took < READ_TIMEOUT, "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_caller_that_drips_is_not_followed_for_ever() {
+    async fn a_slow_sender_is_drained_for_a_bounded_time() {
         let (near, mut far) = duplex(1024);
-        let flag = Unread::default();
+        let flag = UnreadInput::default();
         flag.set(true);
         let mut near = Linger::new(near, flag);
         let started = Instant::now();
-        let dripping = tokio::spawn(async move {
+        let sending = tokio::spawn(async move {
             while far.write_all(&[7]).await.is_ok() {
-                sleep(SILENCE / 2).await;
+                sleep(READ_TIMEOUT / 2).await;
             }
         });
         near.shutdown().await.unwrap();
-        assert!((MOST_TIME..MOST_TIME + SILENCE).contains(&started.elapsed()));
+        assert!((MAX_TIME..MAX_TIME + READ_TIMEOUT).contains(&started.elapsed()));
         drop(near);
-        dripping.await.unwrap();
+        sending.await.unwrap();
     }
 }

@@ -1,5 +1,7 @@
-//! A stream that gives up when the far side takes nothing for too long. hyper has timeouts for what it reads and
-//! none for what it writes: a reader that stops reading would hold a connection and a response for ever.
+//! A stream whose writes fail when the peer accepts no byte for too long.
+//!
+//! hyper has timeouts for reads only. Without this one, a peer that stops reading would hold its connection
+//! and the response forever.
 
 use std::{
     future::Future,
@@ -16,23 +18,23 @@ use tokio::{
 pub(super) struct StallTimeout<S> {
     stream: S,
     limit: Duration,
-    /// Runs while a write is stuck.
-    stuck: Option<Pin<Box<Sleep>>>,
+    /// Runs while a write is blocked.
+    blocked: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> StallTimeout<S> {
     pub(super) fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, stuck: None }
+        Self { stream, limit, blocked: None }
     }
 
     fn watch<T>(&mut self, polled: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
-            self.stuck = None;
+            self.blocked = None;
             return polled;
         }
         let limit = self.limit;
-        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(limit)));
-        stuck.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        let blocked = self.blocked.get_or_insert_with(|| Box::pin(sleep(limit)));
+        blocked.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -86,7 +88,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_that_stops_reading_is_given_up_and_a_slow_one_is_not() {
+    async fn a_peer_that_stops_reading_fails_but_a_slow_one_does_not() {
         let (near, mut far) = tokio::io::duplex(4);
         let mut near = StallTimeout::new(near, Duration::from_secs(20));
         let slow = tokio::spawn(async move {

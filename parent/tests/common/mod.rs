@@ -1,6 +1,6 @@
-//! A fake enclave that speaks frames over a Unix socket and does what a test tells it, and an HTTP client.
+//! A fake enclave with scripted responses on a Unix socket, and a client for the HTTP service.
 
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "every test file uses its own part")]
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses a part of it")]
 
 use axum::{
     Router,
@@ -27,25 +27,26 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-pub enum Act {
-    Say(Result<Answer, Refusal>),
-    /// An answer with this much added to its id.
-    SayTo(u64, Answer),
-    Bytes(Vec<u8>),
-    BytesThenClose(Vec<u8>),
-    Nothing,
-    /// The answer, once the semaphore has a permit to take.
-    SayAfter(Arc<Semaphore>, Answer),
+/// What the fake enclave does with a request.
+pub enum Action {
+    Answer(Result<Answer, Refusal>),
+    /// Answers with this offset added to the request's id.
+    AnswerOther(u64, Answer),
+    Send(Vec<u8>),
+    SendAndClose(Vec<u8>),
+    Ignore,
+    /// Answers when the semaphore has a permit.
+    AnswerAfter(Arc<Semaphore>, Answer),
 }
 
-pub struct Enclave {
+pub struct FakeEnclave {
     directory: TempDir,
     pub accepted: Arc<AtomicUsize>,
     pub received: Arc<AtomicUsize>,
 }
 
-impl Enclave {
-    pub fn start(script: impl Fn(&Call) -> Act + Send + Sync + 'static) -> Self {
+impl FakeEnclave {
+    pub fn start(script: impl Fn(&Call) -> Action + Send + Sync + 'static) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(directory.path().join("enclave.sock")).unwrap();
         let (accepted, received) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
@@ -54,30 +55,30 @@ impl Enclave {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 counts.0.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(converse(stream, script.clone(), counts.1.clone()));
+                tokio::spawn(serve_stream(stream, script.clone(), counts.1.clone()));
             }
         });
         Self { directory, accepted, received }
     }
 
-    /// Answers everything with something of the right kind.
-    pub fn obliging() -> Self {
-        Self::start(|call| Act::Say(Ok(fitting(call))))
+    /// Answers every call with an answer of the matching kind.
+    pub fn answering() -> Self {
+        Self::start(|call| Action::Answer(Ok(matching_answer(call))))
     }
 
     pub fn url(&self) -> String {
         format!("unix://{}", self.directory.path().join("enclave.sock").display())
     }
 
-    /// Defaults, with one stream so that tests know which one a request takes.
+    /// The defaults, with a single stream.
     pub fn config(&self) -> Config {
         let mut config = Config::new(self.url().parse().unwrap());
         config.enclave_streams = 1;
         config
     }
 
-    pub fn service(&self) -> Service {
-        Service::new(&self.config())
+    pub fn service(&self) -> TestService {
+        TestService::new(&self.config())
     }
 
     pub fn received(&self) -> usize {
@@ -85,9 +86,9 @@ impl Enclave {
     }
 }
 
-async fn converse<F>(stream: UnixStream, script: Arc<F>, received: Arc<AtomicUsize>)
+async fn serve_stream<F>(stream: UnixStream, script: Arc<F>, received: Arc<AtomicUsize>)
 where
-    F: Fn(&Call) -> Act + Send + Sync,
+    F: Fn(&Call) -> Action + Send + Sync,
 {
     let (mut reader, writer) = tokio::io::split(stream);
     let writer = Arc::new(Mutex::new(writer));
@@ -104,22 +105,24 @@ where
             let act = script(&request.call);
             received.fetch_add(1, Ordering::SeqCst);
             match act {
-                Act::Say(result) => say(&writer, request.id, result).await,
-                Act::SayTo(offset, answer) => say(&writer, request.id + offset, Ok(answer)).await,
-                Act::Bytes(bytes) => drop(writer.lock().await.write_all(&bytes).await),
-                Act::BytesThenClose(bytes) => {
+                Action::Answer(result) => send_response(&writer, request.id, result).await,
+                Action::AnswerOther(offset, answer) => {
+                    send_response(&writer, request.id + offset, Ok(answer)).await
+                }
+                Action::Send(bytes) => drop(writer.lock().await.write_all(&bytes).await),
+                Action::SendAndClose(bytes) => {
                     let mut writer = writer.lock().await;
                     let _ = writer.write_all(&bytes).await;
-                    // Answers that are still held back hold the stream too.
+                    // Delayed answers keep the stream open, so shut it down.
                     let _ = writer.shutdown().await;
                     return;
                 }
-                Act::Nothing => {}
-                Act::SayAfter(held, answer) => {
+                Action::Ignore => {}
+                Action::AnswerAfter(held, answer) => {
                     let writer = writer.clone();
                     tokio::spawn(async move {
                         held.acquire().await.unwrap().forget();
-                        say(&writer, request.id, Ok(answer)).await;
+                        send_response(&writer, request.id, Ok(answer)).await;
                     });
                 }
             }
@@ -127,12 +130,12 @@ where
     }
 }
 
-async fn say(writer: &Mutex<WriteHalf<UnixStream>>, id: u64, result: Result<Answer, Refusal>) {
+async fn send_response(writer: &Mutex<WriteHalf<UnixStream>>, id: u64, result: Result<Answer, Refusal>) {
     let frame = frame::encode(&Response { id, result }.encode());
     let _ = writer.lock().await.write_all(&frame).await;
 }
 
-pub fn fitting(call: &Call) -> Answer {
+pub fn matching_answer(call: &Call) -> Answer {
     match call {
         Call::Issue(issue) => {
             let keys = (0..issue.count).map(|i| (vec![5; 300], inclusion(i.into()))).collect();
@@ -154,48 +157,48 @@ fn attested() -> Attested {
     Attested { record: vec![1; 99], inclusion: inclusion(1), document: vec![9; 4000].into() }
 }
 
-/// The router, called without a socket.
-pub struct Service {
+/// The HTTP service, called without a socket.
+pub struct TestService {
     router: Router,
     pub metrics: Arc<Metrics>,
 }
 
-pub struct Answered {
+pub struct HttpAnswer {
     pub status: u16,
     pub headers: HeaderMap,
     pub text: String,
 }
 
-impl Service {
+impl TestService {
     pub fn new(config: &Config) -> Self {
         let metrics = Arc::new(Metrics::new());
         Self { router: router(config, metrics.clone()), metrics }
     }
 
-    /// Sends a request, with a `Host` if it has none.
-    pub async fn send(&self, mut request: HttpRequest<Body>) -> Answered {
+    /// Sends a request. Adds a `Host` header if there is none.
+    pub async fn send(&self, mut request: HttpRequest<Body>) -> HttpAnswer {
         request.headers_mut().entry("host").or_insert("localhost".parse().unwrap());
         let response: HttpResponse<Body> = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
-        Answered { status: parts.status.as_u16(), headers: parts.headers, text }
+        HttpAnswer { status: parts.status.as_u16(), headers: parts.headers, text }
     }
 
-    pub async fn get(&self, path: &str) -> Answered {
+    pub async fn get(&self, path: &str) -> HttpAnswer {
         self.send(HttpRequest::get(path).body(Body::empty()).unwrap()).await
     }
 
-    pub async fn delete(&self, path: &str) -> Answered {
+    pub async fn delete(&self, path: &str) -> HttpAnswer {
         self.send(HttpRequest::delete(path).body(Body::empty()).unwrap()).await
     }
 
-    pub async fn post(&self, path: &str, body: impl Into<Body>) -> Answered {
+    pub async fn post(&self, path: &str, body: impl Into<Body>) -> HttpAnswer {
         let request = HttpRequest::post(path).header("content-type", "application/json");
         self.send(request.body(body.into()).unwrap()).await
     }
 
-    /// The value of a metric, by the beginning of its line.
+    /// The value of the metric whose line begins with `line`.
     pub fn metric(&self, line: &str) -> u64 {
         let text = self.metrics.render();
         let found = text.lines().find(|l| l.starts_with(line));
@@ -203,12 +206,12 @@ impl Service {
     }
 }
 
-impl Answered {
+impl HttpAnswer {
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {}", self.text))
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
     }
 
-    /// The code, after checking everything else that a problem must be.
+    /// The problem's code. Checks the other fields of the problem.
     pub fn code(&self) -> String {
         assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.text);
         let problem = self.json();
@@ -255,7 +258,7 @@ pub fn open_body() -> Value {
     serde_json::json!({ "enc": point(), "ciphertext": b64(&[2; 20]), "aad": b64(b"order 1") })
 }
 
-/// Waits until it is so. Fails after a time that no machine should need.
+/// Waits for a condition. Panics after 20 seconds.
 pub async fn until(what: &str, condition: impl Fn() -> bool) {
     for _ in 0..10_000 {
         if condition() {
@@ -263,5 +266,5 @@ pub async fn until(what: &str, condition: impl Fn() -> bool) {
         }
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }
-    panic!("never happened: {what}");
+    panic!("timed out waiting until {what}");
 }

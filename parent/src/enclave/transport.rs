@@ -1,4 +1,4 @@
-//! Where the enclave is, and how to connect to it.
+//! The enclave's address, and how to connect to it.
 
 use serde::Deserialize;
 use std::{fmt, io, path::PathBuf, str::FromStr};
@@ -16,32 +16,32 @@ pub enum EnclaveUrl {
     Unix(PathBuf),
     /// `vsock://CID:PORT`: an enclave of this instance.
     Vsock {
-        /// The enclave's context id.
+        /// The enclave's context identifier (CID).
         cid: u32,
-        /// Its port.
+        /// The enclave's port.
         port: u32,
     },
-    /// `vsock+unix:///path:PORT`: a Unix socket that asks for a vsock port first, as vhost-device-vsock and
-    /// Firecracker offer it.
+    /// `vsock+unix:///path:PORT`: a Unix socket that expects `CONNECT PORT` first, as vhost-device-vsock and
+    /// Firecracker do.
     VsockUnix {
         /// The socket.
         path: PathBuf,
-        /// The port behind it.
+        /// The vsock port behind it.
         port: u32,
     },
 }
 
-/// A stream of bytes to an enclave.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+/// A byte stream to an enclave.
+pub(super) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
 impl EnclaveUrl {
-    /// Opens one stream. Has no deadline of its own.
+    /// Opens one stream. Has no timeout.
     ///
     /// # Errors
-    /// What the system said, or [`io::ErrorKind::InvalidData`] if the far side of `vsock+unix` does not answer
-    /// `CONNECT` as it should.
-    pub async fn connect(&self) -> io::Result<Box<dyn Stream>> {
+    /// The system's error, or [`io::ErrorKind::InvalidData`] if the peer of `vsock+unix` does not answer
+    /// `CONNECT` with `OK` and a port.
+    pub(super) async fn connect(&self) -> io::Result<Box<dyn ByteStream>> {
         match self {
             Self::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
             Self::Vsock { cid, port } => {
@@ -49,81 +49,81 @@ impl EnclaveUrl {
             }
             Self::VsockUnix { path, port } => {
                 let mut stream = UnixStream::connect(path).await?;
-                ask_for_port(&mut stream, *port).await?;
+                request_port(&mut stream, *port).await?;
                 Ok(Box::new(stream))
             }
         }
     }
 }
 
-// Byte by byte: whatever follows the line already belongs to the enclave's first frame.
-async fn ask_for_port<S: Stream>(stream: &mut S, port: u32) -> io::Result<()> {
-    const LONGEST: usize = "OK 4294967295\n".len();
-    let refused = |rule| io::Error::new(io::ErrorKind::InvalidData, rule);
+// Reads byte by byte: the bytes after the line belong to the enclave's first frame.
+async fn request_port<S: ByteStream>(stream: &mut S, port: u32) -> io::Result<()> {
+    const MAX_LINE: usize = "OK 4294967295\n".len();
+    let invalid = |rule| io::Error::new(io::ErrorKind::InvalidData, rule);
     stream.write_all(format!("CONNECT {port}\n").as_bytes()).await?;
-    let mut line = Vec::with_capacity(LONGEST);
+    let mut line = Vec::with_capacity(MAX_LINE);
     while line.last() != Some(&b'\n') {
-        if line.len() == LONGEST {
-            return Err(refused("the answer to CONNECT is too long"));
+        if line.len() == MAX_LINE {
+            return Err(invalid("the answer to CONNECT is too long"));
         }
         line.push(stream.read_u8().await?);
     }
-    let answered = line.strip_prefix(b"OK ").and_then(|rest| rest.strip_suffix(b"\n"));
-    match answered {
+    let port = line.strip_prefix(b"OK ").and_then(|rest| rest.strip_suffix(b"\n"));
+    match port {
         Some(digits) if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => Ok(()),
-        _ => Err(refused("the answer to CONNECT is not OK and a port")),
+        _ => Err(invalid("the answer to CONNECT is not OK and a port")),
     }
 }
 
-/// Why a text is not the address of an enclave.
+/// Why a text is not an enclave's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum UrlError {
-    /// None of the schemes that exist.
+pub enum EnclaveUrlError {
+    /// The scheme is unknown.
     #[error("must be unix:///PATH, vsock://CID:PORT or vsock+unix:///PATH:PORT")]
     Scheme,
-    /// A path that is relative, empty or holds a NUL.
+    /// The path is relative, empty, or contains a NUL byte.
     #[error("the socket's path must be absolute, as in unix:///run/enclave.sock")]
     Path,
-    /// A path that no Unix socket can have.
+    /// The path is longer than a Unix socket's may be.
     #[error("the socket's path is longer than the system's limit of {MAX_SOCKET_PATH} bytes")]
     PathTooLong,
-    /// Something that is no CID.
+    /// The CID is not a number in range.
     #[error("the CID must be a decimal number from 0 to 4294967295")]
     Cid,
-    /// Something that is no port.
+    /// The port is missing or is not a number in range.
     #[error("the port must be given as a decimal number from 0 to 4294967295")]
     Port,
 }
 
-// sockaddr_un has 108 bytes, one of them for the NUL.
+// sockaddr_un has 108 bytes; one of them is the terminating NUL.
 const MAX_SOCKET_PATH: usize = 107;
 
 impl FromStr for EnclaveUrl {
-    type Err = UrlError;
+    type Err = EnclaveUrlError;
 
-    fn from_str(text: &str) -> Result<Self, UrlError> {
+    fn from_str(text: &str) -> Result<Self, EnclaveUrlError> {
         if let Some(path) = text.strip_prefix("unix://") {
             return Ok(Self::Unix(socket_path(path)?));
         }
         if let Some(address) = text.strip_prefix("vsock://") {
-            let (cid, port) = address.split_once(':').ok_or(UrlError::Port)?;
-            let cid = number(cid).ok_or(UrlError::Cid)?;
-            return Ok(Self::Vsock { cid, port: number(port).ok_or(UrlError::Port)? });
+            let (cid, port) = address.split_once(':').ok_or(EnclaveUrlError::Port)?;
+            let cid = number(cid).ok_or(EnclaveUrlError::Cid)?;
+            return Ok(Self::Vsock { cid, port: number(port).ok_or(EnclaveUrlError::Port)? });
         }
         if let Some(address) = text.strip_prefix("vsock+unix://") {
-            let (path, port) = address.rsplit_once(':').ok_or(UrlError::Port)?;
+            let (path, port) = address.rsplit_once(':').ok_or(EnclaveUrlError::Port)?;
             let path = socket_path(path)?;
-            return Ok(Self::VsockUnix { path, port: number(port).ok_or(UrlError::Port)? });
+            return Ok(Self::VsockUnix { path, port: number(port).ok_or(EnclaveUrlError::Port)? });
         }
-        Err(UrlError::Scheme)
+        Err(EnclaveUrlError::Scheme)
     }
 }
 
 impl TryFrom<String> for EnclaveUrl {
-    type Error = UrlError;
+    type Error = EnclaveUrlError;
 
-    fn try_from(text: String) -> Result<Self, UrlError> {
+    fn try_from(text: String) -> Result<Self, EnclaveUrlError> {
         text.parse()
     }
 }
@@ -138,17 +138,17 @@ impl fmt::Display for EnclaveUrl {
     }
 }
 
-fn socket_path(path: &str) -> Result<PathBuf, UrlError> {
+fn socket_path(path: &str) -> Result<PathBuf, EnclaveUrlError> {
     if path.len() < 2 || !path.starts_with('/') || path.contains('\0') {
-        return Err(UrlError::Path);
+        return Err(EnclaveUrlError::Path);
     }
     if path.len() > MAX_SOCKET_PATH {
-        return Err(UrlError::PathTooLong);
+        return Err(EnclaveUrlError::PathTooLong);
     }
     Ok(path.into())
 }
 
-// `u32::from_str` would take a sign.
+// `u32::from_str` alone would accept a sign.
 fn number(text: &str) -> Option<u32> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_of_address_is_read_and_shown_alike() {
+    fn every_kind_of_address_round_trips() {
         for text in [
             "unix:///run/e.sock",
             "vsock://16:5000",
@@ -170,25 +170,25 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_wrong_says_how() {
+    fn an_invalid_address_names_the_rule() {
         let long = format!("unix:///{}", "a".repeat(107));
         for (text, error) in [
-            ("", UrlError::Scheme),
-            ("http://localhost", UrlError::Scheme),
-            ("UNIX:///run/e.sock", UrlError::Scheme),
-            ("unix://run/e.sock", UrlError::Path),
-            ("unix:///", UrlError::Path),
-            ("unix:///a\0b", UrlError::Path),
-            (&long, UrlError::PathTooLong),
-            ("vsock://16", UrlError::Port),
-            ("vsock://16:", UrlError::Port),
-            ("vsock://16:+5", UrlError::Port),
-            ("vsock://16:5000/", UrlError::Port),
-            ("vsock://16:4294967296", UrlError::Port),
-            ("vsock://:5000", UrlError::Cid),
-            ("vsock://x:5000", UrlError::Cid),
-            ("vsock+unix:///run/e.sock", UrlError::Port),
-            ("vsock+unix://e.sock:1", UrlError::Path),
+            ("", EnclaveUrlError::Scheme),
+            ("http://localhost", EnclaveUrlError::Scheme),
+            ("UNIX:///run/e.sock", EnclaveUrlError::Scheme),
+            ("unix://run/e.sock", EnclaveUrlError::Path),
+            ("unix:///", EnclaveUrlError::Path),
+            ("unix:///a\0b", EnclaveUrlError::Path),
+            (&long, EnclaveUrlError::PathTooLong),
+            ("vsock://16", EnclaveUrlError::Port),
+            ("vsock://16:", EnclaveUrlError::Port),
+            ("vsock://16:+5", EnclaveUrlError::Port),
+            ("vsock://16:5000/", EnclaveUrlError::Port),
+            ("vsock://16:4294967296", EnclaveUrlError::Port),
+            ("vsock://:5000", EnclaveUrlError::Cid),
+            ("vsock://x:5000", EnclaveUrlError::Cid),
+            ("vsock+unix:///run/e.sock", EnclaveUrlError::Port),
+            ("vsock+unix://e.sock:1", EnclaveUrlError::Path),
         ] {
             assert_eq!(text.parse::<EnclaveUrl>(), Err(error), "{text:?}");
         }
@@ -197,10 +197,10 @@ mod tests {
     async fn answer_to_connect(answer: &[u8]) -> io::Result<Vec<u8>> {
         let (mut near, mut far) = tokio::io::duplex(64);
         far.write_all(answer).await?;
-        ask_for_port(&mut near, 5000).await?;
-        let mut asked = [0; 13];
-        far.read_exact(&mut asked).await?;
-        assert_eq!(&asked, b"CONNECT 5000\n");
+        request_port(&mut near, 5000).await?;
+        let mut request = [0; 13];
+        far.read_exact(&mut request).await?;
+        assert_eq!(&request, b"CONNECT 5000\n");
         drop(far);
         let mut rest = Vec::new();
         near.read_to_end(&mut rest).await?;
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_connect_handshake_takes_one_line_and_no_byte_more() {
+    async fn the_connect_handshake_reads_one_line_only() {
         assert_eq!(answer_to_connect(b"OK 1073741824\nframe").await.unwrap(), b"frame");
         for bad in [&b"ERR\n"[..], b"OK \n", b"OK x\n", b"ok 5\n", b"OK 12345678901\n", b"OK 5 and then on\n"]
         {

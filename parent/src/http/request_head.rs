@@ -1,4 +1,4 @@
-//! What must hold of every request's head, whatever it asks for.
+//! Checks of every request's head, before routing.
 
 use super::problem::Problem;
 use axum::http::{HeaderMap, Request, Version, header};
@@ -8,7 +8,7 @@ use std::net::Ipv6Addr;
 /// Checks `Host` (RFC 9112 §3.2) and `Transfer-Encoding` (§6.1).
 ///
 /// # Errors
-/// `host_invalid`, or `body_invalid` for a transfer coding besides chunked, which is not undone here.
+/// `host_invalid`, or `body_invalid` for a transfer coding other than chunked.
 pub(super) fn check<B>(request: &Request<B>) -> Result<(), Problem> {
     let headers = request.headers();
     check_host(headers, request.version())?;
@@ -22,7 +22,7 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Problem> {
     }
 }
 
-// A proxy and this service that pick different ones of two hosts would take one request for two different ones.
+// With two hosts, a proxy and this service could choose different ones and disagree about the request.
 fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Problem> {
     let invalid = |rule: &str| Err(Problem::of_field(Code::HostInvalid, "host", rule));
     let mut hosts = headers.get_all(header::HOST).iter();
@@ -30,13 +30,13 @@ fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Problem> {
         (_, Some(_)) => invalid("is there twice"),
         (Some(host), None) if is_host(host.as_bytes()) => Ok(()),
         (Some(_), None) => invalid("is not a host, or a host and a port as in example.com:8080"),
-        // HTTP/1.0 knows no Host.
+        // HTTP/1.0 does not require Host.
         (None, None) if version < Version::HTTP_11 => Ok(()),
         (None, None) => invalid("is missing"),
     }
 }
 
-/// `uri-host [ ":" port ]` of RFC 9110 §7.2, without an empty host, which no http URI has.
+/// `uri-host [ ":" port ]` of RFC 9110 §7.2. An empty host is rejected: http URIs do not have one.
 fn is_host(value: &[u8]) -> bool {
     let Ok(value) = str::from_utf8(value) else { return false };
     let (host, port) = match value.strip_prefix('[') {
@@ -51,7 +51,7 @@ fn is_host(value: &[u8]) -> bool {
     !host.is_empty() && is_name(host) && port.is_none_or(is_port)
 }
 
-// RFC 3986 allows no digits at all behind the colon.
+// RFC 3986 allows an empty port after the colon.
 fn is_port(port: &str) -> bool {
     port.bytes().all(|b| b.is_ascii_digit()) && (port.is_empty() || port.parse::<u16>().is_ok())
 }
@@ -70,7 +70,7 @@ fn is_name(host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn checked(version: Version, headers: &[(&str, &str)]) -> Result<(), String> {
+    fn check_headers(version: Version, headers: &[(&str, &str)]) -> Result<(), String> {
         let mut request = Request::get("/healthz").version(version);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -80,20 +80,20 @@ mod tests {
     }
 
     #[test]
-    fn a_request_has_one_host() {
+    fn a_request_has_exactly_one_host() {
         let missing = Err("host_invalid host: is missing".to_owned());
         let twice = Err("host_invalid host: is there twice".to_owned());
-        assert_eq!(checked(Version::HTTP_11, &[]), missing);
-        assert_eq!(checked(Version::HTTP_10, &[]), Ok(()));
+        assert_eq!(check_headers(Version::HTTP_11, &[]), missing);
+        assert_eq!(check_headers(Version::HTTP_10, &[]), Ok(()));
         for version in [Version::HTTP_10, Version::HTTP_11] {
-            assert_eq!(checked(version, &[("host", "a.example")]), Ok(()));
-            assert_eq!(checked(version, &[("host", "a.example"), ("host", "a.example")]), twice);
-            assert!(checked(version, &[("host", "a b")]).is_err());
+            assert_eq!(check_headers(version, &[("host", "a.example")]), Ok(()));
+            assert_eq!(check_headers(version, &[("host", "a.example"), ("host", "a.example")]), twice);
+            assert!(check_headers(version, &[("host", "a b")]).is_err());
         }
     }
 
     #[test]
-    fn a_host_is_a_name_or_an_address_and_perhaps_a_port() {
+    fn a_host_is_a_name_or_address_with_an_optional_port() {
         for host in [
             "a.example",
             "A.example.",
@@ -132,8 +132,8 @@ mod tests {
     }
 
     #[test]
-    fn a_transfer_coding_is_chunked_and_nothing_else() {
-        let with = |value| checked(Version::HTTP_11, &[("host", "x"), ("transfer-encoding", value)]);
+    fn chunked_is_the_only_transfer_coding() {
+        let with = |value| check_headers(Version::HTTP_11, &[("host", "x"), ("transfer-encoding", value)]);
         assert_eq!(with("chunked"), Ok(()));
         assert_eq!(with("Chunked"), Ok(()));
         for value in ["gzip, chunked", "chunked, chunked", "identity", ""] {

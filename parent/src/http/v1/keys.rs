@@ -1,18 +1,17 @@
-//! `/v1/keys`: make, open, ask, destroy.
+//! `/v1/keys`: issue, open, read the state, destroy.
 //!
-//! Everything is checked here only so that the answer can name the field: the enclave checks it all again.
+//! The checks here only name the field in the refusal. The enclave checks everything again.
 
-use super::{
-    App,
-    extract::{Json, KeyPath, NoQuery},
-    problem::Problem,
+use crate::{
+    enclave::CallError,
+    http::{
+        AppState,
+        extract::{Json, KeyPath, NoQuery},
+        json_response::{json, secret_json},
+        problem::Problem,
+    },
 };
-use axum::{
-    body::{Body, Bytes},
-    extract::State,
-    http::header,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, response::Response};
 use ok2cry_protocol::{
     MAX_AAD, MAX_CIPHERTEXT, MAX_COUNT,
     code::Code,
@@ -22,63 +21,61 @@ use ok2cry_protocol::{
     rpc::{Answer, Call, Issue, KeyState, Open},
     suite::{PublicKey, Suite},
 };
-use serde::Serialize;
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 /// `POST /v1/keys`.
 ///
-/// Answers 200 and not 201: a 201 would name what it made in `Location`, and a key's id must not be had before the
-/// document that proves it was verified.
+/// The status is 200, not 201: a 201 names the new resource in `Location`. A client must not use a key's id
+/// before it has verified the attestation document.
 pub(super) async fn issue(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     _: NoQuery,
     Json(body): Json<IssueRequest>,
 ) -> Result<Response, Problem> {
-    match app.bridge.call(Call::Issue(checked_issue(body)?)).await? {
+    match app.enclave.call(Call::Issue(checked_issue(body)?)).await? {
         Answer::Issued(issued) => Ok(json(&IssueResponse::from(issued), 16 * 1024)),
-        _ => Err(Code::FrameInvalid.into()),
+        _ => Err(CallError::WrongAnswer.into()),
     }
 }
 
 /// `POST /v1/keys/{id}/open`.
 pub(super) async fn open(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     KeyPath(key_id): KeyPath,
     _: NoQuery,
     Json(body): Json<OpenRequest>,
 ) -> Result<Response, Problem> {
-    let answer = app.bridge.call(Call::Open(checked_open(key_id, body)?)).await?;
+    let answer = app.enclave.call(Call::Open(checked_open(key_id, body)?)).await?;
     match OpenResponse::from_answer(answer) {
         Some(response @ OpenResponse::Plaintext(_)) => Ok(secret_json(&response, 8 * 1024)),
         Some(response) => Ok(json(&response, 16 * 1024)),
-        None => Err(Code::FrameInvalid.into()),
+        None => Err(CallError::WrongAnswer.into()),
     }
 }
 
 /// `GET /v1/keys/{id}`.
 pub(super) async fn state(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     KeyPath(key_id): KeyPath,
     _: NoQuery,
 ) -> Result<Response, Problem> {
-    state_response(&app.bridge.call(Call::Status(key_id)).await?)
+    state_response(&app.enclave.call(Call::Status(key_id)).await?)
 }
 
 /// `DELETE /v1/keys/{id}`.
 pub(super) async fn destroy(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     KeyPath(key_id): KeyPath,
     _: NoQuery,
 ) -> Result<Response, Problem> {
-    state_response(&app.bridge.call(Call::Destroy(key_id)).await?)
+    state_response(&app.enclave.call(Call::Destroy(key_id)).await?)
 }
 
 fn state_response(answer: &Answer) -> Result<Response, Problem> {
     match answer {
         Answer::State(KeyState::Unknown) => Err(Code::UnknownKey.into()),
         Answer::State(state) => Ok(json(&StateResponse::from(*state), 64)),
-        _ => Err(Code::FrameInvalid.into()),
+        _ => Err(CallError::WrongAnswer.into()),
     }
 }
 
@@ -130,39 +127,4 @@ fn checked_open(key_id: KeyId, body: OpenRequest) -> Result<Open, Problem> {
         return Err(Problem::of_field(Code::AadInvalid, "aad", rule));
     }
     Ok(Open { key_id, enc, ciphertext, aad })
-}
-
-/// A body of which some `capacity` bytes are expected.
-pub(super) fn json(body: &impl Serialize, capacity: usize) -> Response {
-    let mut bytes = Vec::with_capacity(capacity);
-    if serde_json::to_writer(&mut bytes, body).is_err() {
-        return Problem::from(Code::Internal).into_response();
-    }
-    // A reader that is slow holds the answer for long: not the room for a longer one too.
-    bytes.shrink_to_fit();
-    json_response(bytes.into())
-}
-
-/// A body that is overwritten once it was sent, because it holds a caller's plaintext.
-///
-/// `capacity` bytes must be enough for it: where it must grow, the outgrown buffer is not overwritten. Nor are hyper's
-/// write buffer and the kernel's.
-fn secret_json(body: &impl Serialize, capacity: usize) -> Response {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
-    if serde_json::to_writer(&mut *bytes, body).is_err() {
-        return Problem::from(Code::Internal).into_response();
-    }
-    json_response(Bytes::from_owner(Overwritten(bytes)))
-}
-
-fn json_response(body: Bytes) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], Body::from(body)).into_response()
-}
-
-struct Overwritten(Zeroizing<Vec<u8>>);
-
-impl AsRef<[u8]> for Overwritten {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
 }

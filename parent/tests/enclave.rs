@@ -1,10 +1,12 @@
-//! Whatever the enclave's end of the stream does: a specific answer, and the next request works.
+//! Failures of the stream to the enclave: each has its code, and the next request succeeds.
 
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that panics fails")]
 
 mod common;
 
-use common::{Act, Answered, Enclave, Service, fitting, issue_body, key_id, open_body, until};
+use common::{
+    Action, FakeEnclave, HttpAnswer, TestService, issue_body, key_id, matching_answer, open_body, until,
+};
 use ok2cry_protocol::{
     frame::{self, MAX_RESPONSE},
     rpc::{Answer, KeyState, Response},
@@ -22,29 +24,27 @@ use tokio::{
     sync::Semaphore,
 };
 
-async fn state(service: &Service) -> Answered {
+async fn state(service: &TestService) -> HttpAnswer {
     service.get(&format!("/v1/keys/{}", key_id())).await
 }
 
-/// An enclave that does `first` once and behaves from then on.
-fn once(first: impl Fn() -> Act + Send + Sync + 'static) -> Enclave {
+/// An enclave that does `first` once and answers all later requests.
+fn once(first: impl Fn() -> Action + Send + Sync + 'static) -> FakeEnclave {
     let done = AtomicBool::new(false);
-    Enclave::start(
-        move |call| {
-            if done.swap(true, Ordering::SeqCst) { Act::Say(Ok(fitting(call))) } else { first() }
-        },
-    )
+    FakeEnclave::start(move |call| {
+        if done.swap(true, Ordering::SeqCst) { Action::Answer(Ok(matching_answer(call))) } else { first() }
+    })
 }
 
-/// One request that meets `first`, and one after it that must succeed.
-async fn meets(
-    first: impl Fn() -> Act + Send + Sync + 'static,
+/// Sends one request that meets `first`, then one that must succeed. Returns the code of the first.
+async fn fail_once(
+    first: impl Fn() -> Action + Send + Sync + 'static,
     timeout: Duration,
-) -> (String, Service, Enclave) {
+) -> (String, TestService, FakeEnclave) {
     let enclave = once(first);
     let mut config = enclave.config();
     config.enclave_timeout = timeout;
-    let service = Service::new(&config);
+    let service = TestService::new(&config);
     let code = state(&service).await.code();
     let next = state(&service).await;
     assert_eq!(next.status, 200, "{}", next.text);
@@ -54,7 +54,7 @@ async fn meets(
 const LONG: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(700);
 
-fn closed(service: &Service, reason: &str) -> u64 {
+fn closed(service: &TestService, reason: &str) -> u64 {
     service.metric(&format!("ok2cry_parent_enclave_streams_closed_total{{reason=\"{reason}\"}}"))
 }
 
@@ -69,14 +69,14 @@ async fn broken_frames_close_the_stream_with_a_counted_reason() {
         ("response_malformed", frame::encode(b"garbage")),
         ("response_malformed", frame::encode(&[0xff; MAX_RESPONSE])),
     ] {
-        let (code, service, enclave) = meets(move || Act::Bytes(bytes.clone()), LONG).await;
+        let (code, service, enclave) = fail_once(move || Action::Send(bytes.clone()), LONG).await;
         assert_eq!(code, "enclave_unavailable");
         assert_eq!(closed(&service, reason), 1, "{reason}");
         assert_eq!(enclave.accepted.load(Ordering::SeqCst), 2);
-        assert_eq!(enclave.received(), 2, "the request that failed was not sent again");
+        assert_eq!(enclave.received(), 2, "the failed request was not sent again");
     }
     for (reason, bytes) in [("ended", Vec::new()), ("frame_truncated", half)] {
-        let (code, service, enclave) = meets(move || Act::BytesThenClose(bytes.clone()), LONG).await;
+        let (code, service, enclave) = fail_once(move || Action::SendAndClose(bytes.clone()), LONG).await;
         assert_eq!(code, "enclave_unavailable");
         assert_eq!(closed(&service, reason), 1, "{reason}");
         assert_eq!(enclave.received(), 2);
@@ -84,17 +84,17 @@ async fn broken_frames_close_the_stream_with_a_counted_reason() {
 }
 
 #[tokio::test]
-async fn a_request_that_may_have_been_carried_out_says_so() {
-    let enclave = once(|| Act::BytesThenClose(Vec::new()));
+async fn a_lost_request_may_have_been_carried_out() {
+    let enclave = once(|| Action::SendAndClose(Vec::new()));
     let service = enclave.service();
     let answered = state(&service).await;
     assert!(answered.detail().ends_with("the request may have been carried out"), "{}", answered.detail());
 }
 
 #[tokio::test]
-async fn silence_times_out_and_the_next_request_takes_a_fresh_stream() {
+async fn after_a_silent_timeout_the_next_request_uses_a_new_stream() {
     for bytes in [Vec::new(), frame::encode(&[0; 100])[..50].to_vec()] {
-        let (code, service, enclave) = meets(move || Act::Bytes(bytes.clone()), SHORT).await;
+        let (code, service, enclave) = fail_once(move || Action::Send(bytes.clone()), SHORT).await;
         assert_eq!(code, "enclave_timeout");
         assert_eq!(enclave.accepted.load(Ordering::SeqCst), 2);
         until("the silent stream is closed", || closed(&service, "stalled") == 1).await;
@@ -102,41 +102,43 @@ async fn silence_times_out_and_the_next_request_takes_a_fresh_stream() {
 }
 
 #[tokio::test]
-async fn an_answer_with_another_id_is_dropped_and_the_stream_goes_on() {
-    let (code, service, enclave) = meets(|| Act::SayTo(1 << 40, Answer::State(KeyState::Live)), SHORT).await;
+async fn a_response_with_an_unknown_id_keeps_the_stream_open() {
+    let (code, service, enclave) =
+        fail_once(|| Action::AnswerOther(1 << 40, Answer::State(KeyState::Live)), SHORT).await;
     assert_eq!(code, "enclave_timeout");
     assert_eq!(service.metric("ok2cry_parent_enclave_unmatched_responses_total"), 1);
     assert_eq!(enclave.accepted.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
-async fn an_answer_of_another_kind_is_nobodys_and_closes_the_stream() {
-    let (code, service, enclave) = meets(|| Act::Say(Ok(Answer::Health(Default::default()))), LONG).await;
+async fn an_answer_of_the_wrong_kind_closes_the_stream() {
+    let (code, service, enclave) =
+        fail_once(|| Action::Answer(Ok(Answer::Health(Default::default()))), LONG).await;
     assert_eq!(code, "frame_invalid");
     assert_eq!(closed(&service, "response_wrong_kind"), 1);
     assert_eq!(enclave.accepted.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
-async fn a_late_answer_is_counted_and_reaches_nobody() {
+async fn a_late_answer_is_counted_and_dropped() {
     let held = Arc::new(Semaphore::new(0));
     let (first, hold) = (AtomicBool::new(true), held.clone());
-    let enclave = Enclave::start(move |call| {
+    let enclave = FakeEnclave::start(move |call| {
         if first.swap(false, Ordering::SeqCst) {
-            Act::SayAfter(hold.clone(), Answer::State(KeyState::Used))
+            Action::AnswerAfter(hold.clone(), Answer::State(KeyState::Used))
         } else {
-            Act::Say(Ok(fitting(call)))
+            Action::Answer(Ok(matching_answer(call)))
         }
     });
     let mut config = enclave.config();
     config.enclave_timeout = SHORT;
-    let service = Arc::new(Service::new(&config));
+    let service = Arc::new(TestService::new(&config));
     let slow = tokio::spawn({
         let service = service.clone();
         async move { state(&service).await.code() }
     });
-    until("the slow request is there", || enclave.received() == 1).await;
-    // While the slow one waits the stream is alive, so it is kept.
+    until("the slow request arrived", || enclave.received() == 1).await;
+    // A response arrives while the slow request waits, so the stream is kept.
     assert_eq!(state(&service).await.json()["state"], "live");
     assert_eq!(slow.await.unwrap(), "enclave_timeout");
     held.add_permits(1);
@@ -147,16 +149,16 @@ async fn a_late_answer_is_counted_and_reaches_nobody() {
 }
 
 #[tokio::test]
-async fn answers_in_any_order_reach_who_asked() {
+async fn answers_in_any_order_reach_their_callers() {
     let held = Arc::new(Semaphore::new(0));
     let hold = held.clone();
-    let enclave = Enclave::start(move |call| match fitting(call) {
-        answer @ Answer::Issued(_) => Act::SayAfter(hold.clone(), answer),
-        answer => Act::Say(Ok(answer)),
+    let enclave = FakeEnclave::start(move |call| match matching_answer(call) {
+        answer @ Answer::Issued(_) => Action::AnswerAfter(hold.clone(), answer),
+        answer => Action::Answer(Ok(answer)),
     });
     let mut config = enclave.config();
     config.max_in_flight = 2 * (1..=50).sum::<usize>();
-    let service = Arc::new(Service::new(&config));
+    let service = Arc::new(TestService::new(&config));
     let ask = |count: u32| {
         let service = service.clone();
         tokio::spawn(async move {
@@ -166,7 +168,7 @@ async fn answers_in_any_order_reach_who_asked() {
         })
     };
     let issues: Vec<_> = (1..=50).map(ask).collect();
-    until("all are under way", || enclave.received() == 50).await;
+    until("all are in flight", || enclave.received() == 50).await;
     for _ in 0..50 {
         let opened = service.post(&format!("/v1/keys/{}/open", key_id()), open_body().to_string()).await;
         assert_eq!(opened.status, 200);
@@ -180,45 +182,46 @@ async fn answers_in_any_order_reach_who_asked() {
 }
 
 #[tokio::test]
-async fn a_broken_stream_fails_what_is_under_way_on_it_and_nothing_else() {
+async fn a_broken_stream_fails_only_its_own_requests() {
     let held = Arc::new(Semaphore::new(0));
     let (hold, seen) = (held.clone(), AtomicUsize::new(0));
-    let enclave = Enclave::start(move |_| match seen.fetch_add(1, Ordering::SeqCst) {
-        // With two streams in turn: the third request shares its stream with the first.
-        2 => Act::BytesThenClose(Vec::new()),
-        _ => Act::SayAfter(hold.clone(), Answer::State(KeyState::Live)),
+    let enclave = FakeEnclave::start(move |_| match seen.fetch_add(1, Ordering::SeqCst) {
+        // Two streams are used round-robin: the third request shares its stream with the first.
+        2 => Action::SendAndClose(Vec::new()),
+        _ => Action::AnswerAfter(hold.clone(), Answer::State(KeyState::Live)),
     });
     let mut config = enclave.config();
     config.enclave_streams = 2;
-    let service = Arc::new(Service::new(&config));
-    until("both streams stand", || service.metric("ok2cry_parent_enclave_streams ") == 2).await;
-    let mut asked = Vec::new();
+    let service = Arc::new(TestService::new(&config));
+    until("both streams are open", || service.metric("ok2cry_parent_enclave_streams ") == 2).await;
+    let mut requests = Vec::new();
     for n in 1..=3 {
-        let asking = service.clone();
-        asked.push(tokio::spawn(async move { state(&asking).await.status }));
+        let service = service.clone();
+        requests.push(tokio::spawn(async move { state(&service).await.status }));
         until("it arrived", || enclave.received() >= n).await;
     }
-    let third = asked.pop().unwrap().await.unwrap();
+    let third = requests.pop().unwrap().await.unwrap();
     held.add_permits(2);
-    let second = asked.pop().unwrap().await.unwrap();
-    let first = asked.pop().unwrap().await.unwrap();
+    let second = requests.pop().unwrap().await.unwrap();
+    let first = requests.pop().unwrap().await.unwrap();
     assert_eq!((first, second, third), (503, 200, 503));
 }
 
 #[tokio::test]
-async fn a_caller_that_went_away_is_forgotten() {
+async fn a_request_whose_caller_left_is_forgotten() {
     let held = Arc::new(Semaphore::new(0));
     let hold = held.clone();
-    let enclave = Enclave::start(move |_| Act::SayAfter(hold.clone(), Answer::State(KeyState::Live)));
+    let enclave =
+        FakeEnclave::start(move |_| Action::AnswerAfter(hold.clone(), Answer::State(KeyState::Live)));
     let service = Arc::new(enclave.service());
     let gone = tokio::spawn({
         let service = service.clone();
         async move { state(&service).await.status }
     });
-    until("it is under way", || enclave.received() == 1).await;
+    until("the request is in flight", || enclave.received() == 1).await;
     gone.abort();
     assert!(gone.await.unwrap_err().is_cancelled());
-    until("its turn is free", || service.metric("ok2cry_parent_enclave_requests_in_flight") == 0).await;
+    until("its permit is released", || service.metric("ok2cry_parent_enclave_requests_in_flight") == 0).await;
     held.add_permits(2);
     assert_eq!(state(&service).await.status, 200);
     assert_eq!(service.metric("ok2cry_parent_enclave_unmatched_responses_total"), 1);
@@ -226,16 +229,17 @@ async fn a_caller_that_went_away_is_forgotten() {
 }
 
 #[tokio::test]
-async fn without_an_enclave_requests_fail_at_once_and_work_again_when_it_is_there() {
+async fn requests_fail_at_once_until_the_enclave_is_reachable() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("late.sock");
     let mut config = ok2cry_parent::Config::new(format!("unix://{}", path.display()).parse().unwrap());
     config.enclave_streams = 1;
-    let service = Service::new(&config);
+    let service = TestService::new(&config);
     let answered = state(&service).await;
     assert_eq!((answered.code(), answered.header("retry-after")), ("enclave_unavailable".into(), "1"));
     assert!(answered.detail().ends_with("the request was not sent"), "{}", answered.detail());
-    until("it keeps trying", || service.metric("ok2cry_parent_enclave_connect_failures_total") > 2).await;
+    until("several attempts failed", || service.metric("ok2cry_parent_enclave_connect_failures_total") > 2)
+        .await;
 
     let listener = UnixListener::bind(&path).unwrap();
     tokio::spawn(async move {
@@ -249,22 +253,22 @@ async fn without_an_enclave_requests_fail_at_once_and_work_again_when_it_is_ther
         stream.write_all(&frame::encode(&response.encode())).await.unwrap();
         std::future::pending::<()>().await;
     });
-    until("it is connected", || service.metric("ok2cry_parent_enclave_streams ") == 1).await;
+    until("a stream is open", || service.metric("ok2cry_parent_enclave_streams ") == 1).await;
     assert_eq!(state(&service).await.status, 200);
 }
 
 #[tokio::test]
-async fn what_speaks_connect_is_asked_for_the_port_first() {
+async fn vsock_over_unix_requests_the_port_first() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("v.sock");
     let listener = UnixListener::bind(&path).unwrap();
-    let target = Enclave::obliging();
+    let target = FakeEnclave::answering();
     let socket = target.url().trim_start_matches("unix://").to_owned();
     tokio::spawn(async move {
         let (mut near, _) = listener.accept().await.unwrap();
-        let mut asked = [0; 13];
-        near.read_exact(&mut asked).await.unwrap();
-        assert_eq!(&asked, b"CONNECT 5005\n");
+        let mut request = [0; 13];
+        near.read_exact(&mut request).await.unwrap();
+        assert_eq!(&request, b"CONNECT 5005\n");
         near.write_all(b"OK 1073741824\n").await.unwrap();
         let mut far = tokio::net::UnixStream::connect(socket).await.unwrap();
         let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
@@ -272,17 +276,17 @@ async fn what_speaks_connect_is_asked_for_the_port_first() {
     let url = format!("vsock+unix://{}:5005", path.display());
     let mut config = ok2cry_parent::Config::new(url.parse().unwrap());
     config.enclave_streams = 1;
-    assert_eq!(state(&Service::new(&config)).await.status, 200);
+    assert_eq!(state(&TestService::new(&config)).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_stream_that_the_enclave_closes_idle_costs_no_request() {
+async fn a_stream_that_closes_while_idle_fails_no_request() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("e.sock");
     let listener = UnixListener::bind(&path).unwrap();
     let (accepted, close) = (Arc::<AtomicUsize>::default(), Arc::new(tokio::sync::Notify::new()));
     let (count, closing) = (accepted.clone(), close.clone());
-    // Answers one request at a time, and closes every stream when told to.
+    // Answers one request at a time, and closes every stream on the signal `close`.
     tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
@@ -307,30 +311,30 @@ async fn a_stream_that_the_enclave_closes_idle_costs_no_request() {
     });
     let mut config = ok2cry_parent::Config::new(format!("unix://{}", path.display()).parse().unwrap());
     config.enclave_streams = 3;
-    let service = Service::new(&config);
+    let service = TestService::new(&config);
     let streams = || service.metric("ok2cry_parent_enclave_streams ");
-    until("all streams stand", || streams() == 3 && accepted.load(Ordering::SeqCst) == 3).await;
+    until("all streams are open", || streams() == 3 && accepted.load(Ordering::SeqCst) == 3).await;
     close.notify_waiters();
-    // The first comes back by itself; the others are not held while there is nothing to do.
-    until("one stream is there again", || accepted.load(Ordering::SeqCst) == 4 && streams() == 1).await;
+    // The first worker reconnects at once; the others reconnect at the next requests.
+    until("one stream is open again", || accepted.load(Ordering::SeqCst) == 4 && streams() == 1).await;
     assert_eq!(closed(&service, "ended"), 3);
     for _ in 0..9 {
         assert_eq!(state(&service).await.status, 200);
     }
-    until("they are there again", || streams() == 3).await;
+    until("all streams are open again", || streams() == 3).await;
     assert_eq!(accepted.load(Ordering::SeqCst), 6);
     assert_eq!(service.metric("ok2cry_parent_enclave_connect_failures_total"), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn streams_without_use_are_given_up_but_for_one() {
-    let enclave = Enclave::obliging();
+async fn unused_streams_except_the_first_are_closed() {
+    let enclave = FakeEnclave::answering();
     let mut config = enclave.config();
     config.enclave_streams = 3;
-    let service = Service::new(&config);
+    let service = TestService::new(&config);
     let streams = || service.metric("ok2cry_parent_enclave_streams ");
-    until("all streams stand", || streams() == 3).await;
-    // Probes do not keep them.
+    until("all streams are open", || streams() == 3).await;
+    // Probes do not keep streams open.
     for _ in 0..13 {
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert_eq!(service.get("/readyz").await.status, 200);
@@ -339,5 +343,5 @@ async fn streams_without_use_are_given_up_but_for_one() {
     for _ in 0..3 {
         assert_eq!(state(&service).await.status, 200);
     }
-    until("all streams stand again", || streams() == 3).await;
+    until("all streams are open again", || streams() == 3).await;
 }

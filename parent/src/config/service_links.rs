@@ -1,37 +1,38 @@
-//! Variables that are not settings, although they begin with our prefix: Kubernetes sets some for every Service, and
-//! Docker for every link, and both begin with the name of the Service or link, which may well be `ok2cry-parent`.
+//! Variables with our prefix that are not settings.
 //!
-//! Only exactly their forms are recognised, by name and by value. Anything else with our prefix is a setting, or an error.
+//! Kubernetes sets variables for every Service, and Docker for every link. They begin with the name of the
+//! Service or link, which may be `ok2cry-parent`. They are recognized by the exact form of name and value.
+//! Any other variable with our prefix is a setting or an error.
 
 use std::net::{IpAddr, SocketAddr};
 
-/// The variables of Services and links in one environment.
-pub(super) struct Links {
-    /// The prefixes of Docker's links, in capitals. They are told by `NAME=/container/link`.
-    docker: Vec<String>,
+/// Recognizes the variables of Services and links in one environment.
+pub(super) struct ServiceLinks {
+    /// The prefixes of Docker's links, in capitals, each found by its variable `PREFIX_NAME=/container/link`.
+    docker_links: Vec<String>,
 }
 
-impl Links {
+impl ServiceLinks {
     pub(super) fn among(variables: &[(String, String)]) -> Self {
         let name = |(name, value): &(String, String)| {
             let alias = name.strip_suffix("_NAME").filter(|_| is_link_name(value))?;
             Some(alias.to_owned())
         };
-        Self { docker: variables.iter().filter_map(name).collect() }
+        Self { docker_links: variables.iter().filter_map(name).collect() }
     }
 
-    /// Whether this is a variable of a Service or link whose name is `ours` or begins with it. `ours` is in capitals
-    /// and ends in no underscore.
-    pub(super) fn contains(&self, ours: &str, name: &str, value: &str) -> bool {
-        // Each underscore behind our name may be the one between the Service's name and the rest.
-        let underscores = name.match_indices('_').filter(|(at, _)| *at >= ours.len());
+    /// Whether this is a variable of a Service or link whose name begins with `prefix`. The prefix is in
+    /// capitals and does not end in an underscore.
+    pub(super) fn contains(&self, prefix: &str, (name, value): (&str, &str)) -> bool {
+        // Each underscore after the prefix may separate the Service's name from the rest.
+        let underscores = name.match_indices('_').filter(|(at, _)| *at >= prefix.len());
         let mut parts = underscores.filter_map(|(at, _)| Some((name.get(..at)?, name.get(at + 1..)?)));
-        name.starts_with(ours)
-            && parts.any(|(service, rest)| is_name(service) && self.is_of(service, rest, value))
+        name.starts_with(prefix)
+            && parts.any(|(service, rest)| is_name(service) && self.matches(service, rest, value))
     }
 
-    fn is_of(&self, service: &str, rest: &str, value: &str) -> bool {
-        let is_docker = || self.docker.iter().any(|alias| alias == service);
+    fn matches(&self, service: &str, rest: &str, value: &str) -> bool {
+        let is_docker = || self.docker_links.iter().any(|alias| alias == service);
         match rest {
             "SERVICE_HOST" => is_address(value),
             "SERVICE_PORT" => is_port(value),
@@ -43,14 +44,14 @@ impl Links {
                 let port = rest.strip_prefix("PORT_").and_then(|rest| rest.split_once('_'));
                 named_port && is_port(value)
                     || variable && is_docker()
-                    || port.is_some_and(|(port, rest)| is_port(port) && is_of_port(rest, value))
+                    || port.is_some_and(|(port, rest)| is_port(port) && is_port_variable(rest, value))
             }
         }
     }
 }
 
-/// What follows `…_PORT_8080_`: a protocol, and which part of the address.
-fn is_of_port(rest: &str, value: &str) -> bool {
+/// Whether `rest` is what follows `…_PORT_8080_`: a protocol, and a part of the address.
+fn is_port_variable(rest: &str, value: &str) -> bool {
     let (protocol, part) = rest.split_once('_').unwrap_or((rest, ""));
     if !["TCP", "UDP", "SCTP"].contains(&protocol) {
         return false;
@@ -95,11 +96,11 @@ mod tests {
     fn contains(variables: &[(&str, &str)], name: &str, value: &str) -> bool {
         let mut all: Vec<_> = variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         all.push((name.to_owned(), value.to_owned()));
-        Links::among(&all).contains("OK2CRY_PARENT", name, value)
+        ServiceLinks::among(&all).contains("OK2CRY_PARENT", (name, value))
     }
 
     #[test]
-    fn what_kubernetes_sets_for_a_service_is_recognised() {
+    fn kubernetes_service_variables_are_recognized() {
         for service in ["OK2CRY_PARENT", "OK2CRY_PARENT_METRICS", "OK2CRY_PARENT_2", "OK2CRY_PARENT_PORT"] {
             for (rest, value) in [
                 ("SERVICE_HOST", "10.0.0.11"),
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_docker_sets_for_a_link_is_recognised() {
+    fn docker_link_variables_are_recognized() {
         let link = ("OK2CRY_PARENT_NAME", "/web/ok2cry-parent");
         for (name, value) in [
             link,
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is_taken_for_a_service() {
+    fn other_variables_are_not_recognized() {
         for (name, value) in [
             ("OK2CRY_PARENT_PORT", "8080"),
             ("OK2CRY_PARENT_PORT", "http://10.0.0.11:8080"),

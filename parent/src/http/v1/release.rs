@@ -1,7 +1,7 @@
-//! `/v1/release`: the published folder, as it is. What is in it, clients check; nothing here looks at it.
+//! `/v1/release`: serves the published folder unchanged. Clients verify its content; the parent does not
+//! parse it.
 
-use super::{App, file::Opened, problem::Problem};
-use crate::bridge;
+use crate::http::{AppState, file_body::OpenFile, problem::Problem};
 use axum::{
     body::Body,
     extract::{Path, State},
@@ -11,39 +11,44 @@ use axum::{
 use ok2cry_protocol::{code::Code, rpc::Refusal};
 use std::{io, sync::Arc};
 
-/// The longest file that is served, in bytes. A full bundle of entries is the longest that a log has: 256 × 64 KiB.
+/// The maximum length of a served file, in bytes. The longest file of a log is a full entry bundle: 256 × 64
+/// KiB.
 const MAX_FILE: u64 = 17 << 20;
 
-/// `GET /v1/release`: all that a client needs, at once.
-pub(super) async fn bundle(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+/// `GET /v1/release`: the bundle, all that a client needs.
+pub(super) async fn bundle(State(app): State<Arc<AppState>>) -> Result<Response, Problem> {
     serve(&app, "bundle.json").await
 }
 
 /// `GET /v1/release/PATH`: one file of the published folder.
-pub(super) async fn file(State(app): State<Arc<App>>, Path(path): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn file(
+    State(app): State<Arc<AppState>>,
+    Path(path): Path<String>,
+) -> Result<Response, Problem> {
     serve(&app, &path).await
 }
 
-async fn serve(app: &App, path: &str) -> Result<Response, Problem> {
-    let absent = |detail: &str| Problem(Refusal::with_detail(Code::NotFound, detail.to_owned()));
+async fn serve(app: &AppState, path: &str) -> Result<Response, Problem> {
+    let not_found = |detail: &str| Problem(Refusal::with_detail(Code::NotFound, detail.to_owned()));
     let Some(site) = &app.release_site else {
-        return Err(absent("no releases are published here"));
+        return Err(not_found("no releases are published here"));
     };
     if !is_published(path) {
-        return Err(absent("the published folder has no such file"));
+        return Err(not_found("the published folder has no such file"));
     }
-    // Readers that are slow keep their place, so that they cannot take every connection from the API's callers.
-    let place = Arc::clone(&app.file_readers).try_acquire_owned().map_err(|_| bridge::busy())?;
+    // A slow reader holds a permit until its response ends, so slow readers cannot occupy every connection.
+    let permit = Arc::clone(&app.file_readers).try_acquire_owned().map_err(|_| Problem::busy())?;
     let file = site.join(path);
-    match tokio::task::spawn_blocking(move || Opened::open(&file, MAX_FILE)).await {
+    match tokio::task::spawn_blocking(move || OpenFile::open(&file, MAX_FILE)).await {
         Ok(Ok(opened)) => {
-            let headers = [(header::CONTENT_TYPE, kind(path)), (header::CACHE_CONTROL, caching(path))];
-            Ok((headers, Body::new(opened.into_body(place))).into_response())
+            let headers =
+                [(header::CONTENT_TYPE, content_type(path)), (header::CACHE_CONTROL, cache_control(path))];
+            Ok((headers, Body::new(opened.into_body(permit))).into_response())
         }
         Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
-            Err(absent("the published folder has no such file"))
+            Err(not_found("the published folder has no such file"))
         }
-        Ok(Err(error)) if is_out_of_descriptors(&error) => Err(bridge::busy().into()),
+        Ok(Err(error)) if is_out_of_descriptors(&error) => Err(Problem::busy()),
         Ok(Err(error)) => {
             tracing::error!(path, %error, "a published file cannot be read");
             Err(Code::Internal.into())
@@ -52,14 +57,15 @@ async fn serve(app: &App, path: &str) -> Result<Response, Problem> {
     }
 }
 
-/// Whether the process or the system has as many files open as it may.
+/// Whether the process or the system has reached its limit on open files.
 fn is_out_of_descriptors(error: &io::Error) -> bool {
     const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;
     matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
-/// Whether a path is one that a published folder has. So nothing but names of its own comes near the file system.
+/// Whether a published folder can contain this path. All other paths are refused before the file system is
+/// accessed.
 fn is_published(path: &str) -> bool {
     let number =
         |text: &str| !text.is_empty() && text.len() <= 10 && text.bytes().all(|b| b.is_ascii_digit());
@@ -71,15 +77,15 @@ fn is_published(path: &str) -> bool {
             let parts: Vec<_> = version.split('.').collect();
             parts.len() == 3 && parts.into_iter().all(number)
         }),
-        ["log", "tile", level, place @ ..] => (*level == "entries" || number(level)) && is_place(place),
+        ["log", "tile", level, tile @ ..] => (*level == "entries" || number(level)) && is_tile_path(tile),
         _ => false,
     }
 }
 
-/// Where in its level a tile is: `x001/x234/067`, and `.p/W` behind if it is partial.
-fn is_place(place: &[&str]) -> bool {
+/// Whether this is a tile's path below its level: `x001/x234/067`, with `.p/W` at the end for a partial tile.
+fn is_tile_path(parts: &[&str]) -> bool {
     let digits = |text: &str| text.len() == 3 && text.bytes().all(|b| b.is_ascii_digit());
-    let (last, above) = match place {
+    let (last, above) = match parts {
         [above @ .., last, width] if last.ends_with(".p") => {
             if width.is_empty() || width.len() > 3 || !width.bytes().all(|b| b.is_ascii_digit()) {
                 return false;
@@ -92,7 +98,7 @@ fn is_place(place: &[&str]) -> bool {
     digits(last) && above.len() <= 6 && above.iter().all(|part| part.strip_prefix('x').is_some_and(digits))
 }
 
-fn kind(path: &str) -> &'static str {
+fn content_type(path: &str) -> &'static str {
     match path {
         "log/checkpoint" => "text/plain; charset=utf-8",
         path if path.ends_with(".json") => "application/json",
@@ -100,9 +106,8 @@ fn kind(path: &str) -> &'static str {
     }
 }
 
-/// Full tiles and root documents never change. Partial tiles do not either once a checkpoint names them, but one may be
-/// there before.
-fn caching(path: &str) -> &'static str {
+/// Full tiles and root documents never change. A partial tile can change until a checkpoint covers it.
+fn cache_control(path: &str) -> &'static str {
     match path.starts_with("root/") || path.starts_with("log/tile/") && !path.contains(".p/") {
         true => "public, max-age=31536000, immutable",
         false => "no-cache",
@@ -114,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_published_folder_has_is_looked_for() {
+    fn only_paths_of_a_published_folder_are_accepted() {
         for path in [
             "bundle.json",
             "list.json",

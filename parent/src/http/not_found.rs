@@ -1,4 +1,4 @@
-//! What no route takes: a problem, with what is most likely wrong with the path.
+//! The problem for unknown paths, with a hint at common mistakes.
 
 use super::problem::Problem;
 use axum::{
@@ -7,9 +7,9 @@ use axum::{
 };
 use ok2cry_protocol::{code::Code, rpc::Refusal};
 
-/// Every path that no route has, and `OPTIONS *`.
+/// Answers requests whose path no route has, and `OPTIONS *`.
 pub(super) async fn answer(method: Method, uri: Uri) -> Response {
-    // RFC 9110 §9.3.7: about the server as a whole, of use as a ping.
+    // RFC 9110 §9.3.7: `OPTIONS *` addresses the server as a whole, and serves as a ping.
     if method == Method::OPTIONS && uri.path() == "*" {
         return (StatusCode::NO_CONTENT, [(header::ALLOW, "GET,HEAD,POST,DELETE")]).into_response();
     }
@@ -42,8 +42,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_that_is_nearly_right_is_told_what_is_wrong() {
-        for (path, told) in [
+    fn a_path_with_a_common_mistake_gets_a_hint() {
+        for (path, expected) in [
             ("/v1/v1", "/v1/v1"),
             ("/v1/v1/keys", "/v1/v1"),
             ("/v1/v1/keys/", "/v1/v1"),
@@ -53,7 +53,7 @@ mod tests {
             ("/keys/AAAA/open", "under /v1"),
             ("/attestation", "under /v1"),
         ] {
-            assert!(hint(path).is_some_and(|hint| hint.contains(told)), "{path}");
+            assert!(hint(path).is_some_and(|hint| hint.contains(expected)), "{path}");
         }
         for path in ["/", "/v1", "/v2/keys", "/keysx", "/v1/v1x", "*", ""] {
             assert_eq!(hint(path), None, "{path}");

@@ -1,6 +1,6 @@
-//! The requests of one connection, on their way to the router.
+//! The hyper service of one connection: passes requests to the router.
 
-use super::linger::Unread;
+use super::linger::UnreadInput;
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -18,19 +18,19 @@ use std::{
     task::{Context, Poll},
 };
 
-/// Hands requests to the router, and notes whether each was read to its end.
-pub(super) struct Requests {
+/// Passes requests to the router, and records whether each was read to its end.
+pub(super) struct ConnectionService {
     router: TowerToHyperService<Router>,
-    unread: Unread,
+    unread: UnreadInput,
 }
 
-impl Requests {
-    pub(super) fn new(router: Router, unread: Unread) -> Self {
+impl ConnectionService {
+    pub(super) fn new(router: Router, unread: UnreadInput) -> Self {
         Self { router: TowerToHyperService::new(router), unread }
     }
 }
 
-impl Service<Request<Incoming>> for Requests {
+impl Service<Request<Incoming>> for ConnectionService {
     type Response = Response;
     type Error = Infallible;
     type Future = <TowerToHyperService<Router> as Service<Request<Body>>>::Future;
@@ -39,19 +39,19 @@ impl Service<Request<Incoming>> for Requests {
         let has_body = !request.body().is_end_stream();
         self.unread.set(has_body);
         let request = request.map(|body| match has_body {
-            true => Body::new(Watched { body, unread: self.unread.clone() }),
+            true => Body::new(TrackedBody { body, unread: self.unread.clone() }),
             false => Body::empty(),
         });
         self.router.call(request)
     }
 }
 
-struct Watched {
+struct TrackedBody {
     body: Incoming,
-    unread: Unread,
+    unread: UnreadInput,
 }
 
-impl hyper::body::Body for Watched {
+impl hyper::body::Body for TrackedBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
