@@ -26,9 +26,25 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ok2cry-parent", &["ok2cry-protocol"]),
     (
         "ok2cry-testkit",
-        &["ok2cry-protocol", "ok2cry-attest-verify", "ok2cry-client", "ok2cry-enclave", "ok2cry-mock-nsm"],
+        &[
+            "ok2cry-protocol",
+            "ok2cry-attest-verify",
+            "ok2cry-release-verify",
+            "ok2cry-client",
+            "ok2cry-enclave",
+            "ok2cry-mock-nsm",
+        ],
     ),
-    ("ok2cry-demo", &["ok2cry-protocol", "ok2cry-attest-verify", "ok2cry-client", "ok2cry-testkit"]),
+    (
+        "ok2cry-demo",
+        &[
+            "ok2cry-protocol",
+            "ok2cry-attest-verify",
+            "ok2cry-release-verify",
+            "ok2cry-client",
+            "ok2cry-testkit",
+        ],
+    ),
 ];
 
 #[test]
