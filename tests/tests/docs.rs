@@ -53,7 +53,7 @@ fn every_test_that_the_threat_model_and_the_invariants_name_exists() {
 fn links_between_pages_lead_somewhere() {
     let mut pages: Vec<_> = fs::read_dir(root().join("docs")).unwrap().map(|e| e.unwrap().path()).collect();
     pages.extend(
-        ["README.md", "CONTRIBUTING.md", "SECURITY.md", "clients/js/README.md"].map(|name| root().join(name)),
+        ["README.md", "CONTRIBUTING.md", "RELEASING.md", "SECURITY.md", "clients/js/README.md"].map(|name| root().join(name)),
     );
     for page in pages.iter().filter(|page| page.extension().is_some_and(|e| e == "md")) {
         let text = fs::read_to_string(page).unwrap();

@@ -1,12 +1,12 @@
-// The page of the project's README, as it stands there.
+// The page of docs/getting-started.md, as it stands there.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import * as client from "../dist/index.js";
 
-const readme = readFileSync(new URL("../../../README.md", import.meta.url), "utf8");
-const [, code] = /```js\n(import \{ fetchKey[\s\S]*?)```/.exec(readme);
+const guide = readFileSync(new URL("../../../docs/getting-started.md", import.meta.url), "utf8");
+const [, code] = /```js\n(import \{ fetchKey[\s\S]*?)```/.exec(guide);
 
 /** The page with this client, and what it has in its form; `submit` is a click. */
 function page(lib, fetch) {
@@ -41,7 +41,7 @@ const working = (keys) => ({
   fetchKey: async () => keys.push(1) && { seal: async () => message },
 });
 
-test("the README's page sends one message, however often it is clicked", async () => {
+test("the guide's page sends one message, however often it is clicked", async () => {
   const [keys, sent] = [[], []];
   const { submit } = page(working(keys), async (_, { body }) => sent.push(body));
   await Promise.all([submit(), submit()]);
@@ -50,7 +50,7 @@ test("the README's page sends one message, however often it is clicked", async (
   assert.deepEqual(sent, [JSON.stringify(message)]);
 });
 
-test("the README's page tries again after a refusal, and not after it may have sent", async () => {
+test("the guide's page tries again after a refusal, and not after it may have sent", async () => {
   const [keys, sent] = [[], []];
   let isRefused = true;
   const lib = working(keys);
