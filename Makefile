@@ -28,6 +28,7 @@ release-drill: rust ## releases from the first to a lost key, against running en
 
 test: rust ## every test that needs Rust only
 	$(CARGO) test --locked --workspace --no-fail-fast
+	$(CARGO) test --locked -p ok2cry-attest-verify --features cli --no-fail-fast
 	$(CARGO) test --locked -p ok2cry-enclave -p ok2cry-mock-nsm --features aws-lc --no-fail-fast
 	$(CARGO) build --locked -p ok2cry-mock-nsm --features aws-lc
 	OK2CRY_TEST_CRYPTO=aws-lc $(CARGO) test --locked -p ok2cry-tests --no-fail-fast \

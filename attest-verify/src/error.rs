@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::document::PCR_LEN;
+use crate::support::{Span, reasons};
 
 /// Why a document, a trust anchor or a policy was refused.
 ///
@@ -41,9 +42,6 @@ pub enum Error {
     Measurements(MeasurementsFault),
     /// The verified document is not what the policy expects.
     Appraisal(AppraisalFault),
-    /// A release, or what was to show it, was refused.
-    #[cfg(feature = "releases")]
-    Release(crate::release::ReleaseFault),
 }
 
 impl Error {
@@ -61,8 +59,6 @@ impl Error {
             Self::Anchor(fault) => fault.code(),
             Self::Measurements(fault) => fault.code(),
             Self::Appraisal(fault) => fault.code(),
-            #[cfg(feature = "releases")]
-            Self::Release(fault) => fault.code(),
         }
     }
 
@@ -79,8 +75,6 @@ impl Error {
             AnchorFault::CODES,
             MeasurementsFault::CODES,
             AppraisalFault::CODES,
-            #[cfg(feature = "releases")]
-            crate::release::ReleaseFault::CODES,
         ]
         .into_iter()
         .flatten()
@@ -103,8 +97,6 @@ impl fmt::Display for Error {
             Self::Anchor(fault) => fault.fmt(f),
             Self::Measurements(fault) => fault.fmt(f),
             Self::Appraisal(fault) => fault.fmt(f),
-            #[cfg(feature = "releases")]
-            Self::Release(fault) => fault.fmt(f),
         }
     }
 }
@@ -184,43 +176,6 @@ impl fmt::Display for CertificateAt {
             Self::Anchor => f.write_str("trust anchor"),
         }
     }
-}
-
-/// Declares an enum of reasons with the code and the sentence of each in one place, so that neither can be forgotten.
-macro_rules! reasons {
-    ($(#[$meta:meta])* $name:ident {
-        $($(#[$variant_meta:meta])* $variant:ident $({ $($(#[$field_meta:meta])* $field:ident: $ty:ty),* $(,)? })?
-            => $code:literal, $text:literal $(, $arg:ident = $value:expr)*;)*
-    }) => {
-        $(#[$meta])*
-        #[derive(Clone, Debug, PartialEq, Eq)]
-        #[non_exhaustive]
-        pub enum $name {
-            $(
-                $(#[$variant_meta])*
-                #[doc = concat!("\n\nCode: `", $code, "`.")]
-                $variant $({ $($(#[$field_meta])* $field: $ty),* })?,
-            )*
-        }
-
-        impl $name {
-            pub(crate) const CODES: &'static [&'static str] = &[$($code),*];
-
-            pub(crate) fn code(&self) -> &'static str {
-                match self {
-                    $(Self::$variant { .. } => $code,)*
-                }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match self {
-                    $(Self::$variant $({ $($field),* })? => write!(f, $text $(, $arg = $value)*),)*
-                }
-            }
-        }
-    };
 }
 
 reasons! {
@@ -626,22 +581,6 @@ impl fmt::Display for Lengths {
             Self(expected, Some(found)) => {
                 write!(f, "its {found} bytes are not the {expected} that are expected")
             }
-        }
-    }
-}
-
-/// Milliseconds as people say them, in the largest unit that leaves at least two of it.
-pub(crate) struct Span(pub(crate) u64);
-
-impl fmt::Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(ms) = *self;
-        match ms {
-            0..2_000 => write!(f, "{ms} ms"),
-            2_000..120_000 => write!(f, "{} s", ms / 1_000),
-            120_000..7_200_000 => write!(f, "{} min", ms / 60_000),
-            7_200_000..172_800_000 => write!(f, "{} h", ms / 3_600_000),
-            _ => write!(f, "{} days", ms / 86_400_000),
         }
     }
 }

@@ -80,8 +80,8 @@
 //! | feature | adds |
 //! |---|---|
 //! | `aws-lc-rs` (default) | `Provider::aws_lc_rs`; needs a C compiler. It does not change what [`Verifier::new`] uses |
-//! | `releases` | [`release`]: measurements from signed, logged releases instead of by hand |
-//! | `cli` (default) | the command `attest-verify`. Libraries that depend on this crate want `default-features = false` |
+//! | `json` | `Measurements::from_nitro_cli_json`, and the strict reader that it uses: `strict_json` |
+//! | `cli` | the command `attest-verify`; includes `json` |
 //!
 //! # Map
 //!
@@ -89,7 +89,7 @@
 //! |---|---|
 //! | `verifier` | the order of all checks, [`VerifiedDocument`] |
 //! | `policy`, `measurements` | appraisal |
-//! | `nitro_cli` | measurements as `nitro-cli` prints them (features `cli`, `releases`) |
+//! | `nitro_cli` | measurements as `nitro-cli` prints them (feature `json`) |
 //! | `time` | [`CheckTime`], leeway |
 //! | `cose`, `document` | envelope and payload: [`decode`] |
 //! | `cbor`, `der` | the two strict readers |
@@ -99,16 +99,12 @@
 //! | `crypto` | the seam to ECDSA P-384: [`Provider`] |
 //! | `pem` | which block of a PEM text is meant |
 //! | `memory` | certificate signatures that were verified before |
-//! | `release` | signed releases (feature `releases`) |
+//! | `strict_json` | JSON under one rule (feature `json`) |
 //! | `error` | every reason with its code |
 //!
 //! The checklist with sources, constants and the test for each rule is `docs/attestation.md`.
 
 #![forbid(unsafe_code)]
-
-// First: the others declare their reasons with its macro.
-#[macro_use]
-mod error;
 
 mod anchor;
 mod cbor;
@@ -117,16 +113,17 @@ mod cose;
 mod crypto;
 mod der;
 mod document;
+mod error;
 mod measurements;
 mod memory;
-#[cfg(any(feature = "cli", feature = "releases"))]
+#[cfg(feature = "json")]
 mod nitro_cli;
 mod pem;
 mod policy;
-#[cfg(feature = "releases")]
-pub mod release;
-#[cfg(any(feature = "cli", feature = "releases"))]
-mod strict_json;
+#[cfg(feature = "json")]
+pub mod strict_json;
+#[doc(hidden)]
+pub mod support;
 mod time;
 mod verifier;
 mod x509;

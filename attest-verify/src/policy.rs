@@ -17,9 +17,6 @@ pub struct Policy {
     max_age_ms: Option<u64>,
     nonce: Option<Vec<u8>>,
     user_data: Option<Vec<u8>>,
-    /// When the releases end, in Unix milliseconds, if they came from a signed list.
-    #[cfg(feature = "releases")]
-    released_until_ms: Option<u64>,
 }
 
 impl Policy {
@@ -35,26 +32,6 @@ impl Policy {
             true => Err(Error::Measurements(MeasurementsFault::NoRelease)),
             false => Ok(Self::with(Some(releases))),
         }
-    }
-
-    /// Accepts the releases that a pinned release key stands for, until their list ends: [`ReleaseKey::check`] and
-    /// [`AcceptedReleases::policy`] in one step.
-    ///
-    /// # Errors
-    ///
-    /// As [`ReleaseKey::check`].
-    ///
-    /// [`ReleaseKey::check`]: crate::release::ReleaseKey::check
-    /// [`AcceptedReleases::policy`]: crate::release::AcceptedReleases::policy
-    #[cfg(feature = "releases")]
-    pub fn from_release_key(
-        key: &crate::release::ReleaseKey,
-        bundle: &crate::release::Bundle,
-        anchor: &crate::TrustAnchor,
-        memory: &mut crate::release::Memory,
-        time: &CheckTime,
-    ) -> Result<Self, Error> {
-        key.check(bundle, anchor, memory, time)?.policy()
     }
 
     /// Accepts any image that anybody runs in any enclave.
@@ -92,15 +69,13 @@ impl Policy {
     /// # Errors
     ///
     /// The first difference, in this order: timestamp and age ([`Error::Clock`]), PCRs, nonce, user data
-    /// ([`Error::Appraisal`]). For releases from a signed list, their end and their measurements are `Error::Release`.
+    /// ([`Error::Appraisal`]).
     pub fn appraise<'a>(
         &self,
         document: VerifiedDocument<'a>,
         time: &CheckTime,
     ) -> Result<AcceptedDocument<'a>, Error> {
         self.check_age(document.timestamp_ms(), time)?;
-        #[cfg(feature = "releases")]
-        self.check_releases(&document, time)?;
         let release = self.matching_release(&document)?;
         if let Some((expected, found)) = differing(self.nonce.as_deref(), document.nonce()) {
             return Err(Error::Appraisal(AppraisalFault::Nonce { expected, found }));
@@ -112,19 +87,7 @@ impl Policy {
     }
 
     fn with(releases: Option<Vec<Measurements>>) -> Self {
-        Self {
-            releases,
-            max_age_ms: None,
-            nonce: None,
-            user_data: None,
-            #[cfg(feature = "releases")]
-            released_until_ms: None,
-        }
-    }
-
-    #[cfg(feature = "releases")]
-    pub(crate) fn released_until(self, ends_ms: u64) -> Self {
-        Self { released_until_ms: Some(ends_ms), ..self }
+        Self { releases, max_age_ms: None, nonce: None, user_data: None }
     }
 
     fn check_age(&self, timestamp_ms: u64, time: &CheckTime) -> Result<(), Error> {
@@ -136,30 +99,6 @@ impl Policy {
                 Err(Error::Clock(ClockFault::TooOld { age_ms, max_age_ms }))
             }
             _ => Ok(()),
-        }
-    }
-
-    /// What can only be said of releases from a signed list: that it has ended, and why nothing in it matches.
-    #[cfg(feature = "releases")]
-    fn check_releases(&self, document: &VerifiedDocument<'_>, time: &CheckTime) -> Result<(), Error> {
-        use crate::release::ReleaseFault;
-
-        let Some(ends_ms) = self.released_until_ms else { return Ok(()) };
-        if let Some(by_ms) = time.past(ends_ms) {
-            return Err(ReleaseFault::ListExpired { by_ms }.into());
-        }
-        let releases = self.releases.as_deref().unwrap_or_default();
-        if releases.iter().any(|release| release.differing(document.pcrs()).is_empty()) {
-            return Ok(());
-        }
-        // Of each register some release says what it holds: somebody has put together what was released apart.
-        let known = |index| {
-            let found = document.pcrs().at(index);
-            releases.iter().any(|release| release.iter().any(|(i, value)| i == index && found == Some(value)))
-        };
-        match (0..=2).all(known) {
-            true => Err(ReleaseFault::Mixed.into()),
-            false => Err(ReleaseFault::NotReleased.into()),
         }
     }
 

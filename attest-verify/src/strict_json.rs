@@ -5,6 +5,8 @@
 //! pair, and at most 127 arrays and objects within one another. So two readers cannot read different things: other parsers
 //! keep the last of two keys, or round.
 
+pub use serde_json;
+
 use std::fmt;
 
 use serde::de::value::{MapDeserializer, SeqDeserializer};
@@ -16,12 +18,17 @@ use serde_json::{Map, Value};
 const MAX_NUMBER: u64 = (1 << 53) - 1;
 
 /// Reads all of `bytes` under the rule, as a document: a structure is an object, never a list of its fields.
-pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
+///
+/// # Errors
+///
+/// What is not JSON, and what JSON has more than one reading of. The error's text may repeat a value.
+pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
     serde_json::from_slice(bytes).and_then(|Strict(value)| T::deserialize(Strict(value)))
 }
 
 /// Foreign text in a message: at most 100 characters, none of which does anything to a terminal.
-pub(crate) fn shown(text: &str) -> String {
+#[must_use]
+pub fn shown(text: &str) -> String {
     // What is escaped and is no quotation mark or backslash: control characters, and those that turn text around.
     let acts = |c: char| !matches!(c, '"' | '\'' | '\\') && c.escape_debug().len() > 1;
     text.chars().take(100).map(|c| if acts(c) { '\u{fffd}' } else { c }).collect()

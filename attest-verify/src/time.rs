@@ -45,12 +45,14 @@ impl CheckTime {
     }
 
     /// How far `instant_ms` lies in the future, when that is beyond the leeway.
-    pub(crate) fn beyond_leeway(&self, instant_ms: u64) -> Option<u64> {
+    #[must_use]
+    pub fn beyond_leeway(&self, instant_ms: u64) -> Option<u64> {
         instant_ms.checked_sub(self.now_ms).filter(|by_ms| *by_ms > self.leeway_ms)
     }
 
     /// How long ago `instant_ms` was, when it lies in the past.
-    pub(crate) fn past(&self, instant_ms: u64) -> Option<u64> {
+    #[must_use]
+    pub fn past(&self, instant_ms: u64) -> Option<u64> {
         self.now_ms.checked_sub(instant_ms).filter(|by_ms| *by_ms > 0)
     }
 }

@@ -1,4 +1,4 @@
-//! `docs/attestation.md` and `docs/releases.md` name every code, and a test that exists for each.
+//! `docs/attestation.md` names every code, and a test that exists for each.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::path::Path;
@@ -8,12 +8,7 @@ use ok2cry_attest_verify::Error;
 #[test]
 fn the_checklist_names_every_code_and_no_other() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let pages: &[&str] =
-        if cfg!(feature = "releases") { &["attestation.md", "releases.md"] } else { &["attestation.md"] };
-    let page = |name: &&str| std::fs::read_to_string(root.join("../docs").join(name)).unwrap();
-    // The one has tables of other things in front.
-    let codes = |page: String| page.split("## Refusals").last().unwrap_or_default().to_owned();
-    let page: String = pages.iter().map(page).map(codes).collect();
+    let page = std::fs::read_to_string(root.join("../docs/attestation.md")).unwrap();
     let rows: Vec<Vec<&str>> = page
         .lines()
         .filter(|line| line.starts_with("| `"))
@@ -38,7 +33,7 @@ fn the_checklist_names_every_code_and_no_other() {
 
 /// The tests, and the hostile documents that they judge.
 fn sources(root: &Path) -> String {
-    let folders = ["tests", "tests/suite", "../tests/forge/src/cases", "../tests/forge/src/release"];
+    let folders = ["tests", "tests/suite", "../tests/forge/src/cases"];
     let files = folders.iter().flat_map(|folder| std::fs::read_dir(root.join(folder)).unwrap());
     let files =
         files.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "rs"));

@@ -1,5 +1,4 @@
 //! The command line, as scripts see it: exit status, reason codes, JSON, input formats.
-#![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 #![allow(clippy::indexing_slicing, reason = "JSON of the program under test")]
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ok2cry_attest_forge::NOW_MS;
 use ok2cry_attest_forge::release::{World, cases};
-use ok2cry_attest_verify::release::{Bundle, Memory, PublicKey, ReleaseKey, Role};
 use ok2cry_attest_verify::{CheckTime, TrustAnchor};
+use ok2cry_release_verify::{Bundle, Memory, PublicKey, ReleaseKey, Role};
 use p384::ecdsa::signature::{Signer, Verifier};
 use p384::ecdsa::{DerSignature, SigningKey};
 

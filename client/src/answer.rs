@@ -6,7 +6,7 @@
 
 use crate::Error;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
-use ok2cry_attest_verify::release::strict_json;
+use ok2cry_attest_verify::strict_json;
 use ok2cry_protocol::{
     http::{AttestedBody, Bytes, IssueResponse, IssuedKey, OpenResponse, SealedBody, SecretBytes},
     rpc::KeyState,
@@ -112,7 +112,7 @@ impl Text {
         if body.len() > MAX_ANSWER {
             return Err(refused(format!("it is longer than {MAX_ANSWER} bytes")));
         }
-        let read = strict_json(body).map(Self);
+        let read = strict_json::read(body).map(Self);
         // Not the parser's own text, which may repeat a value.
         read.map_err(|e| {
             refused(format!("it is not strict JSON, at line {} column {}", e.line(), e.column()))

@@ -7,12 +7,15 @@ pub enum Error {
     /// The attestation document is refused.
     #[error("the attestation document is refused: {0}")]
     Document(ok2cry_attest_verify::Error),
+    /// The attestation document is of none of the accepted releases, or their list has ended.
+    #[error("the attestation document is refused: {0}")]
+    Appraisal(ok2cry_release_verify::Error),
     /// A trust anchor, reference values or a policy of the caller's own cannot be used.
     #[error("what is to be trusted cannot be used: {0}")]
     Trust(ok2cry_attest_verify::Error),
     /// The published releases are refused.
     #[error("the releases are refused: {0}")]
-    Releases(ok2cry_attest_verify::Error),
+    Releases(ok2cry_release_verify::Error),
     /// The document carries a nonce; ok2cry's never do.
     #[error("the attestation document carries a nonce of its own")]
     DocumentNonce,
@@ -99,7 +102,8 @@ impl Error {
     /// The stable, machine-readable reason. The code of a refused document, or of refused releases, is passed through.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Document(error) | Self::Trust(error) | Self::Releases(error) => error.code(),
+            Self::Document(error) | Self::Trust(error) => error.code(),
+            Self::Appraisal(error) | Self::Releases(error) => error.code(),
             Self::DocumentNonce => "document_nonce_set",
             Self::UserData(_) => "user_data_invalid",
             Self::LogKey => "log_key_invalid",
@@ -138,6 +142,16 @@ impl From<ok2cry_attest_verify::Error> for Error {
             | Verifier::Measurements(_)
             | Verifier::Certificate { at: CertificateAt::Anchor, .. } => Self::Trust(error),
             error => Self::Document(error),
+        }
+    }
+}
+
+/// The appraisal of a document under a list of releases.
+impl From<ok2cry_release_verify::Error> for Error {
+    fn from(error: ok2cry_release_verify::Error) -> Self {
+        match error {
+            ok2cry_release_verify::Error::Attestation(error) => error.into(),
+            error => Self::Appraisal(error),
         }
     }
 }

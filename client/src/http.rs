@@ -10,15 +10,13 @@ use crate::{
     answer::{MAX_ANSWER, Object, Text, read_attested, read_issued, read_opened, read_state},
 };
 use base64ct::{Base64UrlUnpadded, Encoding as _};
-use ok2cry_attest_verify::{
-    CheckTime, TrustAnchor,
-    release::{AcceptedReleases, Bundle, MAX_BUNDLE_LEN, Memory, ReleaseKey, Tile},
-};
+use ok2cry_attest_verify::{CheckTime, TrustAnchor};
 use ok2cry_protocol::{
     http::{AttestedBody, OpenResponse, Problem},
     ids::{KeyId, Nonce},
     rpc::KeyState,
 };
+use ok2cry_release_verify::{AcceptedReleases, Bundle, MAX_BUNDLE_LEN, Memory, ReleaseKey, tlog::Tile};
 use std::{
     sync::Arc,
     time::{Duration, Instant},

@@ -1,7 +1,6 @@
 use crate::Error;
 use ok2cry_attest_verify::{
-    CheckTime, Measurements, Policy, TrustAnchor, Verifier,
-    release::{AcceptedReleases, ReleaseFault},
+    AcceptedDocument, CheckTime, Measurements, Policy, TrustAnchor, VerifiedDocument, Verifier,
 };
 use ok2cry_protocol::{
     Encoded, Record as _,
@@ -10,6 +9,8 @@ use ok2cry_protocol::{
     ids::{InstanceId, Nonce},
     statement::Statement,
 };
+use ok2cry_release_verify::{AcceptedReleases, ReleaseFault, ReleasePolicy};
+use std::time::Duration;
 
 /// How far a record's time may be from its document's, in milliseconds.
 const MAX_DISTANCE_MS: u64 = 60_000;
@@ -25,8 +26,34 @@ const ED25519_SPKI_PREFIX: [u8; 12] =
 #[derive(Clone, Debug)]
 pub struct Trust {
     verifier: Verifier,
-    policy: Policy,
+    policy: Expected,
     max_reply_age_ms: u64,
+}
+
+/// What an enclave may run.
+#[derive(Clone, Debug)]
+enum Expected {
+    /// Measurements of the caller's own, or any.
+    Policy(Policy),
+    /// A signed list of releases.
+    Releases(ReleasePolicy),
+}
+
+impl Expected {
+    fn appraise<'a>(
+        &self,
+        document: VerifiedDocument<'a>,
+        max_age_ms: u64,
+        time: &CheckTime,
+    ) -> Result<AcceptedDocument<'a>, Error> {
+        match self {
+            Self::Policy(policy) => Ok(policy.clone().max_age_ms(max_age_ms).appraise(document, time)?),
+            Self::Releases(policy) => {
+                let policy = policy.clone().with_max_age(Duration::from_millis(max_age_ms));
+                Ok(policy.appraise(document, time)?)
+            }
+        }
+    }
 }
 
 impl Trust {
@@ -36,11 +63,12 @@ impl Trust {
     ///
     /// [`Error::Trust`] without a release.
     pub fn new(anchor: TrustAnchor, releases: impl IntoIterator<Item = Measurements>) -> Result<Self, Error> {
-        Ok(Self::with(anchor, Policy::new(releases).map_err(Error::Trust)?))
+        let policy = Policy::new(releases).map_err(Error::Trust)?;
+        Ok(Self::with(anchor, Expected::Policy(policy)))
     }
 
     /// Accepts documents under `anchor` from enclaves that run one of these signed releases, until their list ends. `anchor`
-    /// is the one that they were checked for ([`ReleaseKey::check`](ok2cry_attest_verify::release::ReleaseKey::check)).
+    /// is the one that they were checked for ([`ReleaseKey::check`](ok2cry_release_verify::ReleaseKey::check)).
     ///
     /// # Errors
     ///
@@ -49,14 +77,14 @@ impl Trust {
         if releases.root().attestation_root.0 != anchor.fingerprint() {
             return Err(Error::Releases(ReleaseFault::Anchor.into()));
         }
-        Ok(Self::with(anchor, releases.policy().map_err(Error::Releases)?))
+        Ok(Self::with(anchor, Expected::Releases(releases.policy())))
     }
 
     /// Accepts any image that anybody runs in any enclave under `anchor`.
     ///
     /// Insecure: whoever can start an enclave can then read what is sealed.
     pub fn insecure_without_pcrs(anchor: TrustAnchor) -> Self {
-        Self::with(anchor, Policy::insecure_without_pcrs())
+        Self::with(anchor, Expected::Policy(Policy::insecure_without_pcrs()))
     }
 
     /// How old a reply's document may be, in milliseconds; ten minutes unless set. A recipient must remember what
@@ -122,13 +150,12 @@ impl Trust {
         self.max_reply_age_ms.saturating_add(MAX_DISTANCE_MS)
     }
 
-    fn with(anchor: TrustAnchor, policy: Policy) -> Self {
+    fn with(anchor: TrustAnchor, policy: Expected) -> Self {
         Self { verifier: Verifier::new(anchor), policy, max_reply_age_ms: DEFAULT_MAX_REPLY_AGE_MS }
     }
 
     fn accept(&self, document: &[u8], max_age_ms: u64, time: &CheckTime) -> Result<AttestedBatch, Error> {
-        let policy = self.policy.clone().max_age_ms(max_age_ms);
-        let document = policy.appraise(self.verifier.verify(document, time)?, time)?;
+        let document = self.policy.appraise(self.verifier.verify(document, time)?, max_age_ms, time)?;
         if document.nonce().is_some() {
             return Err(Error::DocumentNonce);
         }

@@ -7,10 +7,9 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use ok2cry_attest_forge::NOW_MS;
 use ok2cry_attest_forge::release::{World, bundle_with_list, pinned_keys};
-use ok2cry_attest_verify::release::{
-    Bundle, Checkpoint, Envelope, List, LogKey, Manifest, Memory, Note, PublicKey, ReleaseKey, Role, Root,
-};
-use ok2cry_attest_verify::{CheckTime, Error, TrustAnchor};
+use ok2cry_attest_verify::{CheckTime, TrustAnchor};
+use ok2cry_release_verify::{Bundle, Envelope, List, Manifest, Memory, PublicKey, ReleaseKey, Role, Root};
+use ok2cry_tlog::{Checkpoint, Note, VerifierKey};
 
 static KEY: LazyLock<ReleaseKey> = LazyLock::new(|| {
     let keys = pinned_keys().iter().map(|key| PublicKey::from_der(&key.der()).expect("a key")).collect();
@@ -62,7 +61,7 @@ fuzz_target!(|input: &[u8]| {
         }
         7 => {
             if let Some((text, key)) =
-                std::str::from_utf8(bytes).ok().and_then(|t| Some((t, LogKey::parse(t)?)))
+                std::str::from_utf8(bytes).ok().and_then(|t| Some((t, VerifierKey::parse(t)?)))
             {
                 assert_eq!(key.to_string(), text, "a key has one spelling");
             }
@@ -92,6 +91,6 @@ fn check(bundle: &Bundle) {
     }
 }
 
-fn same_again<T: Debug + PartialEq>(value: &T, again: Result<T, Error>) {
+fn same_again<T: Debug + PartialEq, E: Debug + PartialEq>(value: &T, again: Result<T, E>) {
     assert_eq!(again.as_ref(), Ok(value), "what was read, written and read again");
 }

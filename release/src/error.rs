@@ -32,7 +32,7 @@ pub enum Error {
     Publication(#[from] crate::publication::PublicationFault),
     /// A client would refuse it.
     #[error(transparent)]
-    Refused(#[from] ok2cry_attest_verify::Error),
+    Refused(#[from] ok2cry_release_verify::Error),
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     Io {
@@ -57,6 +57,18 @@ impl Error {
             Self::Refused(error) => error.code(),
             Self::Io { .. } => "file_unusable",
         }
+    }
+}
+
+impl From<ok2cry_attest_verify::Error> for Error {
+    fn from(error: ok2cry_attest_verify::Error) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<ok2cry_tlog::Error> for Error {
+    fn from(error: ok2cry_tlog::Error) -> Self {
+        Self::Refused(error.into())
     }
 }
 

@@ -5,7 +5,7 @@ mod common;
 
 use base64ct::{Base64, Encoding};
 use common::engineers::{Engineers, ORIGIN};
-use ok2cry_attest_verify::release::LogKey;
+use ok2cry_tlog::VerifierKey;
 use std::{fs, io::ErrorKind, os::unix::fs::PermissionsExt, process::Command};
 
 /// What another program says, unless this machine does not have it.
@@ -55,7 +55,7 @@ fn other_programs_read_the_keys_and_find_the_same_public_half() {
                   key = s.load_pem_private_key(open(sys.argv[1], 'rb').read(), None).public_key()\n\
                   spki = s.PublicFormat.SubjectPublicKeyInfo\n\
                   sys.stdout.buffer.write(key.public_bytes(s.Encoding.DER, spki))";
-    let vkey = LogKey::parse(&us.vkey).unwrap().to_string();
+    let vkey = VerifierKey::parse(&us.vkey).unwrap().to_string();
     let raw = Base64::decode_vec(vkey.splitn(3, '+').nth(2).unwrap()).unwrap();
     let of_log = [&[0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0][..], &raw[1..]].concat();
     let of_list = der(&fs::read_to_string(us.path("list.pub")).unwrap());

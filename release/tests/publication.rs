@@ -6,8 +6,8 @@ mod common;
 use base64ct::{Base64, Encoding};
 use common::engineers::{BUILT, Engineers, ORIGIN, PUBLISH, VERIFY, measured};
 use ok2cry_attest_forge::release::Log;
-use ok2cry_attest_verify::release::{LogKey, Tile};
 use ok2cry_release::publication::LogSigner;
+use ok2cry_tlog::{Tile, VerifierKey};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 #[test]
@@ -105,7 +105,7 @@ fn a_damaged_folder_is_not_added_to() {
     damage("log/checkpoint", &|b| b.truncate(20), "note_invalid");
     // Whoever has the folder, and not the log's key, makes it another log.
     let forged = LogSigner::generate().unwrap();
-    let key = LogKey::parse(&us.vkey).unwrap();
+    let key = VerifierKey::parse(&us.vkey).unwrap();
     let text = fs::read_to_string(us.path("site/log/checkpoint")).unwrap();
     let text = format!("{}\n", text.split_once("\n\n").unwrap().0);
     damage("log/checkpoint", &|b| *b = forged.note(&key, &text).into_bytes(), "checkpoint_signature_invalid");
@@ -193,7 +193,7 @@ fn begin_with(us: &Engineers, size: usize) {
     }
     let signer = LogSigner::from_pem(&fs::read_to_string(us.path("log.pem")).unwrap()).unwrap();
     let text = format!("{ORIGIN}\n{size}\n{}\n", Base64::encode_string(&log.root(size)));
-    put("checkpoint", signer.note(&LogKey::parse(&us.vkey).unwrap(), &text).as_bytes());
+    put("checkpoint", signer.note(&VerifierKey::parse(&us.vkey).unwrap(), &text).as_bytes());
 }
 
 #[test]

@@ -17,7 +17,9 @@ const top = fileURLToPath(new URL("../../", import.meta.url));
 const TESTS = {
   "client/": ["-p", "ok2cry-client", "--lib", "vectors"],
   "protocol/": ["-p", "ok2cry-protocol", "--test", "vectors"],
-  "attest-verify/": ["-p", "ok2cry-attest-verify", "--features", "releases", "--test", "p384", "--test", "releases"],
+  "attest-verify/": ["-p", "ok2cry-attest-verify", "--features", "json", "--test", "p384"],
+  "release-verify/": ["-p", "ok2cry-release-verify", "--test", "releases"],
+  "tlog/": ["-p", "ok2cry-release-verify", "--test", "releases"],
 };
 
 const args = process.argv.slice(2);

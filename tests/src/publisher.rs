@@ -1,7 +1,7 @@
 //! A product's release engineers: keys in a folder, and `ok2cry-release` to publish with.
 
 use crate::{Deployment, HarnessError, process::program_folder};
-use ok2cry_attest_verify::release::{PublicKey, ReleaseKey, Role};
+use ok2cry_release_verify::{PublicKey, ReleaseKey, Role};
 use std::{
     env, fs,
     path::{Path, PathBuf},

@@ -15,10 +15,12 @@ use std::{
 
 /// The floors of the house: each crate of the workspace, and which others it may be built from.
 const FLOORS: &[(&str, &[&str])] = &[
+    ("ok2cry-tlog", &[]),
     ("ok2cry-protocol", &[]),
     ("ok2cry-attest-verify", &[]),
     ("ok2cry-attest-forge", &[]),
-    ("ok2cry-client", &["ok2cry-protocol", "ok2cry-attest-verify"]),
+    ("ok2cry-release-verify", &["ok2cry-attest-verify", "ok2cry-tlog"]),
+    ("ok2cry-client", &["ok2cry-protocol", "ok2cry-attest-verify", "ok2cry-release-verify", "ok2cry-tlog"]),
     ("ok2cry-enclave", &["ok2cry-protocol", "ok2cry-attest-verify"]),
     ("ok2cry-mock-nsm", &["ok2cry-enclave", "ok2cry-protocol", "ok2cry-attest-verify"]),
     ("ok2cry-parent", &["ok2cry-protocol"]),

@@ -6,11 +6,9 @@ use ok2cry_attest_forge::{
     Enclave, NOW_MS,
     release::{World, pinned_keys},
 };
-use ok2cry_attest_verify::{
-    CheckTime, TrustAnchor,
-    release::{Bundle, Memory, PublicKey, ReleaseKey, Role},
-};
+use ok2cry_attest_verify::{CheckTime, TrustAnchor};
 use ok2cry_client::Trust;
+use ok2cry_release_verify::{Bundle, Memory, PublicKey, ReleaseKey, Role};
 
 #[test]
 fn releases_are_trusted_under_the_root_that_they_were_checked_for() {

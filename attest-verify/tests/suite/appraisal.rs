@@ -169,7 +169,7 @@ fn debug_documents_need_the_escape_and_match_no_release() {
 }
 
 /// `nitro-cli`'s own form, and every other one.
-#[cfg(any(feature = "cli", feature = "releases"))]
+#[cfg(feature = "json")]
 #[test]
 fn measurements_of_nitro_cli_are_read_strictly() {
     let of = |fill: u8| format!("{fill:02x}").repeat(48);

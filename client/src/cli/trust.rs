@@ -5,17 +5,14 @@ use crate::{
     args::TrustArgs,
     files::{lock, read_bytes, read_text, replace},
 };
-use ok2cry_attest_verify::{
-    CheckTime, Measurements, TrustAnchor,
-    release::{
-        AcceptedReleases, Bundle, MAX_BUNDLE_LEN, MAX_MEMORY_LEN, Memory, PublicKey, ReleaseKey, Role,
-        Version,
-    },
-};
+use ok2cry_attest_verify::{CheckTime, Measurements, TrustAnchor};
 use ok2cry_client::{
     Trust,
     http::Client,
     measurements::{from_nitro_cli_json, parse_pcr},
+};
+use ok2cry_release_verify::{
+    AcceptedReleases, Bundle, MAX_BUNDLE_LEN, MAX_MEMORY_LEN, Memory, PublicKey, ReleaseKey, Role, Version,
 };
 use std::path::Path;
 

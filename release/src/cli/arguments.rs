@@ -1,7 +1,8 @@
 //! What the commands around releases take.
 
 use clap::{Args, Subcommand};
-use ok2cry_attest_verify::release::{DEFAULT_MAX_LIST_AGE_MS, Hex, LogKey, Version};
+use ok2cry_release_verify::{DEFAULT_MAX_LIST_AGE_MS, Hex, Version};
+use ok2cry_tlog::VerifierKey;
 use std::path::PathBuf;
 
 #[derive(Subcommand)]
@@ -97,10 +98,10 @@ pub(super) struct NewRoot {
     pub(super) list_threshold: usize,
     /// The log's verifier key, as `keygen --log` prints it.
     #[arg(long, value_name = "VKEY", value_parser = log_key)]
-    pub(super) log_key: LogKey,
+    pub(super) log_key: VerifierKey,
     /// Verifier keys of witnesses.
     #[arg(long, value_name = "VKEY", value_parser = log_key)]
-    pub(super) witness: Vec<LogKey>,
+    pub(super) witness: Vec<VerifierKey>,
     /// How many of them must cosign.
     #[arg(long, default_value_t = 0)]
     pub(super) witness_threshold: usize,
@@ -265,6 +266,6 @@ fn commit(text: &str) -> Result<Hex<20>, String> {
     Hex::parse(text).ok_or_else(|| "a commit is 40 lower-case hexadecimal digits".into())
 }
 
-fn log_key(text: &str) -> Result<LogKey, String> {
-    LogKey::parse(text).ok_or_else(|| "a verifier key is NAME+ID+BASE64 (Ed25519)".into())
+fn log_key(text: &str) -> Result<VerifierKey, String> {
+    VerifierKey::parse(text).ok_or_else(|| "a verifier key is NAME+ID+BASE64 (Ed25519)".into())
 }

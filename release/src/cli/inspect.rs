@@ -1,14 +1,15 @@
 //! Documents as people look at them before they sign, and as they stand in a log: times and keys by name.
 
 use crate::Error;
-use ok2cry_attest_verify::release::{
-    Bundle, Envelope, LIST_PAYLOAD_TYPE, List, LogKey, Manifest, Predicate, PublicKey, ROOT_PAYLOAD_TYPE,
-    Role, Root, STATEMENT_PAYLOAD_TYPE,
-};
 use ok2cry_release::{
     moment,
     publication::{PublicationFault, Site},
 };
+use ok2cry_release_verify::{
+    Bundle, Envelope, LIST_PAYLOAD_TYPE, List, Manifest, Predicate, PublicKey, ROOT_PAYLOAD_TYPE, Role, Root,
+    STATEMENT_PAYLOAD_TYPE,
+};
+use ok2cry_tlog::VerifierKey;
 use serde_json::Value;
 
 /// What a document says, when, and which keys have signed it. Keys of `root` have names; a root document's are its own.
@@ -107,7 +108,7 @@ fn keys(root: &Root) -> Vec<String> {
         lines.extend((1..).zip(ids).map(|(at, id)| format!("{name} {at} is {id}")));
         lines.push(format!("{} of {} {name}s must sign", role.threshold(), role.keys().len()));
     }
-    let of_log = |key: &LogKey| format!("{} ({:08x})", key.name(), u32::from_be_bytes(key.id()));
+    let of_log = |key: &VerifierKey| format!("{} ({:08x})", key.name(), u32::from_be_bytes(key.id()));
     lines.push(format!("the log is {}", of_log(&root.log.key)));
     lines.extend(root.log.witnesses.iter().map(|key| format!("a witness is {}", of_log(key))));
     lines

@@ -7,14 +7,7 @@ use crate::{
     inspect,
     output::{Report, say},
 };
-use ok2cry_attest_verify::{
-    CheckTime, TrustAnchor,
-    release::{
-        AcceptedRelease, AcceptedReleases, Bundle, Checkpoint, Envelope, Hex, LIST_PAYLOAD_TYPE, List, Log,
-        MAX_BUNDLE_LEN, Manifest, Memory, Note, PublicKey, ROOT_PAYLOAD_TYPE, ReleaseKey, Role, Root,
-        STATEMENT_PAYLOAD_TYPE, Tile, TileSource as _,
-    },
-};
+use ok2cry_attest_verify::{CheckTime, TrustAnchor};
 use ok2cry_release::{
     durable::{Readers, create_private, lock, replace},
     eif::Eif,
@@ -24,6 +17,11 @@ use ok2cry_release::{
         Built, Change, Described, DocumentSigner, Finding, LogSigner, PublicationFault, Site, Weight, publish,
     },
 };
+use ok2cry_release_verify::{
+    AcceptedRelease, AcceptedReleases, Bundle, Envelope, Hex, LIST_PAYLOAD_TYPE, List, Log, MAX_BUNDLE_LEN,
+    Manifest, Memory, PublicKey, ROOT_PAYLOAD_TYPE, ReleaseKey, Role, Root, STATEMENT_PAYLOAD_TYPE,
+};
+use ok2cry_tlog::{Checkpoint, Note, Tile, TileSource as _};
 use sha2::{Digest, Sha256, Sha384};
 use std::path::{Path, PathBuf};
 
@@ -308,7 +306,7 @@ fn describe(accepted: &AcceptedReleases) -> String {
 /// The whole log, as an auditor looks at it: signed, and every file as its entries have it.
 fn check_log(site: &Site, findings: &[Finding], accepted: &AcceptedReleases) -> Result<String, Error> {
     let note = site.checkpoint()?.unwrap_or_default();
-    let (checkpoint, witnesses) = Checkpoint::verify(&note, &accepted.root().log, &CheckTime::system())?;
+    let (checkpoint, witnesses) = accepted.root().log.verify_checkpoint(&note, &CheckTime::system())?;
     let damage: Vec<_> = findings.iter().filter(|finding| finding.weight != Weight::Note).collect();
     if let Some(first) = damage.first() {
         let more = match damage.len() - 1 {

@@ -8,10 +8,11 @@ use super::{
     site::{AllTiles, tiles_of},
 };
 use crate::error::Error;
-use ok2cry_attest_verify::release::{
-    Bundle, Checkpoint, Entry, Envelope, LIST_PAYLOAD_TYPE, List, MAX_ENVELOPE_LEN, Manifest, Note,
-    ROOT_PAYLOAD_TYPE, Root, STATEMENT_PAYLOAD_TYPE, Tile, TileSource as _, Version,
+use ok2cry_release_verify::{
+    Bundle, Entry, Envelope, LIST_PAYLOAD_TYPE, List, MAX_ENVELOPE_LEN, Manifest, ROOT_PAYLOAD_TYPE, Root,
+    STATEMENT_PAYLOAD_TYPE, Version,
 };
+use ok2cry_tlog::{Checkpoint, Note, Tile, TileSource};
 use std::{
     collections::BTreeSet,
     fmt, fs,
@@ -318,7 +319,7 @@ impl Audit<'_> {
             let tile = tile.and_then(|tile| Tile::of(tile.level, tile.number, shown.size));
             let tile = tile.filter(|tile| tile.path() == *path);
             let due = tile.and_then(|tile| tiles.tile(&tile));
-            let held = tile.and_then(|tile| ok2cry_attest_verify::release::TileSource::tile(bundle, &tile));
+            let held = tile.and_then(|tile| TileSource::tile(bundle, &tile));
             if due.is_none() || due != held {
                 let path = path.escape_debug();
                 self.find(

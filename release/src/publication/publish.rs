@@ -2,13 +2,12 @@
 
 use super::{DocumentSigner, LogSigner, PublicationFault, Site};
 use crate::error::Error;
-use ok2cry_attest_verify::{
-    CheckTime, Error as Refusal, TrustAnchor,
-    release::{
-        Bundle, Checkpoint, Entry, Envelope, Hex, LIST_PAYLOAD_TYPE, List, ListedRelease, Log, Manifest,
-        Memory, Note, ReleaseFault, ReleaseKey, Root, STATEMENT_PAYLOAD_TYPE, Version,
-    },
+use ok2cry_attest_verify::{CheckTime, TrustAnchor};
+use ok2cry_release_verify::{
+    Bundle, Entry, Envelope, Error as Refusal, Hex, LIST_PAYLOAD_TYPE, List, ListedRelease, Log, Manifest,
+    Memory, ReleaseFault, ReleaseKey, Root, STATEMENT_PAYLOAD_TYPE, Version,
 };
+use ok2cry_tlog::{Checkpoint, Note};
 use sha2::{Digest, Sha384};
 use std::time::Instant;
 
@@ -65,7 +64,7 @@ pub fn publish(
     if let Some(note) = site.checkpoint()? {
         let published = before.as_ref().map(root_of).transpose()?;
         let logs = published.iter().chain([&root]).map(|root| &root.log);
-        let verified: Vec<_> = logs.map(|log| Checkpoint::verify(&note, log, &now())).collect();
+        let verified: Vec<_> = logs.map(|log| log.verify_checkpoint(&note, &now())).collect();
         if verified.iter().all(Result::is_err) {
             verified.into_iter().next().transpose()?;
         }
@@ -141,7 +140,7 @@ pub fn publish(
 /// Adds those lines that are cosignatures of known witnesses. Others would only be in the way of clients.
 fn add_cosignatures(note: &mut String, lines: &str, log: &Log, time: &CheckTime) {
     let cosigned =
-        |note: &str| Checkpoint::verify(note.as_bytes(), log, time).map_or(0, |(_, cosigned)| cosigned);
+        |note: &str| log.verify_checkpoint(note.as_bytes(), time).map_or(0, |(_, cosigned)| cosigned);
     for line in lines.split_inclusive('\n') {
         let with = format!("{note}{line}");
         if cosigned(&with) > cosigned(note) {

@@ -6,7 +6,8 @@ use ed25519_dalek::{
     Signer as _, SigningKey as Ed25519Key,
     pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes, spki::der::pem::LineEnding},
 };
-use ok2cry_attest_verify::release::{Envelope, LogKey, PublicKey};
+use ok2cry_release_verify::{Envelope, PublicKey};
+use ok2cry_tlog::VerifierKey;
 use p384::{
     SecretKey,
     ecdsa::{DerSignature, SigningKey},
@@ -126,19 +127,19 @@ impl LogSigner {
 
     /// The public key of the log with this origin.
     #[must_use]
-    pub fn public(&self, origin: &str) -> Option<LogKey> {
-        LogKey::log(origin, self.key.verifying_key().as_bytes())
+    pub fn public(&self, origin: &str) -> Option<VerifierKey> {
+        VerifierKey::log(origin, self.key.verifying_key().as_bytes())
     }
 
     /// The public key of the witness with this name.
     #[must_use]
-    pub fn witness(&self, name: &str) -> Option<LogKey> {
-        LogKey::witness(name, self.key.verifying_key().as_bytes())
+    pub fn witness(&self, name: &str) -> Option<VerifierKey> {
+        VerifierKey::witness(name, self.key.verifying_key().as_bytes())
     }
 
     /// A signed note of `text`, in the name of `key`.
     #[must_use]
-    pub fn note(&self, key: &LogKey, text: &str) -> String {
+    pub fn note(&self, key: &VerifierKey, text: &str) -> String {
         use base64ct::Encoding as _;
         let signature = [key.id().as_slice(), &self.key.sign(text.as_bytes()).to_bytes()].concat();
         format!("{text}\n— {} {}\n", key.name(), base64ct::Base64::encode_string(&signature))

@@ -14,9 +14,8 @@ use crate::{
     durable::{self, Readers},
     error::Error,
 };
-use ok2cry_attest_verify::release::{
-    Bundle, Checkpoint, Entry, MAX_BUNDLE_LEN, MAX_NOTE_LEN, Note, Tile, TileSource, Tiles, tree,
-};
+use ok2cry_release_verify::{Bundle, Entry, MAX_BUNDLE_LEN};
+use ok2cry_tlog::{Checkpoint, MAX_NOTE_LEN, Note, Tile, TileSource, Tiles, merkle};
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
@@ -129,13 +128,13 @@ impl Site {
     }
 
     /// The log's root.
-    pub(super) fn root(&self) -> Result<tree::Hash, Error> {
+    pub(super) fn root(&self) -> Result<merkle::Hash, Error> {
         Ok(Tiles::new(&tiles_of(&self.entries), self.entries.len() as u64).root()?)
     }
 
     /// The proof that the log begins with its first `old_size` entries.
     #[cfg(feature = "witness")]
-    pub(super) fn consistency_proof(&self, old_size: u64) -> Result<Vec<tree::Hash>, Error> {
+    pub(super) fn consistency_proof(&self, old_size: u64) -> Result<Vec<merkle::Hash>, Error> {
         Ok(Tiles::new(&tiles_of(&self.entries), self.entries.len() as u64).consistency_proof(old_size)?)
     }
 
@@ -265,7 +264,7 @@ impl TileSource for AllTiles {
 
 pub(super) fn tiles_of(entries: &[Vec<u8>]) -> AllTiles {
     let size = entries.len() as u64;
-    let mut row: Vec<tree::Hash> = entries.iter().map(|entry| tree::leaf_hash(entry)).collect();
+    let mut row: Vec<merkle::Hash> = entries.iter().map(|entry| merkle::leaf_hash(entry)).collect();
     let mut tiles = BTreeMap::new();
     for level in 0.. {
         if row.is_empty() {
@@ -282,13 +281,13 @@ pub(super) fn tiles_of(entries: &[Vec<u8>]) -> AllTiles {
 }
 
 /// The hash of a whole subtree, from its lowest row.
-fn subtree(row: &[tree::Hash]) -> tree::Hash {
+fn subtree(row: &[merkle::Hash]) -> merkle::Hash {
     match row {
         [] => [0; 32],
         [hash] => *hash,
         _ => {
             let (left, right) = row.split_at(row.len() / 2);
-            tree::node_hash(&subtree(left), &subtree(right))
+            merkle::node_hash(&subtree(left), &subtree(right))
         }
     }
 }

@@ -2,12 +2,10 @@
 
 use super::PublicationFault;
 use crate::{eif::Eif, error::Error, measure::Measurements};
-use ok2cry_attest_verify::{
-    CheckTime, TrustAnchor,
-    release::{
-        Digests, Envelope, Hex, Manifest, PREDICATE_TYPE, Predicate, STATEMENT_PAYLOAD_TYPE, STATEMENT_TYPE,
-        Source, Subject, Version,
-    },
+use ok2cry_attest_verify::{CheckTime, TrustAnchor};
+use ok2cry_release_verify::{
+    Digests, Envelope, Hex, Manifest, PREDICATE_TYPE, Predicate, STATEMENT_PAYLOAD_TYPE, STATEMENT_TYPE,
+    Source, Subject, Version,
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256, Sha384};

@@ -1,7 +1,7 @@
 //! `make demo`: the card-PIN story on one machine, with real processes and a mock NSM, and what each step proves; then
 //! the same as a web page.
 
-use ok2cry_attest_verify::{CheckTime, TrustAnchor, release::Memory};
+use ok2cry_attest_verify::{CheckTime, TrustAnchor};
 use ok2cry_client::{
     Expected, KeyRequest, RecipientKey, SeenSet, Trust, VerifiedKey,
     http::{CallError, Client},
@@ -9,6 +9,7 @@ use ok2cry_client::{
     sealed_reply,
 };
 use ok2cry_protocol::{http::SealedBody, ids::Purpose, rpc::KeyState};
+use ok2cry_release_verify::Memory;
 use ok2cry_tests::{
     Deployment, Options, Publisher, any_hpke,
     demo_site::{Cast, DemoSite},

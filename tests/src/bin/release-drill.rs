@@ -1,11 +1,9 @@
 //! `make release-drill`: a product's releases from the first to a lost key, against running enclaves of several image
 //! versions, and what each client decides and why.
 
-use ok2cry_attest_verify::{
-    CheckTime, TrustAnchor,
-    release::{Bundle, Memory, ReleaseKey, Version},
-};
+use ok2cry_attest_verify::{CheckTime, TrustAnchor};
 use ok2cry_client::{Error as ClientError, KeyRequest, RecipientKey, Trust, http::CallError};
+use ok2cry_release_verify::{Bundle, Memory, ReleaseKey, Version};
 use ok2cry_tests::{
     Deployment, HarnessError, Options, Publisher,
     publisher::{BUILDERS, PRODUCT},

@@ -3,8 +3,8 @@
 use base64ct::{Base64, Encoding};
 use ok2cry_attest_forge::release::{Case, cases, pem};
 use ok2cry_attest_forge::{Enclave, NOW_MS};
-use ok2cry_attest_verify::release::{Bundle, Memory, PublicKey, ReleaseKey, Role, Version};
-use ok2cry_attest_verify::{CheckTime, Error, TrustAnchor};
+use ok2cry_attest_verify::{CheckTime, TrustAnchor};
+use ok2cry_release_verify::{Bundle, Error, Memory, PublicKey, ReleaseKey, Role, Version};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 

@@ -3,19 +3,19 @@
 use std::fmt;
 
 use base64ct::{Base64, Encoding};
+use ok2cry_attest_verify::PemBlock;
 use p384::ecdsa::VerifyingKey;
 use p384::pkcs8::{DecodePublicKey, EncodePublicKey};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256, Sha384};
 
-use super::fault::ReleaseFault;
-use super::json::Hex;
 use crate::error::Error;
-use crate::pem::PemBlock;
+use crate::fault::ReleaseFault;
+use crate::json::Hex;
 
 /// The most keys of a role.
-pub(super) const MAX_KEYS: usize = 16;
+pub(crate) const MAX_KEYS: usize = 16;
 
 /// An ECDSA P-384 public key. In JSON: base64 of its DER (`SubjectPublicKeyInfo`), which is a PEM without its first and last line.
 #[derive(Clone, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl PublicKey {
         Hex::<32>(Sha256::digest(&self.der).into()).to_string()
     }
 
-    pub(super) fn verifying(&self) -> &VerifyingKey {
+    pub(crate) fn verifying(&self) -> &VerifyingKey {
         &self.key
     }
 }
@@ -122,13 +122,13 @@ impl Role {
         self.threshold
     }
 
-    pub(super) fn key_ids(&self) -> KeyIds {
+    pub(crate) fn key_ids(&self) -> KeyIds {
         let ids: Vec<_> = self.keys.iter().map(PublicKey::id).collect();
         KeyIds::new(ids.iter().map(String::as_str))
     }
 
     /// SHA-384 of the threshold and of the keys, in whichever order they are given.
-    pub(super) fn digest(&self) -> Hex<48> {
+    pub(crate) fn digest(&self) -> Hex<48> {
         let mut keys: Vec<_> = self.keys.iter().map(PublicKey::as_der).collect();
         keys.sort_unstable();
         let digest = Sha384::new().chain_update(self.threshold.to_string());
@@ -152,7 +152,7 @@ impl KeyIds {
     /// How much of each.
     const DIGITS: usize = 16;
 
-    pub(super) fn new<'a>(ids: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn new<'a>(ids: impl IntoIterator<Item = &'a str>) -> Self {
         let short = |id: &str| match id {
             "" => "no keyid".to_owned(),
             id => id.chars().take(Self::DIGITS).flat_map(char::escape_debug).collect(),

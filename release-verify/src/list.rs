@@ -2,16 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::envelope::Envelope;
-use super::fault::ReleaseFault;
-use super::json::{self, Hex};
-use super::root::Root;
-use super::version::Version;
+use crate::envelope::Envelope;
 use crate::error::Error;
+use crate::fault::ReleaseFault;
+use crate::json::{self, Hex};
+use crate::root::Root;
+use crate::version::Version;
 
 /// The payload type of a list's envelope.
 pub const LIST_PAYLOAD_TYPE: &str = "application/vnd.ok2cry.release-list.v1+json";
-pub(super) const WHAT: &str = "list";
+pub(crate) const WHAT: &str = "list";
 /// The most releases of a list.
 pub const MAX_RELEASES: usize = 32;
 
@@ -50,7 +50,7 @@ impl List {
     ///
     /// [`ReleaseFault::Json`], [`ReleaseFault::Field`] or [`ReleaseFault::ListBelowMinimum`].
     pub fn decode(payload: &[u8]) -> Result<Self, Error> {
-        let list: Self = json::read(WHAT, payload, super::MAX_ENVELOPE_LEN)?;
+        let list: Self = json::read(WHAT, payload, crate::MAX_ENVELOPE_LEN)?;
         let refused = |field, rule| Err(ReleaseFault::Field { what: WHAT, field, rule }.into());
         if list.version == 0 {
             return refused("version", "1 or more");
@@ -85,7 +85,7 @@ impl List {
     }
 
     /// Reads a list that the list keys of `root` have signed, and that `root` is for.
-    pub(super) fn verify(envelope: &Envelope, root: &Root) -> Result<Self, Error> {
+    pub(crate) fn verify(envelope: &Envelope, root: &Root) -> Result<Self, Error> {
         let list = Self::decode(envelope.verify(WHAT, LIST_PAYLOAD_TYPE, &root.lists)?)?;
         if list.product != root.product {
             return Err(ReleaseFault::Subject { found: json::shown(&list.product) }.into());

@@ -1,8 +1,8 @@
 //! Why a release was not accepted.
 
-use std::fmt;
+use ok2cry_attest_verify::support::{Span, reasons};
 
-use super::key::KeyIds;
+use crate::key::KeyIds;
 
 reasons! {
     /// Why something about releases was refused: a signed document, the log that holds it, or what they say together.
@@ -112,7 +112,7 @@ reasons! {
         RootExpired {
             /// How long ago, in milliseconds.
             by_ms: u64,
-        } => "root_expired", "root: expired {by} ago", by = crate::error::Span(*by_ms);
+        } => "root_expired", "root: expired {by} ago", by = Span(*by_ms);
         /// The root document is for enclaves under another attestation root than this client's.
         Anchor => "attestation_root_mismatch", "root: it is for enclaves under another attestation root than the one held here";
 
@@ -121,7 +121,7 @@ reasons! {
         ListExpired {
             /// How long ago, in milliseconds.
             by_ms: u64,
-        } => "list_expired", "list: expired {by} ago", by = crate::error::Span(*by_ms);
+        } => "list_expired", "list: expired {by} ago", by = Span(*by_ms);
         /// Older than this client takes: a host may be withholding a newer one.
         ListTooOld {
             /// Its age in milliseconds.
@@ -129,12 +129,12 @@ reasons! {
             /// The most that this client takes, in milliseconds.
             max_age_ms: u64,
         } => "list_too_old", "list: issued {age} ago, where at most {max} are taken",
-            age = crate::error::Span(*age_ms), max = crate::error::Span(*max_age_ms);
+            age = Span(*age_ms), max = Span(*max_age_ms);
         /// Issued after now and leeway.
         ListFromFuture {
             /// How far, in milliseconds.
             by_ms: u64,
-        } => "list_from_future", "list: issued {by} from now, beyond the leeway; is the clock behind?", by = crate::error::Span(*by_ms);
+        } => "list_from_future", "list: issued {by} from now, beyond the leeway; is the clock behind?", by = Span(*by_ms);
         /// An older list than this client has seen.
         ListRolledBack {
             /// Its version.
@@ -191,28 +191,6 @@ reasons! {
         Development => "manifest_for_development", "manifest: its image drops checks and is for development only";
 
         // The log.
-        /// Not a signed note.
-        Note {
-            /// The rule.
-            rule: &'static str,
-        } => "note_invalid", "signed note: {rule}";
-        /// Not a checkpoint.
-        Checkpoint {
-            /// The rule.
-            rule: &'static str,
-        } => "checkpoint_invalid", "checkpoint: {rule}";
-        /// A checkpoint of another log.
-        Origin {
-            /// The origin that it names, cut to 100 characters.
-            found: String,
-        } => "checkpoint_origin_mismatch", "checkpoint: its origin is {found:?}, which is another log";
-        /// The log's own key has not signed the checkpoint.
-        CheckpointUnsigned => "checkpoint_unsigned", "checkpoint: the log's key has not signed it";
-        /// A signature that names a known key and is not that key's.
-        CheckpointSignature {
-            /// Whose key.
-            name: String,
-        } => "checkpoint_signature_invalid", "checkpoint: the signature of {name} does not verify";
         /// Fewer witnesses than the root document asks for.
         WitnessesBelowThreshold {
             /// How many witnesses have cosigned.
@@ -225,13 +203,6 @@ reasons! {
             /// Whose.
             name: String,
         } => "witness_from_future", "checkpoint: the cosignature of {name} is from the future; is the clock behind?";
-        /// A smaller log than this client has seen.
-        LogRolledBack {
-            /// Its size.
-            found: u64,
-            /// What this client has seen.
-            seen: u64,
-        } => "log_rolled_back", "checkpoint: the log has {found} entries, and had {seen} before";
         /// The log is not a continuation of the one that this client has seen.
         LogForked {
             /// The size of the log now.
@@ -244,20 +215,6 @@ reasons! {
             /// Which document.
             what: &'static str,
         } => "not_in_log", "{what}: it is not in the release log";
-        /// A tile that is needed is not there.
-        TileMissing {
-            /// Its path.
-            path: String,
-        } => "tile_missing", "log: {path} is not there";
-        /// A tile is shorter or longer than its path says.
-        TileLength {
-            /// Its path.
-            path: String,
-            /// The length that it has, in bytes.
-            found: usize,
-            /// The length that it must have, in bytes.
-            expected: usize,
-        } => "tile_length", "log: {path} has {found} bytes instead of {expected}";
 
         // Appraisal of an enclave.
         /// The enclave runs nothing that is released: never released, or revoked.

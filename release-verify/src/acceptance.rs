@@ -3,26 +3,23 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use ok2cry_attest_verify::{CheckTime, Measurements, TrustAnchor};
+use ok2cry_tlog::merkle::{leaf_hash, proves_consistency, proves_inclusion};
+use ok2cry_tlog::{Checkpoint, Note, Tile, TileSource, Tiles};
 use sha2::{Digest, Sha384};
 
-use super::bundle::{Bundle, Entry};
-use super::checkpoint::{Checkpoint, Note};
-use super::envelope::Envelope;
-use super::fault::ReleaseFault;
-use super::json::{self, Hex};
-use super::key::{KeyIds, PublicKey, Role};
-use super::list::{self, List};
-use super::manifest::{self, Manifest};
-use super::memory::{Memory, Remembered};
-use super::root::{self, Root};
-use super::tile::{Tile, TileSource, Tiles};
-use super::tree::{leaf_hash, proves_consistency, proves_inclusion};
-use super::version::Version;
-use crate::anchor::TrustAnchor;
+use crate::bundle::{Bundle, Entry};
+use crate::envelope::Envelope;
 use crate::error::Error;
-use crate::measurements::Measurements;
-use crate::policy::Policy;
-use crate::time::CheckTime;
+use crate::fault::ReleaseFault;
+use crate::json::{self, Hex};
+use crate::key::{KeyIds, PublicKey, Role};
+use crate::list::{self, List};
+use crate::manifest::{self, Manifest};
+use crate::policy::ReleasePolicy;
+use crate::root::{self, Root};
+use crate::state::{Memory, Remembered};
+use crate::version::Version;
 
 /// How old a list may be unless [`ReleaseKey::max_list_age_ms`] says otherwise: seven days, in milliseconds.
 pub const DEFAULT_MAX_LIST_AGE_MS: u64 = 7 * 24 * 3_600_000;
@@ -78,7 +75,7 @@ impl ReleaseKey {
     ///
     /// # Errors
     ///
-    /// [`Error::Release`], and [`Error::Measurements`] for a manifest with registers that nobody should trust.
+    /// [`Error::Release`], [`Error::Log`], and [`Error::Attestation`] for a manifest with registers that nobody should trust.
     pub fn check(
         &self,
         bundle: &Bundle,
@@ -116,7 +113,7 @@ impl ReleaseKey {
             return Err(ReleaseFault::Anchor.into());
         }
         let note = bundle.checkpoint.as_bytes();
-        let (checkpoint, cosigned) = Checkpoint::verify(note, &root.log, time)?;
+        let (checkpoint, cosigned) = root.log.verify_checkpoint(note, time)?;
         let tiles = CachedTiles { bundle, more, fetched: RefCell::default() };
         let log = Tiles::new(&tiles, checkpoint.size);
         check_log(&remembered, &checkpoint, &log)?;
@@ -148,7 +145,7 @@ impl ReleaseKey {
             root_sha384: Some(walked.digest),
             list_version: list.version,
             list_sha384: Some(digest),
-            checkpoint: Some(Note::parse(note)?.without_strangers(&root.log)),
+            checkpoint: Some(Note::parse(note)?.signed_only_by(root.log.keys())),
             latest_ms: Some(time.now_ms.max(list.issued_at)),
         };
         memory.set(pinned, known);
@@ -159,7 +156,11 @@ impl ReleaseKey {
         // Remembered even so: a list that revokes everything is not to be followed by the one before.
         match releases.is_empty() {
             true => Err(ReleaseFault::NoRelease.into()),
-            false => Ok(AcceptedReleases { releases, list, root: walked.newest, ends_ms }),
+            false => {
+                let measurements = releases.iter().map(|release| release.measurements.clone());
+                let policy = ReleasePolicy::new(measurements.collect(), ends_ms)?;
+                Ok(AcceptedReleases { releases, list, root: walked.newest, policy })
+            }
         }
     }
 
@@ -328,9 +329,6 @@ fn check_log(seen: &Remembered, now: &Checkpoint, log: &Tiles<'_>) -> Result<(),
         // Another log: only a root document can have said so.
         return Ok(());
     }
-    if now.size < seen.size {
-        return Err(ReleaseFault::LogRolledBack { found: now.size, seen: seen.size }.into());
-    }
     let proof = log.consistency_proof(seen.size)?;
     match proves_consistency(seen.size, &seen.root, now.size, &now.root, &proof) {
         true => Ok(()),
@@ -356,7 +354,7 @@ pub struct AcceptedReleases {
     releases: Vec<AcceptedRelease>,
     list: List,
     root: Root,
-    ends_ms: u64,
+    policy: ReleasePolicy,
 }
 
 /// One of them.
@@ -367,7 +365,7 @@ pub struct AcceptedRelease {
 }
 
 impl AcceptedReleases {
-    /// The releases, in the order in which [`crate::AcceptedDocument::release`] counts them.
+    /// The releases, in the order in which [`ok2cry_attest_verify::AcceptedDocument::release`] counts them.
     #[must_use]
     pub fn releases(&self) -> &[AcceptedRelease] {
         &self.releases
@@ -389,17 +387,13 @@ impl AcceptedReleases {
     /// or when the list is older than the client takes. Earlier where that clock was behind the latest time in the memory.
     #[must_use]
     pub fn ends_ms(&self) -> u64 {
-        self.ends_ms
+        self.policy.ends_ms()
     }
 
     /// Accepts enclaves that run one of them, until they end.
-    ///
-    /// # Errors
-    ///
-    /// None: there is at least one release.
-    pub fn policy(&self) -> Result<Policy, Error> {
-        let policy = Policy::new(self.releases.iter().map(|release| release.measurements.clone()))?;
-        Ok(policy.released_until(self.ends_ms))
+    #[must_use]
+    pub fn policy(&self) -> ReleasePolicy {
+        self.policy.clone()
     }
 }
 

@@ -1,8 +1,7 @@
 //! Tiles of a log ([c2sp.org/tlog-tiles](https://c2sp.org/tlog-tiles)), and the proofs that are made from them.
 
-use super::fault::ReleaseFault;
-use super::tree::{Hash, node_hash};
 use crate::error::Error;
+use crate::merkle::{Hash, node_hash};
 
 /// Levels of the tree in a tile.
 const HEIGHT: u32 = 8;
@@ -104,7 +103,7 @@ impl<'a> Tiles<'a> {
     ///
     /// # Errors
     ///
-    /// [`ReleaseFault::TileMissing`] and [`ReleaseFault::TileLength`].
+    /// [`Error::TileMissing`] and [`Error::TileLength`].
     pub fn root(&self) -> Result<Hash, Error> {
         self.range(0, self.size)
     }
@@ -113,10 +112,10 @@ impl<'a> Tiles<'a> {
     ///
     /// # Errors
     ///
-    /// As [`Tiles::root`], and [`ReleaseFault::NotInLog`] if there is no such entry.
+    /// As [`Tiles::root`], and [`Error::NotInLog`] if there is no such entry.
     pub fn inclusion_proof(&self, index: u64) -> Result<Vec<Hash>, Error> {
         if index >= self.size {
-            return Err(ReleaseFault::NotInLog { what: "entry" }.into());
+            return Err(Error::NotInLog { index, size: self.size });
         }
         let (mut begin, mut end, mut path) = (0, self.size, Vec::new());
         // From the root down: what is beside the way.
@@ -138,10 +137,10 @@ impl<'a> Tiles<'a> {
     ///
     /// # Errors
     ///
-    /// As [`Tiles::root`], and [`ReleaseFault::LogRolledBack`] if it is smaller than that.
+    /// As [`Tiles::root`], and [`Error::Smaller`] if it is smaller than that.
     pub fn consistency_proof(&self, old_size: u64) -> Result<Vec<Hash>, Error> {
         if old_size > self.size {
-            return Err(ReleaseFault::LogRolledBack { found: self.size, seen: old_size }.into());
+            return Err(Error::Smaller { found: self.size, seen: old_size });
         }
         let mut path = Vec::new();
         if old_size == 0 || old_size == self.size {
@@ -188,20 +187,20 @@ impl<'a> Tiles<'a> {
         let (level, above) = (height / HEIGHT, height % HEIGHT);
         // The first hash of the tile's lowest row that is below the node, and how many there are.
         let (first, count) = (number << above, 1_u64 << above);
-        let missing = || ReleaseFault::TileMissing { path: format!("tile/{level}, hash {first}") };
+        let missing = || Error::TileMissing { path: format!("tile/{level}, hash {first}") };
         let tile = Tile::of(level, first / WIDTH, self.size).ok_or_else(missing)?;
-        let bytes = self.source.tile(&tile).ok_or_else(|| ReleaseFault::TileMissing { path: tile.path() })?;
+        let bytes = self.source.tile(&tile).ok_or_else(|| Error::TileMissing { path: tile.path() })?;
         let (hashes, rest) = bytes.as_chunks::<32>();
         if hashes.len() as u64 != tile.width || !rest.is_empty() {
             let expected = usize::try_from(tile.width * 32).unwrap_or(usize::MAX);
-            return Err(ReleaseFault::TileLength { path: tile.path(), found: bytes.len(), expected }.into());
+            return Err(Error::TileLength { path: tile.path(), found: bytes.len(), expected });
         }
         let row = hashes.iter().skip(usize::try_from(first % WIDTH).unwrap_or(usize::MAX));
         let mut row: Vec<Hash> = row.take(usize::try_from(count).unwrap_or(0)).copied().collect();
         while row.len() > 1 {
             row = row.as_chunks::<2>().0.iter().map(|[left, right]| node_hash(left, right)).collect();
         }
-        row.first().copied().ok_or_else(|| missing().into())
+        row.first().copied().ok_or_else(missing)
     }
 }
 

@@ -5,10 +5,10 @@ use p384::ecdsa::DerSignature;
 use p384::ecdsa::signature::Verifier;
 use serde::{Deserialize, Serialize};
 
-use super::fault::ReleaseFault;
-use super::json;
-use super::key::{KeyIds, MAX_KEYS, Role};
 use crate::error::Error;
+use crate::fault::ReleaseFault;
+use crate::json;
+use crate::key::{KeyIds, MAX_KEYS, Role};
 
 /// The longest envelope that is read, in bytes. An entry of the log is its envelope, and its length has 16 bits there.
 pub const MAX_ENVELOPE_LEN: usize = 0xffff;

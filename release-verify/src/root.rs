@@ -1,17 +1,18 @@
 //! The root document: which keys sign what, until when. The one thing that is rotated by its own rules.
 
+use ok2cry_attest_verify::CheckTime;
+use ok2cry_tlog::{Checkpoint, Note, VerifierKey};
 use serde::{Deserialize, Serialize};
 
-use super::envelope::Envelope;
-use super::fault::ReleaseFault;
-use super::json::{self, Hex};
-use super::key::Role;
-use super::log_key::LogKey;
+use crate::envelope::Envelope;
 use crate::error::Error;
+use crate::fault::ReleaseFault;
+use crate::json::{self, Hex};
+use crate::key::Role;
 
 /// The payload type of a root document's envelope.
 pub const ROOT_PAYLOAD_TYPE: &str = "application/vnd.ok2cry.release-root.v1+json";
-pub(super) const WHAT: &str = "root";
+pub(crate) const WHAT: &str = "root";
 /// The most witnesses that a root document names.
 const MAX_WITNESSES: usize = 16;
 
@@ -42,11 +43,39 @@ pub struct Root {
 #[serde(deny_unknown_fields)]
 pub struct Log {
     /// The key that signs its checkpoints. Its name is the log's origin.
-    pub key: LogKey,
+    #[serde(with = "json::verifier_key")]
+    pub key: VerifierKey,
     /// Witnesses that may cosign them.
-    pub witnesses: Vec<LogKey>,
+    #[serde(with = "json::verifier_keys")]
+    pub witnesses: Vec<VerifierKey>,
     /// How many of them must.
     pub witness_threshold: usize,
+}
+
+impl Log {
+    /// Reads a checkpoint that the log has signed. Answers also how many of the log's witnesses have cosigned it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Log`] and [`ReleaseFault::WitnessFromFuture`].
+    pub fn verify_checkpoint(&self, note: &[u8], time: &CheckTime) -> Result<(Checkpoint, usize), Error> {
+        let note = Note::parse(note)?;
+        let checkpoint = Checkpoint::verify(&note, &self.key)?;
+        let mut found = 0;
+        for witness in &self.witnesses {
+            let Some(seconds) = note.cosigned_at(witness)? else { continue };
+            if time.beyond_leeway(seconds.saturating_mul(1000)).is_some() {
+                return Err(ReleaseFault::WitnessFromFuture { name: json::shown(witness.name()) }.into());
+            }
+            found += 1;
+        }
+        Ok((checkpoint, found))
+    }
+
+    /// The keys that may sign its checkpoints: its own and those of its witnesses.
+    pub fn keys(&self) -> impl Iterator<Item = &VerifierKey> {
+        std::iter::once(&self.key).chain(&self.witnesses)
+    }
 }
 
 impl Root {
@@ -56,7 +85,7 @@ impl Root {
     ///
     /// [`ReleaseFault::Json`] or [`ReleaseFault::Field`].
     pub fn decode(payload: &[u8]) -> Result<Self, Error> {
-        let root: Self = json::read(WHAT, payload, super::MAX_ENVELOPE_LEN)?;
+        let root: Self = json::read(WHAT, payload, crate::MAX_ENVELOPE_LEN)?;
         root.check()?;
         Ok(root)
     }
@@ -68,7 +97,7 @@ impl Root {
     }
 
     /// Reads a root document that `signers`, and the document's own root keys, have signed.
-    pub(super) fn verify(envelope: &Envelope, signers: &Role) -> Result<Self, Error> {
+    pub(crate) fn verify(envelope: &Envelope, signers: &Role) -> Result<Self, Error> {
         let root = Self::decode(envelope.verify(WHAT, ROOT_PAYLOAD_TYPE, signers)?)?;
         envelope.verify(WHAT, ROOT_PAYLOAD_TYPE, &root.root)?;
         Ok(root)
@@ -86,7 +115,7 @@ impl Root {
             return refused("log.key", "a key of type 1 (Ed25519)");
         }
         let witnesses = &self.log.witnesses;
-        if witnesses.len() > MAX_WITNESSES || !witnesses.iter().all(LogKey::is_witness) {
+        if witnesses.len() > MAX_WITNESSES || !witnesses.iter().all(VerifierKey::is_witness) {
             return refused("log.witnesses", "at most 16 keys of type 4 (cosignature/v1)");
         }
         // By key, not by name: a witness under two names is one.
@@ -104,7 +133,7 @@ impl Root {
     }
 }
 
-pub(super) fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-_".contains(&b))
 }

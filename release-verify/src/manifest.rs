@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use ok2cry_attest_verify::{Measurements, PCR_LEN, TrustAnchor};
 use serde::{Deserialize, Serialize};
 
-use super::envelope::Envelope;
-use super::fault::ReleaseFault;
-use super::json::{self, Hex};
-use super::root::Root;
-use super::version::Version;
-use crate::document::PCR_LEN;
+use crate::envelope::Envelope;
 use crate::error::Error;
-use crate::measurements::Measurements;
+use crate::fault::ReleaseFault;
+use crate::json::{self, Hex};
+use crate::root::Root;
+use crate::version::Version;
 
 /// The payload type of in-toto statements.
 pub const STATEMENT_PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
@@ -19,7 +18,7 @@ pub const STATEMENT_PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 /// The type of the predicate. `docs/releases.md` describes it.
 pub const PREDICATE_TYPE: &str = "https://github.com/ok2cry/ok2cry/blob/main/docs/releases.md#manifest-v1";
-pub(super) const WHAT: &str = "manifest";
+pub(crate) const WHAT: &str = "manifest";
 /// What `nitro-cli` writes in front of the registers.
 const HASH_ALGORITHM: &str = "Sha384 { ... }";
 
@@ -105,9 +104,9 @@ impl Manifest {
     /// # Errors
     ///
     /// [`ReleaseFault::Json`], [`ReleaseFault::Field`], [`ReleaseFault::ManifestPcrMissing`], and
-    /// [`Error::Measurements`] for registers that cannot be trusted (zeros).
+    /// [`Error::Attestation`] for registers that cannot be trusted (zeros).
     pub fn decode(payload: &[u8]) -> Result<Self, Error> {
-        let manifest: Self = json::read(WHAT, payload, super::MAX_ENVELOPE_LEN)?;
+        let manifest: Self = json::read(WHAT, payload, crate::MAX_ENVELOPE_LEN)?;
         let refused = |field, rule| Err(ReleaseFault::Field { what: WHAT, field, rule }.into());
         if manifest.statement_type != STATEMENT_TYPE {
             return refused("_type", "https://in-toto.io/Statement/v1");
@@ -165,11 +164,11 @@ impl Manifest {
         if let Some(index) = (0..=2).find(|index| pcrs.iter().all(|(there, _)| there != index)) {
             return Err(ReleaseFault::ManifestPcrMissing { index }.into());
         }
-        Measurements::new(pcrs)
+        Ok(Measurements::new(pcrs)?)
     }
 
     /// Reads a manifest that the manifest keys of `root` have signed, and that `root` is for.
-    pub(super) fn verify(envelope: &Envelope, root: &Root) -> Result<Self, Error> {
+    pub(crate) fn verify(envelope: &Envelope, root: &Root) -> Result<Self, Error> {
         let manifest = Self::decode(envelope.verify(WHAT, STATEMENT_PAYLOAD_TYPE, &root.manifests)?)?;
         let name = manifest.image().map_or("", |image| image.name.as_str());
         if name != root.product {
@@ -178,7 +177,9 @@ impl Manifest {
         if manifest.predicate.attestation_root != root.attestation_root {
             return Err(ReleaseFault::ManifestAnchor.into());
         }
-        if manifest.predicate.development.is_some() && root.attestation_root.0 == super::aws_root() {
+        if manifest.predicate.development.is_some()
+            && root.attestation_root.0 == TrustAnchor::aws_nitro().fingerprint()
+        {
             return Err(ReleaseFault::Development.into());
         }
         Ok(manifest)

@@ -3,22 +3,22 @@
 use std::collections::BTreeMap;
 
 use base64ct::{Base64, Encoding};
+use ok2cry_tlog::{Tile, TileSource};
 use serde::{Deserialize, Serialize};
 
-use super::fault::ReleaseFault;
-use super::json;
-use super::list::MAX_RELEASES;
-use super::tile::{Tile, TileSource};
 use crate::error::Error;
+use crate::fault::ReleaseFault;
+use crate::json;
+use crate::list::MAX_RELEASES;
 
 /// The longest bundle that is read, in bytes.
 pub const MAX_BUNDLE_LEN: usize = 4 << 20;
-pub(super) const WHAT: &str = "bundle";
+pub(crate) const WHAT: &str = "bundle";
 /// The most root documents of a bundle: one a month for more than twenty years.
 const MAX_ROOTS: usize = 256;
 
 /// The signed documents that hold now, where each is in the log, the log's checkpoint, and the tiles that show it. What a
-/// parent or any static host serves as `bundle.json`. Nothing in it is believed before [`super::ReleaseKey::check`].
+/// parent or any static host serves as `bundle.json`. Nothing in it is believed before [`crate::ReleaseKey::check`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bundle {

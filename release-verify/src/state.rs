@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use ok2cry_attest_verify::CheckTime;
+use ok2cry_tlog::{Checkpoint, Note};
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::{Checkpoint, Note};
-use super::json::{self, Hex};
 use crate::error::Error;
-use crate::time::CheckTime;
+use crate::json::{self, Hex};
 
 /// The longest memory that is read or written, in bytes.
 pub const MAX_MEMORY_LEN: usize = 1 << 20;
@@ -29,7 +29,7 @@ impl Memory {
     ///
     /// # Errors
     ///
-    /// [`ReleaseFault::TooLarge`](super::ReleaseFault::TooLarge), [`ReleaseFault::Json`](super::ReleaseFault::Json), or
+    /// [`ReleaseFault::TooLarge`](crate::ReleaseFault::TooLarge), [`ReleaseFault::Json`](crate::ReleaseFault::Json), or
     /// what [`Checkpoint::parse`] says.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let value: serde_json::Value = json::read(WHAT, bytes, MAX_MEMORY_LEN)?;
@@ -37,7 +37,7 @@ impl Memory {
             let Current { memories } = json::read(WHAT, bytes, MAX_MEMORY_LEN)?;
             if memories.len() > MAX_ENTRIES {
                 let why = format!("there are {} memories, and {MAX_ENTRIES} at most", memories.len());
-                return Err(super::ReleaseFault::Json { what: WHAT, why }.into());
+                return Err(crate::ReleaseFault::Json { what: WHAT, why }.into());
             }
             memories.values().try_for_each(|remembered| remembered.log().map(drop))?;
             return Ok(Self { entries: memories });
@@ -63,12 +63,12 @@ impl Memory {
     }
 
     /// What was followed from these keys. What was followed from others, or from fewer of them, says nothing about these.
-    pub(super) fn of(&self, pinned: &Hex<48>) -> Remembered {
+    pub(crate) fn of(&self, pinned: &Hex<48>) -> Remembered {
         self.entries.get(pinned).cloned().unwrap_or_default()
     }
 
     /// Replaces what is known of these keys. The entries that were used longest ago make room.
-    pub(super) fn set(&mut self, pinned: Hex<48>, remembered: Remembered) {
+    pub(crate) fn set(&mut self, pinned: Hex<48>, remembered: Remembered) {
         self.entries.insert(pinned, remembered);
         while self.entries.len() > MAX_ENTRIES || self.encode().len() > MAX_MEMORY_LEN {
             let others = self.entries.iter().filter(|(key, _)| **key != pinned);
@@ -87,29 +87,29 @@ const WHAT: &str = "memory";
 /// One entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Remembered {
-    pub(super) root_version: u64,
+pub(crate) struct Remembered {
+    pub(crate) root_version: u64,
     /// Of its payload.
-    pub(super) root_sha384: Option<Hex<48>>,
-    pub(super) list_version: u64,
-    pub(super) list_sha384: Option<Hex<48>>,
+    pub(crate) root_sha384: Option<Hex<48>>,
+    pub(crate) list_version: u64,
+    pub(crate) list_sha384: Option<Hex<48>>,
     /// With the signatures of the log and its witnesses: beside another it is the evidence of a fork.
-    pub(super) checkpoint: Option<String>,
+    pub(crate) checkpoint: Option<String>,
     /// The latest time at which a list was valid for this client, in Unix milliseconds. It is never earlier than this.
-    pub(super) latest_ms: Option<u64>,
+    pub(crate) latest_ms: Option<u64>,
 }
 
 impl Remembered {
     /// `time`, unless its clock was set back since the last check.
-    pub(super) fn not_before(&self, time: &CheckTime) -> CheckTime {
+    pub(crate) fn not_before(&self, time: &CheckTime) -> CheckTime {
         CheckTime { now_ms: time.now_ms.max(self.latest_ms.unwrap_or(0)), ..*time }
     }
 
     /// The newest checkpoint that was accepted.
-    pub(super) fn log(&self) -> Result<Option<Checkpoint>, Error> {
+    pub(crate) fn log(&self) -> Result<Option<Checkpoint>, Error> {
         let Some(note) = &self.checkpoint else { return Ok(None) };
         // Its signatures were verified before it was remembered.
-        Checkpoint::parse(Note::parse(note.as_bytes())?.unverified_text()).map(Some)
+        Ok(Some(Checkpoint::parse(Note::parse(note.as_bytes())?.unverified_text())?))
     }
 }
 

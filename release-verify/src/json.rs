@@ -1,37 +1,26 @@
-//! JSON of release documents: bounded, and under the rule of `crate::strict_json`.
+//! JSON of release documents: bounded, and under the rule of [`ok2cry_attest_verify::strict_json`].
 
 use std::fmt;
 
+use ok2cry_attest_verify::strict_json;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
 
-use super::fault::ReleaseFault;
 use crate::error::Error;
+use crate::fault::ReleaseFault;
 
-pub(super) use crate::strict_json::shown;
+pub(crate) use ok2cry_attest_verify::strict_json::shown;
 
 /// Reads all of `bytes` as one JSON document of at most `max` bytes.
-pub(super) fn read<T: DeserializeOwned>(what: &'static str, bytes: &[u8], max: usize) -> Result<T, Error> {
+pub(crate) fn read<T: DeserializeOwned>(what: &'static str, bytes: &[u8], max: usize) -> Result<T, Error> {
     if bytes.len() > max {
         return Err(ReleaseFault::TooLarge { what, max }.into());
     }
-    crate::strict_json::read(bytes)
-        .map_err(|e| ReleaseFault::Json { what, why: shown(&e.to_string()) }.into())
-}
-
-/// Reads one JSON value under the rule that release documents are read by (`docs/releases.md`), for readers of other
-/// documents. How long it may be is theirs to say.
-///
-/// # Errors
-///
-/// What is not JSON, and what JSON has more than one reading of. The error's text may repeat a value.
-pub fn strict_json(bytes: &[u8]) -> Result<Value, serde_json::Error> {
-    crate::strict_json::read(bytes)
+    strict_json::read(bytes).map_err(|e| ReleaseFault::Json { what, why: shown(&e.to_string()) }.into())
 }
 
 /// JSON of what cannot fail to be JSON.
-pub(super) fn write(value: &impl Serialize) -> Vec<u8> {
+pub(crate) fn write(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
 
@@ -87,5 +76,47 @@ impl<'de, const N: usize> Deserialize<'de> for Hex<N> {
         Self::parse(&text).ok_or_else(|| {
             D::Error::custom(format_args!("{} lower-case hexadecimal digits are due here", 2 * N))
         })
+    }
+}
+
+/// A verifier key as text.
+pub(crate) mod verifier_key {
+    use ok2cry_tlog::VerifierKey;
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(key: &VerifierKey, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(key)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<VerifierKey, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        VerifierKey::parse(&text)
+            .ok_or_else(|| D::Error::custom("a verifier key (NAME+ID+BASE64, Ed25519) is due here"))
+    }
+}
+
+/// Verifier keys, as a list of texts.
+pub(crate) mod verifier_keys {
+    use ok2cry_tlog::VerifierKey;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(transparent)]
+    struct Owned(#[serde(with = "super::verifier_key")] VerifierKey);
+
+    #[derive(Serialize)]
+    #[serde(transparent)]
+    struct Borrowed<'a>(#[serde(serialize_with = "super::verifier_key::serialize")] &'a VerifierKey);
+
+    pub(crate) fn serialize<S: Serializer>(keys: &[VerifierKey], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(keys.iter().map(Borrowed))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<VerifierKey>, D::Error> {
+        let keys = Vec::<Owned>::deserialize(deserializer)?;
+        Ok(keys.into_iter().map(|Owned(key)| key).collect())
     }
 }

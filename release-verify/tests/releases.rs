@@ -5,13 +5,12 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use ok2cry_attest_forge::release::{Case, Expected, Key, Log, World, cases, pem};
+use ok2cry_attest_forge::release::{Case, Expected, Key, World, cases, pem};
 use ok2cry_attest_forge::{Enclave, NOW_MS, cbor};
-use ok2cry_attest_verify::release::tree::{proves_consistency, proves_inclusion};
-use ok2cry_attest_verify::release::{
-    AcceptedReleases, Bundle, Hex, Memory, PublicKey, ReleaseFault, ReleaseKey, Role, Tile, Tiles, Version,
+use ok2cry_attest_verify::{CheckTime, TrustAnchor, Verifier};
+use ok2cry_release_verify::{
+    AcceptedReleases, Bundle, Error, Hex, Memory, PublicKey, ReleaseFault, ReleaseKey, Role, Version,
 };
-use ok2cry_attest_verify::{CheckTime, Error, Policy, TrustAnchor, Verifier};
 
 static CASES: LazyLock<Vec<Case>> = LazyLock::new(cases);
 
@@ -127,72 +126,6 @@ fn a_changed_byte_never_changes_what_is_accepted() {
     assert!(refused > case.bundle.len() / 37 * 9 / 10);
 }
 
-/// The proofs that are made from tiles are those of RFC 6962, for every entry and every earlier size.
-#[test]
-fn tiles_give_the_proofs_of_the_tree() {
-    for size in [1, 2, 3, 7, 8, 255, 256, 257, 511, 513, 700] {
-        let log = Log((0..size).map(|i| format!("entry {i}").into_bytes()).collect());
-        let tiles: std::collections::HashMap<_, _> = log.tiles().into_iter().collect();
-        let source = |tile: &Tile| tiles.get(&tile.path()).cloned();
-        let size = size as u64;
-        let reader = Tiles::new(&source, size);
-        let root = log.root(log.0.len());
-        assert_eq!(reader.root().unwrap(), root, "{size}");
-
-        let named: BTreeSet<_> = Tile::all(size).map(|tile| tile.path()).collect();
-        assert_eq!(named, tiles.keys().cloned().collect(), "{size}");
-
-        for index in (0..size).step_by(if size > 300 { 17 } else { 1 }) {
-            let leaf =
-                ok2cry_attest_verify::release::tree::leaf_hash(&log.0[usize::try_from(index).unwrap()]);
-            let path = reader.inclusion_proof(index).unwrap();
-            assert!(proves_inclusion(&leaf, index, size, &path, &root), "{index} of {size}");
-            assert!(!proves_inclusion(&leaf, index + 1, size, &path, &root), "{index} + 1 of {size}");
-            let mut longer = path.clone();
-            longer.push([0; 32]);
-            assert!(!proves_inclusion(&leaf, index, size, &longer, &root));
-            if !path.is_empty() {
-                assert!(!proves_inclusion(&leaf, index, size, &path[1..], &root));
-            }
-        }
-        for old_size in (0..=size).step_by(if size > 300 { 13 } else { 1 }) {
-            let old_root = log.root(usize::try_from(old_size).unwrap());
-            let proof = reader.consistency_proof(old_size).unwrap();
-            assert!(proves_consistency(old_size, &old_root, size, &root, &proof), "{old_size} to {size}");
-            if old_size > 0 {
-                assert!(!proves_consistency(old_size, &[7; 32], size, &root, &proof), "{old_size} to {size}");
-                assert!(
-                    !proves_consistency(old_size, &old_root, size, &[7; 32], &proof),
-                    "{old_size} to {size}"
-                );
-            }
-            let mut longer = proof.clone();
-            longer.push([0; 32]);
-            assert!(!proves_consistency(old_size, &old_root, size, &root, &longer), "{old_size} to {size}");
-            if !proof.is_empty() {
-                assert!(!proves_consistency(old_size, &old_root, size, &root, &proof[1..]));
-            }
-        }
-        assert_eq!(reader.consistency_proof(size + 1).unwrap_err().code(), "log_rolled_back");
-        assert_eq!(reader.inclusion_proof(size).unwrap_err().code(), "not_in_log");
-    }
-}
-
-#[test]
-fn tiles_are_where_the_specification_says() {
-    let path = |level, number, size| Tile::of(level, number, size).unwrap().path();
-    assert_eq!(path(0, 1_234_067, 256 * 1_234_068), "tile/0/x001/x234/067");
-    // The specification's own example: a tree of 70,000.
-    assert_eq!(path(0, 273, 70_000), "tile/0/273.p/112");
-    assert_eq!(path(1, 1, 70_000), "tile/1/001.p/17");
-    assert_eq!(path(2, 0, 70_000), "tile/2/000.p/1");
-    assert_eq!(Tile::of(3, 0, 70_000), None);
-    assert_eq!(path(1, 0, 256), "tile/1/000.p/1");
-    assert_eq!(Tile::of(0, 1, 256), None);
-    assert_eq!(Tile::of(0, 0, 0), None);
-    assert_eq!(Tile::of(63, u64::MAX, u64::MAX), None);
-}
-
 /// A client that remembers a short log needs more than the bundle's tiles once the log is long.
 #[test]
 fn tiles_that_the_bundle_lacks_are_fetched() {
@@ -228,7 +161,7 @@ fn enclaves_are_held_to_whole_listed_releases() {
         let document = enclave.document();
         let time = CheckTime::at(now_ms);
         let document = verifier.verify_historical(&document).unwrap();
-        accepted.policy().unwrap().appraise(document, &time).map(|document| document.release().unwrap())
+        accepted.policy().appraise(document, &time).map(|document| document.release().unwrap())
     };
     let of = |fill: [u8; 3]| fill.map(|byte| [byte; 48]);
     let (old, new) = (of([0x60, 0x61, 0x62]), of([0x70, 0x71, 0x72]));
@@ -257,21 +190,14 @@ fn enclaves_are_held_to_whole_listed_releases() {
 }
 
 #[test]
-fn a_policy_comes_from_a_pinned_key_in_one_call() {
+fn one_pinned_key_is_enough() {
     let bundle = Bundle::decode(World::new().bundle().to_string().as_bytes()).unwrap();
     let pem = pem(&CASES[0].pinned[..1]);
     let key = ReleaseKey::from_pem(&pem).unwrap();
-    let time = CheckTime::at(NOW_MS);
-    Policy::from_release_key(&key, &bundle, &TrustAnchor::aws_nitro(), &mut Memory::default(), &time)
-        .unwrap();
+    let (anchor, time) = (TrustAnchor::aws_nitro(), CheckTime::at(NOW_MS));
+    key.check(&bundle, &anchor, &mut Memory::default(), &time).unwrap();
     let stricter = key.minimum_version(Version::new(9, 0, 0));
-    let refused = Policy::from_release_key(
-        &stricter,
-        &bundle,
-        &TrustAnchor::aws_nitro(),
-        &mut Memory::default(),
-        &time,
-    );
+    let refused = stricter.check(&bundle, &anchor, &mut Memory::default(), &time);
     assert_eq!(refused.unwrap_err(), Error::Release(ReleaseFault::NoRelease));
     for pem in ["", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"] {
         assert_eq!(ReleaseKey::from_pem(pem).unwrap_err().code(), "release_field_invalid");
@@ -348,7 +274,7 @@ fn enclave(pcrs: [[u8; 48]; 3]) -> Enclave {
 }
 
 fn versions(accepted: &AcceptedReleases) -> Vec<(Version, Vec<u8>)> {
-    let of = |release: &ok2cry_attest_verify::release::AcceptedRelease| {
+    let of = |release: &ok2cry_release_verify::AcceptedRelease| {
         (release.version(), release.measurements().iter().flat_map(|(_, value)| *value).collect())
     };
     accepted.releases().iter().map(of).collect()

@@ -1,0 +1,31 @@
+//! [c2sp.org/tlog-cosignature](https://c2sp.org/tlog-cosignature): what witnesses sign, which is a time and a checkpoint.
+
+use crate::error::Error;
+use crate::note::{Note, VerifierKey};
+
+impl Note<'_> {
+    /// When `key`, a witness's, has cosigned, in Unix seconds: the latest time, if there are several.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Signature`].
+    pub fn cosigned_at(&self, key: &VerifierKey) -> Result<Option<u64>, Error> {
+        let mut latest = None;
+        for signature in self.signatures_of(key) {
+            let parts = signature.split_first_chunk::<8>();
+            let parts =
+                parts.and_then(|(time, rest)| Some((u64::from_be_bytes(*time), rest.try_into().ok()?)));
+            let verified = parts.filter(|(time, signature)| {
+                key.verify(
+                    format!("cosignature/v1\ntime {time}\n{}", self.unverified_text()).as_bytes(),
+                    signature,
+                )
+            });
+            let Some((time, _)) = verified else {
+                return Err(Error::Signature { name: key.name().to_owned() });
+            };
+            latest = latest.max(Some(time));
+        }
+        Ok(latest)
+    }
+}
