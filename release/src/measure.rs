@@ -10,7 +10,7 @@
 //! | PCR2 | the other ramdisks |
 //! | PCR8 | the signing certificate, DER; only in signed images |
 //!
-//! This is this crate's own computation and shares no code with AWS's library, hash and parser included.
+//! This computation shares no code with AWS's library; hash and parser are also different ones.
 
 use crate::{
     eif::Eif,
@@ -21,7 +21,7 @@ use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha384};
 use std::fmt;
 
-/// The measurements of an image, which serialise as `nitro-cli` prints them.
+/// The measurements of an image. They serialize as `nitro-cli` prints them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Measurements {
     #[serde(rename = "HashAlgorithm")]
@@ -41,7 +41,7 @@ pub struct Measurements {
 }
 
 impl Measurements {
-    /// Measures an image. If it is signed, the signature has to be by its certificate's key, over this image's PCR0.
+    /// Measures an image. The signature of a signed image must be by its certificate's key, over this image's PCR0.
     ///
     /// # Errors
     ///
@@ -50,8 +50,8 @@ impl Measurements {
         Self::with_signer(eif).map(|(measurements, _)| measurements)
     }
 
-    /// Measures an image, and answers who signed it. Whether the certificate is still valid,
-    /// [`SigningCertificate::valid_at`] decides.
+    /// Measures an image, and returns its signer. Does not check the certificate's validity: see
+    /// [`SigningCertificate::valid_at`].
     ///
     /// # Errors
     ///
@@ -64,13 +64,13 @@ impl Measurements {
         Ok((Self { pcr8, ..unsigned }, Some(signer)))
     }
 
-    /// What the image measures before it is signed.
+    /// The measurements of the image without its signature.
     #[must_use]
     pub fn without_signer(&self) -> Self {
         Self { pcr8: None, ..self.clone() }
     }
 
-    /// Measures what an image is made of. `certificate` is DER.
+    /// Measures the parts of an image. `certificate` is DER.
     #[must_use]
     pub fn of_parts(kernel: &[u8], cmdline: &[u8], ramdisks: &[&[u8]], certificate: Option<&[u8]>) -> Self {
         let (boot, application) = ramdisks.split_at(ramdisks.len().min(1));
@@ -83,7 +83,7 @@ impl Measurements {
         }
     }
 
-    /// `{"Measurements": {…}}` over several lines, byte for byte as `nitro-cli build-enclave` prints it.
+    /// Indented `{"Measurements": {…}}`, identical to the output of `nitro-cli build-enclave`.
     #[must_use]
     pub fn to_nitro_cli_json(&self) -> String {
         #[derive(Serialize)]
@@ -91,12 +91,12 @@ impl Measurements {
         struct Block<'a> {
             measurements: &'a Measurements,
         }
-        // Nothing here can fail to be JSON; an empty text would be no answer to anybody.
+        // Every field has a JSON form.
         serde_json::to_string_pretty(&Block { measurements: self }).unwrap_or_default()
     }
 }
 
-/// The value of a register, which shows as lower-case hexadecimal.
+/// The value of a register. `Display` writes lower-case hexadecimal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Pcr(pub [u8; 48]);
 
@@ -128,7 +128,7 @@ impl Serialize for Pcr {
     }
 }
 
-/// The one algorithm, in the words of AWS's documentation: `nitro-cli` prints how Rust shows its hasher.
+/// The only algorithm, as in AWS's documentation: `nitro-cli` prints the Debug text of its hasher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct HashAlgorithm;
 
@@ -144,13 +144,13 @@ mod tests {
 
     #[test]
     fn a_register_is_forty_eight_zeros_extended_once() {
-        // printf abc | sha384sum, then the same over 48 zeros and that: two runs of coreutils.
+        // By coreutils: printf abc | sha384sum, then sha384sum of 48 zeros and that digest.
         let expected = "93732e3733514a841c982cfa75ea76ab55fe011acb9cd980ef4523913c65be1b0998e04d77f8c174f81a82151619ca40";
         assert_eq!(Pcr::of(vec![b"a", b"bc"]).to_string(), expected);
     }
 
     #[test]
-    fn each_part_is_in_its_registers_and_in_no_other() {
+    fn each_part_changes_its_own_registers_only() {
         let of = |kernel: &[u8], cmdline: &[u8], boot: &[u8], application: &[u8], certificate: &[u8]| {
             let m = Measurements::of_parts(kernel, cmdline, &[boot, application], Some(certificate));
             [Some(m.pcr0), Some(m.pcr1), Some(m.pcr2), m.pcr8]
