@@ -23,8 +23,8 @@ pub fn one_verdict<'a>(
             None => verifier.verify_historical(bytes),
         }
     };
-    let fast = Verifier::with_provider(root.clone(), Provider::aws_lc_rs());
-    let verdict = judge(&fast.clone().remember_at_most(0));
+    let fast = Verifier::new(root.clone()).with_provider(Provider::aws_lc_rs());
+    let verdict = judge(&fast.clone().with_signature_cache(0));
     let expected = shown(&verdict);
     assert_eq!(shown(&judge(&fast)), expected, "into an empty memory");
     assert_eq!(shown(&judge(&fast)), expected, "from memory");
@@ -32,7 +32,7 @@ pub fn one_verdict<'a>(
         assert_eq!(shown(&judge(&EXPERIENCED.1)), expected, "after all documents before this one");
     }
     if thorough {
-        let slow = Verifier::with_provider(root.clone(), Provider::p384());
+        let slow = Verifier::new(root.clone()).with_provider(Provider::p384());
         assert_eq!(shown(&judge(&slow)), expected, "by the other provider");
     }
     if let Ok(document) = &verdict {
@@ -44,7 +44,7 @@ pub fn one_verdict<'a>(
 /// The root of the unchanged [`Enclave`], and a verifier under it that remembers little and sees every document.
 static EXPERIENCED: LazyLock<(Box<TrustAnchor>, Verifier)> = LazyLock::new(|| {
     let root = TrustAnchor::from_der(&Enclave::new().root()).expect("the root of the forge");
-    let verifier = Verifier::with_provider(root.clone(), Provider::aws_lc_rs()).remember_at_most(8);
+    let verifier = Verifier::new(root.clone()).with_provider(Provider::aws_lc_rs()).with_signature_cache(8);
     (Box::new(root), verifier)
 });
 

@@ -16,11 +16,11 @@ const NULL: u8 = 0xf6;
 const BREAK: u8 = 0xff;
 
 /// Reads items one after the other. Errors name the field that the caller says it is reading.
-pub(crate) struct Reader<'a> {
+pub(crate) struct CborReader<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Reader<'a> {
+impl<'a> CborReader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
@@ -65,7 +65,7 @@ impl<'a> Reader<'a> {
         self.definite(MAP, field, "a map")
     }
 
-    /// The beginning of a map of either form; [`Reader::next_entry`] walks it.
+    /// The beginning of a map of either form; [`CborReader::next_entry`] walks it.
     pub(crate) fn any_map(&mut self, field: Field) -> Result<MapEntries, Error> {
         match self.head(field)? {
             (MAP, Argument::Value(count)) => Ok(MapEntries::Definite(count)),
@@ -195,7 +195,7 @@ mod tests {
             (&[0x19, 0x01], "cbor_truncated"),
         ];
         for (bytes, expected) in cases {
-            assert_eq!(code(Reader::new(bytes).uint(Field::Timestamp)), expected, "{bytes:02x?}");
+            assert_eq!(code(CborReader::new(bytes).uint(Field::Timestamp)), expected, "{bytes:02x?}");
         }
     }
 
@@ -206,16 +206,19 @@ mod tests {
             &[0x5b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0],
             &[0x5a, 0x7f, 0xff, 0xff, 0xff],
         ] {
-            assert_eq!(code(Reader::new(bytes).bytes(Field::Nonce)), "cbor_truncated");
+            assert_eq!(code(CborReader::new(bytes).bytes(Field::Nonce)), "cbor_truncated");
         }
     }
 
     #[test]
     fn strings_are_definite_and_text_is_utf8() {
-        assert_eq!(code(Reader::new(&[0x5f, 0x41, 0, 0xff]).bytes(Field::Nonce)), "cbor_indefinite_length");
-        assert_eq!(code(Reader::new(&[0x61, 0xff]).text(Field::Digest)), "cbor_not_utf8");
-        assert_eq!(code(Reader::new(&[0xff]).text(Field::Digest)), "cbor_malformed");
-        assert_eq!(code(Reader::new(&[0xf7]).optional_bytes(Field::Nonce)), "cbor_wrong_type");
-        assert_eq!(Reader::new(&[0xf6]).optional_bytes(Field::Nonce), Ok(None));
+        assert_eq!(
+            code(CborReader::new(&[0x5f, 0x41, 0, 0xff]).bytes(Field::Nonce)),
+            "cbor_indefinite_length"
+        );
+        assert_eq!(code(CborReader::new(&[0x61, 0xff]).text(Field::Digest)), "cbor_not_utf8");
+        assert_eq!(code(CborReader::new(&[0xff]).text(Field::Digest)), "cbor_malformed");
+        assert_eq!(code(CborReader::new(&[0xf7]).optional_bytes(Field::Nonce)), "cbor_wrong_type");
+        assert_eq!(CborReader::new(&[0xf6]).optional_bytes(Field::Nonce), Ok(None));
     }
 }

@@ -10,7 +10,7 @@ use webpki::{EndEntityCert, KeyUsage};
 use crate::anchor::TrustAnchor;
 use crate::document::Claims;
 use crate::error::{CertificateAt, CertificateFault, ChainFault, ClockFault, Error};
-use crate::memory::{Remembering, Signed};
+use crate::signature_cache::{CachedAlgorithm, Signed};
 use crate::time::CheckTime;
 use crate::x509::Certificate;
 
@@ -70,7 +70,7 @@ impl<'a> Chain<'a> {
     pub(crate) fn check_signatures(
         &self,
         anchor: &TrustAnchor,
-        algorithm: &Remembering<'_>,
+        algorithm: &CachedAlgorithm<'_>,
     ) -> Result<(), Error> {
         let leaf = CertificateDer::from(self.leaf.der());
         let leaf = EndEntityCert::try_from(&leaf).map_err(refused)?;

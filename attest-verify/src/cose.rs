@@ -1,6 +1,6 @@
 //! The envelope: `COSE_Sign1` (RFC 9052 §4.2) in the one form that the Nitro Secure Module makes.
 
-use crate::cbor::Reader;
+use crate::cbor::CborReader;
 use crate::error::{CoseFault, Error, Field};
 
 /// The longest document that is looked at, in bytes. The module's own limit for an answer is 12,288; the longest payload
@@ -30,7 +30,7 @@ impl<'a> Envelope<'a> {
         if bytes.len() > MAX_DOCUMENT_LEN {
             return Err(Error::Cose(CoseFault::DocumentTooLarge { len: bytes.len() }));
         }
-        let mut reader = Reader::new(bytes);
+        let mut reader = CborReader::new(bytes);
         match reader.optional_tag(Field::CoseSign1)? {
             None => {}
             Some(TAG_SIGN1) if reader.optional_tag(Field::CoseSign1)?.is_none() => {}

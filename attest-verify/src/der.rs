@@ -19,12 +19,12 @@ pub(crate) const CONTEXT_3: u8 = 0xa3;
 
 /// Reads the elements of one structure; `part` names it in errors.
 #[derive(Clone)]
-pub(crate) struct Reader<'a> {
+pub(crate) struct DerReader<'a> {
     rest: &'a [u8],
     part: &'static str,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> DerReader<'a> {
     pub(crate) fn new(bytes: &'a [u8], part: &'static str) -> Self {
         Self { rest: bytes, part }
     }
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
         Ok((tag, value))
     }
 
-    /// What [`Reader::element`] would return, together with its own header bytes.
+    /// What [`DerReader::element`] would return, together with its own header bytes.
     pub(crate) fn whole(&mut self, tag: u8) -> Result<&'a [u8], CertificateFault> {
         let before = self.rest;
         self.expect(tag)?;
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     fn element(bytes: &[u8]) -> Result<(u8, &[u8]), CertificateFault> {
-        Reader::new(bytes, "test").element()
+        DerReader::new(bytes, "test").element()
     }
 
     #[test]
@@ -164,13 +164,13 @@ mod tests {
     #[test]
     fn integers_are_shortest_and_booleans_are_true() {
         for bytes in [&[0x02, 0x00][..], &[0x02, 0x02, 0x00, 0x7f], &[0x02, 0x02, 0xff, 0x80]] {
-            assert!(Reader::new(bytes, "test").integer().is_err(), "{bytes:02x?}");
+            assert!(DerReader::new(bytes, "test").integer().is_err(), "{bytes:02x?}");
         }
-        assert_eq!(Reader::new(&[0x02, 0x02, 0x00, 0x80], "test").unsigned(), Ok(&[0x80][..]));
-        assert!(Reader::new(&[0x02, 0x01, 0x80], "test").unsigned().is_err());
-        assert_eq!(Reader::new(&[0x01, 0x01, 0xff], "test").optional_true(), Ok(true));
+        assert_eq!(DerReader::new(&[0x02, 0x02, 0x00, 0x80], "test").unsigned(), Ok(&[0x80][..]));
+        assert!(DerReader::new(&[0x02, 0x01, 0x80], "test").unsigned().is_err());
+        assert_eq!(DerReader::new(&[0x01, 0x01, 0xff], "test").optional_true(), Ok(true));
         for value in [0x00, 0x01] {
-            assert!(Reader::new(&[0x01, 0x01, value], "test").optional_true().is_err());
+            assert!(DerReader::new(&[0x01, 0x01, value], "test").optional_true().is_err());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::cbor::Reader;
+use crate::cbor::CborReader;
 use crate::cose::Envelope;
 use crate::error::{Error, Field, PayloadFault};
 
@@ -132,7 +132,7 @@ impl<'a> Pcrs<'a> {
         (0..PCR_COUNT).zip(self.values).filter_map(|(index, value)| Some((index, value?)))
     }
 
-    fn decode(reader: &mut Reader<'a>) -> Result<Self, Error> {
+    fn decode(reader: &mut CborReader<'a>) -> Result<Self, Error> {
         let count = reader.map(Field::Pcrs)?;
         if count == 0 || count > u64::from(PCR_COUNT) {
             return Err(Error::Payload(PayloadFault::PcrCount { count }));
@@ -182,7 +182,7 @@ pub(crate) struct Claims<'a> {
 
 impl<'a> Claims<'a> {
     fn decode(payload: &'a [u8]) -> Result<Self, Error> {
-        let mut reader = Reader::new(payload);
+        let mut reader = CborReader::new(payload);
         let mut module_id = None;
         let mut digest = None;
         let mut timestamp_ms = None;
@@ -251,28 +251,28 @@ fn required<T>(slot: Option<T>, field: Field) -> Result<T, Error> {
     slot.ok_or(Error::Payload(PayloadFault::MissingField { field }))
 }
 
-fn module_id_of<'a>(reader: &mut Reader<'a>) -> Result<&'a str, Error> {
+fn module_id_of<'a>(reader: &mut CborReader<'a>) -> Result<&'a str, Error> {
     match reader.text(Field::ModuleId)? {
         "" => Err(Error::Payload(PayloadFault::ModuleIdEmpty)),
         module_id => Ok(module_id),
     }
 }
 
-fn digest_of(reader: &mut Reader<'_>) -> Result<(), Error> {
+fn digest_of(reader: &mut CborReader<'_>) -> Result<(), Error> {
     match reader.text(Field::Digest)? {
         "SHA384" => Ok(()),
         found => Err(Error::Payload(PayloadFault::Digest { found: found.chars().take(32).collect() })),
     }
 }
 
-fn timestamp_of(reader: &mut Reader<'_>) -> Result<u64, Error> {
+fn timestamp_of(reader: &mut CborReader<'_>) -> Result<u64, Error> {
     match reader.uint(Field::Timestamp)? {
         0 => Err(Error::Payload(PayloadFault::TimestampZero)),
         timestamp_ms => Ok(timestamp_ms),
     }
 }
 
-fn certificate_of<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Error> {
+fn certificate_of<'a>(reader: &mut CborReader<'a>) -> Result<&'a [u8], Error> {
     let der = reader.bytes(Field::Certificate)?;
     match der.len() {
         1..=MAX_CERTIFICATE_LEN => Ok(der),
@@ -280,7 +280,7 @@ fn certificate_of<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Error> {
     }
 }
 
-fn cabundle_of<'a>(reader: &mut Reader<'a>) -> Result<Vec<&'a [u8]>, Error> {
+fn cabundle_of<'a>(reader: &mut CborReader<'a>) -> Result<Vec<&'a [u8]>, Error> {
     let count = reader.array(Field::Cabundle)?;
     let entries = usize::try_from(count)
         .ok()
@@ -298,7 +298,7 @@ fn cabundle_of<'a>(reader: &mut Reader<'a>) -> Result<Vec<&'a [u8]>, Error> {
 }
 
 fn optional_of<'a>(
-    reader: &mut Reader<'a>,
+    reader: &mut CborReader<'a>,
     field: Field,
     too_long: impl FnOnce(usize) -> PayloadFault,
 ) -> Result<Option<&'a [u8]>, Error> {

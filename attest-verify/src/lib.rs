@@ -6,13 +6,15 @@
 //! and no socket, and has no unsafe code.
 //!
 //! ```no_run
+//! use std::time::Duration;
+//!
 //! use ok2cry_attest_verify::{CheckTime, Error, Measurements, PCR_LEN, Policy, TrustAnchor, Verifier};
 //!
 //! /// Returns the enclave's public key, if it is an enclave that runs our release and answers our nonce.
 //! fn public_key(document: &[u8], release: [(u8, [u8; PCR_LEN]); 3], nonce: &[u8]) -> Result<Option<Vec<u8>>, Error> {
 //!     let verifier = Verifier::new(TrustAnchor::aws_nitro());
 //!     // PCR0, PCR1 and PCR2 as `nitro-cli build-enclave` prints them.
-//!     let policy = Policy::new([Measurements::new(release)?])?.max_age_ms(5 * 60 * 1000).nonce(nonce);
+//!     let policy = Policy::new([Measurements::new(release)?])?.with_max_age(Duration::from_secs(300)).with_nonce(nonce);
 //!
 //!     let now = CheckTime::system();
 //!     let document = policy.appraise(verifier.verify(document, &now)?, &now)?;
@@ -34,7 +36,7 @@
 //! PCR2 of another matches none. Sets that would let a debug enclave pass (zeros), or anything (empty), cannot be made.
 //!
 //! **Freshness is yours to ask for.** A document is valid as long as its certificates, about three hours. A nonce that you
-//! drew for this one request proves that the document is younger than the nonce; [`Policy::max_age_ms`] bounds its age by the
+//! drew for this one request proves that the document is younger than the nonce; [`Policy::with_max_age`] bounds its age by the
 //! clock.
 //!
 //! **Clocks.** Time is a parameter. Leaf certificates are seconds old when they are first used, so a client whose clock is
@@ -47,8 +49,8 @@
 //!
 //! **Speed.** A verification costs five ECDSA P-384 signatures and hardly anything else. Keep the [`Verifier`]: it remembers
 //! certificate signatures that verified, so that another document of the same enclave costs one and one of its neighbour two. A
-//! verdict never depends on what was remembered, and memory is bounded ([`Verifier::remember_at_most`]). With the feature
-//! `aws-lc-rs`, `Verifier::with_provider(anchor, Provider::aws_lc_rs())` is four times as fast as the default [`Provider`], which is
+//! verdict never depends on what was remembered, and memory is bounded ([`Verifier::with_signature_cache`]). With the feature
+//! `aws-lc-rs`, `Verifier::new(anchor).with_provider(Provider::aws_lc_rs())` is four times as fast as the default [`Provider`], which is
 //! pure Rust.
 //!
 //! **Errors.** [`Error`] says which field broke which rule; [`Error::code`] is stable. Show them freely: they contain nothing
@@ -98,7 +100,7 @@
 //! | `anchor` | [`TrustAnchor`], AWS's root |
 //! | `crypto` | the seam to ECDSA P-384: [`Provider`] |
 //! | `pem` | which block of a PEM text is meant |
-//! | `memory` | certificate signatures that were verified before |
+//! | `signature_cache` | certificate signatures that were verified before |
 //! | `strict_json` | JSON under one rule (feature `json`) |
 //! | `error` | every reason with its code |
 //!
@@ -115,11 +117,11 @@ mod der;
 mod document;
 mod error;
 mod measurements;
-mod memory;
 #[cfg(feature = "json")]
 mod nitro_cli;
 mod pem;
 mod policy;
+mod signature_cache;
 #[cfg(feature = "json")]
 pub mod strict_json;
 #[doc(hidden)]
@@ -140,5 +142,5 @@ pub use self::measurements::Measurements;
 pub use self::pem::{PemBlock, PemFault};
 pub use self::policy::{AcceptedDocument, Policy};
 pub use self::time::{CheckTime, DEFAULT_LEEWAY_MS};
-pub use self::verifier::{DEFAULT_REMEMBERED, VerifiedDocument, Verifier};
+pub use self::verifier::{DEFAULT_SIGNATURE_CACHE, VerifiedDocument, Verifier};
 pub use self::x509::Certificate;

@@ -1,9 +1,11 @@
 //! Appraisal: is this genuine document from an enclave that the caller wants to talk to, now, and about this?
 
 use std::ops::Deref;
+use std::time::Duration;
 
 use crate::error::{AppraisalFault, ClockFault, Error, MeasurementsFault};
 use crate::measurements::Measurements;
+use crate::support::millis;
 use crate::time::CheckTime;
 use crate::verifier::{VerifiedDocument, not_from_future};
 
@@ -42,23 +44,23 @@ impl Policy {
         Self::with(None)
     }
 
-    /// Accepts documents of at most this age, in milliseconds. Without it a leaf certificate's three hours are the limit.
+    /// Accepts documents of at most this age. Without it a leaf certificate's three hours are the limit.
     #[must_use]
-    pub fn max_age_ms(mut self, max_age_ms: u64) -> Self {
-        self.max_age_ms = Some(max_age_ms);
+    pub fn with_max_age(mut self, max_age: Duration) -> Self {
+        self.max_age_ms = Some(millis(max_age));
         self
     }
 
     /// Accepts documents with exactly this nonce.
     #[must_use]
-    pub fn nonce(mut self, nonce: impl Into<Vec<u8>>) -> Self {
+    pub fn with_nonce(mut self, nonce: impl Into<Vec<u8>>) -> Self {
         self.nonce = Some(nonce.into());
         self
     }
 
     /// Accepts documents with exactly this user data.
     #[must_use]
-    pub fn user_data(mut self, user_data: impl Into<Vec<u8>>) -> Self {
+    pub fn with_user_data(mut self, user_data: impl Into<Vec<u8>>) -> Self {
         self.user_data = Some(user_data.into());
         self
     }

@@ -2,6 +2,7 @@
 //! version.
 
 use std::fmt;
+use std::time::Duration;
 
 /// Declares an enum of reasons with the code and the sentence of each in one place, so that neither can be forgotten.
 #[doc(hidden)]
@@ -63,4 +64,10 @@ impl fmt::Display for Span {
             _ => write!(f, "{} days", ms / 86_400_000),
         }
     }
+}
+
+/// Whole milliseconds, at most [`u64::MAX`].
+#[must_use]
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

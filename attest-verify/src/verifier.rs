@@ -7,12 +7,12 @@ use crate::chain::Chain;
 use crate::crypto::Provider;
 use crate::document::{Claims, PCR_LEN, Pcrs, claims_accessors, decode};
 use crate::error::{ClockFault, DocumentFault, Error};
-use crate::memory::{Memory, Remembering};
+use crate::signature_cache::{CachedAlgorithm, SignatureCache};
 use crate::time::CheckTime;
 use crate::x509::Certificate;
 
 /// How many certificates a [`Verifier`] remembers unless it is told otherwise: some 1.3 MB at most.
-pub const DEFAULT_REMEMBERED: usize = 1024;
+pub const DEFAULT_SIGNATURE_CACHE: usize = 1024;
 
 /// Verifies attestation documents under one trust anchor. Make one and keep it; it may be shared between threads.
 ///
@@ -26,7 +26,7 @@ pub const DEFAULT_REMEMBERED: usize = 1024;
 pub struct Verifier {
     anchor: TrustAnchor,
     provider: Provider,
-    memory: Arc<Memory>,
+    cache: Arc<SignatureCache>,
     allow_debug: bool,
 }
 
@@ -34,24 +34,24 @@ impl Verifier {
     /// A verifier under `anchor`: [`TrustAnchor::aws_nitro`] for real enclaves. It uses the default [`Provider`].
     #[must_use]
     pub fn new(anchor: TrustAnchor) -> Self {
-        Self::with_provider(anchor, Provider::default())
+        let cache = Arc::new(SignatureCache::new(DEFAULT_SIGNATURE_CACHE));
+        Self { anchor, provider: Provider::default(), cache, allow_debug: false }
     }
 
-    /// A verifier under `anchor` that leaves ECDSA to `provider`.
+    /// Computes ECDSA with this provider. It does not change any verdict.
     #[must_use]
-    pub fn with_provider(anchor: TrustAnchor, provider: Provider) -> Self {
-        let memory = Arc::new(Memory::new(DEFAULT_REMEMBERED));
-        Self { anchor, provider, memory, allow_debug: false }
+    pub fn with_provider(self, provider: Provider) -> Self {
+        Self { provider, ..self }
     }
 
-    /// Remembers at most so many certificates, in place of [`DEFAULT_REMEMBERED`]; 0 for none. It begins with none, also
+    /// Remembers at most so many certificates, in place of [`DEFAULT_SIGNATURE_CACHE`]; 0 for none. It begins with none, also
     /// where `self` has remembered some.
     ///
     /// A chain has three certificates that last for a day to weeks and, per enclave, a leaf that lasts for three hours. So a
     /// service with n enclaves on as many instances does well with 2 n + 10. Each takes at most 1.3 kB.
     #[must_use]
-    pub fn remember_at_most(mut self, certificates: usize) -> Self {
-        self.memory = Arc::new(Memory::new(certificates));
+    pub fn with_signature_cache(mut self, certificates: usize) -> Self {
+        self.cache = Arc::new(SignatureCache::new(certificates));
         self
     }
 
@@ -96,15 +96,17 @@ impl Verifier {
         chain.check_clock(claims.timestamp_ms, time)?;
         not_from_future(claims.timestamp_ms, time)?;
 
-        chain
-            .check_signatures(&self.anchor, &Remembering { provider: self.provider, memory: &self.memory })?;
+        chain.check_signatures(
+            &self.anchor,
+            &CachedAlgorithm { provider: self.provider, cache: &self.cache },
+        )?;
         self.provider
             .verify(chain.leaf().key(), &document.envelope.signed_bytes(), document.envelope.signature)
             .map_err(|_| Error::Document(DocumentFault::Signature))?;
 
         // Last, so that "debug mode" is said of genuine documents only.
         self.check_measured(&claims.pcrs)?;
-        self.memory.remember(chain.signed(), time);
+        self.cache.insert(chain.signed(), time);
         Ok(VerifiedDocument { claims, chain })
     }
 
@@ -203,7 +205,7 @@ mod tests {
 
     fn verifier() -> Verifier {
         let anchor = TrustAnchor::from_der(&Enclave::new().root()).unwrap();
-        Verifier::with_provider(anchor, Provider::of(&Counting))
+        Verifier::new(anchor).with_provider(Provider::of(&Counting))
     }
 
     /// A document of the enclave with another leaf.
@@ -221,7 +223,7 @@ mod tests {
         assert_eq!(signatures(&verifier, &next), (true, 1), "another document of the same leaf");
         assert_eq!(signatures(&verifier, &with_leaf(1)), (true, 2), "another leaf: itself and the document");
         assert_eq!(signatures(&verifier.clone(), &with_leaf(1)), (true, 1), "clones share");
-        let without = verifier.clone().remember_at_most(0);
+        let without = verifier.clone().with_signature_cache(0);
         for _ in 0..2 {
             assert_eq!(signatures(&without, &document), (true, 5));
         }
@@ -239,16 +241,16 @@ mod tests {
         for change in changes {
             let verifier = verifier();
             assert!(!signatures(&verifier, &Enclave::with(change).document()).0);
-            assert_eq!(verifier.memory.len(), 0);
+            assert_eq!(verifier.cache.len(), 0);
         }
     }
 
     #[test]
     fn memory_is_bounded() {
-        let verifier = verifier().remember_at_most(6);
+        let verifier = verifier().with_signature_cache(6);
         for serial in 0..40 {
             assert!(signatures(&verifier, &with_leaf(serial)).0);
-            assert!(verifier.memory.len() <= 6);
+            assert!(verifier.cache.len() <= 6);
             // The certificates above stay, because they are used all the time.
             assert!(serial == 0 || signatures(&verifier, &with_leaf(serial)) == (true, 1), "{serial}");
         }

@@ -42,11 +42,11 @@ fn ours(document: &Document) -> Vec<Contender> {
         let (root, bytes) = (document.root.clone(), document.bytes.clone());
         // A verifier that has never seen anything, each time.
         move || {
-            Verifier::with_provider(root.clone(), provider).verify(&bytes, &time).expect("accepted");
+            Verifier::new(root.clone()).with_provider(provider).verify(&bytes, &time).expect("accepted");
         }
     };
     let warm = {
-        let verifier = Verifier::with_provider(document.root.clone(), Provider::aws_lc_rs());
+        let verifier = Verifier::new(document.root.clone()).with_provider(Provider::aws_lc_rs());
         let bytes = document.bytes.clone();
         move || {
             verifier.verify(&bytes, &time).expect("accepted");
@@ -68,7 +68,7 @@ fn unseen_leaves() -> Contender {
     let root = TrustAnchor::from_der(&Enclave::new().root()).expect("the forge's root");
     let time = CheckTime::at(NOW_MS);
     let run = move || {
-        let verifier = Verifier::with_provider(root.clone(), Provider::aws_lc_rs());
+        let verifier = Verifier::new(root.clone()).with_provider(Provider::aws_lc_rs());
         let (first, unseen) = documents.split_first().expect("documents");
         verifier.verify(first, &time).expect("accepted");
         let begun = processor_time();

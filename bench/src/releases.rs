@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use ok2cry_attest_forge::NOW_MS;
-use ok2cry_attest_forge::release::{World, cases};
+use ok2cry_attest_forge::release::{ReleaseFixture, cases};
 use ok2cry_attest_verify::{CheckTime, TrustAnchor};
-use ok2cry_release_verify::{Bundle, Memory, PublicKey, ReleaseKey, Role};
+use ok2cry_release_verify::{Bundle, ReleaseKey, ReleaseState, Role, SignerKey};
 use p384::ecdsa::signature::{Signer, Verifier};
 use p384::ecdsa::{DerSignature, SigningKey};
 
@@ -16,14 +16,14 @@ const SIGNATURES: u32 = 9;
 
 /// Prints the processor time of both, medians of so many rounds.
 pub fn print(rounds: usize) {
-    let world = World::with(|world| world.earlier = 1000);
+    let world = ReleaseFixture::with(|world| world.earlier = 1000);
     let text = world.bundle().to_string();
-    let keys = cases()[0].pinned.iter().map(|key| PublicKey::from_der(&key.der()).expect("a key")).collect();
+    let keys = cases()[0].pinned.iter().map(|key| SignerKey::from_der(&key.der()).expect("a key")).collect();
     let key = ReleaseKey::from_role(Role::new(2, keys).expect("a role"));
     let (anchor, time) = (TrustAnchor::aws_nitro(), CheckTime::at(NOW_MS));
     let check = || {
         let bundle = Bundle::decode(text.as_bytes()).expect("a bundle");
-        key.check(&bundle, &anchor, &mut Memory::default(), &time).expect("an accepted bundle");
+        key.check(&bundle, &anchor, &mut ReleaseState::default(), &time).expect("an accepted bundle");
     };
     let signing = SigningKey::from_slice(&[7; 48]).expect("a key");
     let signature: DerSignature = signing.sign(text.as_bytes());

@@ -16,7 +16,7 @@ use ok2cry_protocol::{
     ids::{KeyId, Nonce},
     rpc::KeyState,
 };
-use ok2cry_release_verify::{AcceptedReleases, Bundle, MAX_BUNDLE_LEN, Memory, ReleaseKey, tlog::Tile};
+use ok2cry_release_verify::{AcceptedReleases, Bundle, MAX_BUNDLE_LEN, ReleaseKey, ReleaseState, tlog::Tile};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -135,7 +135,7 @@ impl Client {
         &self,
         key: &ReleaseKey,
         anchor: &TrustAnchor,
-        memory: &mut Memory,
+        memory: &mut ReleaseState,
         time: &CheckTime,
     ) -> Result<AcceptedReleases, CallError> {
         let bundle = self.fetch("/v1/release", MAX_BUNDLE_LEN as u64)?;

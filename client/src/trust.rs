@@ -46,10 +46,11 @@ impl Expected {
         max_age_ms: u64,
         time: &CheckTime,
     ) -> Result<AcceptedDocument<'a>, Error> {
+        let max_age = Duration::from_millis(max_age_ms);
         match self {
-            Self::Policy(policy) => Ok(policy.clone().max_age_ms(max_age_ms).appraise(document, time)?),
+            Self::Policy(policy) => Ok(policy.clone().with_max_age(max_age).appraise(document, time)?),
             Self::Releases(policy) => {
-                let policy = policy.clone().with_max_age(Duration::from_millis(max_age_ms));
+                let policy = policy.clone().with_max_age(max_age);
                 Ok(policy.appraise(document, time)?)
             }
         }

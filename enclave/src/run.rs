@@ -66,7 +66,7 @@ impl Enclave {
         let document =
             nsm.attest(&AttestationRequest { public_key: Some(&log_key), ..Default::default() })?;
         let anchor = TrustAnchor::from_der(nsm.root_certificate())?;
-        let mut verifier = Verifier::with_provider(anchor, config.crypto_provider.of_verifiers());
+        let mut verifier = Verifier::new(anchor).with_provider(config.crypto_provider.of_verifiers());
         if config.development.debug_mode {
             verifier = verifier.insecure_allow_debug();
         }

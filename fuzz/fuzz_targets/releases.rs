@@ -6,17 +6,19 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use ok2cry_attest_forge::NOW_MS;
-use ok2cry_attest_forge::release::{World, bundle_with_list, pinned_keys};
+use ok2cry_attest_forge::release::{ReleaseFixture, bundle_with_list, pinned_keys};
 use ok2cry_attest_verify::{CheckTime, TrustAnchor};
-use ok2cry_release_verify::{Bundle, Envelope, List, Manifest, Memory, PublicKey, ReleaseKey, Role, Root};
+use ok2cry_release_verify::{
+    Bundle, Envelope, Manifest, ReleaseKey, ReleaseList, ReleaseState, Role, RootDocument, SignerKey,
+};
 use ok2cry_tlog::{Checkpoint, Note, VerifierKey};
 
 static KEY: LazyLock<ReleaseKey> = LazyLock::new(|| {
-    let keys = pinned_keys().iter().map(|key| PublicKey::from_der(&key.der()).expect("a key")).collect();
+    let keys = pinned_keys().iter().map(|key| SignerKey::from_der(&key.der()).expect("a key")).collect();
     ReleaseKey::from_role(Role::new(2, keys).expect("a role"))
 });
 static ANCHOR: LazyLock<TrustAnchor> = LazyLock::new(TrustAnchor::aws_nitro);
-static WORLD: LazyLock<World> = LazyLock::new(World::new);
+static WORLD: LazyLock<ReleaseFixture> = LazyLock::new(ReleaseFixture::new);
 
 fuzz_target!(|input: &[u8]| {
     let Some((choice, bytes)) = input.split_first() else { return };
@@ -41,14 +43,14 @@ fuzz_target!(|input: &[u8]| {
             }
         }
         3 => {
-            if let Ok(list) = List::decode(bytes) {
-                same_again(&list, List::decode(&list.encode()));
+            if let Ok(list) = ReleaseList::decode(bytes) {
+                same_again(&list, ReleaseList::decode(&list.encode()));
             }
         }
         4 => {
-            if let Ok(root) = Root::decode(bytes) {
+            if let Ok(root) = RootDocument::decode(bytes) {
                 assert!(root.root.threshold() >= 1 && root.log.witness_threshold <= root.log.witnesses.len());
-                same_again(&root, Root::decode(&root.encode()));
+                same_again(&root, RootDocument::decode(&root.encode()));
             }
         }
         5 => drop(Note::parse(bytes)),
@@ -67,8 +69,8 @@ fuzz_target!(|input: &[u8]| {
             }
         }
         8 => {
-            if let Ok(memory) = Memory::decode(bytes) {
-                same_again(&memory, Memory::decode(&memory.encode()));
+            if let Ok(memory) = ReleaseState::decode(bytes) {
+                same_again(&memory, ReleaseState::decode(&memory.encode()));
             }
         }
         // A list of any content, by the list's own key, in the log.
@@ -82,11 +84,11 @@ fuzz_target!(|input: &[u8]| {
 
 /// Whatever is accepted is remembered in a form that can be read again, and accepted again.
 fn check(bundle: &Bundle) {
-    let (mut memory, time) = (Memory::default(), CheckTime::at(NOW_MS));
+    let (mut memory, time) = (ReleaseState::default(), CheckTime::at(NOW_MS));
     if let Ok(accepted) = KEY.check(bundle, &ANCHOR, &mut memory, &time) {
         assert!(!accepted.releases().is_empty() && accepted.ends_ms() > NOW_MS);
         assert!(accepted.releases().iter().all(|release| release.manifest().predicate.development.is_none()));
-        let mut again = Memory::decode(&memory.encode()).expect("a memory that was written");
+        let mut again = ReleaseState::decode(&memory.encode()).expect("a memory that was written");
         assert!(KEY.check(bundle, &ANCHOR, &mut again, &time).is_ok());
     }
 }

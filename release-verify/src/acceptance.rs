@@ -2,27 +2,29 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use ok2cry_attest_verify::support::millis;
 use ok2cry_attest_verify::{CheckTime, Measurements, TrustAnchor};
 use ok2cry_tlog::merkle::{leaf_hash, proves_consistency, proves_inclusion};
 use ok2cry_tlog::{Checkpoint, Note, Tile, TileSource, Tiles};
 use sha2::{Digest, Sha384};
 
-use crate::bundle::{Bundle, Entry};
+use crate::bundle::{Bundle, BundleEntry};
 use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::fault::ReleaseFault;
 use crate::json::{self, Hex};
-use crate::key::{KeyIds, PublicKey, Role};
-use crate::list::{self, List};
+use crate::key::{KeyIds, Role, SignerKey};
+use crate::list::{self, ReleaseList};
 use crate::manifest::{self, Manifest};
 use crate::policy::ReleasePolicy;
-use crate::root::{self, Root};
-use crate::state::{Memory, Remembered};
+use crate::root::{self, RootDocument};
+use crate::state::{ReleaseState, Remembered};
 use crate::version::Version;
 
-/// How old a list may be unless [`ReleaseKey::max_list_age_ms`] says otherwise: seven days, in milliseconds.
-pub const DEFAULT_MAX_LIST_AGE_MS: u64 = 7 * 24 * 3_600_000;
+/// How old a list may be unless [`ReleaseKey::with_max_list_age`] says otherwise: seven days.
+pub const DEFAULT_MAX_LIST_AGE: Duration = Duration::from_hours(7 * 24);
 /// The most tiles that are fetched for one check. A consistency proof needs two for each level of tiles, of which a log of
 /// 2^48 entries has six; a bundle that brings the others needs no more.
 const MAX_FETCHED_TILES: usize = 32;
@@ -46,25 +48,25 @@ impl ReleaseKey {
     ///
     /// [`ReleaseFault::Field`].
     pub fn from_pem(pem: &str) -> Result<Self, Error> {
-        Ok(Self::from_role(Role::new(1, vec![PublicKey::from_pem(pem)?])?))
+        Ok(Self::from_role(Role::new(1, vec![SignerKey::from_pem(pem)?])?))
     }
 
     /// Several keys, of which a number has to have signed. This number, and not the root document's own, is what protects this
     /// client.
     #[must_use]
     pub fn from_role(pinned: Role) -> Self {
-        Self { pinned, max_list_age_ms: DEFAULT_MAX_LIST_AGE_MS, minimum_version: Version::new(0, 0, 0) }
+        Self { pinned, max_list_age_ms: millis(DEFAULT_MAX_LIST_AGE), minimum_version: Version::new(0, 0, 0) }
     }
 
-    /// Takes lists of at most this age, in milliseconds: how long a host can withhold a revocation. Seven days unless set.
+    /// Takes lists of at most this age: how long a host can withhold a revocation. Seven days unless set.
     #[must_use]
-    pub fn max_list_age_ms(self, max_list_age_ms: u64) -> Self {
-        Self { max_list_age_ms, ..self }
+    pub fn with_max_list_age(self, max_list_age: Duration) -> Self {
+        Self { max_list_age_ms: millis(max_list_age), ..self }
     }
 
     /// Takes no release below this, whatever is listed.
     #[must_use]
-    pub fn minimum_version(self, minimum_version: Version) -> Self {
+    pub fn with_minimum_version(self, minimum_version: Version) -> Self {
         Self { minimum_version, ..self }
     }
 
@@ -75,12 +77,12 @@ impl ReleaseKey {
     ///
     /// # Errors
     ///
-    /// [`Error::Release`], [`Error::Log`], and [`Error::Attestation`] for a manifest with registers that nobody should trust.
+    /// [`Error::Release`], [`Error::ReleaseLog`], and [`Error::Attestation`] for a manifest with registers that nobody should trust.
     pub fn check(
         &self,
         bundle: &Bundle,
         anchor: &TrustAnchor,
-        memory: &mut Memory,
+        memory: &mut ReleaseState,
         time: &CheckTime,
     ) -> Result<AcceptedReleases, Error> {
         self.check_with_tiles(bundle, &|_: &Tile| None, anchor, memory, time)
@@ -97,7 +99,7 @@ impl ReleaseKey {
         bundle: &Bundle,
         more: &dyn TileSource,
         anchor: &TrustAnchor,
-        memory: &mut Memory,
+        memory: &mut ReleaseState,
         time: &CheckTime,
     ) -> Result<AcceptedReleases, Error> {
         let pinned = self.pinned.digest();
@@ -126,7 +128,7 @@ impl ReleaseKey {
             return Err(ReleaseFault::ListBeforeRoot.into());
         }
         let envelope = Envelope::decode(list::WHAT, bundle.list.envelope.as_bytes())?;
-        let list = List::verify(&envelope, root)?;
+        let list = ReleaseList::verify(&envelope, root)?;
         let digest = sha384(envelope.unverified_payload());
         self.check_age(&list, time)?;
         // Other list keys count anew: what the old ones signed last is not to bind them.
@@ -176,7 +178,7 @@ impl ReleaseKey {
             let is_remembered = memory.root_sha384 == Some(digest);
             named = KeyIds::new(envelope.key_ids());
             let mut next = match walked.take() {
-                None => match Root::verify(&envelope, &self.pinned) {
+                None => match RootDocument::verify(&envelope, &self.pinned) {
                     Ok(newest) => Walked { first, newest, digest, remembered: None },
                     // From before the pinned keys held.
                     Err(Error::Release(
@@ -203,7 +205,7 @@ impl ReleaseKey {
         }
     }
 
-    fn check_age(&self, list: &List, time: &CheckTime) -> Result<(), Error> {
+    fn check_age(&self, list: &ReleaseList, time: &CheckTime) -> Result<(), Error> {
         if let Some(by_ms) = time.beyond_leeway(list.issued_at) {
             return Err(ReleaseFault::ListFromFuture { by_ms }.into());
         }
@@ -221,8 +223,8 @@ impl ReleaseKey {
     fn releases(
         &self,
         bundle: &Bundle,
-        root: &Root,
-        list: &List,
+        root: &RootDocument,
+        list: &ReleaseList,
         checkpoint: &Checkpoint,
         log: &Tiles<'_>,
     ) -> Result<Vec<AcceptedRelease>, Error> {
@@ -259,17 +261,17 @@ impl ReleaseKey {
 struct Walked {
     /// Where in the bundle it begins.
     first: usize,
-    newest: Root,
+    newest: RootDocument,
     /// Of the newest's payload.
     digest: Hex<48>,
     /// The document that the client remembers, once it was met.
-    remembered: Option<Root>,
+    remembered: Option<RootDocument>,
 }
 
 impl Walked {
     /// One version further.
     fn follow(self, envelope: &Envelope, digest: Hex<48>) -> Result<Self, Error> {
-        let root = Root::verify(envelope, &self.newest.root)?;
+        let root = RootDocument::verify(envelope, &self.newest.root)?;
         let expected = self.newest.version.saturating_add(1);
         if root.version != expected {
             return Err(ReleaseFault::RootSequence { expected, found: root.version }.into());
@@ -307,7 +309,7 @@ fn sha384(bytes: &[u8]) -> Hex<48> {
 
 fn is_in_log(
     what: &'static str,
-    entry: &Entry,
+    entry: &BundleEntry,
     checkpoint: &Checkpoint,
     log: &Tiles<'_>,
 ) -> Result<(), Error> {
@@ -336,7 +338,7 @@ fn check_log(seen: &Remembered, now: &Checkpoint, log: &Tiles<'_>) -> Result<(),
     }
 }
 
-fn check_list(seen: &Remembered, list: &List, digest: &Hex<48>) -> Result<(), Error> {
+fn check_list(seen: &Remembered, list: &ReleaseList, digest: &Hex<48>) -> Result<(), Error> {
     if list.version < seen.list_version {
         return Err(ReleaseFault::ListRolledBack { found: list.version, seen: seen.list_version }.into());
     }
@@ -352,8 +354,8 @@ fn check_list(seen: &Remembered, list: &List, digest: &Hex<48>) -> Result<(), Er
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcceptedReleases {
     releases: Vec<AcceptedRelease>,
-    list: List,
-    root: Root,
+    list: ReleaseList,
+    root: RootDocument,
     policy: ReleasePolicy,
 }
 
@@ -373,13 +375,13 @@ impl AcceptedReleases {
 
     /// The list that they are in.
     #[must_use]
-    pub fn list(&self) -> &List {
+    pub fn list(&self) -> &ReleaseList {
         &self.list
     }
 
     /// The root document that holds.
     #[must_use]
-    pub fn root(&self) -> &Root {
+    pub fn root(&self) -> &RootDocument {
         &self.root
     }
 

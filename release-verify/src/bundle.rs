@@ -23,11 +23,11 @@ const MAX_ROOTS: usize = 256;
 #[serde(deny_unknown_fields)]
 pub struct Bundle {
     /// Root documents by ascending version, the newest last.
-    pub roots: Vec<Entry>,
+    pub roots: Vec<BundleEntry>,
     /// The list.
-    pub list: Entry,
+    pub list: BundleEntry,
     /// The manifest of every listed release, and no other, in the list's order.
-    pub manifests: Vec<Entry>,
+    pub manifests: Vec<BundleEntry>,
     /// A signed checkpoint of the log.
     pub checkpoint: String,
     /// Tiles by path, in base64: those that the inclusion proofs of all entries above are made from.
@@ -37,7 +37,7 @@ pub struct Bundle {
 /// An entry of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Entry {
+pub struct BundleEntry {
     /// Its number in the log, from 0.
     pub index: u64,
     /// Its text, byte for byte: an envelope.

@@ -19,12 +19,12 @@ pub(crate) const MAX_KEYS: usize = 16;
 
 /// An ECDSA P-384 public key. In JSON: base64 of its DER (`SubjectPublicKeyInfo`), which is a PEM without its first and last line.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PublicKey {
+pub struct SignerKey {
     key: VerifyingKey,
     der: Vec<u8>,
 }
 
-impl PublicKey {
+impl SignerKey {
     /// Reads the one encoding that such a key has: DER, the named curve, an uncompressed point.
     ///
     /// # Errors
@@ -69,19 +69,19 @@ impl PublicKey {
     }
 }
 
-impl fmt::Debug for PublicKey {
+impl fmt::Debug for SignerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PublicKey({})", self.id())
     }
 }
 
-impl Serialize for PublicKey {
+impl Serialize for SignerKey {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&Base64::encode_string(&self.der))
     }
 }
 
-impl<'de> Deserialize<'de> for PublicKey {
+impl<'de> Deserialize<'de> for SignerKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let der = Base64::decode_vec(&text).map_err(|_| D::Error::custom("a key must be base64 of DER"))?;
@@ -94,7 +94,7 @@ impl<'de> Deserialize<'de> for PublicKey {
 #[serde(try_from = "JsonRole")]
 pub struct Role {
     threshold: usize,
-    keys: Vec<PublicKey>,
+    keys: Vec<SignerKey>,
 }
 
 impl Role {
@@ -103,7 +103,7 @@ impl Role {
     /// # Errors
     ///
     /// [`ReleaseFault::Field`].
-    pub fn new(threshold: usize, keys: Vec<PublicKey>) -> Result<Self, Error> {
+    pub fn new(threshold: usize, keys: Vec<SignerKey>) -> Result<Self, Error> {
         let refused = |field, rule| Err(ReleaseFault::Field { what: "role", field, rule }.into());
         let distinct =
             keys.iter().enumerate().all(|(i, key)| keys.iter().skip(i + 1).all(|other| other != key));
@@ -123,13 +123,13 @@ impl Role {
     }
 
     pub(crate) fn key_ids(&self) -> KeyIds {
-        let ids: Vec<_> = self.keys.iter().map(PublicKey::id).collect();
+        let ids: Vec<_> = self.keys.iter().map(SignerKey::id).collect();
         KeyIds::new(ids.iter().map(String::as_str))
     }
 
     /// SHA-384 of the threshold and of the keys, in whichever order they are given.
     pub(crate) fn digest(&self) -> Hex<48> {
-        let mut keys: Vec<_> = self.keys.iter().map(PublicKey::as_der).collect();
+        let mut keys: Vec<_> = self.keys.iter().map(SignerKey::as_der).collect();
         keys.sort_unstable();
         let digest = Sha384::new().chain_update(self.threshold.to_string());
         Hex(keys.into_iter().fold(digest, |digest, key| digest.chain_update(key)).finalize().into())
@@ -137,7 +137,7 @@ impl Role {
 
     /// The keys that may sign.
     #[must_use]
-    pub fn keys(&self) -> &[PublicKey] {
+    pub fn keys(&self) -> &[SignerKey] {
         &self.keys
     }
 }
@@ -180,7 +180,7 @@ impl fmt::Display for KeyIds {
 #[serde(deny_unknown_fields)]
 struct JsonRole {
     threshold: usize,
-    keys: Vec<PublicKey>,
+    keys: Vec<SignerKey>,
 }
 
 impl TryFrom<JsonRole> for Role {

@@ -6,7 +6,7 @@ use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::fault::ReleaseFault;
 use crate::json::{self, Hex};
-use crate::root::Root;
+use crate::root::RootDocument;
 use crate::version::Version;
 
 /// The payload type of a list's envelope.
@@ -18,7 +18,7 @@ pub const MAX_RELEASES: usize = 32;
 /// Every release that is accepted, for a short time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct List {
+pub struct ReleaseList {
     /// One more with each list, whatever it says.
     pub version: u64,
     /// The product, as the root document calls it.
@@ -43,7 +43,7 @@ pub struct ListedRelease {
     pub manifest_sha384: Hex<48>,
 }
 
-impl List {
+impl ReleaseList {
     /// Reads a payload.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl List {
     }
 
     /// Reads a list that the list keys of `root` have signed, and that `root` is for.
-    pub(crate) fn verify(envelope: &Envelope, root: &Root) -> Result<Self, Error> {
+    pub(crate) fn verify(envelope: &Envelope, root: &RootDocument) -> Result<Self, Error> {
         let list = Self::decode(envelope.verify(WHAT, LIST_PAYLOAD_TYPE, &root.lists)?)?;
         if list.product != root.product {
             return Err(ReleaseFault::Subject { found: json::shown(&list.product) }.into());

@@ -9,7 +9,7 @@ use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::fault::ReleaseFault;
 use crate::json::{self, Hex};
-use crate::root::Root;
+use crate::root::RootDocument;
 use crate::version::Version;
 
 /// The payload type of in-toto statements.
@@ -168,7 +168,7 @@ impl Manifest {
     }
 
     /// Reads a manifest that the manifest keys of `root` have signed, and that `root` is for.
-    pub(crate) fn verify(envelope: &Envelope, root: &Root) -> Result<Self, Error> {
+    pub(crate) fn verify(envelope: &Envelope, root: &RootDocument) -> Result<Self, Error> {
         let manifest = Self::decode(envelope.verify(WHAT, STATEMENT_PAYLOAD_TYPE, &root.manifests)?)?;
         let name = manifest.image().map_or("", |image| image.name.as_str());
         if name != root.product {

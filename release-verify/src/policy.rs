@@ -31,23 +31,22 @@ impl ReleasePolicy {
         self.ends_ms
     }
 
-    /// Accepts documents of at most this age: see [`Policy::max_age_ms`].
+    /// Accepts documents of at most this age: see [`Policy::with_max_age`].
     #[must_use]
     pub fn with_max_age(self, max_age: Duration) -> Self {
-        let max_age_ms = u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX);
-        Self { policy: self.policy.max_age_ms(max_age_ms), ..self }
+        Self { policy: self.policy.with_max_age(max_age), ..self }
     }
 
     /// Accepts documents with exactly this nonce.
     #[must_use]
     pub fn with_nonce(self, nonce: impl Into<Vec<u8>>) -> Self {
-        Self { policy: self.policy.nonce(nonce), ..self }
+        Self { policy: self.policy.with_nonce(nonce), ..self }
     }
 
     /// Accepts documents with exactly this user data.
     #[must_use]
     pub fn with_user_data(self, user_data: impl Into<Vec<u8>>) -> Self {
-        Self { policy: self.policy.user_data(user_data), ..self }
+        Self { policy: self.policy.with_user_data(user_data), ..self }
     }
 
     /// Compares a verified document with what is expected, as [`Policy::appraise`] does.

@@ -19,7 +19,7 @@ const MAX_WITNESSES: usize = 16;
 /// Who speaks for a product's releases. Signed by its own root keys and, unless it is the first, by those of the version before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Root {
+pub struct RootDocument {
     /// 1 for the first, and one more each time.
     pub version: u64,
     /// What is released: the name of every manifest's subject. 1 to 64 of `[a-z0-9._-]`.
@@ -35,13 +35,13 @@ pub struct Root {
     /// Who signs lists.
     pub lists: Role,
     /// The log that everything is in.
-    pub log: Log,
+    pub log: ReleaseLog,
 }
 
 /// A release log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Log {
+pub struct ReleaseLog {
     /// The key that signs its checkpoints. Its name is the log's origin.
     #[serde(with = "json::verifier_key")]
     pub key: VerifierKey,
@@ -52,12 +52,12 @@ pub struct Log {
     pub witness_threshold: usize,
 }
 
-impl Log {
+impl ReleaseLog {
     /// Reads a checkpoint that the log has signed. Answers also how many of the log's witnesses have cosigned it.
     ///
     /// # Errors
     ///
-    /// [`Error::Log`] and [`ReleaseFault::WitnessFromFuture`].
+    /// [`Error::ReleaseLog`] and [`ReleaseFault::WitnessFromFuture`].
     pub fn verify_checkpoint(&self, note: &[u8], time: &CheckTime) -> Result<(Checkpoint, usize), Error> {
         let note = Note::parse(note)?;
         let checkpoint = Checkpoint::verify(&note, &self.key)?;
@@ -78,7 +78,7 @@ impl Log {
     }
 }
 
-impl Root {
+impl RootDocument {
     /// Reads a payload.
     ///
     /// # Errors

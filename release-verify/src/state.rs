@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::json::{self, Hex};
 
 /// The longest memory that is read or written, in bytes.
-pub const MAX_MEMORY_LEN: usize = 1 << 20;
+pub const MAX_STATE_LEN: usize = 1 << 20;
 /// The most entries.
 const MAX_ENTRIES: usize = 32;
 
@@ -20,21 +20,21 @@ const MAX_ENTRIES: usize = 32;
 /// Each set of pinned keys has an entry of its own, so clients that pin different keys can share a memory. Some 2 kB for
 /// each. The JSON form is that of all of ok2cry's clients (`docs/releases.md`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Memory {
+pub struct ReleaseState {
     entries: BTreeMap<Hex<48>, Remembered>,
 }
 
-impl Memory {
-    /// Reads what [`Memory::encode`] wrote, and the form of before, which had one entry.
+impl ReleaseState {
+    /// Reads what [`ReleaseState::encode`] wrote, and the form of before, which had one entry.
     ///
     /// # Errors
     ///
     /// [`ReleaseFault::TooLarge`](crate::ReleaseFault::TooLarge), [`ReleaseFault::Json`](crate::ReleaseFault::Json), or
     /// what [`Checkpoint::parse`] says.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let value: serde_json::Value = json::read(WHAT, bytes, MAX_MEMORY_LEN)?;
+        let value: serde_json::Value = json::read(WHAT, bytes, MAX_STATE_LEN)?;
         if value.get("memories").is_some() {
-            let Current { memories } = json::read(WHAT, bytes, MAX_MEMORY_LEN)?;
+            let Current { memories } = json::read(WHAT, bytes, MAX_STATE_LEN)?;
             if memories.len() > MAX_ENTRIES {
                 let why = format!("there are {} memories, and {MAX_ENTRIES} at most", memories.len());
                 return Err(crate::ReleaseFault::Json { what: WHAT, why }.into());
@@ -42,7 +42,7 @@ impl Memory {
             memories.values().try_for_each(|remembered| remembered.log().map(drop))?;
             return Ok(Self { entries: memories });
         }
-        let before: Before = json::read(WHAT, bytes, MAX_MEMORY_LEN)?;
+        let before: Before = json::read(WHAT, bytes, MAX_STATE_LEN)?;
         let (pinned, remembered) = before.into();
         remembered.log()?;
         // Without the keys that it was followed from it says nothing.
@@ -70,7 +70,7 @@ impl Memory {
     /// Replaces what is known of these keys. The entries that were used longest ago make room.
     pub(crate) fn set(&mut self, pinned: Hex<48>, remembered: Remembered) {
         self.entries.insert(pinned, remembered);
-        while self.entries.len() > MAX_ENTRIES || self.encode().len() > MAX_MEMORY_LEN {
+        while self.entries.len() > MAX_ENTRIES || self.encode().len() > MAX_STATE_LEN {
             let others = self.entries.iter().filter(|(key, _)| **key != pinned);
             let Some(oldest) =
                 others.min_by_key(|(_, remembered)| remembered.latest_ms.unwrap_or(0)).map(|(key, _)| *key)
@@ -155,12 +155,12 @@ mod tests {
 
     #[test]
     fn each_set_of_keys_has_its_own_entry() {
-        let mut memory = Memory::default();
+        let mut memory = ReleaseState::default();
         memory.set(key(1), Remembered { list_version: 7, ..at(10) });
         memory.set(key(2), Remembered { list_version: 3, ..at(20) });
         assert_eq!(memory.of(&key(1)).list_version, 7);
         assert_eq!(memory.of(&key(3)), Remembered::default());
-        assert_eq!(Memory::decode(&memory.encode()), Ok(memory));
+        assert_eq!(ReleaseState::decode(&memory.encode()), Ok(memory));
     }
 
     #[test]
@@ -169,20 +169,20 @@ mod tests {
             format!(r#"{{"pinned_sha384":{pinned},"root_version":2,"list_version":7,"checkpoint":null}}"#)
         };
         let hex = format!("\"{}\"", key(1));
-        let memory = Memory::decode(old(&hex).as_bytes()).unwrap();
+        let memory = ReleaseState::decode(old(&hex).as_bytes()).unwrap();
         assert_eq!(memory.of(&key(1)).list_version, 7);
         let written = String::from_utf8(memory.encode()).unwrap();
         let entry = r#"{"root_version":2,"root_sha384":null,"list_version":7,"list_sha384":null,"checkpoint":null,"latest_ms":null}"#;
         assert_eq!(written, format!("{{\"memories\":{{{hex}:{entry}}}}}"));
-        assert_eq!(Memory::decode(old("null").as_bytes()), Ok(Memory::default()));
+        assert_eq!(ReleaseState::decode(old("null").as_bytes()), Ok(ReleaseState::default()));
     }
 
     #[test]
     fn anything_else_is_refused() {
         let entry = r#"{"root_version":2,"list_version":7}"#;
         let good = format!(r#"{{"memories":{{"{}":{entry}}}}}"#, key(1));
-        assert!(Memory::decode(good.as_bytes()).is_ok());
-        assert_eq!(Memory::decode(br#"{"memories":{}}"#), Ok(Memory::default()));
+        assert!(ReleaseState::decode(good.as_bytes()).is_ok());
+        assert_eq!(ReleaseState::decode(br#"{"memories":{}}"#), Ok(ReleaseState::default()));
         let many: Vec<_> = (0..33).map(|n| format!("\"{}\":{entry}", key(n))).collect();
         for bad in [
             good.replace("\"memories\"", "\"more\":1,\"memories\""),
@@ -196,14 +196,14 @@ mod tests {
             r#"{"root_version":2,"list_version":7,"latest_ms":1}"#.to_owned(),
             format!("{{\"memories\":{{{}}}}}", many.join(",")),
         ] {
-            let error = Memory::decode(bad.as_bytes()).unwrap_err();
+            let error = ReleaseState::decode(bad.as_bytes()).unwrap_err();
             assert_eq!(error.code(), "release_json_invalid", "{bad}");
         }
     }
 
     #[test]
     fn the_entry_that_was_used_longest_ago_makes_room() {
-        let mut memory = Memory::default();
+        let mut memory = ReleaseState::default();
         (0..32).for_each(|n| memory.set(key(n), at(100 + u64::from(n))));
         memory.set(key(5), at(1000));
         memory.set(key(40), at(1));
@@ -213,7 +213,7 @@ mod tests {
         // 24 of the longest notes, of which each character takes two.
         let long = Remembered { checkpoint: Some("\n".repeat(1 << 16)), ..at(2000) };
         (50..74).for_each(|n| memory.set(key(n), long.clone()));
-        assert!(memory.encode().len() <= MAX_MEMORY_LEN);
+        assert!(memory.encode().len() <= MAX_STATE_LEN);
         assert!(memory.entries.contains_key(&key(73)) && !memory.entries.contains_key(&key(5)));
     }
 }

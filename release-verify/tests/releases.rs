@@ -4,15 +4,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
+use std::time::Duration;
 
-use ok2cry_attest_forge::release::{Case, Expected, Key, World, cases, pem};
+use ok2cry_attest_forge::release::{Expected, Key, ReleaseCase, ReleaseFixture, cases, pem};
 use ok2cry_attest_forge::{Enclave, NOW_MS, cbor};
 use ok2cry_attest_verify::{CheckTime, TrustAnchor, Verifier};
 use ok2cry_release_verify::{
-    AcceptedReleases, Bundle, Error, Hex, Memory, PublicKey, ReleaseFault, ReleaseKey, Role, Version,
+    AcceptedReleases, Bundle, Error, Hex, ReleaseFault, ReleaseKey, ReleaseState, Role, SignerKey, Version,
 };
 
-static CASES: LazyLock<Vec<Case>> = LazyLock::new(cases);
+static CASES: LazyLock<Vec<ReleaseCase>> = LazyLock::new(cases);
 
 #[test]
 fn every_case_has_its_verdict() {
@@ -50,7 +51,7 @@ fn what_was_accepted_is_remembered_and_still_accepted() {
     for case in CASES.iter().filter(|case| matches!(case.expected, Expected::Accepted(_))) {
         let mut memory = memory(case);
         check(case, &mut memory).unwrap();
-        let again = Memory::decode(&memory.encode()).unwrap();
+        let again = ReleaseState::decode(&memory.encode()).unwrap();
         assert_eq!(again, memory);
         check(case, &mut memory).unwrap();
         assert_eq!(again, memory, "{}", case.name);
@@ -109,7 +110,7 @@ fn a_missing_or_another_keyid_is_told() {
 #[test]
 fn a_changed_byte_never_changes_what_is_accepted() {
     let case = &CASES[0];
-    let honest = versions(&check(case, &mut Memory::default()).unwrap());
+    let honest = versions(&check(case, &mut ReleaseState::default()).unwrap());
     let mut refused = 0;
     for at in (0..case.bundle.len()).step_by(37) {
         let mut bytes = case.bundle.clone().into_bytes();
@@ -118,7 +119,7 @@ fn a_changed_byte_never_changes_what_is_accepted() {
             refused += 1;
             continue;
         };
-        match check_bundle(case, &bundle, &mut Memory::default()) {
+        match check_bundle(case, &bundle, &mut ReleaseState::default()) {
             Ok(accepted) => assert_eq!(versions(&accepted), honest, "byte {at}"),
             Err(_) => refused += 1,
         }
@@ -129,18 +130,18 @@ fn a_changed_byte_never_changes_what_is_accepted() {
 /// A client that remembers a short log needs more than the bundle's tiles once the log is long.
 #[test]
 fn tiles_that_the_bundle_lacks_are_fetched() {
-    let short = World::with(|w| w.earlier = 100);
-    let long = World::with(|w| {
+    let short = ReleaseFixture::with(|w| w.earlier = 100);
+    let long = ReleaseFixture::with(|w| {
         w.earlier = 100;
         w.on_log = |log| log.0.extend((0..300).map(|i| format!("later entry {i}").into_bytes()));
     });
     let mut bundle = Bundle::decode(long.bundle().to_string().as_bytes()).unwrap();
     let all = std::mem::take(&mut bundle.tiles);
-    let case = Case {
+    let case = ReleaseCase {
         bundle: String::from_utf8(short.bundle().to_string().into_bytes()).unwrap(),
         ..CASES[0].clone()
     };
-    let mut memory = Memory::default();
+    let mut memory = ReleaseState::default();
     check(&case, &mut memory).unwrap();
     assert_eq!(check_bundle(&case, &bundle, &mut memory.clone()).unwrap_err().code(), "tile_missing");
 
@@ -153,9 +154,9 @@ fn tiles_that_the_bundle_lacks_are_fetched() {
 /// An enclave is accepted if its registers are those of one listed release.
 #[test]
 fn enclaves_are_held_to_whole_listed_releases() {
-    let appraise = |world: &World, pcrs: [[u8; 48]; 3], now_ms: u64| {
-        let case = Case { bundle: world.bundle().to_string(), ..CASES[0].clone() };
-        let accepted = check(&case, &mut Memory::default()).unwrap();
+    let appraise = |world: &ReleaseFixture, pcrs: [[u8; 48]; 3], now_ms: u64| {
+        let case = ReleaseCase { bundle: world.bundle().to_string(), ..CASES[0].clone() };
+        let accepted = check(&case, &mut ReleaseState::default()).unwrap();
         let enclave = enclave(pcrs);
         let verifier = Verifier::new(TrustAnchor::from_der(&enclave.root()).unwrap());
         let document = enclave.document();
@@ -165,7 +166,7 @@ fn enclaves_are_held_to_whole_listed_releases() {
     };
     let of = |fill: [u8; 3]| fill.map(|byte| [byte; 48]);
     let (old, new) = (of([0x60, 0x61, 0x62]), of([0x70, 0x71, 0x72]));
-    let both = World::new();
+    let both = ReleaseFixture::new();
     assert_eq!(appraise(&both, old, NOW_MS), Ok(0));
     assert_eq!(appraise(&both, new, NOW_MS), Ok(1));
 
@@ -174,7 +175,7 @@ fn enclaves_are_held_to_whole_listed_releases() {
     assert_eq!(code(appraise(&both, of([0x01, 0x02, 0x03]), NOW_MS)), "release_not_listed");
 
     // 1.2.0 is revoked: what it measures is nothing that was ever released.
-    let revoked = World::with(|w| drop(w.manifests.remove(0)));
+    let revoked = ReleaseFixture::with(|w| drop(w.manifests.remove(0)));
     assert_eq!(appraise(&revoked, new, NOW_MS), Ok(0));
     assert_eq!(code(appraise(&revoked, old, NOW_MS)), "release_not_listed");
 
@@ -183,21 +184,21 @@ fn enclaves_are_held_to_whole_listed_releases() {
     assert_eq!(appraise(&both, old, ends), Ok(0));
     assert_eq!(code(appraise(&both, old, ends + 1)), "list_expired");
     let day_ms = 24 * 3_600_000;
-    let case = Case { max_list_age_ms: 2 * day_ms, ..CASES[0].clone() };
-    let accepted = check(&case, &mut Memory::default()).unwrap();
+    let case = ReleaseCase { max_list_age_ms: 2 * day_ms, ..CASES[0].clone() };
+    let accepted = check(&case, &mut ReleaseState::default()).unwrap();
     assert_eq!(accepted.ends_ms(), accepted.list().issued_at + 2 * day_ms);
     assert!(accepted.ends_ms() < ends);
 }
 
 #[test]
 fn one_pinned_key_is_enough() {
-    let bundle = Bundle::decode(World::new().bundle().to_string().as_bytes()).unwrap();
+    let bundle = Bundle::decode(ReleaseFixture::new().bundle().to_string().as_bytes()).unwrap();
     let pem = pem(&CASES[0].pinned[..1]);
     let key = ReleaseKey::from_pem(&pem).unwrap();
     let (anchor, time) = (TrustAnchor::aws_nitro(), CheckTime::at(NOW_MS));
-    key.check(&bundle, &anchor, &mut Memory::default(), &time).unwrap();
-    let stricter = key.minimum_version(Version::new(9, 0, 0));
-    let refused = stricter.check(&bundle, &anchor, &mut Memory::default(), &time);
+    key.check(&bundle, &anchor, &mut ReleaseState::default(), &time).unwrap();
+    let stricter = key.with_minimum_version(Version::new(9, 0, 0));
+    let refused = stricter.check(&bundle, &anchor, &mut ReleaseState::default(), &time);
     assert_eq!(refused.unwrap_err(), Error::Release(ReleaseFault::NoRelease));
     for pem in ["", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"] {
         assert_eq!(ReleaseKey::from_pem(pem).unwrap_err().code(), "release_field_invalid");
@@ -208,12 +209,12 @@ fn one_pinned_key_is_enough() {
 #[test]
 fn clients_with_other_keys_share_a_memory() {
     let ours = CASES[0].clone();
-    let theirs = Case { threshold: 1, pinned: ours.pinned[..1].to_vec(), ..ours.clone() };
-    let newer = World::with(|w| w.list.body["version"] = 8.into()).bundle().to_string();
-    let mut memory = Memory::default();
-    check(&Case { bundle: newer, ..ours.clone() }, &mut memory).unwrap();
+    let theirs = ReleaseCase { threshold: 1, pinned: ours.pinned[..1].to_vec(), ..ours.clone() };
+    let newer = ReleaseFixture::with(|w| w.list.body["version"] = 8.into()).bundle().to_string();
+    let mut memory = ReleaseState::default();
+    check(&ReleaseCase { bundle: newer, ..ours.clone() }, &mut memory).unwrap();
     check(&theirs, &mut memory).unwrap();
-    let mut memory = Memory::decode(&memory.encode()).unwrap();
+    let mut memory = ReleaseState::decode(&memory.encode()).unwrap();
     assert_eq!(check(&ours, &mut memory).unwrap_err().code(), "log_forked");
     check(&theirs, &mut memory).unwrap();
 }
@@ -222,8 +223,8 @@ fn clients_with_other_keys_share_a_memory() {
 #[test]
 fn a_clock_that_is_set_back_does_not_stretch_a_list() {
     let day_ms = 24 * 3_600_000;
-    let mut case = Case { max_list_age_ms: 2 * day_ms, ..CASES[0].clone() };
-    let mut memory = Memory::default();
+    let mut case = ReleaseCase { max_list_age_ms: 2 * day_ms, ..CASES[0].clone() };
+    let mut memory = ReleaseState::default();
     let fresh = check(&case, &mut memory.clone()).unwrap();
     let issued_ms = fresh.list().issued_at;
     case.now_ms = issued_ms + 2 * day_ms;
@@ -235,17 +236,17 @@ fn a_clock_that_is_set_back_does_not_stretch_a_list() {
     assert_eq!(again.ends_ms(), issued_ms + day_ms, "by the clock that is a day behind");
     case.max_list_age_ms = day_ms;
     assert_eq!(check(&case, &mut memory).unwrap_err().code(), "list_too_old");
-    check(&case, &mut Memory::default()).unwrap();
+    check(&case, &mut ReleaseState::default()).unwrap();
 }
 
 /// A clock that is far ahead refuses what it sees, and is not remembered.
 #[test]
 fn a_clock_that_was_ahead_does_not_refuse_for_ever() {
     let case = &CASES[0];
-    let mut memory = Memory::default();
-    let ahead = Case { now_ms: case.now_ms * 2, ..case.clone() };
+    let mut memory = ReleaseState::default();
+    let ahead = ReleaseCase { now_ms: case.now_ms * 2, ..case.clone() };
     check(&ahead, &mut memory).unwrap_err();
-    assert_eq!(memory, Memory::default());
+    assert_eq!(memory, ReleaseState::default());
     check(case, &mut memory).unwrap();
 }
 
@@ -256,7 +257,7 @@ fn a_damaged_memory_is_no_memory() {
         "{}",
         r#"{"pinned_sha384":null,"root_version":1,"root_sha384":null,"list_version":1,"list_sha384":null,"checkpoint":"x"}"#,
     ] {
-        assert!(Memory::decode(memory.as_bytes()).is_err(), "{memory}");
+        assert!(ReleaseState::decode(memory.as_bytes()).is_err(), "{memory}");
     }
 }
 
@@ -280,28 +281,33 @@ fn versions(accepted: &AcceptedReleases) -> Vec<(Version, Vec<u8>)> {
     accepted.releases().iter().map(of).collect()
 }
 
-fn memory(case: &Case) -> Memory {
+fn memory(case: &ReleaseCase) -> ReleaseState {
     read_memory(case).unwrap()
 }
 
-fn read_memory(case: &Case) -> Result<Memory, Error> {
-    case.memory
-        .as_ref()
-        .map_or_else(|| Ok(Memory::default()), |memory| Memory::decode(memory.to_string().as_bytes()))
+fn read_memory(case: &ReleaseCase) -> Result<ReleaseState, Error> {
+    case.memory.as_ref().map_or_else(
+        || Ok(ReleaseState::default()),
+        |memory| ReleaseState::decode(memory.to_string().as_bytes()),
+    )
 }
 
-fn key(case: &Case) -> ReleaseKey {
-    let keys = case.pinned.iter().map(|key| PublicKey::from_der(&key.der()).unwrap()).collect();
+fn key(case: &ReleaseCase) -> ReleaseKey {
+    let keys = case.pinned.iter().map(|key| SignerKey::from_der(&key.der()).unwrap()).collect();
     ReleaseKey::from_role(Role::new(case.threshold, keys).unwrap())
-        .max_list_age_ms(case.max_list_age_ms)
-        .minimum_version(Version::parse(case.minimum_version).unwrap())
+        .with_max_list_age(Duration::from_millis(case.max_list_age_ms))
+        .with_minimum_version(Version::parse(case.minimum_version).unwrap())
 }
 
-fn check(case: &Case, memory: &mut Memory) -> Result<AcceptedReleases, Error> {
+fn check(case: &ReleaseCase, memory: &mut ReleaseState) -> Result<AcceptedReleases, Error> {
     check_bundle(case, &Bundle::decode(case.bundle.as_bytes())?, memory)
 }
 
-fn check_bundle(case: &Case, bundle: &Bundle, memory: &mut Memory) -> Result<AcceptedReleases, Error> {
+fn check_bundle(
+    case: &ReleaseCase,
+    bundle: &Bundle,
+    memory: &mut ReleaseState,
+) -> Result<AcceptedReleases, Error> {
     let anchors = [TrustAnchor::aws_nitro(), TrustAnchor::from_der(&Enclave::new().root()).unwrap()];
     let held = |anchor: &&TrustAnchor| Hex(anchor.fingerprint()).to_string() == case.attestation_root;
     let anchor = anchors.iter().find(held).unwrap();

@@ -1,7 +1,7 @@
 //! A product's release engineers: keys in a folder, and `ok2cry-release` to publish with.
 
 use crate::{Deployment, HarnessError, process::program_folder};
-use ok2cry_release_verify::{PublicKey, ReleaseKey, Role};
+use ok2cry_release_verify::{ReleaseKey, Role, SignerKey};
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -71,7 +71,7 @@ impl Publisher {
     pub fn release_key(&self) -> Result<ReleaseKey, HarnessError> {
         let failed = |e: &dyn std::fmt::Display| HarnessError::new(e.to_string());
         let keys = self.release_key_pems()?;
-        let keys = keys.iter().map(|pem| PublicKey::from_pem(pem).map_err(|e| failed(&e)));
+        let keys = keys.iter().map(|pem| SignerKey::from_pem(pem).map_err(|e| failed(&e)));
         let role = Role::new(2, keys.collect::<Result<_, _>>()?);
         Ok(ReleaseKey::from_role(role.map_err(|e| failed(&e))?))
     }

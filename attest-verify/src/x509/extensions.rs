@@ -1,6 +1,6 @@
 //! The extensions that decide what a certificate may do: basicConstraints and keyUsage (RFC 5280 §4.2.1).
 
-use crate::der::{self, Reader};
+use crate::der::{self, DerReader};
 use crate::error::CertificateFault;
 
 /// 2.5.29.19
@@ -27,7 +27,7 @@ pub(crate) struct Extensions {
 }
 
 impl Extensions {
-    pub(crate) fn read(tbs: &mut Reader<'_>) -> Result<Self, CertificateFault> {
+    pub(crate) fn read(tbs: &mut DerReader<'_>) -> Result<Self, CertificateFault> {
         let part = "extensions";
         let mut tagged = tbs.nested(der::CONTEXT_3, part)?;
         let mut list = tagged.nested(der::SEQUENCE, part)?;
@@ -59,7 +59,7 @@ impl Extensions {
                 NAME_CONSTRAINTS => return Err(list.malformed()),
                 // `webpki` reads their outer form wherever they stand, so it belongs to the form of a certificate.
                 SUBJECT_ALT_NAME | CRL_DISTRIBUTION_POINTS | EXTENDED_KEY_USAGE => {
-                    let mut value = Reader::new(value, part);
+                    let mut value = DerReader::new(value, part);
                     value.expect(der::SEQUENCE)?;
                     value.finish()?;
                 }
@@ -84,7 +84,7 @@ impl KeyUsage {
     }
 
     fn read(value: &[u8]) -> Result<Self, CertificateFault> {
-        let mut reader = Reader::new(value, "keyUsage");
+        let mut reader = DerReader::new(value, "keyUsage");
         let bits = reader.expect(der::BIT_STRING)?;
         let malformed = reader.malformed();
         reader.finish()?;
@@ -100,7 +100,7 @@ impl KeyUsage {
 
 fn basic_constraints(value: &[u8]) -> Result<(bool, Option<u8>), CertificateFault> {
     let part = "basicConstraints";
-    let mut outer = Reader::new(value, part);
+    let mut outer = DerReader::new(value, part);
     let mut constraints = outer.nested(der::SEQUENCE, part)?;
     outer.finish()?;
     let is_ca = constraints.optional_true()?;

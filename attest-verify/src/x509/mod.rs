@@ -14,7 +14,7 @@ use pki_types::alg_id;
 
 use self::extensions::Extensions;
 use crate::cose::SIGNATURE_LEN;
-use crate::der::{self, Reader};
+use crate::der::{self, DerReader};
 use crate::error::CertificateFault;
 
 /// Length of an uncompressed P-384 point in bytes (SEC 1 §2.3.3).
@@ -73,7 +73,7 @@ impl<'a> Certificate<'a> {
     }
 
     pub(crate) fn from_der(der: &'a [u8]) -> Result<Self, CertificateFault> {
-        let mut outer = Reader::new(der, "the certificate");
+        let mut outer = DerReader::new(der, "the certificate");
         let mut certificate = outer.nested(der::SEQUENCE, "the certificate")?;
         outer.finish()?;
 
@@ -149,7 +149,7 @@ impl fmt::Debug for Certificate<'_> {
     }
 }
 
-fn version(tbs: &mut Reader<'_>) -> Result<(), CertificateFault> {
+fn version(tbs: &mut DerReader<'_>) -> Result<(), CertificateFault> {
     // Version 1 leaves the field out.
     if tbs.peek_tag() != Some(der::CONTEXT_0) {
         return Err(CertificateFault::Version);
@@ -161,7 +161,7 @@ fn version(tbs: &mut Reader<'_>) -> Result<(), CertificateFault> {
     }
 }
 
-fn signature_algorithm(reader: &mut Reader<'_>) -> Result<(), CertificateFault> {
+fn signature_algorithm(reader: &mut DerReader<'_>) -> Result<(), CertificateFault> {
     match reader.expect(der::SEQUENCE)? == alg_id::ECDSA_SHA384.as_ref() {
         true => Ok(()),
         false => Err(CertificateFault::SignatureAlgorithm),
@@ -172,7 +172,7 @@ fn signature_algorithm(reader: &mut Reader<'_>) -> Result<(), CertificateFault> 
 /// Returns them side by side, each filled up with zeros in front.
 pub(crate) fn signature_value(bytes: &[u8]) -> Result<[u8; SIGNATURE_LEN], CertificateFault> {
     let part = "signatureValue";
-    let mut outer = Reader::new(bytes, part);
+    let mut outer = DerReader::new(bytes, part);
     let mut signature = outer.nested(der::SEQUENCE, part)?;
     outer.finish()?;
     let mut fixed = [0; SIGNATURE_LEN];
@@ -188,7 +188,7 @@ pub(crate) fn signature_value(bytes: &[u8]) -> Result<[u8; SIGNATURE_LEN], Certi
     Ok(fixed)
 }
 
-fn validity(tbs: &mut Reader<'_>) -> Result<(u64, u64), CertificateFault> {
+fn validity(tbs: &mut DerReader<'_>) -> Result<(u64, u64), CertificateFault> {
     let mut validity = tbs.nested(der::SEQUENCE, "validity")?;
     let not_before_ms = time::read(&mut validity)?;
     let not_after_ms = time::read(&mut validity)?;
@@ -199,7 +199,7 @@ fn validity(tbs: &mut Reader<'_>) -> Result<(u64, u64), CertificateFault> {
     Ok((not_before_ms, not_after_ms))
 }
 
-fn public_key<'a>(tbs: &mut Reader<'a>) -> Result<&'a [u8; POINT_LEN], CertificateFault> {
+fn public_key<'a>(tbs: &mut DerReader<'a>) -> Result<&'a [u8; POINT_LEN], CertificateFault> {
     let mut spki = tbs.nested(der::SEQUENCE, "subjectPublicKeyInfo")?;
     if spki.expect(der::SEQUENCE)? != alg_id::ECDSA_P384.as_ref() {
         return Err(CertificateFault::Key);

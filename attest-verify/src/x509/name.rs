@@ -2,15 +2,15 @@
 
 use std::fmt::Write;
 
-use crate::der::{self, Reader};
+use crate::der::{self, DerReader};
 use crate::error::CertificateFault;
 
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 
 /// Reads a name that is not empty and returns its contents as they are encoded.
-pub(crate) fn read<'a>(tbs: &mut Reader<'a>, part: &'static str) -> Result<&'a [u8], CertificateFault> {
+pub(crate) fn read<'a>(tbs: &mut DerReader<'a>, part: &'static str) -> Result<&'a [u8], CertificateFault> {
     let name = tbs.whole(der::SEQUENCE)?;
-    let contents = Reader::new(name, part).expect(der::SEQUENCE)?;
+    let contents = DerReader::new(name, part).expect(der::SEQUENCE)?;
     if contents.is_empty() {
         return Err(CertificateFault::Malformed { part });
     }
@@ -42,8 +42,8 @@ fn attributes<'a>(
     name: &'a [u8],
     part: &'static str,
 ) -> impl Iterator<Item = Result<Attribute<'a>, CertificateFault>> {
-    let mut sets = Reader::new(name, part);
-    let mut set = Reader::new(&[], part);
+    let mut sets = DerReader::new(name, part);
+    let mut set = DerReader::new(&[], part);
     let mut failed = false;
     std::iter::from_fn(move || {
         if failed || (set.is_empty() && sets.is_empty()) {
@@ -56,8 +56,8 @@ fn attributes<'a>(
 }
 
 fn next_attribute<'a>(
-    sets: &mut Reader<'a>,
-    set: &mut Reader<'a>,
+    sets: &mut DerReader<'a>,
+    set: &mut DerReader<'a>,
     part: &'static str,
 ) -> Result<Attribute<'a>, CertificateFault> {
     if set.is_empty() {

@@ -1,10 +1,10 @@
 //! Validity times: `UTCTime` until 2049, `GeneralizedTime` from 2050, both to the second and in UTC (RFC 5280 §4.1.2.5).
 
-use crate::der::{self, Reader};
+use crate::der::{self, DerReader};
 use crate::error::CertificateFault;
 
 /// Reads one time as Unix milliseconds. Times before 1970 are refused: no certificate here is that old.
-pub(crate) fn read(validity: &mut Reader<'_>) -> Result<u64, CertificateFault> {
+pub(crate) fn read(validity: &mut DerReader<'_>) -> Result<u64, CertificateFault> {
     let (tag, value) = validity.element()?;
     let malformed = validity.malformed();
     let seconds = match (tag, value) {
@@ -81,7 +81,7 @@ mod tests {
     fn parse(tag: u8, text: &str) -> Option<u64> {
         let mut der = vec![tag, u8::try_from(text.len()).unwrap()];
         der.extend_from_slice(text.as_bytes());
-        read(&mut Reader::new(&der, "validity")).ok().map(|ms| ms / 1000)
+        read(&mut DerReader::new(&der, "validity")).ok().map(|ms| ms / 1000)
     }
 
     #[test]

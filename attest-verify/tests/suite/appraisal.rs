@@ -1,5 +1,7 @@
 //! Clocks and policies: which genuine documents are accepted, when, and by whom.
 
+use std::time::Duration;
+
 use ok2cry_attest_forge::{
     Enclave, LEAF, LEAF_NOT_AFTER_MS, LEAF_NOT_BEFORE_MS, NOW_MS, TIMESTAMP_MS, cbor, key, pcr,
 };
@@ -45,7 +47,7 @@ fn history_is_judged_at_the_document_s_own_time() {
     let verified = judge.verify_historical(&document).unwrap();
     assert_eq!(verified.timestamp_ms(), TIMESTAMP_MS);
     // The age is the policy's, and the policy knows what time it is.
-    let policy = Policy::insecure_without_pcrs().max_age_ms(1000);
+    let policy = Policy::insecure_without_pcrs().with_max_age(Duration::from_secs(1));
     assert_eq!(policy.appraise(verified.clone(), &years_later).unwrap_err().code(), "document_too_old");
     assert!(policy.appraise(verified, &CheckTime::exactly(TIMESTAMP_MS)).is_ok());
 }
@@ -53,7 +55,7 @@ fn history_is_judged_at_the_document_s_own_time() {
 #[test]
 fn documents_age() {
     let age_ms = NOW_MS - TIMESTAMP_MS;
-    let policy = |max_age_ms| Policy::insecure_without_pcrs().max_age_ms(max_age_ms);
+    let policy = |max_age_ms| Policy::insecure_without_pcrs().with_max_age(Duration::from_millis(max_age_ms));
     assert_eq!(appraise(&policy(age_ms)), Ok(None));
     assert_eq!(appraise(&policy(age_ms - 1)), Err("document_too_old"));
     assert_eq!(appraise(&policy(0)), Err("document_too_old"));
@@ -106,16 +108,19 @@ fn measurements_that_would_accept_too_much_cannot_be_made() {
 #[test]
 fn nonce_and_user_data_match_exactly() {
     let policy = Policy::insecure_without_pcrs;
-    assert_eq!(appraise(&policy().nonce(*b"0123456789abcdef").user_data(*b"the user's data")), Ok(None));
-    assert_eq!(appraise(&policy().nonce(*b"0123456789abcde")), Err("nonce_mismatch"));
-    assert_eq!(appraise(&policy().nonce([])), Err("nonce_mismatch"));
-    assert_eq!(appraise(&policy().user_data(*b"the user's dat4")), Err("user_data_mismatch"));
+    assert_eq!(
+        appraise(&policy().with_nonce(*b"0123456789abcdef").with_user_data(*b"the user's data")),
+        Ok(None)
+    );
+    assert_eq!(appraise(&policy().with_nonce(*b"0123456789abcde")), Err("nonce_mismatch"));
+    assert_eq!(appraise(&policy().with_nonce([])), Err("nonce_mismatch"));
+    assert_eq!(appraise(&policy().with_user_data(*b"the user's dat4")), Err("user_data_mismatch"));
     let unset = Enclave::with(|e| {
         e.set("nonce", cbor::NULL.to_vec());
         e.remove("user_data");
     });
-    assert_eq!(appraise_of(&unset, &policy().nonce([])), Err("nonce_mismatch"));
-    assert_eq!(appraise_of(&unset, &policy().user_data([])), Err("user_data_mismatch"));
+    assert_eq!(appraise_of(&unset, &policy().with_nonce([])), Err("nonce_mismatch"));
+    assert_eq!(appraise_of(&unset, &policy().with_user_data([])), Err("user_data_mismatch"));
 }
 
 #[test]
@@ -247,11 +252,11 @@ fn differences_are_told_with_both_values() {
     };
     let escape = Policy::insecure_without_pcrs;
     assert_eq!(
-        nonce(escape().nonce(*b"twenty bytes of them"), &enclave),
+        nonce(escape().with_nonce(*b"twenty bytes of them"), &enclave),
         "nonce: its 16 bytes are not the 20 that are expected"
     );
     let unset = Enclave::with(|e| e.set("nonce", cbor::NULL.to_vec()));
-    assert_eq!(nonce(escape().nonce(*b"x"), &unset), "nonce: it is unset, where 1 bytes are expected");
+    assert_eq!(nonce(escape().with_nonce(*b"x"), &unset), "nonce: it is unset, where 1 bytes are expected");
 }
 
 #[test]

@@ -153,7 +153,7 @@ fn every_changed_byte_is_refused() {
     let enclave = Enclave::new();
     let mut document = enclave.document();
     let time = CheckTime::at(NOW_MS);
-    let cold = verifier(&enclave).insecure_allow_debug().remember_at_most(0);
+    let cold = verifier(&enclave).insecure_allow_debug().with_signature_cache(0);
     let warm = verifier(&enclave).insecure_allow_debug();
     warm.verify(&document, &time).unwrap();
     for index in 0..document.len() {
@@ -168,7 +168,7 @@ fn every_changed_byte_is_refused() {
 #[test]
 fn documents_of_other_roots_are_refused() {
     let document = Enclave::new().document();
-    let verifier = Verifier::with_provider(TrustAnchor::aws_nitro(), provider());
+    let verifier = Verifier::new(TrustAnchor::aws_nitro()).with_provider(provider());
     let error = verifier.verify(&document, &CheckTime::at(NOW_MS)).unwrap_err();
     assert_eq!(error.code(), "root_not_trusted");
 }

@@ -18,7 +18,7 @@ use crate::provider;
 
 /// A verifier under the root of `enclave` that has seen nothing yet.
 fn verifier(enclave: &Enclave) -> Verifier {
-    Verifier::with_provider(anchor(enclave), provider())
+    Verifier::new(anchor(enclave)).with_provider(provider())
 }
 
 fn anchor(enclave: &Enclave) -> TrustAnchor {
@@ -29,7 +29,7 @@ fn anchor(enclave: &Enclave) -> TrustAnchor {
 /// same chain, or everything that this function was ever called with, in whichever order.
 fn judge(enclave: &Enclave, bytes: &[u8], time: &CheckTime, debug: bool) -> Result<(), &'static str> {
     let of = |verifier: Verifier| if debug { verifier.insecure_allow_debug() } else { verifier };
-    let cold = of(verifier(enclave)).remember_at_most(0);
+    let cold = of(verifier(enclave)).with_signature_cache(0);
     let expected = shown(cold.verify(bytes, time));
 
     let warm = of(verifier(enclave));
@@ -38,7 +38,7 @@ fn judge(enclave: &Enclave, bytes: &[u8], time: &CheckTime, debug: bool) -> Resu
     for _ in 0..2 {
         assert_eq!(shown(warm.verify(bytes, time)), expected, "warm");
     }
-    let tiny = of(verifier(enclave)).remember_at_most(1);
+    let tiny = of(verifier(enclave)).with_signature_cache(1);
     for _ in 0..2 {
         assert_eq!(shown(tiny.verify(bytes, time)), expected, "with room for one certificate");
     }

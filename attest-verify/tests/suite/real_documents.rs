@@ -47,8 +47,8 @@ impl Entry {
 #[test]
 fn real_documents_get_their_verdicts() {
     let Some((folder, entries)) = corpus() else { return };
-    let verifier = Verifier::with_provider(TrustAnchor::aws_nitro(), provider());
-    let cold = verifier.clone().remember_at_most(0);
+    let verifier = Verifier::new(TrustAnchor::aws_nitro()).with_provider(provider());
+    let cold = verifier.clone().with_signature_cache(0);
     let debug_verifier = verifier.clone().insecure_allow_debug();
 
     for entry in &entries {
@@ -85,7 +85,7 @@ fn real_documents_get_their_verdicts() {
 #[test]
 fn real_documents_are_expired_today() {
     let Some((folder, entries)) = corpus() else { return };
-    let verifier = Verifier::with_provider(TrustAnchor::aws_nitro(), provider()).insecure_allow_debug();
+    let verifier = Verifier::new(TrustAnchor::aws_nitro()).with_provider(provider()).insecure_allow_debug();
     let accepted = entries.iter().filter(|entry| matches!(entry.refusal(), None | Some("debug_mode")));
     for entry in accepted {
         let bytes = std::fs::read(folder.join(&entry.file)).unwrap();
@@ -100,7 +100,7 @@ fn real_documents_are_expired_today() {
 #[test]
 fn a_real_document_with_any_byte_flipped_is_refused() {
     let Some((folder, entries)) = corpus() else { return };
-    let verifier = Verifier::with_provider(TrustAnchor::aws_nitro(), provider()).insecure_allow_debug();
+    let verifier = Verifier::new(TrustAnchor::aws_nitro()).with_provider(provider()).insecure_allow_debug();
     let entry = entries.iter().find(|entry| entry.refusal().is_none()).unwrap();
     let mut bytes = std::fs::read(folder.join(&entry.file)).unwrap();
     // A prime step: every byte of one document would be 4,500 times five signatures.

@@ -80,7 +80,7 @@ fn remembered_certificates_make_no_new_paths() {
 /// Many enclaves in little memory: whatever is forgotten is verified again.
 #[test]
 fn forgetting_changes_no_verdict() {
-    let verifier = Verifier::with_provider(anchor(&Enclave::new()), provider()).remember_at_most(3);
+    let verifier = Verifier::new(anchor(&Enclave::new())).with_provider(provider()).with_signature_cache(3);
     let documents: Vec<_> = (0..6_u8)
         .map(|number| {
             Enclave::with(|e| {
@@ -99,7 +99,7 @@ fn forgetting_changes_no_verdict() {
 
 #[test]
 fn threads_share_a_verifier() {
-    let verifier = verifier(&Enclave::new()).remember_at_most(2);
+    let verifier = verifier(&Enclave::new()).with_signature_cache(2);
     let forged =
         Enclave::with(|e| e.certs[2].on_signature = |s| [&s[..s.len() - 1], &[1]].concat()).document();
     std::thread::scope(|scope| {

@@ -1,6 +1,7 @@
 //! The vectors in `tests/vectors/attestation`, read as another language would read them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ok2cry_attest_verify::{
     AcceptedDocument, CheckTime, Error, Measurements, PCR_LEN, Policy, TrustAnchor, Verifier,
@@ -18,10 +19,10 @@ fn vectors_get_their_verdicts() {
         for case in cases.iter().chain(cases.iter().rev()) {
             let root = case.root(&root);
             let anchor = TrustAnchor::from_der(&root).unwrap();
-            let cold = Verifier::with_provider(anchor, provider());
+            let cold = Verifier::new(anchor).with_provider(provider());
             let cold = if case.allow_debug { cold.insecure_allow_debug() } else { cold };
             let warm = experienced.entry((root, case.allow_debug)).or_insert_with(|| cold.clone());
-            for verifier in [&cold.clone().remember_at_most(0), warm] {
+            for verifier in [&cold.clone().with_signature_cache(0), warm] {
                 check(&format!("{file}: {}", case.name), case, verifier);
             }
             count += 1;
@@ -53,13 +54,13 @@ fn judge<'a>(case: &Case, verifier: &Verifier, bytes: &'a [u8]) -> Result<Accept
         false => Policy::new(releases).unwrap(),
     };
     if let Some(max_age_ms) = expected.max_age_ms {
-        policy = policy.max_age_ms(max_age_ms);
+        policy = policy.with_max_age(Duration::from_millis(max_age_ms));
     }
     if let Some(nonce) = &expected.nonce {
-        policy = policy.nonce(unhex(nonce));
+        policy = policy.with_nonce(unhex(nonce));
     }
     if let Some(user_data) = &expected.user_data {
-        policy = policy.user_data(unhex(user_data));
+        policy = policy.with_user_data(unhex(user_data));
     }
     policy.appraise(document, &time)
 }

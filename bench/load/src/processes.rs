@@ -124,7 +124,7 @@ impl Ours {
 
     /// A verifier of documents alone.
     pub fn verifier(&self, provider: ok2cry_attest_verify::Provider) -> Outcome<Verifier> {
-        Ok(Verifier::with_provider(self.anchor()?, provider))
+        Ok(Verifier::new(self.anchor()?).with_provider(provider))
     }
 
     fn anchor(&self) -> Outcome<TrustAnchor> {

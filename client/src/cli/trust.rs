@@ -12,9 +12,10 @@ use ok2cry_client::{
     measurements::{from_nitro_cli_json, parse_pcr},
 };
 use ok2cry_release_verify::{
-    AcceptedReleases, Bundle, MAX_BUNDLE_LEN, MAX_MEMORY_LEN, Memory, PublicKey, ReleaseKey, Role, Version,
+    AcceptedReleases, Bundle, MAX_BUNDLE_LEN, MAX_STATE_LEN, ReleaseKey, ReleaseState, Role, SignerKey,
+    Version,
 };
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 /// What the arguments accept. `service` is asked for its releases, if they are to come from there.
 pub(crate) fn trust(args: &TrustArgs, service: Option<&Client>) -> Result<Trust, Failure> {
@@ -46,16 +47,16 @@ pub(crate) fn releases(
     service: Option<&Client>,
 ) -> Result<AcceptedReleases, Failure> {
     let keys = args.release_key.iter().map(|path| {
-        PublicKey::from_pem(&read_text(path)?).map_err(|e| unusable(&format!("{}: {e}", path.display())))
+        SignerKey::from_pem(&read_text(path)?).map_err(|e| unusable(&format!("{}: {e}", path.display())))
     });
     let threshold = args.release_threshold.unwrap_or(args.release_key.len());
     let role = Role::new(threshold, keys.collect::<Result<_, _>>()?);
     let mut key = ReleaseKey::from_role(role.map_err(|e| unusable(&format!("--release-key: {e}")))?)
-        .max_list_age_ms(args.max_list_age);
+        .with_max_list_age(Duration::from_millis(args.max_list_age));
     if let Some(version) = &args.minimum_version {
         let version = Version::parse(version)
             .ok_or_else(|| unusable("--minimum-version must be three numbers, as in 1.20.3"))?;
-        key = key.minimum_version(version);
+        key = key.with_minimum_version(version);
     }
     // Two at a time would each remember what the other does not know.
     let _alone = args.release_memory.as_deref().map(lock).transpose()?;
@@ -113,12 +114,12 @@ fn pcr(text: &str) -> Result<(u8, [u8; 48]), Failure> {
         .ok_or_else(|| unusable(&format!("--pcr {text:?} is not N=HEX with 96 hex digits")))
 }
 
-fn remembered(path: &Path) -> Result<Memory, Failure> {
+fn remembered(path: &Path) -> Result<ReleaseState, Failure> {
     if !path.exists() {
-        return Ok(Memory::default());
+        return Ok(ReleaseState::default());
     }
     // Damaged is not forgotten: whoever wants to begin anew deletes the file.
-    Memory::decode(&read_bytes(path, MAX_MEMORY_LEN as u64)?)
+    ReleaseState::decode(&read_bytes(path, MAX_STATE_LEN as u64)?)
         .map_err(|e| unusable(&format!("{}: {e}", path.display())))
 }
 

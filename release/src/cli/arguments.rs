@@ -1,7 +1,7 @@
 //! What the commands around releases take.
 
 use clap::{Args, Subcommand};
-use ok2cry_release_verify::{DEFAULT_MAX_LIST_AGE_MS, Hex, Version};
+use ok2cry_release_verify::{DEFAULT_MAX_LIST_AGE, Hex, Version};
 use ok2cry_tlog::VerifierKey;
 use std::path::PathBuf;
 
@@ -241,7 +241,7 @@ pub(super) struct Verify {
     #[arg(long)]
     pub(super) threshold: Option<usize>,
     /// The oldest list to take, in hours.
-    #[arg(long, default_value_t = DEFAULT_MAX_LIST_AGE_MS / 3_600_000)]
+    #[arg(long, default_value_t = DEFAULT_MAX_LIST_AGE.as_secs() / 3600)]
     pub(super) max_list_age: u64,
     /// The lowest version to take.
     #[arg(long, default_value = "0.0.0", value_parser = version)]

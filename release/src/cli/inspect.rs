@@ -6,14 +6,18 @@ use ok2cry_release::{
     publication::{PublicationFault, Site},
 };
 use ok2cry_release_verify::{
-    Bundle, Envelope, LIST_PAYLOAD_TYPE, List, Manifest, Predicate, PublicKey, ROOT_PAYLOAD_TYPE, Role, Root,
-    STATEMENT_PAYLOAD_TYPE,
+    Bundle, Envelope, LIST_PAYLOAD_TYPE, Manifest, Predicate, ROOT_PAYLOAD_TYPE, ReleaseList, Role,
+    RootDocument, STATEMENT_PAYLOAD_TYPE, SignerKey,
 };
 use ok2cry_tlog::VerifierKey;
 use serde_json::Value;
 
 /// What a document says, when, and which keys have signed it. Keys of `root` have names; a root document's are its own.
-pub(crate) fn document(envelope: &Envelope, root: Option<&Root>, now_ms: u64) -> Result<String, Error> {
+pub(crate) fn document(
+    envelope: &Envelope,
+    root: Option<&RootDocument>,
+    now_ms: u64,
+) -> Result<String, Error> {
     let unknown = || PublicationFault::Kind(envelope.payload_type().chars().take(100).collect());
     let payload = envelope.unverified_payload();
     let value: Value = serde_json::from_slice(payload).map_err(|_| unknown())?;
@@ -21,7 +25,7 @@ pub(crate) fn document(envelope: &Envelope, root: Option<&Root>, now_ms: u64) ->
     let mut said = vec![serde_json::to_string_pretty(&value).unwrap_or_default()];
     said.extend(times(&value, now_ms));
     let own = match envelope.payload_type() {
-        ROOT_PAYLOAD_TYPE => Some(Root::decode(payload)?),
+        ROOT_PAYLOAD_TYPE => Some(RootDocument::decode(payload)?),
         _ => None,
     };
     said.extend(own.iter().flat_map(keys));
@@ -39,23 +43,23 @@ pub(crate) fn document(envelope: &Envelope, root: Option<&Root>, now_ms: u64) ->
 pub(crate) fn entries(site: &Site, bundle: &Bundle) -> Result<Vec<String>, Error> {
     let newest = bundle.roots.last().ok_or(PublicationFault::NoRoot)?;
     let newest = Envelope::decode("root", newest.envelope.as_bytes())?;
-    let root = Root::decode(newest.unverified_payload())?;
+    let root = RootDocument::decode(newest.unverified_payload())?;
     let lines = site.entries().iter().enumerate();
     Ok(lines
         .map(|(n, entry)| format!("entry {n}: {}", about(entry, &root).unwrap_or("something else".into())))
         .collect())
 }
 
-fn about(entry: &[u8], root: &Root) -> Option<String> {
+fn about(entry: &[u8], root: &RootDocument) -> Option<String> {
     let envelope = Envelope::decode("entry", entry).ok()?;
     let payload = envelope.unverified_payload();
     Some(match envelope.payload_type() {
         ROOT_PAYLOAD_TYPE => {
-            let root = Root::decode(payload).ok()?;
+            let root = RootDocument::decode(payload).ok()?;
             format!("root document {}, until {}", root.version, moment::shown(root.expires_at))
         }
         LIST_PAYLOAD_TYPE => {
-            let list = List::decode(payload).ok()?;
+            let list = ReleaseList::decode(payload).ok()?;
             let versions: Vec<_> = list.releases.iter().map(|release| release.version.to_string()).collect();
             let versions = if versions.is_empty() { "nothing".into() } else { versions.join(", ") };
             let (from, until) = (moment::shown(list.issued_at), moment::shown(list.expires_at));
@@ -100,11 +104,11 @@ fn times(value: &Value, now_ms: u64) -> Vec<String> {
 }
 
 /// The keys of a root document, by the names that signatures and notes call them.
-fn keys(root: &Root) -> Vec<String> {
+fn keys(root: &RootDocument) -> Vec<String> {
     let roles = [("root key", &root.root), ("builder", &root.manifests), ("list key", &root.lists)];
     let mut lines = Vec::new();
     for (name, role) in roles {
-        let ids = role.keys().iter().map(PublicKey::id);
+        let ids = role.keys().iter().map(SignerKey::id);
         lines.extend((1..).zip(ids).map(|(at, id)| format!("{name} {at} is {id}")));
         lines.push(format!("{} of {} {name}s must sign", role.threshold(), role.keys().len()));
     }
@@ -115,7 +119,7 @@ fn keys(root: &Root) -> Vec<String> {
 }
 
 /// What may sign a document of this kind.
-fn role<'a>(envelope: &Envelope, root: Option<&'a Root>) -> Option<(&'static str, &'a Role)> {
+fn role<'a>(envelope: &Envelope, root: Option<&'a RootDocument>) -> Option<(&'static str, &'a Role)> {
     let root = root?;
     match envelope.payload_type() {
         ROOT_PAYLOAD_TYPE => Some(("root key", &root.root)),

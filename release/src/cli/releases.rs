@@ -18,12 +18,16 @@ use ok2cry_release::{
     },
 };
 use ok2cry_release_verify::{
-    AcceptedRelease, AcceptedReleases, Bundle, Envelope, Hex, LIST_PAYLOAD_TYPE, List, Log, MAX_BUNDLE_LEN,
-    Manifest, Memory, PublicKey, ROOT_PAYLOAD_TYPE, ReleaseKey, Role, Root, STATEMENT_PAYLOAD_TYPE,
+    AcceptedRelease, AcceptedReleases, Bundle, Envelope, Hex, LIST_PAYLOAD_TYPE, MAX_BUNDLE_LEN, Manifest,
+    ROOT_PAYLOAD_TYPE, ReleaseKey, ReleaseList, ReleaseLog, ReleaseState, Role, RootDocument,
+    STATEMENT_PAYLOAD_TYPE, SignerKey,
 };
 use ok2cry_tlog::{Checkpoint, Note, Tile, TileSource as _};
 use sha2::{Digest, Sha256, Sha384};
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// The longest key, certificate or manifest that is read, in bytes.
 const MAX_SMALL: u64 = 1 << 20;
@@ -103,7 +107,7 @@ impl KeyKind {
 }
 
 fn root(command: &NewRoot) -> Result<String, Error> {
-    let root = Root {
+    let root = RootDocument {
         version: command.version,
         product: command.product.clone(),
         expires_at: now_ms().saturating_add(command.days.saturating_mul(86_400_000)),
@@ -111,14 +115,14 @@ fn root(command: &NewRoot) -> Result<String, Error> {
         root: Role::new(command.root_threshold, public_keys(&command.root_key)?)?,
         manifests: Role::new(command.manifest_threshold, public_keys(&command.manifest_key)?)?,
         lists: Role::new(command.list_threshold, public_keys(&command.list_key)?)?,
-        log: Log {
+        log: ReleaseLog {
             key: command.log_key.clone(),
             witnesses: command.witness.clone(),
             witness_threshold: command.witness_threshold,
         },
     };
     // What a client would refuse is not written.
-    Root::decode(&root.encode())?;
+    RootDocument::decode(&root.encode())?;
     replace(&command.out, &Envelope::new(ROOT_PAYLOAD_TYPE, root.encode()).encode(), Readers::Everybody)?;
     let until = moment::shown(root.expires_at);
     Ok(format!("{}: root document {}, until {until}, to be signed", command.out.display(), root.version))
@@ -151,8 +155,10 @@ fn sign(command: &Sign) -> Result<String, Error> {
     let mut envelope = Envelope::decode("document", &bytes)?;
     let payload = envelope.unverified_payload();
     let (kind, what) = match envelope.payload_type() {
-        ROOT_PAYLOAD_TYPE => (ROOT_PAYLOAD_TYPE, format!("root document {}", Root::decode(payload)?.version)),
-        LIST_PAYLOAD_TYPE => (LIST_PAYLOAD_TYPE, format!("list {}", List::decode(payload)?.version)),
+        ROOT_PAYLOAD_TYPE => {
+            (ROOT_PAYLOAD_TYPE, format!("root document {}", RootDocument::decode(payload)?.version))
+        }
+        LIST_PAYLOAD_TYPE => (LIST_PAYLOAD_TYPE, format!("list {}", ReleaseList::decode(payload)?.version)),
         STATEMENT_PAYLOAD_TYPE => {
             let manifest = Manifest::decode(payload)?;
             let image = command
@@ -184,7 +190,7 @@ fn sign(command: &Sign) -> Result<String, Error> {
 fn show(file: &Path, root: Option<&Path>) -> Result<String, Error> {
     let envelope = Envelope::decode("document", &read(file, MAX_SMALL)?)?;
     let root = root.map(|path| read(path, MAX_SMALL)).transpose()?;
-    let root = root.map(|bytes| Root::decode(Envelope::decode("root", &bytes)?.unverified_payload()));
+    let root = root.map(|bytes| RootDocument::decode(Envelope::decode("root", &bytes)?.unverified_payload()));
     inspect::document(&envelope, root.transpose()?.as_ref(), now_ms())
 }
 
@@ -237,13 +243,13 @@ fn verify(command: &Verify) -> Result<String, Error> {
     };
     let _alone = command.memory.as_deref().map(lock).transpose()?;
     let mut memory = match &command.memory {
-        Some(path) if path.exists() => Memory::decode(&read(path, MAX_SMALL)?)?,
-        _ => Memory::default(),
+        Some(path) if path.exists() => ReleaseState::decode(&read(path, MAX_SMALL)?)?,
+        _ => ReleaseState::default(),
     };
     let threshold = command.threshold.unwrap_or(command.key.len());
     let key = ReleaseKey::from_role(Role::new(threshold, public_keys(&command.key)?)?)
-        .max_list_age_ms(command.max_list_age.saturating_mul(3_600_000))
-        .minimum_version(command.minimum_version);
+        .with_max_list_age(Duration::from_secs(command.max_list_age.saturating_mul(3600)))
+        .with_minimum_version(command.minimum_version);
     // Whatever the verdict.
     let findings = site.as_ref().map(|site| look_through(site, &bundle)).transpose()?.unwrap_or_default();
     let before = memory.clone();
@@ -403,8 +409,8 @@ impl Anchor {
     }
 }
 
-fn public_keys(paths: &[PathBuf]) -> Result<Vec<PublicKey>, Error> {
-    paths.iter().map(|path| Ok(PublicKey::from_pem(&text(path)?)?)).collect()
+fn public_keys(paths: &[PathBuf]) -> Result<Vec<SignerKey>, Error> {
+    paths.iter().map(|path| Ok(SignerKey::from_pem(&text(path)?)?)).collect()
 }
 
 fn document_signer(path: &Path) -> Result<DocumentSigner, Error> {

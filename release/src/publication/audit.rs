@@ -9,8 +9,8 @@ use super::{
 };
 use crate::error::Error;
 use ok2cry_release_verify::{
-    Bundle, Entry, Envelope, LIST_PAYLOAD_TYPE, List, MAX_ENVELOPE_LEN, Manifest, ROOT_PAYLOAD_TYPE, Root,
-    STATEMENT_PAYLOAD_TYPE, Version,
+    Bundle, BundleEntry, Envelope, LIST_PAYLOAD_TYPE, MAX_ENVELOPE_LEN, Manifest, ROOT_PAYLOAD_TYPE,
+    ReleaseList, RootDocument, STATEMENT_PAYLOAD_TYPE, Version,
 };
 use ok2cry_tlog::{Checkpoint, Note, Tile, TileSource};
 use std::{
@@ -195,13 +195,13 @@ impl Audit<'_> {
 
     fn list(&mut self, path: &str) -> Result<(), Error> {
         let shown = self.site.bundle().map(|bundle| bundle.list.clone());
-        let is_list = |payload: &[u8]| List::decode(payload).is_ok();
+        let is_list = |payload: &[u8]| ReleaseList::decode(payload).is_ok();
         self.document(path, shown.as_ref(), LIST_PAYLOAD_TYPE, &is_list)
     }
 
     fn root(&mut self, path: &str, name: &str) -> Result<(), Error> {
         let is_root =
-            |payload: &[u8]| Root::decode(payload).is_ok_and(|root| root.version.to_string() == name);
+            |payload: &[u8]| RootDocument::decode(payload).is_ok_and(|root| root.version.to_string() == name);
         let shown = self.site.bundle().and_then(|bundle| {
             bundle.roots.iter().find(|entry| payload_of(entry).is_some_and(|payload| is_root(&payload)))
         });
@@ -218,7 +218,7 @@ impl Audit<'_> {
             Manifest::decode(payload).is_ok_and(|manifest| manifest.predicate.version == version)
         };
         let listed = self.site.bundle().and_then(|bundle| {
-            let is = |entry: &&Entry| payload_of(entry).is_some_and(|payload| is_manifest(&payload));
+            let is = |entry: &&BundleEntry| payload_of(entry).is_some_and(|payload| is_manifest(&payload));
             bundle.manifests.iter().find(is)
         });
         match listed.cloned() {
@@ -240,7 +240,7 @@ impl Audit<'_> {
     fn document(
         &mut self,
         path: &str,
-        shown: Option<&Entry>,
+        shown: Option<&BundleEntry>,
         payload_type: &str,
         is: &dyn Fn(&[u8]) -> bool,
     ) -> Result<(), Error> {
@@ -279,7 +279,7 @@ impl Audit<'_> {
             due.push("list.json".into());
             // What cannot be read as such is the client's to refuse.
             let roots = bundle.roots.iter().filter_map(payload_of);
-            let roots = roots.filter_map(|payload| Root::decode(&payload).ok());
+            let roots = roots.filter_map(|payload| RootDocument::decode(&payload).ok());
             due.extend(roots.map(|root| format!("root/{}.json", root.version)));
             let manifests = bundle.manifests.iter().filter_map(payload_of);
             let manifests = manifests.filter_map(|payload| Manifest::decode(&payload).ok());
@@ -383,7 +383,7 @@ impl PlacedTile {
     }
 }
 
-fn payload_of(entry: &Entry) -> Option<Vec<u8>> {
+fn payload_of(entry: &BundleEntry) -> Option<Vec<u8>> {
     let envelope = Envelope::decode("document", entry.envelope.as_bytes()).ok()?;
     Some(envelope.unverified_payload().to_vec())
 }

@@ -4,12 +4,13 @@ use super::{DocumentSigner, LogSigner, PublicationFault, Site};
 use crate::error::Error;
 use ok2cry_attest_verify::{CheckTime, TrustAnchor};
 use ok2cry_release_verify::{
-    Bundle, Entry, Envelope, Error as Refusal, Hex, LIST_PAYLOAD_TYPE, List, ListedRelease, Log, Manifest,
-    Memory, ReleaseFault, ReleaseKey, Root, STATEMENT_PAYLOAD_TYPE, Version,
+    Bundle, BundleEntry, Envelope, Error as Refusal, Hex, LIST_PAYLOAD_TYPE, ListedRelease, Manifest,
+    ReleaseFault, ReleaseKey, ReleaseList, ReleaseLog, ReleaseState, RootDocument, STATEMENT_PAYLOAD_TYPE,
+    Version,
 };
 use ok2cry_tlog::{Checkpoint, Note};
 use sha2::{Digest, Sha384};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What is to be different from now on. Without anything in it, the same releases are listed for another while.
 #[derive(Default)]
@@ -45,7 +46,7 @@ pub fn publish(
     anchor: &TrustAnchor,
     now_ms: u64,
     cosign: Cosign<'_>,
-) -> Result<List, Error> {
+) -> Result<ReleaseList, Error> {
     let started = Instant::now();
     let now = || {
         CheckTime::at(now_ms.saturating_add(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)))
@@ -58,7 +59,7 @@ pub fn publish(
     let mut roots = before.as_ref().map_or_else(Vec::new, |bundle| bundle.roots.clone());
     roots.extend(change.roots.iter().map(|root| site.append(root)));
     let newest = roots.last().ok_or(PublicationFault::NoRoot)?;
-    let root = Root::decode(payload("root", &newest.envelope)?.unverified_payload())?;
+    let root = RootDocument::decode(payload("root", &newest.envelope)?.unverified_payload())?;
     // Nothing is added to a log that its own key has not signed so far: the one that is published, or the one of an attempt
     // that exchanged it and ended early.
     if let Some(note) = site.checkpoint()? {
@@ -95,7 +96,7 @@ pub fn publish(
 
     let last = before.as_ref().map(list_of).transpose()?;
     let minimum = last.as_ref().map_or(Version::new(0, 0, 0), |last| last.minimum_version);
-    let list = List {
+    let list = ReleaseList {
         version: last_version(site, &root).checked_add(1).ok_or(PublicationFault::NoVersionLeft)?,
         product: root.product.clone(),
         issued_at: now_ms,
@@ -117,7 +118,7 @@ pub fn publish(
         root: site.root()?,
     };
     let note = log_signer.note(&log_key, &checkpoint.to_text());
-    let shown: Vec<&Entry> = roots.iter().chain(&manifests).chain([&entry]).collect();
+    let shown: Vec<&BundleEntry> = roots.iter().chain(&manifests).chain([&entry]).collect();
     let published = before.as_ref().map(size_of).transpose()?.unwrap_or(0);
     let tiles = site.tiles_for(&shown, &[published, old_size])?;
     let mut bundle = Bundle { list: entry, manifests, checkpoint: note, tiles, roots };
@@ -138,7 +139,7 @@ pub fn publish(
 }
 
 /// Adds those lines that are cosignatures of known witnesses. Others would only be in the way of clients.
-fn add_cosignatures(note: &mut String, lines: &str, log: &Log, time: &CheckTime) {
+fn add_cosignatures(note: &mut String, lines: &str, log: &ReleaseLog, time: &CheckTime) {
     let cosigned =
         |note: &str| log.verify_checkpoint(note.as_bytes(), time).map_or(0, |(_, cosigned)| cosigned);
     for line in lines.split_inclusive('\n') {
@@ -159,7 +160,7 @@ fn as_clients_do(
 ) -> Result<(), Error> {
     // As they read it, with all limits.
     let bundle = Bundle::decode(&bundle.encode())?;
-    let mut memory = Memory::default();
+    let mut memory = ReleaseState::default();
     if let Some(before) = before {
         // Whoever has followed accepted it while it held.
         let list = list_of(before)?;
@@ -174,12 +175,12 @@ fn accept(
     site: &Site,
     bundle: &Bundle,
     anchor: &TrustAnchor,
-    memory: &mut Memory,
+    memory: &mut ReleaseState,
     time: &CheckTime,
 ) -> Result<(), Error> {
     let first = bundle.roots.first().ok_or(PublicationFault::NoRoot)?;
-    let first = Root::decode(payload("root", &first.envelope)?.unverified_payload())?;
-    let key = ReleaseKey::from_role(first.root).max_list_age_ms(u64::MAX);
+    let first = RootDocument::decode(payload("root", &first.envelope)?.unverified_payload())?;
+    let key = ReleaseKey::from_role(first.root).with_max_list_age(Duration::MAX);
     match key.check_with_tiles(bundle, site, anchor, memory, time) {
         // A list of nothing is a list: everything is revoked.
         Ok(_) | Err(Refusal::Release(ReleaseFault::NoRelease)) => Ok(()),
@@ -187,7 +188,7 @@ fn accept(
     }
 }
 
-fn sign_list(list: &List, root: &Root, signers: &[DocumentSigner]) -> Result<String, Error> {
+fn sign_list(list: &ReleaseList, root: &RootDocument, signers: &[DocumentSigner]) -> Result<String, Error> {
     let mut envelope = Envelope::new(LIST_PAYLOAD_TYPE, list.encode());
     for signer in signers {
         if !root.lists.keys().contains(signer.public()) {
@@ -198,9 +199,9 @@ fn sign_list(list: &List, root: &Root, signers: &[DocumentSigner]) -> Result<Str
     Ok(text(&envelope))
 }
 
-fn write(site: &Site, bundle: &Bundle, list: &List) -> Result<(), Error> {
+fn write(site: &Site, bundle: &Bundle, list: &ReleaseList) -> Result<(), Error> {
     for entry in &bundle.roots {
-        let root = Root::decode(payload("root", &entry.envelope)?.unverified_payload())?;
+        let root = RootDocument::decode(payload("root", &entry.envelope)?.unverified_payload())?;
         site.write_once(&format!("root/{}.json", root.version), entry.envelope.as_bytes())?;
     }
     for (release, entry) in list.releases.iter().zip(&bundle.manifests) {
@@ -212,7 +213,7 @@ fn write(site: &Site, bundle: &Bundle, list: &List) -> Result<(), Error> {
 }
 
 /// What is listed now, each with its manifest.
-fn releases(bundle: Option<&Bundle>) -> Result<Vec<(ListedRelease, Entry)>, Error> {
+fn releases(bundle: Option<&Bundle>) -> Result<Vec<(ListedRelease, BundleEntry)>, Error> {
     let Some(bundle) = bundle else { return Ok(Vec::new()) };
     Ok(list_of(bundle)?.releases.into_iter().zip(bundle.manifests.iter().cloned()).collect())
 }
@@ -221,13 +222,13 @@ fn size_of(bundle: &Bundle) -> Result<u64, Error> {
     Ok(Checkpoint::parse(Note::parse(bundle.checkpoint.as_bytes())?.unverified_text())?.size)
 }
 
-fn root_of(bundle: &Bundle) -> Result<Root, Error> {
+fn root_of(bundle: &Bundle) -> Result<RootDocument, Error> {
     let newest = bundle.roots.last().ok_or(PublicationFault::NoRoot)?;
-    Ok(Root::decode(payload("root", &newest.envelope)?.unverified_payload())?)
+    Ok(RootDocument::decode(payload("root", &newest.envelope)?.unverified_payload())?)
 }
 
-fn list_of(bundle: &Bundle) -> Result<List, Error> {
-    Ok(List::decode(payload("list", &bundle.list.envelope)?.unverified_payload())?)
+fn list_of(bundle: &Bundle) -> Result<ReleaseList, Error> {
+    Ok(ReleaseList::decode(payload("list", &bundle.list.envelope)?.unverified_payload())?)
 }
 
 /// Whether the log has another manifest of this version. A version means one image, for ever.
@@ -244,10 +245,10 @@ fn other_manifest(site: &Site, version: Version, payload: &[u8]) -> bool {
 
 /// The version of the last list in the log that the present list keys have signed, whether it was published or not: no two
 /// have the same. What keys that were replaced have signed does not count.
-fn last_version(site: &Site, root: &Root) -> u64 {
+fn last_version(site: &Site, root: &RootDocument) -> u64 {
     let lists = site.entries().iter().filter_map(|entry| {
         let envelope = Envelope::decode("list", entry).ok()?;
-        List::decode(envelope.verify("list", LIST_PAYLOAD_TYPE, &root.lists).ok()?).ok()
+        ReleaseList::decode(envelope.verify("list", LIST_PAYLOAD_TYPE, &root.lists).ok()?).ok()
     });
     lists.map(|list| list.version).max().unwrap_or(0)
 }

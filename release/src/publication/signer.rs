@@ -6,7 +6,7 @@ use ed25519_dalek::{
     Signer as _, SigningKey as Ed25519Key,
     pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes, spki::der::pem::LineEnding},
 };
-use ok2cry_release_verify::{Envelope, PublicKey};
+use ok2cry_release_verify::{Envelope, SignerKey};
 use ok2cry_tlog::VerifierKey;
 use p384::{
     SecretKey,
@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 /// Signs root documents, manifests and lists: ECDSA P-384 with SHA-384, RFC 6979's nonces.
 pub struct DocumentSigner {
     key: SigningKey,
-    public: PublicKey,
+    public: SignerKey,
 }
 
 impl DocumentSigner {
@@ -70,7 +70,7 @@ impl DocumentSigner {
 
     /// The public key.
     #[must_use]
-    pub fn public(&self) -> &PublicKey {
+    pub fn public(&self) -> &SignerKey {
         &self.public
     }
 
@@ -84,7 +84,7 @@ impl DocumentSigner {
         let key = SigningKey::from(key);
         let der = key.verifying_key().to_public_key_der();
         let der = der.map_err(|_| not_due("an ECDSA P-384 key", ""))?;
-        Ok(Self { public: PublicKey::from_der(der.as_bytes())?, key })
+        Ok(Self { public: SignerKey::from_der(der.as_bytes())?, key })
     }
 }
 

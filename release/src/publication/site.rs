@@ -14,7 +14,7 @@ use crate::{
     durable::{self, Readers},
     error::Error,
 };
-use ok2cry_release_verify::{Bundle, Entry, MAX_BUNDLE_LEN};
+use ok2cry_release_verify::{Bundle, BundleEntry, MAX_BUNDLE_LEN};
 use ok2cry_tlog::{Checkpoint, MAX_NOTE_LEN, Note, Tile, TileSource, Tiles, merkle};
 use std::{
     cell::RefCell,
@@ -118,13 +118,13 @@ impl Site {
     }
 
     /// Adds an entry, unless the log has it. Answers where it is.
-    pub(super) fn append(&mut self, envelope: &str) -> Entry {
+    pub(super) fn append(&mut self, envelope: &str) -> BundleEntry {
         let bytes = envelope.as_bytes();
         let index = self.entries.iter().position(|entry| entry == bytes).unwrap_or_else(|| {
             self.entries.push(bytes.to_vec());
             self.entries.len() - 1
         });
-        Entry { index: index as u64, envelope: envelope.to_owned() }
+        BundleEntry { index: index as u64, envelope: envelope.to_owned() }
     }
 
     /// The log's root.
@@ -141,7 +141,7 @@ impl Site {
     /// The tiles that show these entries, and how the log goes on from these sizes: path and base64.
     pub(super) fn tiles_for(
         &self,
-        entries: &[&Entry],
+        entries: &[&BundleEntry],
         sizes: &[u64],
     ) -> Result<BTreeMap<String, String>, Error> {
         use base64ct::Encoding as _;

@@ -9,7 +9,7 @@ use ok2cry_client::{
     sealed_reply,
 };
 use ok2cry_protocol::{http::SealedBody, ids::Purpose, rpc::KeyState};
-use ok2cry_release_verify::Memory;
+use ok2cry_release_verify::ReleaseState;
 use ok2cry_tests::{
     Deployment, Options, Publisher, any_hpke,
     demo_site::{Cast, DemoSite},
@@ -98,7 +98,7 @@ fn follow_the_releases(client: &Client, publisher: &Publisher, deployment: &Depl
         "published",
         &publisher.publish(deployment.root_pem(), &["--root", &root, "--manifest", &manifest])?,
     );
-    let (anchor, mut memory) = (deployment.anchor()?, Memory::default());
+    let (anchor, mut memory) = (deployment.anchor()?, ReleaseState::default());
     let releases = client.releases(&publisher.release_key()?, &anchor, &mut memory, &CheckTime::system())?;
     for release in releases.releases() {
         fact("accepted", &format!("{} {}", releases.list().product, release.version()));

@@ -3,12 +3,12 @@
 
 use ok2cry_attest_verify::{CheckTime, TrustAnchor};
 use ok2cry_client::{Error as ClientError, KeyRequest, RecipientKey, Trust, http::CallError};
-use ok2cry_release_verify::{Bundle, Memory, ReleaseKey, Version};
+use ok2cry_release_verify::{Bundle, ReleaseKey, ReleaseState, Version};
 use ok2cry_tests::{
     Deployment, HarnessError, Options, Publisher,
     publisher::{BUILDERS, PRODUCT},
 };
-use std::{error::Error, fs, path::Path, process::ExitCode};
+use std::{error::Error, fs, path::Path, process::ExitCode, time::Duration};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -68,14 +68,14 @@ struct Drill<'a> {
 struct Client {
     key: ReleaseKey,
     anchor: TrustAnchor,
-    memory: Memory,
+    memory: ReleaseState,
     recipient: RecipientKey,
 }
 
 impl Client {
     fn new(drill: &Drill<'_>, key: ReleaseKey) -> Outcome<Self> {
         let recipient = RecipientKey::generate()?;
-        Ok(Self { key, anchor: drill.old.anchor()?, memory: Memory::default(), recipient })
+        Ok(Self { key, anchor: drill.old.anchor()?, memory: ReleaseState::default(), recipient })
     }
 
     /// What a page does: asks the service for its releases and for a key, and seals if both are good.
@@ -96,7 +96,12 @@ impl Client {
     /// The same for somebody who begins today: nothing is remembered.
     fn newcomer(&self) -> Outcome<Self> {
         let recipient = RecipientKey::generate()?;
-        Ok(Self { key: self.key.clone(), anchor: self.anchor.clone(), memory: Memory::default(), recipient })
+        Ok(Self {
+            key: self.key.clone(),
+            anchor: self.anchor.clone(),
+            memory: ReleaseState::default(),
+            recipient,
+        })
     }
 
     /// Decides about a bundle that somebody hands over, at a time.
@@ -183,7 +188,7 @@ impl Drill<'_> {
             "A client that never was here before cannot know. What it can have is a limit to a list's age, a day here:",
         );
         let mut newcomer = client.newcomer()?;
-        newcomer.key = newcomer.key.max_list_age_ms(24 * HOUR_MS);
+        newcomer.key = newcomer.key.with_max_list_age(Duration::from_hours(24));
         fact("a minute on", &format!("accepts {}", newcomer.check(overlap, now_ms + 60_000)?.join(" and ")));
         refused_check("list_too_old", client.newcomer_of(24)?.check(overlap, now_ms + 25 * HOUR_MS))?;
         refused_check(
@@ -192,7 +197,7 @@ impl Drill<'_> {
         )?;
         note("Or a lowest version, which it was shipped with:");
         let mut careful = client.newcomer()?;
-        careful.key = careful.key.minimum_version(Version::new(1, 1, 0));
+        careful.key = careful.key.with_minimum_version(Version::new(1, 1, 0));
         let accepted = careful.check(overlap, now_ms)?;
         fact("accepts", &accepted.join(" and "));
         holds(accepted == ["1.1.0"], "1.0.0 is accepted below the minimum")
@@ -275,7 +280,7 @@ impl Client {
     /// Somebody who begins today and takes lists of at most this age.
     fn newcomer_of(&self, hours: u64) -> Outcome<Self> {
         let newcomer = self.newcomer()?;
-        Ok(Self { key: newcomer.key.clone().max_list_age_ms(hours * HOUR_MS), ..newcomer })
+        Ok(Self { key: newcomer.key.clone().with_max_list_age(Duration::from_hours(hours)), ..newcomer })
     }
 }
 

@@ -11,6 +11,7 @@ mod style;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use ok2cry_attest_verify::{AcceptedDocument, CheckTime, Error, Measurements, Policy, TrustAnchor, Verifier};
@@ -56,7 +57,7 @@ impl DocumentArgs {
         let policy = self.policy(&releases)?;
         let bytes = input::document(&self.file).map_err(Failure::Input)?;
 
-        let mut verifier = Verifier::with_provider(anchor.clone(), self.provider);
+        let mut verifier = Verifier::new(anchor.clone()).with_provider(self.provider);
         if self.insecure_allow_debug {
             verifier = verifier.insecure_allow_debug();
         }
@@ -124,13 +125,13 @@ impl DocumentArgs {
                 .map_err(|error| Failure::Usage(error.to_string()))?,
         };
         if let Some(max_age_ms) = self.max_age {
-            policy = policy.max_age_ms(max_age_ms);
+            policy = policy.with_max_age(Duration::from_millis(max_age_ms));
         }
         if let Some(nonce) = &self.nonce {
-            policy = policy.nonce(nonce.0.clone());
+            policy = policy.with_nonce(nonce.0.clone());
         }
         if let Some(user_data) = &self.user_data {
-            policy = policy.user_data(user_data.0.clone());
+            policy = policy.with_user_data(user_data.0.clone());
         }
         Ok(policy)
     }

@@ -4,8 +4,8 @@ use base64ct::{Base64, Encoding};
 use serde_json::{Value, json};
 
 use super::world::{
-    AWS_ROOT, BUILDERS, DAY_MS, Key, LIST_KEYS, NEW_ROOT_KEYS, NoteKey, ROOT_KEYS, STRANGER, World, envelope,
-    hex, manifest, pinned_digest, root,
+    AWS_ROOT, BUILDERS, DAY_MS, Key, LIST_KEYS, NEW_ROOT_KEYS, NoteKey, ROOT_KEYS, ReleaseFixture, STRANGER,
+    envelope, hex, manifest, pinned_digest, root,
 };
 use crate::NOW_MS;
 
@@ -20,7 +20,7 @@ pub enum Expected {
 
 /// One client, once.
 #[derive(Clone, Debug)]
-pub struct Case {
+pub struct ReleaseCase {
     /// What is the matter.
     pub name: &'static str,
     /// The keys that the client pins.
@@ -43,8 +43,8 @@ pub struct Case {
     pub expected: Expected,
 }
 
-impl Case {
-    fn of(name: &'static str, world: &World, expected: Expected) -> Self {
+impl ReleaseCase {
+    fn of(name: &'static str, world: &ReleaseFixture, expected: Expected) -> Self {
         Self {
             name,
             pinned: ROOT_KEYS.to_vec(),
@@ -87,7 +87,7 @@ impl Case {
 
 /// Every case. The first is what should happen every day.
 #[must_use]
-pub fn cases() -> Vec<Case> {
+pub fn cases() -> Vec<ReleaseCase> {
     [
         accepted(),
         signatures(),
@@ -115,21 +115,25 @@ const MAX_NUMBER: u64 = (1 << 53) - 1;
 
 const BOTH: Expected = Expected::Accepted(&["1.2.0", "1.3.0"]);
 
-pub(super) fn good(name: &'static str, change: impl FnOnce(&mut World)) -> Case {
-    Case::of(name, &World::with(change), BOTH)
+pub(super) fn good(name: &'static str, change: impl FnOnce(&mut ReleaseFixture)) -> ReleaseCase {
+    ReleaseCase::of(name, &ReleaseFixture::with(change), BOTH)
 }
 
-pub(super) fn bad(code: &'static str, name: &'static str, change: impl FnOnce(&mut World)) -> Case {
-    Case::of(name, &World::with(change), Expected::Refused(code))
+pub(super) fn bad(
+    code: &'static str,
+    name: &'static str,
+    change: impl FnOnce(&mut ReleaseFixture),
+) -> ReleaseCase {
+    ReleaseCase::of(name, &ReleaseFixture::with(change), Expected::Refused(code))
 }
 
-pub(super) fn rotated(world: &mut World) {
+pub(super) fn rotated(world: &mut ReleaseFixture) {
     let mut second = root(2, &NEW_ROOT_KEYS, &world.log_key);
     second.by.extend_from_slice(&ROOT_KEYS[..2]);
     world.roots.push(second);
 }
 
-pub(super) fn witnessed(world: &mut World) {
+pub(super) fn witnessed(world: &mut ReleaseFixture) {
     let witnesses = [1_u8, 2, 3].map(|n| NoteKey::new(&format!("witness.example/w{n}"), 4, 0x80 + n));
     let log = &mut world.roots[0].body["log"];
     log["witnesses"] = witnesses.iter().map(NoteKey::vkey).collect();
@@ -138,20 +142,20 @@ pub(super) fn witnessed(world: &mut World) {
     world.cosigners = witnesses.into_iter().take(2).map(|witness| (witness, seconds)).collect();
 }
 
-fn accepted() -> Vec<Case> {
-    let before = World::with(|w| {
+fn accepted() -> Vec<ReleaseCase> {
+    let before = ReleaseFixture::with(|w| {
         w.list.body["version"] = 6.into();
         w.manifests.pop();
     });
     vec![
         good("two releases overlap", |_| {}),
-        good("the same again", |_| {}).with(|c| c.memory = Some(World::new().memory())),
+        good("the same again", |_| {}).with(|c| c.memory = Some(ReleaseFixture::new().memory())),
         good("the log is long", |w| w.earlier = 700),
         good("the log has grown since", |w| w.earlier = 300).with(|c| {
             // Its documents are the first entries of the log that has now grown by one list.
-            let mut longer = World::with(|w| w.earlier = 300);
+            let mut longer = ReleaseFixture::with(|w| w.earlier = 300);
             longer.on_log = |log| log.0.push(b"something else".to_vec());
-            c.memory = Some(World::with(|w| w.earlier = 300).memory());
+            c.memory = Some(ReleaseFixture::with(|w| w.earlier = 300).memory());
             c.bundle = longer.bundle().to_string();
         }),
         good("the older of two releases is revoked", |w| {
@@ -194,13 +198,13 @@ fn accepted() -> Vec<Case> {
         })
         .with(|c| c.expected = Expected::Refused("signature_key_unknown")),
         good("what is remembered was followed from other keys", rotated).with(|c| {
-            let mut memory = World::with(rotated).memory();
+            let mut memory = ReleaseFixture::with(rotated).memory();
             memory["pinned_sha384"] = pinned_digest(2, &NEW_ROOT_KEYS).into();
             memory["root_sha384"] = "00".repeat(48).into();
             memory["root_version"] = 1000.into();
             c.memory = Some(memory);
         }),
-        good("the root keys were exchanged since", rotated).with(|c| c.memory = Some(without_log(World::new().memory()))),
+        good("the root keys were exchanged since", rotated).with(|c| c.memory = Some(without_log(ReleaseFixture::new().memory()))),
         good("the list keys were exchanged, and the old ones had signed the last version there is", |w| {
             rotated(w);
             let old = w.roots[0].body["lists"].clone();
@@ -210,7 +214,7 @@ fn accepted() -> Vec<Case> {
             assert_ne!(old, w.roots[1].body["lists"]);
         })
         .with(|c| {
-            let mut memory = without_log(World::new().memory());
+            let mut memory = without_log(ReleaseFixture::new().memory());
             memory["list_version"] = MAX_NUMBER.into();
             c.memory = Some(memory);
         }),
@@ -237,7 +241,7 @@ fn without_keyid(envelope: &[u8]) -> Vec<u8> {
     envelope.to_string().into_bytes()
 }
 
-fn signatures() -> Vec<Case> {
+fn signatures() -> Vec<ReleaseCase> {
     vec![
         bad("signature_key_unknown", "the list is signed by a stranger", |w| w.list.by = vec![STRANGER]),
         bad("signature_key_unknown", "a manifest is signed by strangers", |w| {
@@ -270,7 +274,7 @@ fn signatures() -> Vec<Case> {
 
 /// The bundle of `world` with any payload as its list, which is signed and in the log.
 #[must_use]
-pub fn bundle_with_list(world: &World, payload: &[u8]) -> String {
+pub fn bundle_with_list(world: &ReleaseFixture, payload: &[u8]) -> String {
     let mut bundle = world.bundle();
     let text = bundle["list"]["envelope"].as_str().unwrap();
     let list: Value = serde_json::from_str(text).unwrap();
@@ -311,14 +315,14 @@ pub(super) fn relog(bundle: &mut Value) {
 fn log_of(bundle: &mut Value, entries: &[Value]) {
     let log =
         super::Log(entries.iter().map(|e| e["envelope"].as_str().unwrap().as_bytes().to_vec()).collect());
-    let key = World::new().log_key;
+    let key = ReleaseFixture::new().log_key;
     let text = format!("{}\n{}\n{}\n", key.name, log.0.len(), Base64::encode_string(&log.root(log.0.len())));
     bundle["checkpoint"] = format!("{text}\n{}", key.line(&text, 0)).into();
     let tiles = log.tiles().into_iter().map(|(path, bytes)| (path, Base64::encode_string(&bytes).into()));
     bundle["tiles"] = Value::Object(tiles.collect());
 }
 
-fn roots() -> Vec<Case> {
+fn roots() -> Vec<ReleaseCase> {
     vec![
         bad("root_not_pinned", "other people's root document", |w| w.roots[0].by = vec![STRANGER, Key(0x42)]),
         bad("root_not_pinned", "one pinned key of two has signed", |w| w.roots[0].by.truncate(1)),
@@ -345,16 +349,16 @@ fn roots() -> Vec<Case> {
         bad("root_forked", "stolen pinned keys sign a root document of a much later version", |w| {
             w.roots[0].body["version"] = 1000.into();
         })
-        .with(|c| c.memory = Some(World::with(rotated).memory())),
+        .with(|c| c.memory = Some(ReleaseFixture::with(rotated).memory())),
         bad("root_forked", "another root document of the version that was seen", |w| {
             w.roots[0].body["expires_at"] = (NOW_MS + DAY_MS).into();
         })
-        .with(|c| c.memory = Some(World::new().memory())),
+        .with(|c| c.memory = Some(ReleaseFixture::new().memory())),
         bad("root_out_of_sequence", "a much later version behind the one that was seen", |w| {
             rotated(w);
             w.roots[1].body["version"] = 1000.into();
         })
-        .with(|c| c.memory = Some(World::new().memory())),
+        .with(|c| c.memory = Some(ReleaseFixture::new().memory())),
         bad("root_expired", "the root document has expired", |w| {
             w.roots[0].body["expires_at"] = (NOW_MS - 1).into()
         }),
@@ -379,7 +383,7 @@ fn roots() -> Vec<Case> {
     ]
 }
 
-fn lists() -> Vec<Case> {
+fn lists() -> Vec<ReleaseCase> {
     let seen = |version: u64| json!({"pinned_sha384": pinned_digest(2, &ROOT_KEYS), "root_version": 1, "root_sha384": null, "list_version": version, "list_sha384": "00".repeat(48), "checkpoint": null});
     vec![
         bad("list_expired", "the list has expired", |_| {}).with(|c| c.now_ms = NOW_MS + 6 * DAY_MS + 1),
@@ -430,9 +434,9 @@ fn lists() -> Vec<Case> {
     ]
 }
 
-fn manifests() -> Vec<Case> {
+fn manifests() -> Vec<ReleaseCase> {
     let predicate =
-        |w: &mut World, field: &str, value: Value| w.manifests[1].body["predicate"][field] = value;
+        |w: &mut ReleaseFixture, field: &str, value: Value| w.manifests[1].body["predicate"][field] = value;
     vec![
         bad("manifest_missing", "a listed manifest is not there", |w| {
             w.on_bundle = |b| drop(b["manifests"].as_array_mut().unwrap().pop());
@@ -498,15 +502,15 @@ fn manifests() -> Vec<Case> {
     ]
 }
 
-fn logs() -> Vec<Case> {
-    let forked = World::with(|w| w.on_log = |log| log.0[0] = b"another first entry".to_vec());
+fn logs() -> Vec<ReleaseCase> {
+    let forked = ReleaseFixture::with(|w| w.on_log = |log| log.0[0] = b"another first entry".to_vec());
     vec![
         bad("log_forked", "another log of the same size was seen before", |_| {})
             .with(|c| c.memory = Some(older_list(&forked))),
         bad("log_forked", "the log has grown, and forgotten an entry", |w| w.earlier = 300)
             .with(|c| c.memory = Some(older_list(&forked))),
         bad("log_rolled_back", "a longer log was seen before", |_| {})
-            .with(|c| c.memory = Some(older_list(&World::with(|w| w.earlier = 10)))),
+            .with(|c| c.memory = Some(older_list(&ReleaseFixture::with(|w| w.earlier = 10)))),
         bad("not_in_log", "the list is not in the log", |w| {
             w.on_log = |log| *log.0.last_mut().unwrap() = b"something else".to_vec();
         }),
@@ -579,18 +583,18 @@ fn logs() -> Vec<Case> {
 }
 
 /// What a client remembers of `world`, had its list been an older one.
-fn older_list(world: &World) -> Value {
+fn older_list(world: &ReleaseFixture) -> Value {
     let mut memory = world.memory();
     memory["list_version"] = 1.into();
     memory
 }
 
 /// A list whose payload is changed as text, and signed again.
-fn resigned(name: &'static str, code: &'static str, change: impl FnOnce(&str) -> String) -> Case {
+fn resigned(name: &'static str, code: &'static str, change: impl FnOnce(&str) -> String) -> ReleaseCase {
     let mut case = bad(code, name, |_| {});
-    let bundle = World::new().bundle();
+    let bundle = ReleaseFixture::new().bundle();
     let payload = payload_of(bundle["list"]["envelope"].as_str().unwrap());
-    case.bundle = bundle_with_list(&World::new(), change(&payload).as_bytes());
+    case.bundle = bundle_with_list(&ReleaseFixture::new(), change(&payload).as_bytes());
     case
 }
 
@@ -599,8 +603,8 @@ pub(super) fn payload_of(envelope: &str) -> String {
     String::from_utf8(Base64::decode_vec(envelope["payload"].as_str().unwrap()).unwrap()).unwrap()
 }
 
-fn encodings() -> Vec<Case> {
-    let good = World::new().bundle().to_string();
+fn encodings() -> Vec<ReleaseCase> {
+    let good = ReleaseFixture::new().bundle().to_string();
     vec![
         resigned("a field twice in the list", "release_json_invalid", |list| {
             list.replacen('{', r#"{"version":9,"#, 1)
@@ -635,17 +639,17 @@ fn encodings() -> Vec<Case> {
 }
 
 /// The rule for JSON holds in whatever is read, also where nothing looks.
-fn json_rule() -> Vec<Case> {
+fn json_rule() -> Vec<ReleaseCase> {
     const CODE: &str = "release_json_invalid";
     let bundle = |name, from: &str, to: &str| {
-        let good = World::new().bundle().to_string();
+        let good = ReleaseFixture::new().bundle().to_string();
         assert!(good.contains(from), "{from}");
         bad(CODE, name, |_| {}).with(|c| c.bundle = good.replacen(from, to, 1))
     };
     // The list's envelope with a field that nobody knows, which DSSE lets pass.
     let unknown = |name, value: &str| bad(CODE, name, |_| {}).with(|c| c.bundle = bundle_with_unknown(value));
     let build = |name, value: &str| bad(CODE, name, |_| {}).with(|c| c.bundle = bundle_with_build(value));
-    let is_good = |c: &mut Case| c.expected = BOTH;
+    let is_good = |c: &mut ReleaseCase| c.expected = BOTH;
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     vec![
         unknown(
@@ -729,7 +733,7 @@ fn json_rule() -> Vec<Case> {
 }
 
 fn bundle_with_unknown(value: &str) -> String {
-    let mut bundle = World::new().bundle();
+    let mut bundle = ReleaseFixture::new().bundle();
     let envelope = bundle["list"]["envelope"].as_str().unwrap();
     bundle["list"]["envelope"] = envelope.replacen('{', &format!(r#"{{"unknown":{value},"#), 1).into();
     relog(&mut bundle);
@@ -737,7 +741,7 @@ fn bundle_with_unknown(value: &str) -> String {
 }
 
 fn bundle_with_build(value: &str) -> String {
-    let mut bundle = World::new().bundle();
+    let mut bundle = ReleaseFixture::new().bundle();
     let payload = payload_of(bundle["manifests"][0]["envelope"].as_str().unwrap());
     let payload = payload.replacen(r#"{"toolchain":{"rustc":"1.95.0"}}"#, value, 1);
     assert!(payload.contains(value), "{payload}");

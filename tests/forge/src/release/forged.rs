@@ -4,21 +4,21 @@ use base64ct::{Base64, Encoding};
 use serde_json::{Value, json};
 
 use super::cases::{
-    Case, Expected, bad, good, mock_root, payload_of, relog, rotated, without_log, witnessed,
+    Expected, ReleaseCase, bad, good, mock_root, payload_of, relog, rotated, without_log, witnessed,
 };
 use super::small_order;
 use super::world::{
-    BUILDERS, DAY_MS, Key, LIST_KEYS, NEW_ROOT_KEYS, NoteKey, ROOT_KEYS, STRANGER, World, envelope, manifest,
-    root,
+    BUILDERS, DAY_MS, Key, LIST_KEYS, NEW_ROOT_KEYS, NoteKey, ROOT_KEYS, ReleaseFixture, STRANGER, envelope,
+    manifest, root,
 };
 use crate::NOW_MS;
 
-pub(super) fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<ReleaseCase> {
     [envelopes(), thresholds(), notes(), walks(), logs(), lists(), manifests(), roots(), times()].concat()
 }
 
 /// Signatures of a key by another: the name alone is evidence of nothing.
-fn envelopes() -> Vec<Case> {
+fn envelopes() -> Vec<ReleaseCase> {
     const CODE: &str = "release_signature_invalid";
     vec![
         bad(CODE, "a list whose signature is a stranger's under the list key's name", |w| {
@@ -40,7 +40,7 @@ fn envelopes() -> Vec<Case> {
         }),
         bad(CODE, "a list whose signature is of another list", |w| {
             w.on_bundle = |b| {
-                let other = World::with(|w| w.list.body["version"] = 6.into()).bundle();
+                let other = ReleaseFixture::with(|w| w.list.body["version"] = 6.into()).bundle();
                 let other: Value = serde_json::from_str(other["list"]["envelope"].as_str().unwrap()).unwrap();
                 edit(&mut b["list"], |envelope| envelope["signatures"] = other["signatures"].clone());
                 relog(b);
@@ -92,7 +92,7 @@ fn envelopes() -> Vec<Case> {
     ]
 }
 
-fn thresholds() -> Vec<Case> {
+fn thresholds() -> Vec<ReleaseCase> {
     let role = |threshold: u64, keys: &[Key]| {
         let keys: Vec<_> = keys.iter().map(|key| Base64::encode_string(&key.der())).collect();
         json!({"threshold": threshold, "keys": keys})
@@ -140,7 +140,7 @@ fn thresholds() -> Vec<Case> {
 }
 
 /// The checkpoint's signatures, the log's and its witnesses'.
-fn notes() -> Vec<Case> {
+fn notes() -> Vec<ReleaseCase> {
     const CODE: &str = "checkpoint_signature_invalid";
     vec![
         bad(CODE, "a checkpoint that a stranger has signed in the log's name", |w| {
@@ -163,7 +163,7 @@ fn notes() -> Vec<Case> {
         }),
         bad(CODE, "a log's second signature, which is another's", |w| {
             w.on_bundle = |b| {
-                let key = World::new().log_key;
+                let key = ReleaseFixture::new().log_key;
                 let line =
                     key.line_with(&NoteKey { secret: 0x52, ..key.clone() }.signature("another text\n"));
                 b["checkpoint"] = (b["checkpoint"].as_str().unwrap().to_owned() + &line).into();
@@ -249,8 +249,8 @@ fn notes() -> Vec<Case> {
 }
 
 /// From the pinned keys to the newest root document.
-fn walks() -> Vec<Case> {
-    fn third(world: &mut World) {
+fn walks() -> Vec<ReleaseCase> {
+    fn third(world: &mut ReleaseFixture) {
         rotated(world);
         world.roots.push(root(3, &NEW_ROOT_KEYS, &world.log_key));
     }
@@ -266,7 +266,7 @@ fn walks() -> Vec<Case> {
         )
         .with(|c| {
             // The newest is signed by keys that are not pinned; that it was seen before does not help.
-            c.memory = Some(without_log(World::with(third).memory()));
+            c.memory = Some(without_log(ReleaseFixture::with(third).memory()));
         }),
         bad("root_out_of_sequence", "a root document twice", |w| {
             w.on_bundle = |b| {
@@ -307,7 +307,7 @@ fn walks() -> Vec<Case> {
     ]
 }
 
-fn logs() -> Vec<Case> {
+fn logs() -> Vec<ReleaseCase> {
     vec![
         bad("not_in_log", "an older root document is not in the log", |w| {
             rotated(w);
@@ -324,7 +324,7 @@ fn logs() -> Vec<Case> {
             second.by.extend_from_slice(&ROOT_KEYS[..2]);
             w.roots.push(second);
         })
-        .with(|c| c.memory = Some(World::with(|w| w.earlier = 100).memory())),
+        .with(|c| c.memory = Some(ReleaseFixture::with(|w| w.earlier = 100).memory())),
         bad("checkpoint_unsigned", "the log before, after a root document that names another", |w| {
             let mut second = root(2, &NEW_ROOT_KEYS, &NoteKey::new("releases.example/new", 1, 0x53));
             second.by.extend_from_slice(&ROOT_KEYS[..2]);
@@ -351,12 +351,12 @@ fn logs() -> Vec<Case> {
     ]
 }
 
-fn lists() -> Vec<Case> {
-    fn versions(world: &mut World, numbers: [&'static str; 2]) {
+fn lists() -> Vec<ReleaseCase> {
+    fn versions(world: &mut ReleaseFixture, numbers: [&'static str; 2]) {
         world.manifests = vec![manifest(numbers[0], 0x60), manifest(numbers[1], 0x70)];
     }
     let many = |count: u8| {
-        move |w: &mut World| {
+        move |w: &mut ReleaseFixture| {
             w.manifests = (0..count).map(|n| manifest(&format!("1.3.{n}"), 0x10 + 4 * n)).collect();
         }
     };
@@ -397,7 +397,7 @@ fn lists() -> Vec<Case> {
             rotated,
         )
         .with(|c| {
-            let mut memory = without_log(World::new().memory());
+            let mut memory = without_log(ReleaseFixture::new().memory());
             memory["list_version"] = 8.into();
             c.memory = Some(memory);
         }),
@@ -425,9 +425,9 @@ fn lists() -> Vec<Case> {
     ]
 }
 
-fn manifests() -> Vec<Case> {
+fn manifests() -> Vec<ReleaseCase> {
     const CODE: &str = "release_json_invalid";
-    fn predicate(world: &mut World) -> &mut Value {
+    fn predicate(world: &mut ReleaseFixture) -> &mut Value {
         &mut world.manifests[1].body["predicate"]
     }
     vec![
@@ -477,14 +477,14 @@ fn manifests() -> Vec<Case> {
     ]
 }
 
-pub(super) fn signed_image(world: &mut World) {
+pub(super) fn signed_image(world: &mut ReleaseFixture) {
     world.manifests[1].body["predicate"]["Measurements"]["PCR8"] = "78".repeat(48).into();
 }
 
-fn roots() -> Vec<Case> {
+fn roots() -> Vec<ReleaseCase> {
     const JSON: &str = "release_json_invalid";
     const FIELD: &str = "release_field_invalid";
-    fn log(world: &mut World) -> &mut Value {
+    fn log(world: &mut ReleaseFixture) -> &mut Value {
         &mut world.roots[0].body["log"]
     }
     let witness = |n: u8| NoteKey::new(&format!("witness.example/w{n}"), 4, 0x80 + n).vkey();
@@ -538,8 +538,8 @@ fn roots() -> Vec<Case> {
 }
 
 /// Both sides of every bound of time. The list was issued a day ago, for a week.
-fn times() -> Vec<Case> {
-    let at = |case: Case, now_ms: u64| case.with(|c| c.now_ms = now_ms);
+fn times() -> Vec<ReleaseCase> {
+    let at = |case: ReleaseCase, now_ms: u64| case.with(|c| c.now_ms = now_ms);
     let issued = NOW_MS - DAY_MS;
     let seconds = NOW_MS / 1000;
     vec![
@@ -611,7 +611,7 @@ fn sign_list_with(bundle: &mut Value, signature: &[u8]) {
 
 /// Another signature of the log's under its checkpoint.
 fn sign_note(bundle: &mut Value, sign: fn(&NoteKey, &str) -> Vec<u8>) {
-    let key = World::new().log_key;
+    let key = ReleaseFixture::new().log_key;
     let text = bundle["checkpoint"].as_str().unwrap().split_once("\n\n").unwrap().0.to_owned() + "\n";
     let line = key.line_with(&sign(&key, &text));
     bundle["checkpoint"] = format!("{text}\n{line}").into();

@@ -2,15 +2,15 @@
 
 use serde_json::{Map, Value, json};
 
-use super::cases::{Case, bad, good, relog};
-use super::world::{NoteKey, World, hex};
+use super::cases::{ReleaseCase, bad, good, relog};
+use super::world::{NoteKey, ReleaseFixture, hex};
 
-pub(super) fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<ReleaseCase> {
     [envelopes(), counts(), notes(), memories()].concat()
 }
 
 /// An envelope is an entry of the log, whose length has 16 bits there.
-fn envelopes() -> Vec<Case> {
+fn envelopes() -> Vec<ReleaseCase> {
     const CODE: &str = "release_document_too_large";
     fn padded(bundle: &mut Value, unknown: &str, characters: usize) {
         let envelope = bundle["list"]["envelope"].as_str().unwrap();
@@ -28,12 +28,12 @@ fn envelopes() -> Vec<Case> {
     ]
 }
 
-fn counts() -> Vec<Case> {
+fn counts() -> Vec<ReleaseCase> {
     fn roots(bundle: &mut Value, count: usize) {
         bundle["roots"].as_array_mut().unwrap().resize(count, json!({"index": 0, "envelope": ""}));
     }
     let named = |length: usize| {
-        move |w: &mut World| {
+        move |w: &mut ReleaseFixture| {
             w.log_key = NoteKey::new(&"n".repeat(length), 1, 0x51);
             w.roots[0].body["log"]["key"] = w.log_key.vkey().into();
         }
@@ -54,10 +54,10 @@ fn counts() -> Vec<Case> {
     ]
 }
 
-fn notes() -> Vec<Case> {
+fn notes() -> Vec<ReleaseCase> {
     const CODE: &str = "note_invalid";
     fn padded(text: &str, length: usize) -> String {
-        let line = World::new().log_key.line(text, 0);
+        let line = ReleaseFixture::new().log_key.line(text, 0);
         let padding = length - text.len() - 2 - line.len();
         format!("{text}{}\n", "e".repeat(padding))
     }
@@ -101,7 +101,7 @@ fn notes() -> Vec<Case> {
 }
 
 /// Memories of clients that pin other keys.
-fn memories() -> Vec<Case> {
+fn memories() -> Vec<ReleaseCase> {
     const CODE: &str = "release_json_invalid";
     let of = |names: Vec<String>| {
         let entry = json!({

@@ -1,6 +1,6 @@
 //! Releases of a made-up product: signed documents, their log, and what a client is handed; right, and wrong in every way.
 //!
-//! [`World::new`] is a product with two releases out. Change what you like and ask for its [`World::bundle`]; [`cases`] are
+//! [`ReleaseFixture::new`] is a product with two releases out. Change what you like and ask for its [`ReleaseFixture::bundle`]; [`cases`] are
 //! the changes that must be refused, and those that must not.
 
 mod cases;
@@ -11,6 +11,6 @@ mod rotation;
 mod small_order;
 mod world;
 
-pub use cases::{Case, Expected, bundle_with_list, cases};
+pub use cases::{Expected, ReleaseCase, bundle_with_list, cases};
 pub use log::Log;
-pub use world::{Key, NoteKey, World, envelope, pem, pinned_keys};
+pub use world::{Key, NoteKey, ReleaseFixture, envelope, pem, pinned_keys};

@@ -3,15 +3,15 @@
 use base64ct::{Base64, Encoding as _};
 use serde_json::{Value, json};
 
-use super::cases::{Case, bad, good};
+use super::cases::{ReleaseCase, bad, good};
 use super::world::{
-    BUILDERS, Key, LIST_KEYS, NEW_ROOT_KEYS, ROOT_KEYS, STRANGER, World, pinned_digest, root,
+    BUILDERS, Key, LIST_KEYS, NEW_ROOT_KEYS, ROOT_KEYS, ReleaseFixture, STRANGER, pinned_digest, root,
 };
 
 /// Root keys that come after [`NEW_ROOT_KEYS`].
 const LAST_ROOT_KEYS: [Key; 3] = [Key(0x17), Key(0x18), Key(0x19)];
 
-pub(super) fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<ReleaseCase> {
     [large_roles(), beginnings()].concat()
 }
 
@@ -26,7 +26,7 @@ fn role(threshold: usize, keys: &[Key]) -> Value {
 }
 
 /// `threshold` of 16 root keys are exchanged for as many others of 16.
-fn exchanged(world: &mut World, threshold: usize) {
+fn exchanged(world: &mut ReleaseFixture, threshold: usize) {
     let (old, new) = (keys(0x90, 16), keys(0xa0, 16));
     world.roots[0].body["root"] = role(threshold, &old);
     world.roots[0].by = old[..threshold].to_vec();
@@ -36,9 +36,9 @@ fn exchanged(world: &mut World, threshold: usize) {
     world.roots.push(second);
 }
 
-fn large_roles() -> Vec<Case> {
+fn large_roles() -> Vec<ReleaseCase> {
     let pins = |threshold: usize| {
-        move |c: &mut Case| {
+        move |c: &mut ReleaseCase| {
             c.pinned = keys(0x90, 16);
             c.threshold = threshold;
         }
@@ -67,7 +67,7 @@ fn large_roles() -> Vec<Case> {
 }
 
 /// Root keys were exchanged twice: the pinned keys have signed the first two documents and not the third.
-fn twice(world: &mut World) {
+fn twice(world: &mut ReleaseFixture) {
     let mut second = root(2, &NEW_ROOT_KEYS, &world.log_key);
     second.by.extend_from_slice(&ROOT_KEYS[..2]);
     let mut third = root(3, &LAST_ROOT_KEYS, &world.log_key);
@@ -76,9 +76,9 @@ fn twice(world: &mut World) {
 }
 
 /// What a client remembers decides what it refuses, and never where it begins.
-fn beginnings() -> Vec<Case> {
+fn beginnings() -> Vec<ReleaseCase> {
     const CODE: &str = "root_not_pinned";
-    let remembers_the_third = |c: &mut Case| c.memory = Some(World::with(twice).memory());
+    let remembers_the_third = |c: &mut ReleaseCase| c.memory = Some(ReleaseFixture::with(twice).memory());
     vec![
         good("the remembered root document comes last", twice).with(remembers_the_third),
         good("a bundle begins at the second document that the pinned keys have signed", |w| {
@@ -96,8 +96,8 @@ fn beginnings() -> Vec<Case> {
             w.on_bundle = |b| drop(b["roots"].as_array_mut().unwrap().drain(..2));
         })
         .with(|c| {
-            let mut memory = World::with(twice).memory();
-            let second = World::with(|w| {
+            let mut memory = ReleaseFixture::with(twice).memory();
+            let second = ReleaseFixture::with(|w| {
                 twice(w);
                 w.roots.pop();
             });
@@ -106,7 +106,7 @@ fn beginnings() -> Vec<Case> {
             c.memory = Some(memory);
         }),
         bad(CODE, "a memory that was forged names a stranger's root document", stranger).with(|c| {
-            let mut memory = World::with(stranger).memory();
+            let mut memory = ReleaseFixture::with(stranger).memory();
             memory["pinned_sha384"] = pinned_digest(2, &ROOT_KEYS).into();
             c.memory = Some(memory);
         }),
@@ -114,6 +114,6 @@ fn beginnings() -> Vec<Case> {
 }
 
 /// The releases of somebody else, whole and in a log.
-fn stranger(world: &mut World) {
+fn stranger(world: &mut ReleaseFixture) {
     world.roots = vec![root(1, &LAST_ROOT_KEYS, &world.log_key)];
 }

@@ -152,7 +152,7 @@ pub fn envelope(payload_type: &str, payload: &[u8], by: &[Key]) -> Value {
 
 /// Everything about a product's releases at one moment.
 #[derive(Clone, Debug)]
-pub struct World {
+pub struct ReleaseFixture {
     /// Root documents, the oldest first.
     pub roots: Vec<Unsigned>,
     /// Manifests of the listed releases.
@@ -180,7 +180,7 @@ pub(super) const BUILDERS: [Key; 3] = [Key(0x21), Key(0x22), Key(0x23)];
 pub(super) const LIST_KEYS: [Key; 1] = [Key(0x31)];
 pub(super) const STRANGER: Key = Key(0x41);
 
-impl World {
+impl ReleaseFixture {
     /// Releases 1.2.0 and 1.3.0 are out, built by two of three builders, listed yesterday for a week.
     #[must_use]
     pub fn new() -> Self {
@@ -209,7 +209,7 @@ impl World {
         }
     }
 
-    /// [`World::new`], changed.
+    /// [`ReleaseFixture::new`], changed.
     #[must_use]
     pub fn with(change: impl FnOnce(&mut Self)) -> Self {
         let mut world = Self::new();
@@ -290,13 +290,13 @@ impl World {
     }
 }
 
-/// The keys that the clients of [`World::new`] pin. Two of them must have signed.
+/// The keys that the clients of [`ReleaseFixture::new`] pin. Two of them must have signed.
 #[must_use]
 pub fn pinned_keys() -> Vec<Key> {
     ROOT_KEYS.to_vec()
 }
 
-impl Default for World {
+impl Default for ReleaseFixture {
     fn default() -> Self {
         Self::new()
     }

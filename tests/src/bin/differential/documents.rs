@@ -327,7 +327,7 @@ fn accepted(
         text["releases"] = json!([release]);
     }
     if let Some(max_age_ms) = max_age_ms {
-        policy = policy.max_age_ms(max_age_ms);
+        policy = policy.with_max_age(std::time::Duration::from_millis(max_age_ms));
         text["max_age_ms"] = max_age_ms.into();
     }
     let expected = match policy.appraise(document, time) {

@@ -1,16 +1,16 @@
 //! Bundles of signed releases.
 
 use base64ct::{Base64, Encoding};
-use ok2cry_attest_forge::release::{Case, cases, pem};
+use ok2cry_attest_forge::release::{ReleaseCase, cases, pem};
 use ok2cry_attest_forge::{Enclave, NOW_MS};
 use ok2cry_attest_verify::{CheckTime, TrustAnchor};
-use ok2cry_release_verify::{Bundle, Error, Memory, PublicKey, ReleaseKey, Role, Version};
+use ok2cry_release_verify::{Bundle, Error, ReleaseKey, ReleaseState, Role, SignerKey, Version};
 use serde_json::{Value, json};
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use crate::rng::Rng;
 
-static CASES: LazyLock<Vec<Case>> = LazyLock::new(cases);
+static CASES: LazyLock<Vec<ReleaseCase>> = LazyLock::new(cases);
 
 /// A bundle of one of the cases, with changes to its JSON: to the documents inside too, which then are signed by nobody, and to
 /// what the client holds.
@@ -56,21 +56,21 @@ pub(crate) fn forged(rng: &mut Rng) -> Value {
     judged
 }
 
-fn verdict(case: &Case) -> Result<Vec<String>, Error> {
-    let keys = case.pinned.iter().map(|key| PublicKey::from_pem(&pem(&[*key]))).collect::<Result<_, _>>()?;
+fn verdict(case: &ReleaseCase) -> Result<Vec<String>, Error> {
+    let keys = case.pinned.iter().map(|key| SignerKey::from_pem(&pem(&[*key]))).collect::<Result<_, _>>()?;
     let version = Version::parse(case.minimum_version).unwrap();
     let key = ReleaseKey::from_role(Role::new(case.threshold, keys)?)
-        .max_list_age_ms(case.max_list_age_ms)
-        .minimum_version(version);
+        .with_max_list_age(Duration::from_millis(case.max_list_age_ms))
+        .with_minimum_version(version);
     let anchor = match case.attestation_root == crate::documents::hex(&TrustAnchor::aws_nitro().fingerprint())
     {
         true => TrustAnchor::aws_nitro(),
         false => TrustAnchor::from_der(&Enclave::new().root())?,
     };
-    let mut memory = case
-        .memory
-        .as_ref()
-        .map_or_else(|| Ok(Memory::default()), |memory| Memory::decode(memory.to_string().as_bytes()))?;
+    let mut memory = case.memory.as_ref().map_or_else(
+        || Ok(ReleaseState::default()),
+        |memory| ReleaseState::decode(memory.to_string().as_bytes()),
+    )?;
     let bundle = Bundle::decode(case.bundle.as_bytes())?;
     let accepted = key.check(&bundle, &anchor, &mut memory, &CheckTime::at(case.now_ms))?;
     Ok(accepted.releases().iter().map(|release| release.version().to_string()).collect())

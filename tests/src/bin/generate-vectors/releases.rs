@@ -2,7 +2,7 @@
 
 use crate::Result;
 use base64ct::{Base64, Encoding};
-use ok2cry_attest_forge::release::{Case, World, cases, envelope};
+use ok2cry_attest_forge::release::{ReleaseCase, ReleaseFixture, cases, envelope};
 use ok2cry_attest_forge::{Enclave, NOW_MS, TIMESTAMP_MS};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -24,14 +24,14 @@ pub(crate) fn file() -> Result<File> {
                 PCR0, 1 and 2 meets a client that accepted `cases[case]`, at `now_ms`. Its attestation document is `document`, in base64, \
                 as of its own time; `enclave_root` is the root certificate (DER, base64) that it verifies under.",
         enclave_root: Base64::encode_string(&Enclave::new().root()),
-        cases: cases().iter().map(Case::to_json).collect(),
+        cases: cases().iter().map(ReleaseCase::to_json).collect(),
         appraisals: appraisals(),
     })
 }
 
 /// Of the first case: 1.2.0 measures 60, 61 and 62, 48 times each, and 1.3.0 measures 70, 71 and 72.
 fn appraisals() -> Vec<Value> {
-    let ends = World::new().list.body.get("expires_at").and_then(Value::as_u64).unwrap_or_default();
+    let ends = ReleaseFixture::new().list.body.get("expires_at").and_then(Value::as_u64).unwrap_or_default();
     let of = |pcrs: [u8; 3], now_ms: u64, expected: Value| {
         let registers = (0..).zip(pcrs.map(|byte| vec![byte; 48]));
         let document = Enclave::with(|enclave| enclave.set_pcrs(registers)).document();
@@ -97,7 +97,7 @@ pub(crate) fn seeds(folder: &Path) -> Result<()> {
             case.memory.as_ref().unwrap_or(&Value::Null).to_string().as_bytes(),
         )?;
     }
-    let world = World::new();
+    let world = ReleaseFixture::new();
     for (choice, document) in [(2, world.manifests.first()), (3, Some(&world.list)), (4, world.roots.first())]
     {
         let Some(document) = document else { continue };

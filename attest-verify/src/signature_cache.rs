@@ -41,20 +41,20 @@ impl Signed<'_> {
 }
 
 /// Signatures that verified. Shared between threads.
-pub(crate) struct Memory {
+pub(crate) struct SignatureCache {
     capacity: usize,
     /// Counts lookups, as the time by which the least recently used entry is found.
     ticks: AtomicU64,
-    entries: RwLock<HashMap<Box<[u8]>, Entry>>,
+    entries: RwLock<HashMap<Box<[u8]>, CacheEntry>>,
 }
 
-struct Entry {
+struct CacheEntry {
     /// After this the certificate is refused before its signature is asked for, so that the entry is of no use.
     not_after_ms: u64,
     last_used: AtomicU64,
 }
 
-impl Memory {
+impl SignatureCache {
     pub(crate) fn new(capacity: usize) -> Self {
         Self { capacity, ticks: AtomicU64::new(0), entries: RwLock::default() }
     }
@@ -71,7 +71,7 @@ impl Memory {
     }
 
     /// Remembers signatures **that verified**, each with its certificate's notAfter.
-    pub(crate) fn remember<'a>(&self, verified: impl Iterator<Item = (Signed<'a>, u64)>, time: &CheckTime) {
+    pub(crate) fn insert<'a>(&self, verified: impl Iterator<Item = (Signed<'a>, u64)>, time: &CheckTime) {
         if self.capacity == 0 {
             return;
         }
@@ -85,7 +85,7 @@ impl Memory {
                 make_room(&mut entries, time);
             }
             let last_used = AtomicU64::new(self.ticks.fetch_add(1, Ordering::Relaxed));
-            entries.insert(signed.to_key(), Entry { not_after_ms, last_used });
+            entries.insert(signed.to_key(), CacheEntry { not_after_ms, last_used });
         }
     }
 
@@ -94,15 +94,15 @@ impl Memory {
     }
 }
 
-impl fmt::Debug for Memory {
+impl fmt::Debug for SignatureCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Memory({} of {})", self.len(), self.capacity)
+        write!(f, "SignatureCache({} of {})", self.len(), self.capacity)
     }
 }
 
 /// Forgets what has expired and, if that is nothing, the half that was not used for the longest time: in halves, so that a
 /// full memory is looked through once in many insertions and not at each.
-fn make_room(entries: &mut HashMap<Box<[u8]>, Entry>, time: &CheckTime) {
+fn make_room(entries: &mut HashMap<Box<[u8]>, CacheEntry>, time: &CheckTime) {
     let before = entries.len();
     entries.retain(|_, entry| time.past(entry.not_after_ms).is_none());
     if entries.len() < before {
@@ -117,12 +117,12 @@ fn make_room(entries: &mut HashMap<Box<[u8]>, Entry>, time: &CheckTime) {
 
 /// The one algorithm that path validation gets to know: a provider's, asked only about what is not remembered.
 #[derive(Debug)]
-pub(crate) struct Remembering<'a> {
+pub(crate) struct CachedAlgorithm<'a> {
     pub(crate) provider: Provider,
-    pub(crate) memory: &'a Memory,
+    pub(crate) cache: &'a SignatureCache,
 }
 
-impl SignatureVerificationAlgorithm for Remembering<'_> {
+impl SignatureVerificationAlgorithm for CachedAlgorithm<'_> {
     fn public_key_alg_id(&self) -> AlgorithmIdentifier {
         alg_id::ECDSA_P384
     }
@@ -135,7 +135,7 @@ impl SignatureVerificationAlgorithm for Remembering<'_> {
         let issuer_key = <&[u8; POINT_LEN]>::try_from(key).map_err(|_| InvalidSignature)?;
         let signature = x509::signature_value(signature).map_err(|_| InvalidSignature)?;
         let signed = Signed { issuer_key, tbs: message, signature: &signature };
-        if self.memory.contains(signed) {
+        if self.cache.contains(signed) {
             return Ok(());
         }
         self.provider.verify(issuer_key, message, &signature)
@@ -153,77 +153,77 @@ mod tests {
         Signed { issuer_key: &KEY, tbs, signature: &SIGNATURE }
     }
 
-    fn remember(memory: &Memory, tbs: &[u8], not_after_ms: u64, now_ms: u64) {
-        memory.remember([(signed(tbs), not_after_ms)].into_iter(), &CheckTime::exactly(now_ms));
+    fn insert(cache: &SignatureCache, tbs: &[u8], not_after_ms: u64, now_ms: u64) {
+        cache.insert([(signed(tbs), not_after_ms)].into_iter(), &CheckTime::exactly(now_ms));
     }
 
     #[test]
     fn another_key_message_or_signature_is_another_entry() {
-        let memory = Memory::new(8);
-        remember(&memory, b"certificate", 10, 0);
-        assert!(memory.contains(signed(b"certificate")));
-        assert!(!memory.contains(signed(b"certificat")));
+        let cache = SignatureCache::new(8);
+        insert(&cache, b"certificate", 10, 0);
+        assert!(cache.contains(signed(b"certificate")));
+        assert!(!cache.contains(signed(b"certificat")));
         let mut signature = SIGNATURE;
         signature[95] ^= 1;
-        assert!(!memory.contains(Signed { signature: &signature, ..signed(b"certificate") }));
+        assert!(!cache.contains(Signed { signature: &signature, ..signed(b"certificate") }));
         let mut key = KEY;
         key[96] ^= 1;
-        assert!(!memory.contains(Signed { issuer_key: &key, ..signed(b"certificate") }));
+        assert!(!cache.contains(Signed { issuer_key: &key, ..signed(b"certificate") }));
     }
 
     #[test]
     fn it_is_bounded_and_keeps_what_is_used() {
-        let memory = Memory::new(64);
-        remember(&memory, b"in use", u64::MAX, 0);
+        let cache = SignatureCache::new(64);
+        insert(&cache, b"in use", u64::MAX, 0);
         for number in 0_u32..10_000 {
-            remember(&memory, &number.to_be_bytes(), u64::MAX, 0);
-            assert!(memory.contains(signed(b"in use")), "{number}");
-            assert!(memory.contains(signed(&number.to_be_bytes())), "{number}");
-            assert!(memory.len() <= 64);
+            insert(&cache, &number.to_be_bytes(), u64::MAX, 0);
+            assert!(cache.contains(signed(b"in use")), "{number}");
+            assert!(cache.contains(signed(&number.to_be_bytes())), "{number}");
+            assert!(cache.len() <= 64);
         }
-        assert!(!memory.contains(signed(&0_u32.to_be_bytes())));
+        assert!(!cache.contains(signed(&0_u32.to_be_bytes())));
         for capacity in [1, 2, 3] {
-            let memory = Memory::new(capacity);
+            let cache = SignatureCache::new(capacity);
             for number in 0_u32..100 {
-                remember(&memory, &number.to_be_bytes(), u64::MAX, 0);
-                assert!(memory.contains(signed(&number.to_be_bytes())));
-                assert!(memory.len() <= capacity);
+                insert(&cache, &number.to_be_bytes(), u64::MAX, 0);
+                assert!(cache.contains(signed(&number.to_be_bytes())));
+                assert!(cache.len() <= capacity);
             }
         }
     }
 
     #[test]
     fn what_has_expired_makes_room_first() {
-        let memory = Memory::new(3);
-        remember(&memory, b"short", 10, 0);
-        remember(&memory, b"long", 100, 0);
-        remember(&memory, b"longer", 1000, 0);
-        assert!(memory.contains(signed(b"short")));
-        remember(&memory, b"new", 1000, 11);
-        assert!(!memory.contains(signed(b"short")));
-        assert!([b"long".as_slice(), b"longer", b"new"].iter().all(|tbs| memory.contains(signed(tbs))));
+        let cache = SignatureCache::new(3);
+        insert(&cache, b"short", 10, 0);
+        insert(&cache, b"long", 100, 0);
+        insert(&cache, b"longer", 1000, 0);
+        assert!(cache.contains(signed(b"short")));
+        insert(&cache, b"new", 1000, 11);
+        assert!(!cache.contains(signed(b"short")));
+        assert!([b"long".as_slice(), b"longer", b"new"].iter().all(|tbs| cache.contains(signed(tbs))));
     }
 
     #[test]
     fn without_capacity_nothing_is_remembered() {
-        let memory = Memory::new(0);
-        remember(&memory, b"certificate", 10, 0);
-        assert!(!memory.contains(signed(b"certificate")));
-        assert_eq!(memory.len(), 0);
+        let cache = SignatureCache::new(0);
+        insert(&cache, b"certificate", 10, 0);
+        assert!(!cache.contains(signed(b"certificate")));
+        assert_eq!(cache.len(), 0);
     }
 
     #[test]
     fn a_panic_elsewhere_makes_it_forget_and_not_fail() {
-        let memory = Memory::new(8);
-        remember(&memory, b"certificate", 10, 0);
+        let cache = SignatureCache::new(8);
+        insert(&cache, b"certificate", 10, 0);
         std::thread::scope(|scope| {
             let poisoned = scope.spawn(|| {
-                let _held = memory.entries.write();
+                let _held = cache.entries.write();
                 panic!("while the lock is held");
             });
             assert!(poisoned.join().is_err());
         });
-        assert!(!memory.contains(signed(b"certificate")));
-        remember(&memory, b"certificate", 10, 0);
+        assert!(!cache.contains(signed(b"certificate")));
+        insert(&cache, b"certificate", 10, 0);
     }
 }
