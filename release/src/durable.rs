@@ -1,7 +1,7 @@
 //! Writes files completely or not at all, and locks them.
 //!
-//! Another user of the folder may have created the names that this module derives (`.lock`, `.partial`), as links to files
-//! elsewhere. A write never follows a link.
+//! Another user of the folder may have created the names that this module derives (`.lock`, `.partial`), as
+//! links to files elsewhere. A write never follows a link.
 
 use crate::error::Error;
 use std::{
@@ -17,14 +17,14 @@ pub enum Readers {
     /// The owner only: keys and saved state.
     Owner,
     /// Everyone that the process's umask allows: published files.
-    Everybody,
+    All,
 }
 
 impl Readers {
     fn mode(self) -> u32 {
         match self {
             Self::Owner => 0o600,
-            Self::Everybody => 0o666,
+            Self::All => 0o666,
         }
     }
 }
@@ -56,7 +56,8 @@ pub fn lock_file(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Replaces a file atomically, and returns once content and name are on disk. A link at `path` is replaced, not followed.
+/// Replaces a file atomically, and returns once content and name are on disk. A link at `path` is replaced,
+/// not followed.
 ///
 /// # Errors
 ///
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_in_the_place_of_a_partial_file_is_not_followed() {
+    fn a_link_named_like_the_partial_file_is_not_followed() {
         let folder = tempfile::tempdir().unwrap();
         let (target, elsewhere) = (folder.path().join("memory"), folder.path().join("elsewhere"));
         fs::write(&elsewhere, "precious").unwrap();
@@ -160,13 +161,13 @@ mod tests {
         let (target, elsewhere) = (folder.path().join("list"), folder.path().join("elsewhere"));
         fs::write(&elsewhere, "precious").unwrap();
         symlink(&elsewhere, &target).unwrap();
-        replace(&target, b"new", Readers::Everybody).unwrap();
+        replace(&target, b"new", Readers::All).unwrap();
         assert_eq!(fs::read(&elsewhere).unwrap(), b"precious");
         assert!(fs::symlink_metadata(&target).unwrap().is_file());
     }
 
     #[test]
-    fn a_link_in_the_place_of_a_lock_is_refused() {
+    fn a_link_named_like_the_lock_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let (target, elsewhere) = (folder.path().join("memory"), folder.path().join("elsewhere"));
         for there in [true, false] {
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_is_for_its_owner_and_keeps_what_it_holds() {
+    fn a_lock_is_owner_only_and_keeps_its_content() {
         let folder = tempfile::tempdir().unwrap();
         let beside = folder.path().join("memory.lock");
         drop(lock(&folder.path().join("memory")).unwrap());
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_file_is_never_written_over_nor_through_a_link() {
+    fn a_private_file_is_never_overwritten_or_linked() {
         let folder = tempfile::tempdir().unwrap();
         let (key, nowhere) = (folder.path().join("key"), folder.path().join("nowhere"));
         symlink(&nowhere, &key).unwrap();
@@ -208,10 +209,10 @@ mod tests {
     }
 
     #[test]
-    fn folders_that_are_not_there_are_made() {
+    fn missing_folders_are_created() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b/c");
-        replace(&path, b"x", Readers::Everybody).unwrap();
+        replace(&path, b"x", Readers::All).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"x");
     }
 }

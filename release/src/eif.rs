@@ -1,10 +1,10 @@
 //! An enclave image file, read strictly.
 //!
-//! The format is AWS's: a header of 548 bytes, then sections, each with a header of 12 bytes; integers are big-endian
-//! (`src/defs/mod.rs` of `aws-nitro-enclaves-image-format` 0.8.1). The file states position and length of a section
-//! twice: in the header's tables, and by the sequence of sections. AWS's reader follows the sequence, QEMU's loader the
-//! tables. If the two disagreed, a file could be measured as one image and booted as another. So they must agree here,
-//! and every byte of the file must belong to exactly one section.
+//! The format is AWS's: a header of 548 bytes, then sections, each with a header of 12 bytes; integers are
+//! big-endian (`src/defs/mod.rs` of `aws-nitro-enclaves-image-format` 0.8.1). The file states position and
+//! length of a section twice: in the header's tables, and by the sequence of sections. AWS's reader follows
+//! the sequence, QEMU's loader the tables. If the two disagreed, a file could be measured as one image and
+//! booted as another. So they must agree here, and every byte of the file must belong to exactly one section.
 
 use crate::error::{EifFault, Error};
 use std::io::Read;
@@ -63,8 +63,8 @@ impl Arch {
 }
 
 impl<'a> Eif<'a> {
-    /// Reads the bytes of a file; `name` is for errors. Reads the header first, then as many bytes as the header implies and
-    /// one more. So only 548 bytes are read of a file that is not an image.
+    /// Reads the bytes of a file; `name` is for errors. Reads the header first, then as many bytes as the
+    /// header implies and one more. So only 548 bytes are read of a file that is not an image.
     ///
     /// # Errors
     ///
@@ -187,8 +187,8 @@ impl<'a> Eif<'a> {
         self.signature
     }
 
-    /// The file without its signature section. Signatures are random, so this is the part that two builders have in common. For
-    /// an unsigned image it is identical to the file.
+    /// The file without its signature section. Signatures are random, so this is the part that two builders
+    /// have in common. For an unsigned image it is identical to the file.
     #[must_use]
     pub fn without_signature(&self) -> Vec<u8> {
         let sections: Vec<_> =
@@ -196,8 +196,8 @@ impl<'a> Eif<'a> {
         self.written(&sections)
     }
 
-    /// The file with its signature section replaced by this one, which comes last, as AWS's library writes it. Does not
-    /// check the section.
+    /// The file with its signature section replaced by this one, which comes last, as AWS's library writes
+    /// it. Does not check the section.
     #[must_use]
     pub fn with_signature(&self, section: &[u8]) -> Vec<u8> {
         let mut sections: Vec<_> =
@@ -233,7 +233,8 @@ impl<'a> Eif<'a> {
 
     /// Adds a section, if it is allowed at this place.
     ///
-    /// PCRs hash kernel, command line and ramdisks in the file's order without their lengths, so only one order is allowed.
+    /// PCRs hash kernel, command line and ramdisks in the file's order without their lengths, so only one
+    /// order is allowed.
     fn take(
         &mut self,
         section: &Section<'a>,

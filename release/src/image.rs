@@ -5,7 +5,7 @@ use crate::{
     error::Error,
     inputs::CheckedInputs,
     manifest::Manifest,
-    measure::Measurements,
+    measure::{ImageParts, Measurements},
     ramdisk,
     signature::SigningCertificate,
 };
@@ -24,7 +24,7 @@ use std::{
 
 /// The PEM files of the key that signs an image and of its certificate, which fills PCR8.
 #[derive(Clone, Debug)]
-pub struct Signer {
+pub struct SignerFiles {
     /// The private key, ECDSA over P-256, P-384 or P-521.
     pub key: PathBuf,
     /// The certificate. Its issuers may follow; only the first is measured.
@@ -47,10 +47,15 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// [`Error::Disagreement`] if the file does not hold exactly the inputs, or if AWS's library and [`Measurements`] measure
-    /// it differently; [`Error::Library`] if the library fails, for example on an invalid key; [`Error::Signature`]
-    /// for a certificate that cannot sign, is not valid at `time`, or belongs to another key.
-    pub fn build(checked: &CheckedInputs, signer: Option<&Signer>, time: &CheckTime) -> Result<Self, Error> {
+    /// [`Error::Disagreement`] if the file does not hold exactly the inputs, or if AWS's library and
+    /// [`Measurements`] measure it differently; [`Error::Library`] if the library fails, for example on an
+    /// invalid key; [`Error::Signature`] for a certificate that cannot sign, is not valid at `time`, or
+    /// belongs to another key.
+    pub fn build(
+        checked: &CheckedInputs,
+        signer: Option<&SignerFiles>,
+        time: &CheckTime,
+    ) -> Result<Self, Error> {
         // First, because the certificate's file becomes part of the image with everything that it holds.
         let certificate = signer.map(certificate).transpose()?;
         certificate.as_ref().map(|certificate| certificate.valid_at(time)).transpose()?;
@@ -74,12 +79,17 @@ impl Image {
         }
         let cmdline = checked.cmdline.as_bytes();
         let certificate = certificate.as_ref().map(SigningCertificate::as_der);
-        let expected = Measurements::of_parts(&checked.inputs.kernel, cmdline, &ramdisks, certificate);
+        let expected = Measurements::of_parts(&ImageParts {
+            kernel: &checked.inputs.kernel,
+            cmdline,
+            ramdisks: &ramdisks,
+            certificate,
+        });
         let held = (parsed.arch(), parsed.kernel(), parsed.cmdline(), parsed.ramdisks());
         if held != (Arch::X86_64, &checked.inputs.kernel, cmdline, &ramdisks) || measurements != expected {
             return Err(disagreement("what the image holds"));
         }
-        let manifest = Manifest::new(&eif, &measurements, checked, &boot, &application).to_json();
+        let manifest = Manifest::new(&eif, &measurements, checked, ramdisks).to_json();
         Ok(Self { eif, measurements, manifest })
     }
 }
@@ -90,7 +100,7 @@ impl Image {
 fn write_eif(
     checked: &CheckedInputs,
     ramdisks: [&[u8]; 2],
-    signer: Option<&Signer>,
+    signer: Option<&SignerFiles>,
 ) -> Result<(Vec<u8>, BTreeMap<String, String>), Error> {
     let directory =
         tempfile::tempdir().map_err(|source| Error::Io { path: "a temporary directory".into(), source })?;
@@ -138,13 +148,13 @@ fn metadata(checked: &CheckedInputs) -> EifIdentityInfo {
 }
 
 /// A key in a file. The library would also accept the ARN of a KMS key, which is untested here.
-fn sign_key(signer: &Signer) -> Result<SignKeyData, Error> {
+fn sign_key(signer: &SignerFiles) -> Result<SignKeyData, Error> {
     let key = signer.key.to_str().filter(|_| signer.key.is_file());
     let key = key.ok_or_else(|| Error::Library("the signing key is not a file".into()))?;
     SignKeyData::new(key, &signer.certificate).map_err(Error::Library)
 }
 
-fn certificate(signer: &Signer) -> Result<SigningCertificate, Error> {
+fn certificate(signer: &SignerFiles) -> Result<SigningCertificate, Error> {
     SigningCertificate::from_pem(&fs::read(&signer.certificate).map_err(in_file(&signer.certificate))?)
 }
 

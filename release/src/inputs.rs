@@ -31,8 +31,8 @@ pub struct Inputs {
 pub struct CheckedInputs {
     pub(crate) inputs: Inputs,
     pub(crate) cmdline: String,
-    /// What `/proc/cmdline` begins with: the kernel's built-in command line and a space, if there is one, then the image's.
-    /// A kernel puts its own first (Linux, `arch/x86/Kconfig`: `CMDLINE_BOOL`).
+    /// What `/proc/cmdline` begins with: the kernel's built-in command line and a space, if there is one,
+    /// then the image's. A kernel puts its own first (Linux, `arch/x86/Kconfig`: `CMDLINE_BOOL`).
     pub(crate) running_cmdline: String,
     pub(crate) kernel_release: String,
     pub(crate) toolchain: Toolchain,
@@ -77,8 +77,8 @@ impl Inputs {
         })
     }
 
-    /// Reads the configuration with the enclave's own parser, so that an image that would not start is not built. Returns
-    /// the boot checks that it drops, and its crypto provider.
+    /// Reads the configuration with the enclave's own parser, so that an image that would not start is not
+    /// built. Returns the boot checks that it drops, and its crypto provider.
     fn check_configuration(&self) -> Result<(Option<String>, &'static str), InputFault> {
         let refused = |error: &dyn fmt::Display| InputFault::Configuration(error.to_string());
         let text = std::str::from_utf8(&self.configuration).map_err(|error| refused(&error))?;
@@ -135,8 +135,8 @@ fn one_line(text: &[u8]) -> Result<String, InputFault> {
     Ok(String::from_utf8_lossy(text).into_owned())
 }
 
-/// Texts in programs that are built with the mock NSM: source paths of panic messages, targets of log lines, and names in its
-/// certificates. `ok2cry-enclave-dev` holds all three, which a test checks.
+/// Texts in programs that are built with the mock NSM: source paths of panic messages, targets of log lines,
+/// and names in its certificates. `ok2cry-enclave-dev` holds all three, which a test checks.
 pub const MARKS_OF_THE_MOCK: &[&str] = &["mock-nsm/src/", "ok2cry_mock_nsm", "ok2cry mock"];
 
 /// Folders of build machines. Paths of Rust's standard library (`/rustc/…`) are the same on all machines.
@@ -154,9 +154,9 @@ fn check_program(elf: &[u8]) -> Result<(), InputFault> {
     Ok(())
 }
 
-/// Checks that the kernel can start a program without an interpreter or library: a 64-bit little-endian ELF for x86-64. It
-/// must be position-independent, so that the kernel loads it at a random address (System V ABI, chapters on object files and
-/// program loading).
+/// Checks that the kernel can start a program without an interpreter or library: a 64-bit little-endian ELF
+/// for x86-64. It must be position-independent, so that the kernel loads it at a random address (System V
+/// ABI, chapters on object files and program loading).
 fn check_static_elf(elf: &[u8]) -> Result<(), &'static str> {
     if !elf.starts_with(b"\x7fELF\x02\x01\x01") {
         return Err("it is not a 64-bit little-endian ELF");
@@ -185,8 +185,8 @@ fn check_static_elf(elf: &[u8]) -> Result<(), &'static str> {
 
 const CUT_OFF: &str = "it is truncated";
 
-/// Checks the dynamic section, with which a position-independent program relocates itself: pairs of a tag and a value.
-/// Returns whether the linker marked it as a program (`DF_1_PIE`).
+/// Checks the dynamic section, with which a position-independent program relocates itself: pairs of a tag and
+/// a value. Returns whether the linker marked it as a program (`DF_1_PIE`).
 fn check_dynamic(elf: &[u8], at: usize, len: usize) -> Result<bool, &'static str> {
     let section = elf.get(at..).and_then(|rest| rest.get(..len)).ok_or(CUT_OFF)?;
     let mut is_program = false;

@@ -1,8 +1,9 @@
 //! Builds, measures and publishes enclave images.
 //!
-//! Trust in a measurement needs two things: the same source must give the same image, and the same image must give the
-//! same measurement. The builder does the first, with AWS's library, which writes the file. [`eif`] and [`measure`] do
-//! the second for any image and share no code with that library. A build fails if the two disagree.
+//! Trust in a measurement needs two things: the same source must give the same image, and the same image must
+//! give the same measurement. The builder does the first, with AWS's library, which writes the file. [`eif`]
+//! and [`measure`] do the second for any image and share no code with that library. A build fails if the two
+//! disagree.
 //!
 //! | module | holds |
 //! |---|---|

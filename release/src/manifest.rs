@@ -29,8 +29,7 @@ impl<'a> Manifest<'a> {
         eif: &[u8],
         measurements: &'a Measurements,
         checked: &'a CheckedInputs,
-        boot_ramdisk: &[u8],
-        application_ramdisk: &[u8],
+        [boot_ramdisk, application_ramdisk]: [&[u8]; 2],
     ) -> Self {
         let inputs = &checked.inputs;
         Self {

@@ -21,6 +21,19 @@ use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha384};
 use std::fmt;
 
+/// The measured parts of an image.
+#[derive(Clone, Copy, Debug)]
+pub struct ImageParts<'a> {
+    /// The kernel.
+    pub kernel: &'a [u8],
+    /// The kernel's command line.
+    pub cmdline: &'a [u8],
+    /// The ramdisks; the first boots, the others are the application.
+    pub ramdisks: &'a [&'a [u8]],
+    /// The signing certificate, DER.
+    pub certificate: Option<&'a [u8]>,
+}
+
 /// The measurements of an image. They serialize as `nitro-cli` prints them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Measurements {
@@ -41,7 +54,8 @@ pub struct Measurements {
 }
 
 impl Measurements {
-    /// Measures an image. The signature of a signed image must be by its certificate's key, over this image's PCR0.
+    /// Measures an image. The signature of a signed image must be by its certificate's key, over this image's
+    /// PCR0.
     ///
     /// # Errors
     ///
@@ -57,7 +71,12 @@ impl Measurements {
     ///
     /// As [`Measurements::of`].
     pub fn with_signer(eif: &Eif<'_>) -> Result<(Self, Option<SigningCertificate>), Error> {
-        let unsigned = Self::of_parts(eif.kernel(), eif.cmdline(), eif.ramdisks(), None);
+        let unsigned = Self::of_parts(&ImageParts {
+            kernel: eif.kernel(),
+            cmdline: eif.cmdline(),
+            ramdisks: eif.ramdisks(),
+            certificate: None,
+        });
         let Some(section) = eif.signature() else { return Ok((unsigned, None)) };
         let signer = ImageSignature::parse(section)?.verify(&unsigned.pcr0)?;
         let pcr8 = Some(Pcr::of(vec![signer.as_der()]));
@@ -70,9 +89,10 @@ impl Measurements {
         Self { pcr8: None, ..self.clone() }
     }
 
-    /// Measures the parts of an image. `certificate` is DER.
+    /// Measures the parts of an image.
     #[must_use]
-    pub fn of_parts(kernel: &[u8], cmdline: &[u8], ramdisks: &[&[u8]], certificate: Option<&[u8]>) -> Self {
+    pub fn of_parts(parts: &ImageParts<'_>) -> Self {
+        let ImageParts { kernel, cmdline, ramdisks, certificate } = *parts;
         let (boot, application) = ramdisks.split_at(ramdisks.len().min(1));
         Self {
             hash_algorithm: HashAlgorithm,
@@ -152,7 +172,13 @@ mod tests {
     #[test]
     fn each_part_changes_its_own_registers_only() {
         let of = |kernel: &[u8], cmdline: &[u8], boot: &[u8], application: &[u8], certificate: &[u8]| {
-            let m = Measurements::of_parts(kernel, cmdline, &[boot, application], Some(certificate));
+            let ramdisks = &[boot, application];
+            let m = Measurements::of_parts(&ImageParts {
+                kernel,
+                cmdline,
+                ramdisks,
+                certificate: Some(certificate),
+            });
             [Some(m.pcr0), Some(m.pcr1), Some(m.pcr2), m.pcr8]
         };
         let base = of(b"k", b"c", b"b", b"a", b"x");
@@ -170,14 +196,16 @@ mod tests {
 
     #[test]
     fn the_block_is_what_nitro_cli_prints() {
-        let measurements = Measurements::of_parts(b"k", b"c", &[b"b", b"a"], None);
+        let parts = ImageParts { kernel: b"k", cmdline: b"c", ramdisks: &[b"b", b"a"], certificate: None };
+        let measurements = Measurements::of_parts(&parts);
         let expected = format!(
             "{{\n  \"Measurements\": {{\n    \"HashAlgorithm\": \"Sha384 {{ ... }}\",\n    \"PCR0\": \"{}\",\n    \
              \"PCR1\": \"{}\",\n    \"PCR2\": \"{}\"\n  }}\n}}",
             measurements.pcr0, measurements.pcr1, measurements.pcr2
         );
         assert_eq!(measurements.to_nitro_cli_json(), expected);
-        let signed = Measurements::of_parts(b"k", b"c", &[b"b"], Some(b"x")).to_nitro_cli_json();
+        let parts = ImageParts { certificate: Some(b"x"), ..parts };
+        let signed = Measurements::of_parts(&parts).to_nitro_cli_json();
         assert!(signed.contains("    \"PCR8\": \""), "{signed}");
     }
 }

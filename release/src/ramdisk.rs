@@ -1,9 +1,9 @@
 //! Reproducible ramdisks: newc cpio in gzip. No byte depends on the build machine.
 //!
 //! The kernel unpacks an image's ramdisks one after the other into its root file system
-//! (Linux, `Documentation/driver-api/early-userspace/buffer-format.rst`). Entries are sorted by path; times, owners,
-//! inodes and devices are zero; the gzip header holds neither name nor time nor operating system. The bytes depend on the
-//! deflater too, which the lock file pins.
+//! (Linux, `Documentation/driver-api/early-userspace/buffer-format.rst`). Entries are sorted by path; times,
+//! owners, inodes and devices are zero; the gzip header holds neither name nor time nor operating system. The
+//! bytes depend on the deflater too, which the lock file pins.
 
 use flate2::{Compression, GzBuilder};
 use std::{
@@ -13,8 +13,8 @@ use std::{
 
 /// The path of the enclave's configuration.
 pub const CONFIGURATION: &str = "etc/ok2cry/enclave.toml";
-/// The path of the text that the kernel's command line must begin with: the kernel's built-in part and the image's. PCRs do
-/// not measure where the command line of an image begins and ends; this file does.
+/// The path of the text that the kernel's command line must begin with: the kernel's built-in part and the
+/// image's. PCRs do not measure where the command line of an image begins and ends; this file does.
 pub const COMMAND_LINE: &str = "etc/ok2cry/cmdline";
 /// The path of the program that the kernel starts.
 pub const INIT: &str = "init";
@@ -55,8 +55,8 @@ enum Entry<'a> {
     File { mode: u32, content: &'a [u8] },
 }
 
-/// Packs entries in order of their paths. A directory's path is a prefix of its entries' paths, so it comes first, as the
-/// kernel requires.
+/// Packs entries in order of their paths. A directory's path is a prefix of its entries' paths, so it comes
+/// first, as the kernel requires.
 fn pack(entries: BTreeMap<&str, Entry<'_>>) -> io::Result<Vec<u8>> {
     let mut gzip = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::best());
     for (path, entry) in entries {
@@ -71,13 +71,15 @@ fn pack(entries: BTreeMap<&str, Entry<'_>>) -> io::Result<Vec<u8>> {
     gzip.finish()
 }
 
-/// Writes an entry: 110 bytes of header, the path with a zero, the content. Path and content are padded to 4 bytes.
+/// Writes an entry: 110 bytes of header, the path with a zero, the content. Path and content are padded to 4
+/// bytes.
 fn write_entry(to: &mut impl Write, path: &str, inode: Inode, content: &[u8]) -> io::Result<()> {
     let too_long =
         |_| io::Error::new(io::ErrorKind::InvalidInput, format!("{path} is too long for a ramdisk"));
     let size = u32::try_from(content.len()).map_err(too_long)?;
     let path_size = u32::try_from(path.len() + 1).map_err(too_long)?;
-    // Inode, mode, uid, gid, links, time, size, four device numbers, size of the path, checksum (unused in newc).
+    // Inode, mode, uid, gid, links, time, size, four device numbers, size of the path, checksum (unused in
+    // newc).
     let fields = [0, inode.mode, 0, 0, inode.links, 0, size, 0, 0, 0, 0, path_size, 0];
     to.write_all(b"070701")?;
     for field in fields {

@@ -1,10 +1,12 @@
-//! The signature of an image: reads and verifies the signature section, and checks the certificate's validity.
+//! The signature of an image: reads and verifies the signature section, and checks the certificate's
+//! validity.
 //!
-//! The signature section is a CBOR array of one map, `signing_certificate` (PEM) and `signature` (`COSE_Sign1`, RFC 9052
-//! §4.2), each an array of small integers. The payload is `{"register_index": 0, "register_value": PCR0}`
-//! (`PcrSignature` and `PcrInfo` in `aws-nitro-enclaves-image-format` 0.8.1). PCR8 measures the certificate and not the
-//! signature, and certificates are public, so a certificate alone proves nothing. Here the signature must be by the
-//! certificate's key, over PCR0 of this image, as `nitro-cli run-enclave` also requires.
+//! The signature section is a CBOR array of one map, `signing_certificate` (PEM) and `signature`
+//! (`COSE_Sign1`, RFC 9052 §4.2), each an array of small integers. The payload is `{"register_index": 0,
+//! "register_value": PCR0}` (`PcrSignature` and `PcrInfo` in `aws-nitro-enclaves-image-format` 0.8.1). PCR8
+//! measures the certificate and not the signature, and certificates are public, so a certificate alone proves
+//! nothing. Here the signature must be by the certificate's key, over PCR0 of this image, as `nitro-cli
+//! run-enclave` also requires.
 
 use crate::{
     error::{Error, SignatureFault},
@@ -67,7 +69,8 @@ impl ImageSignature {
         Ok(Self { certificate, payload, signature })
     }
 
-    /// Returns the certificate if its key has signed this PCR0. Does not check validity: see [`SigningCertificate::valid_at`].
+    /// Returns the certificate if its key has signed this PCR0. Does not check validity: see
+    /// [`SigningCertificate::valid_at`].
     ///
     /// # Errors
     ///
@@ -94,8 +97,9 @@ impl ImageSignature {
 }
 
 impl SigningCertificate {
-    /// Reads PEM: the signer's certificate, optionally followed by its issuers'. Only the first signs and is measured, as by
-    /// AWS's tools; the others are not checked. Text around the blocks is allowed, as in RFC 7468 §2.
+    /// Reads PEM: the signer's certificate, optionally followed by its issuers'. Only the first signs and is
+    /// measured, as by AWS's tools; the others are not checked. Text around the blocks is allowed, as in RFC
+    /// 7468 §2.
     ///
     /// # Errors
     ///
@@ -130,8 +134,8 @@ impl SigningCertificate {
         })
     }
 
-    /// Refuses a certificate that is not valid at `time`, because `nitro-cli` does not start such an image. A clock may be
-    /// behind by [`CheckTime::leeway_ms`], never ahead.
+    /// Refuses a certificate that is not valid at `time`, because `nitro-cli` does not start such an image. A
+    /// clock may be behind by [`CheckTime::leeway_ms`], never ahead.
     ///
     /// # Errors
     ///
@@ -296,7 +300,8 @@ struct PcrInfo {
     register_value: Vec<u8>,
 }
 
-/// The payload and signature of a `COSE_Sign1`, tagged or not. Its headers must hold the key's algorithm and nothing else.
+/// The payload and signature of a `COSE_Sign1`, tagged or not. Its headers must hold the key's algorithm and
+/// nothing else.
 fn cose_sign1(bytes: &[u8], algorithm: Algorithm) -> Result<(Vec<u8>, Vec<u8>), SignatureFault> {
     let refused = |rule| SignatureFault::Cose { rule };
     let mut rest = bytes;
@@ -345,7 +350,8 @@ fn encoded(value: &Value) -> Result<Vec<u8>, SignatureFault> {
     Ok(bytes)
 }
 
-/// The DER of every block of a PEM file. Each must be a certificate, because the whole file becomes part of the image.
+/// The DER of every block of a PEM file. Each must be a certificate, because the whole file becomes part of
+/// the image.
 fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, SignatureFault> {
     let mut rest = std::str::from_utf8(pem).map_err(|_| SignatureFault::Pem)?;
     let mut ders = Vec::new();
