@@ -1,5 +1,28 @@
 //! Errors and refusals of this crate, each with a stable code.
 
+/// Declares the stable codes of an error type: `code()` for a value, and `CODES` for the tests of the registry pages.
+macro_rules! codes {
+    ($type:ty { $($pattern:pat => $code:literal,)+ }) => {
+        impl $type {
+            /// Every code of this type, some more than once.
+            pub const CODES: &[&str] = &[$($code),+];
+
+            /// The stable, machine-readable reason, in `snake_case`.
+            #[must_use]
+            pub fn code(&self) -> &'static str {
+                match self {
+                    $($pattern => $code,)+
+                }
+            }
+        }
+    };
+}
+pub(crate) use codes;
+
+const DISAGREEMENT: &str = "measurements_disagree";
+const LIBRARY: &str = "library_failed";
+const IO: &str = "file_unusable";
+
 /// An error or refusal.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -44,6 +67,9 @@ pub enum Error {
 }
 
 impl Error {
+    /// The codes of the variants that have no type of their own.
+    pub const CODES: &[&str] = &[DISAGREEMENT, LIBRARY, IO];
+
     /// The stable, machine-readable reason, in `snake_case`. `docs/reproduce.md`,
     /// `docs/release-guide.md` and `docs/releases.md` list all of them.
     #[must_use]
@@ -52,11 +78,11 @@ impl Error {
             Self::Eif(fault) => fault.code(),
             Self::Signature(fault) => fault.code(),
             Self::Input { fault, .. } => fault.code(),
-            Self::Disagreement { .. } => "measurements_disagree",
-            Self::Library(_) => "library_failed",
+            Self::Disagreement { .. } => DISAGREEMENT,
+            Self::Library(_) => LIBRARY,
             Self::Publication(fault) => fault.code(),
             Self::Refused(error) => error.code(),
-            Self::Io { .. } => "file_unusable",
+            Self::Io { .. } => IO,
         }
     }
 }
@@ -177,32 +203,20 @@ pub enum EifFault {
     Checksum,
 }
 
-impl EifFault {
-    fn code(self) -> &'static str {
-        match self {
-            Self::TooLarge => "eif_too_large",
-            Self::HeaderTruncated | Self::SectionTruncated { .. } => "eif_truncated",
-            Self::Magic => "eif_magic",
-            Self::Version { .. } => "eif_version",
-            Self::Flags { .. } | Self::Reserved | Self::SectionCount | Self::UnusedEntry => {
-                "eif_header_invalid"
-            }
-            Self::Offset { .. } | Self::SizeMismatch { .. } => "eif_tables_disagree",
-            Self::SectionType { .. } | Self::SectionFlags { .. } | Self::Unexpected { .. } => {
-                "eif_section_unexpected"
-            }
-            Self::Missing { .. } => "eif_section_missing",
-            Self::KernelEmpty
-            | Self::CmdlineLength
-            | Self::CmdlineZero
-            | Self::MetadataLength
-            | Self::MetadataJson
-            | Self::SignatureLength => "eif_section_invalid",
-            Self::TrailingBytes => "eif_trailing_bytes",
-            Self::Checksum => "eif_checksum",
-        }
-    }
-}
+codes!(EifFault {
+    Self::TooLarge => "eif_too_large",
+    Self::HeaderTruncated | Self::SectionTruncated { .. } => "eif_truncated",
+    Self::Magic => "eif_magic",
+    Self::Version { .. } => "eif_version",
+    Self::Flags { .. } | Self::Reserved | Self::SectionCount | Self::UnusedEntry => "eif_header_invalid",
+    Self::Offset { .. } | Self::SizeMismatch { .. } => "eif_tables_disagree",
+    Self::SectionType { .. } | Self::SectionFlags { .. } | Self::Unexpected { .. } => "eif_section_unexpected",
+    Self::Missing { .. } => "eif_section_missing",
+    Self::KernelEmpty | Self::CmdlineLength | Self::CmdlineZero | Self::MetadataLength | Self::MetadataJson
+        | Self::SignatureLength => "eif_section_invalid",
+    Self::TrailingBytes => "eif_trailing_bytes",
+    Self::Checksum => "eif_checksum",
+});
 
 /// The rule that a signature section, or the certificate that signs an image, breaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -288,18 +302,14 @@ pub enum SignatureFault {
     },
 }
 
-impl SignatureFault {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::KeyKind { .. } => "eif_signature_key_unsupported",
-            Self::Forged => "eif_signature_forged",
-            Self::OtherRegister { .. } | Self::OtherImage | Self::Payload => "eif_signature_other_image",
-            Self::NotYetValid { .. } => "eif_certificate_not_yet_valid",
-            Self::Expired { .. } => "eif_certificate_expired",
-            _ => "eif_signature_invalid",
-        }
-    }
-}
+codes!(SignatureFault {
+    Self::KeyKind { .. } => "eif_signature_key_unsupported",
+    Self::Forged => "eif_signature_forged",
+    Self::OtherRegister { .. } | Self::OtherImage | Self::Payload => "eif_signature_other_image",
+    Self::NotYetValid { .. } => "eif_certificate_not_yet_valid",
+    Self::Expired { .. } => "eif_certificate_expired",
+    _ => "eif_signature_invalid",
+});
 
 /// The rule that an input of a build breaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -340,18 +350,14 @@ pub enum InputFault {
     Empty(&'static str),
 }
 
-impl InputFault {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NotBzImage => "kernel_invalid",
-            Self::NotKernelConfig => "kernel_config_invalid",
-            Self::NotOneLine => "cmdline_invalid",
-            Self::NotStatic(_) => "program_not_static",
-            Self::Mock(_) => "program_holds_mock",
-            Self::Path(_) => "program_holds_path",
-            Self::Configuration(_) | Self::Provider(_) => "configuration_refused",
-            Self::Development(_) => "configuration_for_development",
-            Self::Toml(_) | Self::Empty(_) => "toolchain_invalid",
-        }
-    }
-}
+codes!(InputFault {
+    Self::NotBzImage => "kernel_invalid",
+    Self::NotKernelConfig => "kernel_config_invalid",
+    Self::NotOneLine => "cmdline_invalid",
+    Self::NotStatic(_) => "program_not_static",
+    Self::Mock(_) => "program_holds_mock",
+    Self::Path(_) => "program_holds_path",
+    Self::Configuration(_) | Self::Provider(_) => "configuration_refused",
+    Self::Development(_) => "configuration_for_development",
+    Self::Toml(_) | Self::Empty(_) => "toolchain_invalid",
+});

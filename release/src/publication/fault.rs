@@ -1,4 +1,6 @@
-//! Refusals to sign or to publish.
+//! Refusals to sign or to publish. `docs/release-guide.md` lists their codes.
+
+use crate::error::codes;
 
 /// The rule that forbids signing or publishing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,30 +78,24 @@ pub enum PublicationFault {
     },
 }
 
-impl PublicationFault {
-    /// The stable, machine-readable reason. `docs/release-guide.md` lists all of them.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Key { .. } => "key_invalid",
-            Self::KeyName(_) => "key_name_invalid",
-            Self::Randomness => "no_randomness",
-            Self::Kind(_) => "document_unknown",
-            Self::SignedAlready => "signed_already",
-            Self::NotAsBuilt(_) => "manifest_not_as_built",
-            Self::Build(_) => "build_manifest_invalid",
-            Self::Unmeasured => "measurements_not_computed",
-            Self::Listed(_) => "release_listed_already",
-            Self::VersionTaken(_) => "release_version_taken",
-            Self::NotListed(_) => "release_not_there",
-            Self::Site(_) => "site_damaged",
-            Self::Busy => "site_busy",
-            Self::NoRoot => "root_missing",
-            Self::KeyNotNamed(_) => "key_not_in_root",
-            Self::NoVersionLeft => "list_version_exhausted",
-            Self::Outlives => "list_outlives_root",
-            Self::NoSuchImage | Self::OtherSigner(..) => "image_not_released",
-            Self::Witness { .. } => "witness_refused",
-        }
-    }
-}
+codes!(PublicationFault {
+    Self::Key { .. } => "key_invalid",
+    Self::KeyName(_) => "key_name_invalid",
+    Self::Randomness => "no_randomness",
+    Self::Kind(_) => "document_unknown",
+    Self::SignedAlready => "signed_already",
+    Self::NotAsBuilt(_) => "manifest_not_as_built",
+    Self::Build(_) => "build_manifest_invalid",
+    Self::Unmeasured => "measurements_not_computed",
+    Self::Listed(_) => "release_listed_already",
+    Self::VersionTaken(_) => "release_version_taken",
+    Self::NotListed(_) => "release_not_there",
+    Self::Site(_) => "site_damaged",
+    Self::Busy => "site_busy",
+    Self::NoRoot => "root_missing",
+    Self::KeyNotNamed(_) => "key_not_in_root",
+    Self::NoVersionLeft => "list_version_exhausted",
+    Self::Outlives => "list_outlives_root",
+    Self::NoSuchImage | Self::OtherSigner(..) => "image_not_released",
+    Self::Witness { .. } => "witness_refused",
+});
