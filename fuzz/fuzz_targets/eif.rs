@@ -7,7 +7,7 @@
 use libfuzzer_sys::fuzz_target;
 use ok2cry_release::{
     eif::{Eif, HEADER_LEN, SECTION_HEADER_LEN, crc_of},
-    measure::Measurements,
+    measure::{ImageParts, Measurements},
 };
 
 fuzz_target!(|bytes: &[u8]| {
@@ -43,7 +43,12 @@ fn hold(file: &[u8]) {
     let Ok(measured) = Measurements::of(&image) else { return };
     let mut kernel = image.kernel().to_vec();
     kernel[0] ^= 1;
-    let other = Measurements::of_parts(&kernel, image.cmdline(), image.ramdisks(), None);
+    let other = Measurements::of_parts(&ImageParts {
+        kernel: &kernel,
+        cmdline: image.cmdline(),
+        ramdisks: image.ramdisks(),
+        certificate: None,
+    });
     assert!(other.pcr0 != measured.pcr0 && other.pcr1 != measured.pcr1 && other.pcr2 == measured.pcr2);
     assert_eq!(image.signature().is_some(), measured.pcr8.is_some());
 }

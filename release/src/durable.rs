@@ -1,7 +1,7 @@
-//! Files that are there whole, or as they were, whatever happens meanwhile.
+//! Writes files completely or not at all, and locks them.
 //!
-//! Names that are made up here (`.lock`, `.partial`) may have been put there before by another user of the folder, as links to
-//! files elsewhere. No link is followed where one is written to.
+//! Another user of the folder may have created the names that this module derives (`.lock`, `.partial`), as
+//! links to files elsewhere. A write never follows a link.
 
 use crate::error::Error;
 use std::{
@@ -14,40 +14,40 @@ use std::{
 /// Who may read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readers {
-    /// Its owner alone: keys, and what a client remembers.
+    /// The owner only: keys and saved state.
     Owner,
-    /// All that the process's umask lets: what is published.
-    Everybody,
+    /// Everyone that the process's umask allows: published files.
+    All,
 }
 
 impl Readers {
     fn mode(self) -> u32 {
         match self {
             Self::Owner => 0o600,
-            Self::Everybody => 0o666,
+            Self::All => 0o666,
         }
     }
 }
 
-/// Waits until no other process holds the lock beside the file at `path`, and keeps others waiting until the answer is dropped.
+/// Waits for the lock beside the file at `path`, and holds it until the returned file is dropped.
 ///
 /// # Errors
 ///
-/// [`Error::Io`]; so where the lock is a link, or no regular file.
+/// [`Error::Io`], also if the lock is a link or not a regular file.
 pub fn lock(path: &Path) -> Result<File, Error> {
     let beside = beside(path, ".lock");
     let file = lock_file(&beside).and_then(|file| file.lock().map(|()| file));
     file.map_err(in_file(&beside))
 }
 
-/// Opens a file to lock, and makes it if it is not there: for its owner, and never through a link.
+/// Opens a file to lock. Creates it for its owner if it does not exist, and never follows a link.
 ///
 /// # Errors
 ///
-/// Those of opening it; `InvalidInput` if it is no regular file.
+/// The errors of opening it; `InvalidInput` if it is not a regular file.
 pub fn lock_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    // Without O_NONBLOCK a FIFO in its place would never open.
+    // Without O_NONBLOCK, opening a FIFO of that name would block.
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
     let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
     match file.metadata()?.is_file() {
@@ -56,16 +56,17 @@ pub fn lock_file(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Writes a file in one step, and returns once it and its name are on disk. A link at `path` is replaced, not followed.
+/// Replaces a file atomically, and returns once content and name are on disk. A link at `path` is replaced,
+/// not followed.
 ///
 /// # Errors
 ///
-/// [`Error::Io`]; then the file is as it was.
+/// [`Error::Io`]; the file is then unchanged.
 pub fn replace(path: &Path, bytes: &[u8], readers: Readers) -> Result<(), Error> {
     let partial = beside(path, ".partial");
     let folder = folder_of(path);
     let written = make_folder(folder).and_then(|()| {
-        // What an attempt left that ended early. Removing a link leaves alone what it points to.
+        // Left over from an interrupted attempt. Removing a link does not touch its target.
         match fs::remove_file(&partial) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -80,27 +81,27 @@ pub fn replace(path: &Path, bytes: &[u8], readers: Readers) -> Result<(), Error>
     written.map_err(in_file(path))
 }
 
-/// Writes a file that is not there yet, for its owner alone, and returns once it and its name are on disk.
+/// Creates a file for its owner only, and returns once content and name are on disk.
 ///
 /// # Errors
 ///
-/// [`Error::Io`]; `AlreadyExists` if the name is taken, be it by a link to nowhere.
+/// [`Error::Io`]; `AlreadyExists` if the name exists, even as a dangling link.
 pub fn create_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     create(path, bytes, Readers::Owner).and_then(|()| sync(folder_of(path))).map_err(in_file(path))
 }
 
-/// Makes a file that must not be there; `O_EXCL` does not follow a link either.
+/// Creates a file that must not exist. `O_EXCL` does not follow links.
 fn create(path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(readers.mode()).open(path)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     if written.is_err() {
-        // Half a file would be in the way of the next attempt.
+        // An incomplete file would block the next attempt.
         let _ = fs::remove_file(path);
     }
     written
 }
 
-/// Makes a folder with those above it, each of which is on disk before the next.
+/// Creates a folder and its parents, each on disk before the next.
 fn make_folder(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_in_the_place_of_a_partial_file_is_not_followed() {
+    fn a_link_named_like_the_partial_file_is_not_followed() {
         let folder = tempfile::tempdir().unwrap();
         let (target, elsewhere) = (folder.path().join("memory"), folder.path().join("elsewhere"));
         fs::write(&elsewhere, "precious").unwrap();
@@ -160,13 +161,13 @@ mod tests {
         let (target, elsewhere) = (folder.path().join("list"), folder.path().join("elsewhere"));
         fs::write(&elsewhere, "precious").unwrap();
         symlink(&elsewhere, &target).unwrap();
-        replace(&target, b"new", Readers::Everybody).unwrap();
+        replace(&target, b"new", Readers::All).unwrap();
         assert_eq!(fs::read(&elsewhere).unwrap(), b"precious");
         assert!(fs::symlink_metadata(&target).unwrap().is_file());
     }
 
     #[test]
-    fn a_link_in_the_place_of_a_lock_is_refused() {
+    fn a_link_named_like_the_lock_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let (target, elsewhere) = (folder.path().join("memory"), folder.path().join("elsewhere"));
         for there in [true, false] {
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_is_for_its_owner_and_keeps_what_it_holds() {
+    fn a_lock_is_owner_only_and_keeps_its_content() {
         let folder = tempfile::tempdir().unwrap();
         let beside = folder.path().join("memory.lock");
         drop(lock(&folder.path().join("memory")).unwrap());
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_file_is_never_written_over_nor_through_a_link() {
+    fn a_private_file_is_never_overwritten_or_linked() {
         let folder = tempfile::tempdir().unwrap();
         let (key, nowhere) = (folder.path().join("key"), folder.path().join("nowhere"));
         symlink(&nowhere, &key).unwrap();
@@ -208,10 +209,10 @@ mod tests {
     }
 
     #[test]
-    fn folders_that_are_not_there_are_made() {
+    fn missing_folders_are_created() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b/c");
-        replace(&path, b"x", Readers::Everybody).unwrap();
+        replace(&path, b"x", Readers::All).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"x");
     }
 }

@@ -1,11 +1,10 @@
 //! An enclave image file, read strictly.
 //!
-//! The format is AWS's: a header of 548 bytes, then sections, each with a header of 12 bytes; integers are big-endian
-//! (`src/defs/mod.rs` of `aws-nitro-enclaves-image-format` 0.8.1). The file says twice where a section lies and how
-//! long it is: in the header's tables, and by what follows what. Programs differ in which of the two they believe:
-//! AWS's reader walks from section to section, QEMU's loader jumps by the tables. A file in which the two disagree
-//! would be measured as one image and booted as another, so here they must agree, and every byte of the file must
-//! belong to exactly one section.
+//! The format is AWS's: a header of 548 bytes, then sections, each with a header of 12 bytes; integers are
+//! big-endian (`src/defs/mod.rs` of `aws-nitro-enclaves-image-format` 0.8.1). The file states position and
+//! length of a section twice: in the header's tables, and by the sequence of sections. AWS's reader follows
+//! the sequence, QEMU's loader the tables. If the two disagreed, a file could be measured as one image and
+//! booted as another. So they must agree here, and every byte of the file must belong to exactly one section.
 
 use crate::error::{EifFault, Error};
 use std::io::Read;
@@ -14,20 +13,20 @@ use std::io::Read;
 pub const MAX_EIF_LEN: u64 = 4 << 30;
 /// The length of the file's header, in bytes.
 pub const HEADER_LEN: usize = 548;
-/// Where the number of sections stands in the header.
+/// The offset of the number of sections in the header.
 const PREFIX_LEN: usize = 26;
 /// The length of a section's header, in bytes.
 pub const SECTION_HEADER_LEN: usize = 12;
 /// The most sections that a file can hold.
 pub const MAX_SECTIONS: usize = 32;
-/// The longest command line, in bytes: what the x86 kernel keeps of one (`COMMAND_LINE_SIZE`), less its final zero.
+/// The longest command line, in bytes: the x86 kernel's `COMMAND_LINE_SIZE` less its final zero.
 pub const MAX_CMDLINE_LEN: usize = 2047;
 /// The longest signature section, in bytes.
 pub const MAX_SIGNATURE_LEN: usize = 128 << 10;
 /// The longest metadata section, in bytes.
 pub const MAX_METADATA_LEN: usize = 1 << 20;
 
-/// An enclave image file whose structure holds and whose checksum is right.
+/// An enclave image file with a valid structure and checksum.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Eif<'a> {
     version: u16,
@@ -43,7 +42,7 @@ pub struct Eif<'a> {
     signature: Option<&'a [u8]>,
 }
 
-/// What an image runs on.
+/// The architecture that an image runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arch {
     /// `x86_64`.
@@ -53,7 +52,7 @@ pub enum Arch {
 }
 
 impl Arch {
-    /// The architecture's name, as the kernel's.
+    /// The architecture's name, as the kernel spells it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -64,8 +63,8 @@ impl Arch {
 }
 
 impl<'a> Eif<'a> {
-    /// Reads the bytes of a file that is called `name`: its header first, and of the rest no more than the header asks for and
-    /// one byte, so that a file that is no image costs 548 bytes however long it is.
+    /// Reads the bytes of a file; `name` is for errors. Reads the header first, then as many bytes as the
+    /// header implies and one more. So only 548 bytes are read of a file that is not an image.
     ///
     /// # Errors
     ///
@@ -140,19 +139,19 @@ impl<'a> Eif<'a> {
         self.version
     }
 
-    /// The header's flags: bit 0 is set for aarch64, and no other is known.
+    /// The header's flags. Bit 0 is set for aarch64; no other bit is defined.
     #[must_use]
     pub fn flags(&self) -> u16 {
         self.flags
     }
 
-    /// What the image runs on.
+    /// The architecture.
     #[must_use]
     pub fn arch(&self) -> Arch {
         if self.flags == 0 { Arch::X86_64 } else { Arch::Aarch64 }
     }
 
-    /// How many sections the file has.
+    /// The number of sections.
     #[must_use]
     pub fn section_count(&self) -> usize {
         self.sections.len()
@@ -170,13 +169,13 @@ impl<'a> Eif<'a> {
         self.cmdline
     }
 
-    /// The ramdisks, one at least, in the file's order. The first boots, the others are the application.
+    /// The ramdisks, at least one, in the file's order. The first boots, the others are the application.
     #[must_use]
     pub fn ramdisks(&self) -> &[&'a [u8]] {
         &self.ramdisks
     }
 
-    /// What the builder wrote about the image. No PCR covers it.
+    /// The builder's metadata. No PCR covers it.
     #[must_use]
     pub fn metadata(&self) -> Option<&'a [u8]> {
         self.metadata
@@ -188,8 +187,8 @@ impl<'a> Eif<'a> {
         self.signature
     }
 
-    /// The file without its signature section: what two builders can both make, since signatures are random. Of an image that
-    /// is not signed it is the file itself, byte for byte.
+    /// The file without its signature section. Signatures are random, so this is the part that two builders
+    /// have in common. For an unsigned image it is identical to the file.
     #[must_use]
     pub fn without_signature(&self) -> Vec<u8> {
         let sections: Vec<_> =
@@ -197,8 +196,8 @@ impl<'a> Eif<'a> {
         self.written(&sections)
     }
 
-    /// The file with this signature section, last as AWS's library writes it, instead of the one that it has. Nothing here
-    /// checks the section.
+    /// The file with its signature section replaced by this one, which comes last, as AWS's library writes
+    /// it. Does not check the section.
     #[must_use]
     pub fn with_signature(&self, section: &[u8]) -> Vec<u8> {
         let mut sections: Vec<_> =
@@ -207,7 +206,7 @@ impl<'a> Eif<'a> {
         self.written(&sections)
     }
 
-    /// A file of this one's header and these sections, with tables and checksum made anew.
+    /// A file with this one's header, these sections, and new tables and checksum.
     fn written(&self, sections: &[(Kind, &[u8])]) -> Vec<u8> {
         let table = |entry: &dyn Fn(usize) -> u64| -> Vec<u8> {
             (0..MAX_SECTIONS).flat_map(|index| entry(index).to_be_bytes()).collect()
@@ -232,10 +231,10 @@ impl<'a> Eif<'a> {
         file
     }
 
-    /// Takes a section in, if it may come here.
+    /// Adds a section, if it is allowed at this place.
     ///
-    /// PCRs hash kernel, command line and ramdisks one after the other without lengths between them, in the file's
-    /// order, so only one order is allowed.
+    /// PCRs hash kernel, command line and ramdisks in the file's order without their lengths, so only one
+    /// order is allowed.
     fn take(
         &mut self,
         section: &Section<'a>,
@@ -287,7 +286,7 @@ impl<'a> Eif<'a> {
     }
 }
 
-/// The checksum that belongs into a file: CRC-32 (ISO-HDLC, as zlib's) of all its bytes but the field itself.
+/// The checksum of a file: CRC-32 (ISO-HDLC, as in zlib) of all bytes except the checksum field.
 #[must_use]
 pub fn crc_of(file: &[u8]) -> u32 {
     let mut crc = crc32fast::Hasher::new();
@@ -296,7 +295,7 @@ pub fn crc_of(file: &[u8]) -> u32 {
     crc.finalize()
 }
 
-/// Which measured section came last.
+/// The measured section that was read last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
     Nothing,
@@ -315,13 +314,13 @@ impl Progress {
     }
 }
 
-/// The file's header. Where its fields lie:
+/// The file's header. Its fields:
 ///
 /// | bytes | |
 /// |---|---|
 /// | 0..4 | `.eif` |
 /// | 4..6, 6..8 | version, flags (bit 0: aarch64) |
-/// | 8..16, 16..24 | memory and processors that the builder suggests; measured by nothing |
+/// | 8..16, 16..24 | memory and processors that the builder suggests; not measured |
 /// | 24..26, 26..28 | reserved, number of sections |
 /// | 28..284, 284..540 | 32 offsets, 32 sizes |
 /// | 540..544, 544..548 | unused, checksum |
@@ -336,7 +335,7 @@ struct Header<'a> {
 
 impl<'a> Header<'a> {
     fn parse(file: &'a [u8]) -> Result<Self, EifFault> {
-        // What is no image is said to be that, and not to be cut off.
+        // A foreign file is refused for its magic number, not as truncated.
         if !file.starts_with(b".eif") && file.len() >= 4 {
             return Err(EifFault::Magic);
         }
@@ -373,7 +372,7 @@ impl<'a> Header<'a> {
         Ok(Self { version, flags, sections, offsets, sizes, crc })
     }
 
-    /// How long the file has to be, by the tables: each section begins where the one before it ends.
+    /// The length of the file according to the tables. Each section must begin where the previous one ends.
     fn file_len(&self) -> Result<u64, EifFault> {
         let mut end = HEADER_LEN as u64;
         for index in 0..self.sections {
@@ -387,13 +386,13 @@ impl<'a> Header<'a> {
         Ok(end)
     }
 
-    /// Where the tables say that a section lies, and how long its content is.
+    /// A section's offset and content length according to the tables.
     fn place(&self, index: usize) -> Result<(u64, u64), EifFault> {
         let entry = |table: &[u8]| table.chunks_exact(8).nth(index).map(u64_of);
         entry(self.offsets).zip(entry(self.sizes)).ok_or(EifFault::SectionCount)
     }
 
-    /// Entries of the tables for which there is no section.
+    /// Checks that table entries without a section are zero.
     fn rest_is_zero(&self) -> Result<(), EifFault> {
         let used = 8 * self.sections;
         let rest = [self.offsets.get(used..), self.sizes.get(used..)];

@@ -1,11 +1,11 @@
-//! From checked inputs to an image that was measured twice.
+//! Builds an image from checked inputs and measures it twice.
 
 use crate::{
     eif::{Arch, Eif},
     error::Error,
     inputs::CheckedInputs,
     manifest::Manifest,
-    measure::Measurements,
+    measure::{ImageParts, Measurements},
     ramdisk,
     signature::SigningCertificate,
 };
@@ -22,12 +22,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A certificate that signs an image and so fills PCR8, and its key: both PEM files.
+/// The PEM files of the key that signs an image and of its certificate, which fills PCR8.
 #[derive(Clone, Debug)]
-pub struct Signer {
+pub struct SignerFiles {
     /// The private key, ECDSA over P-256, P-384 or P-521.
     pub key: PathBuf,
-    /// The certificate. Those that issued it may follow; the first alone is measured.
+    /// The certificate. Its issuers may follow; only the first is measured.
     pub certificate: PathBuf,
 }
 
@@ -38,20 +38,25 @@ pub struct Image {
     pub eif: Vec<u8>,
     /// What it measures.
     pub measurements: Measurements,
-    /// What a build writes beside it, JSON.
+    /// The manifest, JSON.
     pub manifest: String,
 }
 
 impl Image {
-    /// Builds an image: ramdisks by [`ramdisk`], the file by AWS's library, the measurements by both of us.
+    /// Builds an image: ramdisks by [`ramdisk`], the file by AWS's library, the measurements by both.
     ///
     /// # Errors
     ///
-    /// [`Error::Disagreement`] if the file does not hold exactly the inputs, or if AWS's library measures it otherwise than
-    /// [`Measurements`] does; [`Error::Library`] if the library fails, as it does for a key that is none; [`Error::Signature`]
-    /// for a certificate that cannot sign, is not valid at `time`, or belongs to another key.
-    pub fn build(checked: &CheckedInputs, signer: Option<&Signer>, time: &CheckTime) -> Result<Self, Error> {
-        // First, because the file with the certificate becomes part of the image, whatever else it holds.
+    /// [`Error::Disagreement`] if the file does not hold exactly the inputs, or if AWS's library and
+    /// [`Measurements`] measure it differently; [`Error::Library`] if the library fails, for example on an
+    /// invalid key; [`Error::Signature`] for a certificate that cannot sign, is not valid at `time`, or
+    /// belongs to another key.
+    pub fn build(
+        checked: &CheckedInputs,
+        signer: Option<&SignerFiles>,
+        time: &CheckTime,
+    ) -> Result<Self, Error> {
+        // First, because the certificate's file becomes part of the image with everything that it holds.
         let certificate = signer.map(certificate).transpose()?;
         certificate.as_ref().map(|certificate| certificate.valid_at(time)).transpose()?;
         let inputs = &checked.inputs;
@@ -74,23 +79,28 @@ impl Image {
         }
         let cmdline = checked.cmdline.as_bytes();
         let certificate = certificate.as_ref().map(SigningCertificate::as_der);
-        let expected = Measurements::of_parts(&checked.inputs.kernel, cmdline, &ramdisks, certificate);
+        let expected = Measurements::of_parts(&ImageParts {
+            kernel: &checked.inputs.kernel,
+            cmdline,
+            ramdisks: &ramdisks,
+            certificate,
+        });
         let held = (parsed.arch(), parsed.kernel(), parsed.cmdline(), parsed.ramdisks());
         if held != (Arch::X86_64, &checked.inputs.kernel, cmdline, &ramdisks) || measurements != expected {
             return Err(disagreement("what the image holds"));
         }
-        let manifest = Manifest::new(&eif, &measurements, checked, &boot, &application).to_json();
+        let manifest = Manifest::new(&eif, &measurements, checked, ramdisks).to_json();
         Ok(Self { eif, measurements, manifest })
     }
 }
 
-/// The file as AWS's library writes it, and what it says that the file measures.
+/// The file that AWS's library writes, and the measurements that it computes.
 ///
-/// The library takes files, and panics where it could return an error.
+/// The library takes files, and panics in cases where it could return an error.
 fn write_eif(
     checked: &CheckedInputs,
     ramdisks: [&[u8]; 2],
-    signer: Option<&Signer>,
+    signer: Option<&SignerFiles>,
 ) -> Result<(Vec<u8>, BTreeMap<String, String>), Error> {
     let directory =
         tempfile::tempdir().map_err(|source| Error::Io { path: "a temporary directory".into(), source })?;
@@ -115,12 +125,12 @@ fn write_eif(
         Ok::<_, Error>(builder.write_to(&mut file))
     }))
     .map_err(|panic| Error::Library(message(&*panic)))??;
-    // How Rust shows the hasher, which is another text with each version of it.
+    // The Debug text of the hasher, which changes with its version.
     let registers = measurements.into_iter().filter(|(name, _)| name != "HashAlgorithm").collect();
     Ok((fs::read(&out).map_err(in_file(&out))?, registers))
 }
 
-/// Nothing in it depends on when or where the image is built.
+/// Metadata that does not depend on the time or place of the build.
 fn metadata(checked: &CheckedInputs) -> EifIdentityInfo {
     EifIdentityInfo {
         img_name: "ok2cry".into(),
@@ -137,18 +147,18 @@ fn metadata(checked: &CheckedInputs) -> EifIdentityInfo {
     }
 }
 
-/// A key in a file. The library would also take the ARN of a key in KMS, which nothing here has tried.
-fn sign_key(signer: &Signer) -> Result<SignKeyData, Error> {
+/// A key in a file. The library would also accept the ARN of a KMS key, which is untested here.
+fn sign_key(signer: &SignerFiles) -> Result<SignKeyData, Error> {
     let key = signer.key.to_str().filter(|_| signer.key.is_file());
     let key = key.ok_or_else(|| Error::Library("the signing key is not a file".into()))?;
     SignKeyData::new(key, &signer.certificate).map_err(Error::Library)
 }
 
-fn certificate(signer: &Signer) -> Result<SigningCertificate, Error> {
+fn certificate(signer: &SignerFiles) -> Result<SigningCertificate, Error> {
     SigningCertificate::from_pem(&fs::read(&signer.certificate).map_err(in_file(&signer.certificate))?)
 }
 
-/// Our registers in the form of the library's.
+/// Our registers in the library's form.
 fn registers(ours: &Measurements) -> BTreeMap<String, String> {
     let all = [
         ("PCR0", Some(ours.pcr0)),

@@ -1,4 +1,4 @@
-//! What an image is built from, checked: a mistake here would be measured, signed and shipped.
+//! Checks the inputs of a build. A mistake in them would be measured, signed and shipped.
 
 use crate::{
     error::{Error, InputFault},
@@ -12,37 +12,37 @@ use std::fmt;
 pub struct Inputs {
     /// The kernel, a bzImage.
     pub kernel: Vec<u8>,
-    /// The `.config` that the kernel was built with: for the manifest, and for the command line that is built into it.
+    /// The kernel's `.config`: for the manifest, and for the command line that is built into the kernel.
     pub kernel_config: Vec<u8>,
-    /// The kernel's command line, and nothing else but one final newline.
+    /// The kernel's command line, with at most one final newline.
     pub cmdline: Vec<u8>,
     /// The enclave program, which becomes `/init`.
     pub init: Vec<u8>,
     /// The enclave's configuration.
     pub configuration: Vec<u8>,
-    /// What built all this: see [`Toolchain`].
+    /// The versions of the tools: see [`Toolchain`].
     pub toolchain: Vec<u8>,
-    /// Whether the configuration may drop checks of its ground (`[development]`): such an image is no release.
+    /// Whether the configuration may drop boot checks (`[development]`). Such an image is not a release.
     pub development: bool,
 }
 
-/// The inputs of a build that hold to their rules.
+/// The checked inputs of a build.
 #[derive(Debug)]
 pub struct CheckedInputs {
     pub(crate) inputs: Inputs,
     pub(crate) cmdline: String,
-    /// What `/proc/cmdline` begins with: the command line that is built into the kernel, if there is one, a space, and the
-    /// image's. A kernel puts its own first (Linux, `arch/x86/Kconfig`: `CMDLINE_BOOL`).
+    /// What `/proc/cmdline` begins with: the kernel's built-in command line and a space, if there is one,
+    /// then the image's. A kernel puts its own first (Linux, `arch/x86/Kconfig`: `CMDLINE_BOOL`).
     pub(crate) running_cmdline: String,
     pub(crate) kernel_release: String,
     pub(crate) toolchain: Toolchain,
-    /// The checks that a development image drops, in words.
+    /// The checks that a development image drops, as text.
     pub(crate) dropped_checks: Option<String>,
     /// The crypto provider that the configuration names.
     pub(crate) crypto_provider: &'static str,
 }
 
-/// Megabytes are of no use in a message.
+/// Omits the content, which is megabytes long.
 impl fmt::Debug for Inputs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inputs").finish_non_exhaustive()
@@ -54,7 +54,7 @@ impl Inputs {
     ///
     /// # Errors
     ///
-    /// [`Error::Input`], which names the input and its rule.
+    /// [`Error::Input`], which names the input and the rule that it breaks.
     pub fn check(self) -> Result<CheckedInputs, Error> {
         let named = |what| move |fault| Error::Input { what, fault };
         let kernel_release =
@@ -77,13 +77,13 @@ impl Inputs {
         })
     }
 
-    /// The enclave's own reading of its configuration, so that what is measured is what would be served. Answers which
-    /// checks of its ground it would drop, and its crypto provider.
+    /// Reads the configuration with the enclave's own parser, so that an image that would not start is not
+    /// built. Returns the boot checks that it drops, and its crypto provider.
     fn check_configuration(&self) -> Result<(Option<String>, &'static str), InputFault> {
         let refused = |error: &dyn fmt::Display| InputFault::Configuration(error.to_string());
         let text = std::str::from_utf8(&self.configuration).map_err(|error| refused(&error))?;
         let config = Config::from_toml(text).map_err(|error| refused(&error))?;
-        // A program knows the names of its providers, and no others.
+        // A program holds the names of its own providers only.
         if config.crypto_provider == CryptoProvider::AwsLc && !holds(&self.init, b"AWS-LC") {
             return Err(InputFault::Provider("aws-lc"));
         }
@@ -108,18 +108,18 @@ fn kernel_release(kernel: &[u8]) -> Option<String> {
     (offset > 0 && printable).then(|| String::from_utf8_lossy(release).into_owned())
 }
 
-/// The command line that is built into a kernel of this configuration; empty if there is none.
+/// The command line that is built into a kernel with this configuration; empty if there is none.
 fn built_in_cmdline(config: &[u8]) -> Result<String, InputFault> {
     let mut lines = config.split(|byte| *byte == b'\n');
     let has = |line: &str| config.split(|byte| *byte == b'\n').any(|l| l == line.as_bytes());
-    // With `CMDLINE_OVERRIDE` the kernel would not read the image's at all.
+    // With `CMDLINE_OVERRIDE` the kernel would ignore the image's command line.
     if !has("CONFIG_X86_64=y") || has("CONFIG_CMDLINE_OVERRIDE=y") {
         return Err(InputFault::NotKernelConfig);
     }
     let value = lines.find_map(|line| line.strip_prefix(b"CONFIG_CMDLINE=")).unwrap_or(b"\"\"");
     let text = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or_default();
     let plain = |byte: &u8| (b' '..=b'~').contains(byte) && !b"\\\"".contains(byte);
-    // Two quotes at least, and nothing that Kconfig would have to escape.
+    // At least the two quotes, and no character that Kconfig would have to escape.
     if value.len() < 2 || text.len() + 2 != value.len() || !text.iter().all(plain) {
         return Err(InputFault::NotKernelConfig);
     }
@@ -135,11 +135,11 @@ fn one_line(text: &[u8]) -> Result<String, InputFault> {
     Ok(String::from_utf8_lossy(text).into_owned())
 }
 
-/// What programs built with the mock NSM hold: paths of its sources in panic messages, its targets in log lines, and the names
-/// in its certificates. `ok2cry-enclave-dev` holds all three, which a test checks.
+/// Texts in programs that are built with the mock NSM: source paths of panic messages, targets of log lines,
+/// and names in its certificates. `ok2cry-enclave-dev` holds all three, which a test checks.
 pub const MARKS_OF_THE_MOCK: &[&str] = &["mock-nsm/src/", "ok2cry_mock_nsm", "ok2cry mock"];
 
-/// Where people keep what they build. Paths of Rust's standard library (`/rustc/…`) are the same for all.
+/// Folders of build machines. Paths of Rust's standard library (`/rustc/…`) are the same on all machines.
 const PATHS_OF_BUILDERS: &[&str] =
     &["/home/", "/root/", "/Users/", "/.cargo/", "/.rustup/", "/registry/src/"];
 
@@ -154,15 +154,15 @@ fn check_program(elf: &[u8]) -> Result<(), InputFault> {
     Ok(())
 }
 
-/// Whether the kernel alone can start a program: a 64-bit little-endian ELF for x86-64 without an interpreter, which needs no
-/// library and is position-independent, so that the kernel puts it elsewhere at each start (the System V ABI's chapters
-/// on object files and program loading).
+/// Checks that the kernel can start a program without an interpreter or library: a 64-bit little-endian ELF
+/// for x86-64. It must be position-independent, so that the kernel loads it at a random address (System V
+/// ABI, chapters on object files and program loading).
 fn check_static_elf(elf: &[u8]) -> Result<(), &'static str> {
     if !elf.starts_with(b"\x7fELF\x02\x01\x01") {
-        return Err("it is no 64-bit little-endian ELF");
+        return Err("it is not a 64-bit little-endian ELF");
     }
     if number(elf, 0x12, 2)? != 62 {
-        return Err("it is for another machine");
+        return Err("it is not for x86-64");
     }
     if number(elf, 0x10, 2)? != 3 {
         return Err("it is not position-independent (relocation-model=pie)");
@@ -183,10 +183,10 @@ fn check_static_elf(elf: &[u8]) -> Result<(), &'static str> {
     if is_program { Ok(()) } else { Err("it is a library and not a program") }
 }
 
-const CUT_OFF: &str = "it is cut off";
+const CUT_OFF: &str = "it is truncated";
 
-/// Reads the dynamic section, by which a position-independent program relocates itself: pairs of a tag and a value. Answers
-/// whether the linker says that it is a program (`DF_1_PIE`).
+/// Checks the dynamic section, with which a position-independent program relocates itself: pairs of a tag and
+/// a value. Returns whether the linker marked it as a program (`DF_1_PIE`).
 fn check_dynamic(elf: &[u8], at: usize, len: usize) -> Result<bool, &'static str> {
     let section = elf.get(at..).and_then(|rest| rest.get(..len)).ok_or(CUT_OFF)?;
     let mut is_program = false;
@@ -194,7 +194,7 @@ fn check_dynamic(elf: &[u8], at: usize, len: usize) -> Result<bool, &'static str
         match (number(entry, 0, 8)?, number(entry, 8, 8)?) {
             (0, _) => break,
             (1, _) => return Err("it needs a library"),
-            (22, _) => return Err("it would have to change its code to start"),
+            (22, _) => return Err("it has text relocations"),
             (0x6fff_fffb, flags) => is_program = flags & 0x0800_0000 != 0,
             _ => {}
         }
@@ -208,7 +208,7 @@ fn number(bytes: &[u8], at: usize, len: usize) -> Result<u64, &'static str> {
     Ok(bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
 }
 
-/// A place in the file, or a length.
+/// An offset in the file, or a length.
 fn place(bytes: &[u8], at: usize) -> Result<usize, &'static str> {
     usize::try_from(number(bytes, at, 8)?).map_err(|_| CUT_OFF)
 }

@@ -1,26 +1,26 @@
-//! Enclave images: built so that strangers can build them again, measured by a computation of our own, and released.
+//! Builds, measures and publishes enclave images.
 //!
-//! Whoever trusts a measurement needs two things: to get the same image from the same source, and to get the same
-//! measurement from the same image. The first is the builder's, which AWS's library writes the file for; the second
-//! is [`eif`] and [`measure`], which share no code with that library and measure anybody's image. A build that the two
-//! do not agree about fails.
+//! Trust in a measurement needs two things: the same source must give the same image, and the same image must
+//! give the same measurement. The builder does the first, with AWS's library, which writes the file. [`eif`]
+//! and [`measure`] do the second for any image and share no code with that library. A build fails if the two
+//! disagree.
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`eif`] | an enclave image file, read strictly |
 //! | [`measure`] | its PCRs, as `nitro-cli` prints them |
-//! | [`signature`] | who signed it, and whether they did |
-//! | [`moment`] | times as people read them |
+//! | [`signature`] | the certificate that signed it, verified |
+//! | [`moment`] | times in UTC, RFC 3339 |
 //! | [`publication`] | releases: manifests, lists, their log |
-//! | [`durable`] | files that are there whole, or as they were |
-//! | [`error`] | why something was refused |
-//! | `inputs` | what an image is built from, checked |
-//! | `toolchain` | the versions that its bytes depend on |
-//! | `ramdisk` | ramdisks that come out the same everywhere |
-//! | `image` | the image, built and measured twice |
-//! | `manifest` | what is written beside it |
+//! | [`durable`] | files that are written completely or not at all |
+//! | [`error`] | refusals and their codes |
+//! | `inputs` | the checked inputs of a build |
+//! | `toolchain` | the tool versions that its bytes depend on |
+//! | `ramdisk` | reproducible ramdisks |
+//! | `image` | builds the image and measures it twice |
+//! | `manifest` | the manifest that a build writes beside it |
 //!
-//! The last five are there with the feature `build`, which is on unless switched off.
+//! The last five need the feature `build`, which is on by default.
 
 pub mod durable;
 pub mod eif;

@@ -1,11 +1,11 @@
-//! What a build writes beside its image: what went in, what came out, and what to have to do it again.
+//! The manifest that a build writes beside its image: inputs, results, and the tools to repeat it.
 
 use crate::{inputs::CheckedInputs, measure::Measurements, toolchain::Toolchain};
 use serde::Serialize;
 use sha2::{Digest, Sha256, Sha384};
 use std::fmt::Write;
 
-/// The manifest of a build. It holds no time and no place: the same build gives the same manifest.
+/// The manifest of a build. It holds neither time nor place, so the same build gives the same manifest.
 #[derive(Debug, Serialize)]
 pub(crate) struct Manifest<'a> {
     r#type: &'static str,
@@ -14,9 +14,9 @@ pub(crate) struct Manifest<'a> {
     kernel_release: &'a str,
     command_line: &'a str,
     crypto_provider: &'a str,
-    /// The enclave's configuration, as it is in the image.
+    /// The enclave's configuration, as in the image.
     configuration: &'a str,
-    /// No release's manifest has this: the checks that an image for development drops.
+    /// The checks that a development image drops. Absent in the manifest of a release.
     #[serde(skip_serializing_if = "Option::is_none")]
     development: Option<&'a str>,
     inputs: InputDigests,
@@ -29,8 +29,7 @@ impl<'a> Manifest<'a> {
         eif: &[u8],
         measurements: &'a Measurements,
         checked: &'a CheckedInputs,
-        boot_ramdisk: &[u8],
-        application_ramdisk: &[u8],
+        [boot_ramdisk, application_ramdisk]: [&[u8]; 2],
     ) -> Self {
         let inputs = &checked.inputs;
         Self {
@@ -40,7 +39,7 @@ impl<'a> Manifest<'a> {
             kernel_release: &checked.kernel_release,
             command_line: &checked.cmdline,
             crypto_provider: checked.crypto_provider,
-            // UTF-8, or its check had refused it.
+            // UTF-8: the check has refused everything else.
             configuration: std::str::from_utf8(&inputs.configuration).unwrap_or_default(),
             development: checked.dropped_checks.as_deref(),
             inputs: InputDigests {
@@ -55,9 +54,9 @@ impl<'a> Manifest<'a> {
         }
     }
 
-    /// JSON over several lines, with a final newline.
+    /// Indented JSON with a final newline.
     pub(crate) fn to_json(&self) -> String {
-        // Nothing here can fail to be JSON.
+        // Every field has a JSON form.
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 }

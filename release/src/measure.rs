@@ -10,7 +10,7 @@
 //! | PCR2 | the other ramdisks |
 //! | PCR8 | the signing certificate, DER; only in signed images |
 //!
-//! This is this crate's own computation and shares no code with AWS's library, hash and parser included.
+//! This computation shares no code with AWS's library; hash and parser are also different ones.
 
 use crate::{
     eif::Eif,
@@ -21,7 +21,20 @@ use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha384};
 use std::fmt;
 
-/// The measurements of an image, which serialise as `nitro-cli` prints them.
+/// The measured parts of an image.
+#[derive(Clone, Copy, Debug)]
+pub struct ImageParts<'a> {
+    /// The kernel.
+    pub kernel: &'a [u8],
+    /// The kernel's command line.
+    pub cmdline: &'a [u8],
+    /// The ramdisks; the first boots, the others are the application.
+    pub ramdisks: &'a [&'a [u8]],
+    /// The signing certificate, DER.
+    pub certificate: Option<&'a [u8]>,
+}
+
+/// The measurements of an image. They serialize as `nitro-cli` prints them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Measurements {
     #[serde(rename = "HashAlgorithm")]
@@ -41,7 +54,8 @@ pub struct Measurements {
 }
 
 impl Measurements {
-    /// Measures an image. If it is signed, the signature has to be by its certificate's key, over this image's PCR0.
+    /// Measures an image. The signature of a signed image must be by its certificate's key, over this image's
+    /// PCR0.
     ///
     /// # Errors
     ///
@@ -50,29 +64,35 @@ impl Measurements {
         Self::with_signer(eif).map(|(measurements, _)| measurements)
     }
 
-    /// Measures an image, and answers who signed it. Whether the certificate is still valid,
-    /// [`SigningCertificate::valid_at`] decides.
+    /// Measures an image, and returns its signer. Does not check the certificate's validity: see
+    /// [`SigningCertificate::valid_at`].
     ///
     /// # Errors
     ///
     /// As [`Measurements::of`].
     pub fn with_signer(eif: &Eif<'_>) -> Result<(Self, Option<SigningCertificate>), Error> {
-        let unsigned = Self::of_parts(eif.kernel(), eif.cmdline(), eif.ramdisks(), None);
+        let unsigned = Self::of_parts(&ImageParts {
+            kernel: eif.kernel(),
+            cmdline: eif.cmdline(),
+            ramdisks: eif.ramdisks(),
+            certificate: None,
+        });
         let Some(section) = eif.signature() else { return Ok((unsigned, None)) };
         let signer = ImageSignature::parse(section)?.verify(&unsigned.pcr0)?;
         let pcr8 = Some(Pcr::of(vec![signer.as_der()]));
         Ok((Self { pcr8, ..unsigned }, Some(signer)))
     }
 
-    /// What the image measures before it is signed.
+    /// The measurements of the image without its signature.
     #[must_use]
     pub fn without_signer(&self) -> Self {
         Self { pcr8: None, ..self.clone() }
     }
 
-    /// Measures what an image is made of. `certificate` is DER.
+    /// Measures the parts of an image.
     #[must_use]
-    pub fn of_parts(kernel: &[u8], cmdline: &[u8], ramdisks: &[&[u8]], certificate: Option<&[u8]>) -> Self {
+    pub fn of_parts(parts: &ImageParts<'_>) -> Self {
+        let ImageParts { kernel, cmdline, ramdisks, certificate } = *parts;
         let (boot, application) = ramdisks.split_at(ramdisks.len().min(1));
         Self {
             hash_algorithm: HashAlgorithm,
@@ -83,7 +103,7 @@ impl Measurements {
         }
     }
 
-    /// `{"Measurements": {…}}` over several lines, byte for byte as `nitro-cli build-enclave` prints it.
+    /// Indented `{"Measurements": {…}}`, identical to the output of `nitro-cli build-enclave`.
     #[must_use]
     pub fn to_nitro_cli_json(&self) -> String {
         #[derive(Serialize)]
@@ -91,12 +111,12 @@ impl Measurements {
         struct Block<'a> {
             measurements: &'a Measurements,
         }
-        // Nothing here can fail to be JSON; an empty text would be no answer to anybody.
+        // Every field has a JSON form.
         serde_json::to_string_pretty(&Block { measurements: self }).unwrap_or_default()
     }
 }
 
-/// The value of a register, which shows as lower-case hexadecimal.
+/// The value of a register. `Display` writes lower-case hexadecimal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Pcr(pub [u8; 48]);
 
@@ -128,7 +148,7 @@ impl Serialize for Pcr {
     }
 }
 
-/// The one algorithm, in the words of AWS's documentation: `nitro-cli` prints how Rust shows its hasher.
+/// The only algorithm, as in AWS's documentation: `nitro-cli` prints the Debug text of its hasher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct HashAlgorithm;
 
@@ -144,15 +164,21 @@ mod tests {
 
     #[test]
     fn a_register_is_forty_eight_zeros_extended_once() {
-        // printf abc | sha384sum, then the same over 48 zeros and that: two runs of coreutils.
+        // By coreutils: printf abc | sha384sum, then sha384sum of 48 zeros and that digest.
         let expected = "93732e3733514a841c982cfa75ea76ab55fe011acb9cd980ef4523913c65be1b0998e04d77f8c174f81a82151619ca40";
         assert_eq!(Pcr::of(vec![b"a", b"bc"]).to_string(), expected);
     }
 
     #[test]
-    fn each_part_is_in_its_registers_and_in_no_other() {
+    fn each_part_changes_its_own_registers_only() {
         let of = |kernel: &[u8], cmdline: &[u8], boot: &[u8], application: &[u8], certificate: &[u8]| {
-            let m = Measurements::of_parts(kernel, cmdline, &[boot, application], Some(certificate));
+            let ramdisks = &[boot, application];
+            let m = Measurements::of_parts(&ImageParts {
+                kernel,
+                cmdline,
+                ramdisks,
+                certificate: Some(certificate),
+            });
             [Some(m.pcr0), Some(m.pcr1), Some(m.pcr2), m.pcr8]
         };
         let base = of(b"k", b"c", b"b", b"a", b"x");
@@ -170,14 +196,16 @@ mod tests {
 
     #[test]
     fn the_block_is_what_nitro_cli_prints() {
-        let measurements = Measurements::of_parts(b"k", b"c", &[b"b", b"a"], None);
+        let parts = ImageParts { kernel: b"k", cmdline: b"c", ramdisks: &[b"b", b"a"], certificate: None };
+        let measurements = Measurements::of_parts(&parts);
         let expected = format!(
             "{{\n  \"Measurements\": {{\n    \"HashAlgorithm\": \"Sha384 {{ ... }}\",\n    \"PCR0\": \"{}\",\n    \
              \"PCR1\": \"{}\",\n    \"PCR2\": \"{}\"\n  }}\n}}",
             measurements.pcr0, measurements.pcr1, measurements.pcr2
         );
         assert_eq!(measurements.to_nitro_cli_json(), expected);
-        let signed = Measurements::of_parts(b"k", b"c", &[b"b"], Some(b"x")).to_nitro_cli_json();
+        let parts = ImageParts { certificate: Some(b"x"), ..parts };
+        let signed = Measurements::of_parts(&parts).to_nitro_cli_json();
         assert!(signed.contains("    \"PCR8\": \""), "{signed}");
     }
 }

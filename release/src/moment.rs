@@ -1,4 +1,4 @@
-//! Times as people read and write them: UTC, RFC 3339.
+//! Times as text: UTC, RFC 3339.
 
 use jiff::Timestamp;
 
@@ -9,7 +9,7 @@ pub fn shown(ms: u64) -> String {
     time.map_or_else(|| format!("{ms} ms"), |time| format!("{time:.0}"))
 }
 
-/// Reads `2026-11-28T03:37:04Z` (any offset), or Unix milliseconds, which all documents of a release hold.
+/// Reads `2026-11-28T03:37:04Z` (any offset), or Unix milliseconds, as release documents hold.
 #[must_use]
 pub fn parse(text: &str) -> Option<u64> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -18,7 +18,7 @@ pub fn parse(text: &str) -> Option<u64> {
     u64::try_from(text.parse::<Timestamp>().ok()?.as_millisecond()).ok()
 }
 
-/// A length of time in the largest whole unit that says something: `3 days`, `25 hours`, `90 minutes`.
+/// A length of time in one unit, truncated: minutes below two hours, hours below two days, then days.
 #[must_use]
 pub fn length(ms: u64) -> String {
     let minutes = ms / 60_000;

@@ -1,9 +1,9 @@
-//! Ramdisks that come out the same wherever they are made: newc cpio in gzip, in which nothing depends on the builder.
+//! Reproducible ramdisks: newc cpio in gzip. No byte depends on the build machine.
 //!
 //! The kernel unpacks an image's ramdisks one after the other into its root file system
-//! (Linux, `Documentation/driver-api/early-userspace/buffer-format.rst`). Entries are sorted by path; times, owners,
-//! inodes and devices are zero; the gzip header holds neither name nor time nor operating system. What is left to
-//! decide bytes is the deflater, which the lock file pins.
+//! (Linux, `Documentation/driver-api/early-userspace/buffer-format.rst`). Entries are sorted by path; times,
+//! owners, inodes and devices are zero; the gzip header holds neither name nor time nor operating system. The
+//! bytes depend on the deflater too, which the lock file pins.
 
 use flate2::{Compression, GzBuilder};
 use std::{
@@ -11,19 +11,19 @@ use std::{
     io::{self, Write},
 };
 
-/// Where the enclave program looks for its configuration.
+/// The path of the enclave's configuration.
 pub const CONFIGURATION: &str = "etc/ok2cry/enclave.toml";
-/// Where it looks for what the kernel's command line must begin with: the part that is built into the kernel, and the
-/// image's. Registers do not say where the command line of an image begins and ends; this file does.
+/// The path of the text that the kernel's command line must begin with: the kernel's built-in part and the
+/// image's. PCRs do not measure where the command line of an image begins and ends; this file does.
 pub const COMMAND_LINE: &str = "etc/ok2cry/cmdline";
-/// What the kernel starts.
+/// The path of the program that the kernel starts.
 pub const INIT: &str = "init";
 
-/// The first ramdisk: the directories that the program mounts its file systems on.
+/// The first ramdisk: the mount points for the program's file systems.
 ///
 /// # Errors
 ///
-/// None but those of writing to memory.
+/// Only those of writing to memory.
 pub fn boot() -> io::Result<Vec<u8>> {
     pack(["dev", "proc", "sys"].map(|path| (path, Entry::Directory)).into())
 }
@@ -43,32 +43,44 @@ pub fn application(init: &[u8], configuration: &[u8], running_cmdline: &str) -> 
     ]))
 }
 
+/// The fields of an entry's header that differ between entries, besides lengths.
+#[derive(Clone, Copy)]
+struct Inode {
+    mode: u32,
+    links: u32,
+}
+
 enum Entry<'a> {
     Directory,
     File { mode: u32, content: &'a [u8] },
 }
 
-/// A directory sorts before what lies in it, because its path is a prefix: the kernel needs it first.
+/// Packs entries in order of their paths. A directory's path is a prefix of its entries' paths, so it comes
+/// first, as the kernel requires.
 fn pack(entries: BTreeMap<&str, Entry<'_>>) -> io::Result<Vec<u8>> {
     let mut gzip = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::best());
     for (path, entry) in entries {
         match entry {
-            Entry::Directory => write_entry(&mut gzip, path, 0o040_755, 2, &[])?,
-            Entry::File { mode, content } => write_entry(&mut gzip, path, 0o100_000 | mode, 1, content)?,
+            Entry::Directory => write_entry(&mut gzip, path, Inode { mode: 0o040_755, links: 2 }, &[])?,
+            Entry::File { mode, content } => {
+                write_entry(&mut gzip, path, Inode { mode: 0o100_000 | mode, links: 1 }, content)?;
+            }
         }
     }
-    write_entry(&mut gzip, "TRAILER!!!", 0, 1, &[])?;
+    write_entry(&mut gzip, "TRAILER!!!", Inode { mode: 0, links: 1 }, &[])?;
     gzip.finish()
 }
 
-/// One entry: 110 bytes of header, the path with a zero, the content; each padded to 4 bytes.
-fn write_entry(to: &mut impl Write, path: &str, mode: u32, links: u32, content: &[u8]) -> io::Result<()> {
+/// Writes an entry: 110 bytes of header, the path with a zero, the content. Path and content are padded to 4
+/// bytes.
+fn write_entry(to: &mut impl Write, path: &str, inode: Inode, content: &[u8]) -> io::Result<()> {
     let too_long =
         |_| io::Error::new(io::ErrorKind::InvalidInput, format!("{path} is too long for a ramdisk"));
     let size = u32::try_from(content.len()).map_err(too_long)?;
     let path_size = u32::try_from(path.len() + 1).map_err(too_long)?;
-    // Inode, mode, uid, gid, links, time, size, four device numbers, size of the path, checksum (unused in newc).
-    let fields = [0, mode, 0, 0, links, 0, size, 0, 0, 0, 0, path_size, 0];
+    // Inode, mode, uid, gid, links, time, size, four device numbers, size of the path, checksum (unused in
+    // newc).
+    let fields = [0, inode.mode, 0, 0, inode.links, 0, size, 0, 0, 0, 0, path_size, 0];
     to.write_all(b"070701")?;
     for field in fields {
         write!(to, "{field:08x}")?;
@@ -101,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ramdisk_holds_nothing_of_its_builder() {
+    fn a_ramdisk_is_independent_of_its_build_machine() {
         let ramdisk = application(b"program", b"configuration", "quiet").unwrap();
         // RFC 1952: magic, deflate, no flags, no time, best compression, unknown operating system.
         assert_eq!(ramdisk[..10], [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255]);
@@ -114,7 +126,7 @@ mod tests {
         assert_eq!(ramdisk, application(b"program", b"configuration", "quiet").unwrap());
     }
 
-    /// The archive against a reader of somebody else's, where there is one.
+    /// Another implementation reads the archive, if it is installed.
     #[test]
     fn cpio_unpacks_what_was_packed() {
         let directory = tempfile::tempdir().unwrap();

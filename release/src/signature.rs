@@ -1,10 +1,12 @@
-//! The signature of an image: which certificate signed it, whether it did, and for how long it may.
+//! The signature of an image: reads and verifies the signature section, and checks the certificate's
+//! validity.
 //!
-//! The signature section is a CBOR array of one map, `signing_certificate` (PEM) and `signature` (`COSE_Sign1`, RFC 9052
-//! §4.2), each an array of small integers. The payload is `{"register_index": 0, "register_value": PCR0}`
-//! (`PcrSignature` and `PcrInfo` in `aws-nitro-enclaves-image-format` 0.8.1). PCR8 measures the certificate and not the
-//! signature, so a certificate alone proves nothing: everybody can put anybody's certificate into a section. Here the
-//! signature has to be by the certificate's key, over PCR0 of this image, as `nitro-cli run-enclave` asks as well.
+//! The signature section is a CBOR array of one map, `signing_certificate` (PEM) and `signature`
+//! (`COSE_Sign1`, RFC 9052 §4.2), each an array of small integers. The payload is `{"register_index": 0,
+//! "register_value": PCR0}` (`PcrSignature` and `PcrInfo` in `aws-nitro-enclaves-image-format` 0.8.1). PCR8
+//! measures the certificate and not the signature, and certificates are public, so a certificate alone proves
+//! nothing. Here the signature must be by the certificate's key, over PCR0 of this image, as `nitro-cli
+//! run-enclave` also requires.
 
 use crate::{
     error::{Error, SignatureFault},
@@ -22,13 +24,13 @@ use x509_cert::{
     name::Name,
 };
 
-/// The most certificates that a signing certificate's PEM may hold: the signer's and those that issued it.
+/// The most certificates that a signing certificate's PEM may hold: the signer's and its issuers'.
 pub const MAX_CHAIN: usize = 8;
 
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const TAG_SIGN1: u64 = 18;
 
-/// A signature section that is well formed. Whether the signature is right, [`ImageSignature::verify`] decides.
+/// A well-formed signature section. [`ImageSignature::verify`] checks the signature.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ImageSignature {
     certificate: SigningCertificate,
@@ -67,7 +69,8 @@ impl ImageSignature {
         Ok(Self { certificate, payload, signature })
     }
 
-    /// The certificate, once its key has signed this PCR0. Whether it is still valid, [`SigningCertificate::valid_at`] decides.
+    /// Returns the certificate if its key has signed this PCR0. Does not check validity: see
+    /// [`SigningCertificate::valid_at`].
     ///
     /// # Errors
     ///
@@ -94,8 +97,9 @@ impl ImageSignature {
 }
 
 impl SigningCertificate {
-    /// Reads PEM: the signer's certificate, and after it those that issued it, if they are there. The first alone signs and
-    /// is measured, as by AWS's tools; nothing checks the others. Text around the blocks is allowed, as RFC 7468 §2 does.
+    /// Reads PEM: the signer's certificate, optionally followed by its issuers'. Only the first signs and is
+    /// measured, as by AWS's tools; the others are not checked. Text around the blocks is allowed, as in RFC
+    /// 7468 §2.
     ///
     /// # Errors
     ///
@@ -106,7 +110,7 @@ impl SigningCertificate {
         for (at, der) in ders.iter().enumerate() {
             let malformed = || SignatureFault::Certificate { number: at + 1 };
             let certificate = Certificate::from_der(der).map_err(|_| malformed())?;
-            // One encoding, which is what PCR8 measures.
+            // One encoding only, because PCR8 measures it.
             if certificate.to_der().ok().as_ref() != Some(der) {
                 return Err(malformed().into());
             }
@@ -130,8 +134,8 @@ impl SigningCertificate {
         })
     }
 
-    /// Refuses a certificate that is not valid at `time`: `nitro-cli` does not start such an image. A clock that is a little
-    /// behind is forgiven ([`CheckTime::leeway_ms`]), never one that is ahead.
+    /// Refuses a certificate that is not valid at `time`, because `nitro-cli` does not start such an image. A
+    /// clock may be behind by [`CheckTime::leeway_ms`], never ahead.
     ///
     /// # Errors
     ///
@@ -141,7 +145,7 @@ impl SigningCertificate {
             let from = moment::shown(self.not_before_ms);
             return Err(SignatureFault::NotYetValid { from, at: moment::shown(time.now_ms) }.into());
         }
-        // Both ends are seconds, and the last second is valid.
+        // Both ends are in seconds, and the last second is valid.
         if time.now_ms > self.not_after_ms.saturating_add(999) {
             let until = moment::shown(self.not_after_ms);
             return Err(SignatureFault::Expired { until, at: moment::shown(time.now_ms) }.into());
@@ -149,31 +153,31 @@ impl SigningCertificate {
         Ok(())
     }
 
-    /// The certificate, DER: what PCR8 measures.
+    /// The certificate as DER, which PCR8 measures.
     #[must_use]
     pub fn as_der(&self) -> &[u8] {
         &self.der
     }
 
-    /// The subject's name, with everything escaped that a terminal could act on.
+    /// The subject's name, with terminal control characters escaped.
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// The issuer's name, escaped likewise. Nothing checks the issuer.
+    /// The issuer's name, escaped likewise. The issuer is not checked.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// The beginning of its validity, in Unix milliseconds.
+    /// The start of the validity, in Unix milliseconds.
     #[must_use]
     pub fn not_before_ms(&self) -> u64 {
         self.not_before_ms
     }
 
-    /// The end of its validity, in Unix milliseconds.
+    /// The end of the validity, in Unix milliseconds.
     #[must_use]
     pub fn not_after_ms(&self) -> u64 {
         self.not_after_ms
@@ -185,7 +189,7 @@ impl SigningCertificate {
         self.key.algorithm().name()
     }
 
-    /// How many certificates follow the signer's own.
+    /// The number of certificates after the signer's own.
     #[must_use]
     pub fn issuers(&self) -> usize {
         self.issuers
@@ -220,7 +224,7 @@ impl Algorithm {
         }
     }
 
-    /// The protected header `{1: alg}`, in the one encoding that AWS's library writes.
+    /// The protected header `{1: alg}`, in the encoding that AWS's library writes.
     fn protected(self) -> &'static [u8] {
         match self {
             Self::Es256 => &[0xa1, 0x01, 0x26],
@@ -268,7 +272,7 @@ impl Key {
         }
     }
 
-    /// Whether `signature`, r and s side by side, is this key's over `message`.
+    /// Whether `signature` (r followed by s) is this key's signature over `message`.
     fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         use p384::ecdsa::signature::Verifier;
         match self {
@@ -296,7 +300,8 @@ struct PcrInfo {
     register_value: Vec<u8>,
 }
 
-/// Payload and signature of a `COSE_Sign1`, tagged or not, whose headers say the key's algorithm and nothing else.
+/// The payload and signature of a `COSE_Sign1`, tagged or not. Its headers must hold the key's algorithm and
+/// nothing else.
 fn cose_sign1(bytes: &[u8], algorithm: Algorithm) -> Result<(Vec<u8>, Vec<u8>), SignatureFault> {
     let refused = |rule| SignatureFault::Cose { rule };
     let mut rest = bytes;
@@ -324,13 +329,13 @@ fn cose_sign1(bytes: &[u8], algorithm: Algorithm) -> Result<(Vec<u8>, Vec<u8>), 
     Ok((payload, signature))
 }
 
-/// What a signature covers: `["Signature1", protected, h'', payload]` (RFC 9052 §4.4).
+/// The signed bytes: `["Signature1", protected, h'', payload]` (RFC 9052 §4.4).
 fn signed_bytes(algorithm: Algorithm, payload: &[u8]) -> Result<Vec<u8>, SignatureFault> {
     let parts = [algorithm.protected(), &[], payload].map(|bytes| Value::Bytes(bytes.to_vec()));
     encoded(&Value::Array([vec![Value::Text("Signature1".into())], parts.to_vec()].concat()))
 }
 
-/// `{"register_index": 0, "register_value": […]}`, in the one encoding that AWS's tools compare with.
+/// `{"register_index": 0, "register_value": […]}`, in the encoding that AWS's tools compare with.
 fn payload_of(pcr0: &Pcr) -> Result<Vec<u8>, SignatureFault> {
     let value = pcr0.0.iter().map(|byte| Value::from(*byte)).collect();
     encoded(&Value::Map(vec![
@@ -345,8 +350,8 @@ fn encoded(value: &Value) -> Result<Vec<u8>, SignatureFault> {
     Ok(bytes)
 }
 
-/// The DER of every block of a PEM file, all of which have to be certificates: the file becomes part of the image, whatever
-/// else it holds.
+/// The DER of every block of a PEM file. Each must be a certificate, because the whole file becomes part of
+/// the image.
 fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, SignatureFault> {
     let mut rest = std::str::from_utf8(pem).map_err(|_| SignatureFault::Pem)?;
     let mut ders = Vec::new();
@@ -367,7 +372,7 @@ fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, SignatureFault> {
     if ders.is_empty() { Err(SignatureFault::Pem) } else { Ok(ders) }
 }
 
-/// A name as RFC 4514 writes it, of which nothing but letters, digits and ASCII reaches a terminal as it is.
+/// A name in RFC 4514's form. Everything except letters, digits and printable ASCII is escaped.
 fn name(name: &Name) -> String {
     let shown = |c: char| c.is_alphanumeric() || c == ' ' || c.is_ascii_graphic();
     let text = name.to_string();

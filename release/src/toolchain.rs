@@ -1,11 +1,11 @@
-//! Which tools built an image. Two builds give the same file only if these are the same.
+//! The tools that built an image. Two builds give the same file only if these are the same.
 
 use crate::error::InputFault;
 use serde::{Deserialize, Serialize};
 
-/// Versions of what the bytes of an image depend on, as `image/toolchain` writes them.
+/// Versions of the tools and sources that the bytes of an image depend on, as `image/toolchain` writes them.
 ///
-/// Debian's versions, revisions included: static linking takes the C library's code into the program.
+/// Debian's versions with their revisions, because the C library is linked statically into the program.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Toolchain {

@@ -1,4 +1,4 @@
-//! From inputs to an image, and what its measurements say about them.
+//! Building an image from inputs, and its measurements.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests: clippy.toml's list is for #[test]")]
 #![cfg(feature = "build")]
@@ -10,9 +10,9 @@ use ok2cry_attest_verify::CheckTime;
 use ok2cry_release::{
     eif::Eif,
     error::Error,
-    image::{Image, Signer},
+    image::{Image, SignerFiles},
     inputs::{Inputs, MARKS_OF_THE_MOCK},
-    measure::Measurements,
+    measure::{ImageParts, Measurements},
 };
 use std::{fs, process::Command};
 
@@ -39,11 +39,11 @@ fn code(change: impl FnOnce(&mut Inputs)) -> &'static str {
 }
 
 #[test]
-fn an_image_holds_its_inputs_and_measures_the_same_when_it_is_read_again() {
+fn a_built_image_reads_back_its_inputs_and_measurements() {
     let image = build(inputs());
     let parsed = Eif::parse(&image.eif).unwrap();
     assert_eq!(parsed.kernel(), kernel());
-    // Without the newline that ends its file.
+    // Without the file's final newline.
     assert_eq!(parsed.cmdline(), b"console=ttyS0 panic=-1");
     assert_eq!(parsed.ramdisks().len(), 2);
     assert_eq!(Measurements::of(&parsed).unwrap(), image.measurements);
@@ -62,9 +62,9 @@ fn the_same_inputs_give_the_same_image_and_the_same_manifest() {
     assert_eq!(manifest["eif"]["size"], one.eif.len());
 }
 
-/// One bit of each measured input, and which of PCR0, 1 and 2 it changes.
+/// Changes one bit of each measured input, and compares which of PCR0, 1 and 2 change.
 #[test]
-fn a_changed_bit_changes_the_registers_that_measure_it_and_no_other() {
+fn a_changed_bit_changes_only_the_registers_that_measure_it() {
     let base = build(inputs()).measurements;
     let differs = |change: fn(&mut Inputs)| {
         let mut changed = inputs();
@@ -73,7 +73,7 @@ fn a_changed_bit_changes_the_registers_that_measure_it_and_no_other() {
         [base.pcr0 != changed.pcr0, base.pcr1 != changed.pcr1, base.pcr2 != changed.pcr2]
     };
     assert_eq!(differs(|inputs| inputs.kernel[0x800] ^= 1), [true, true, false]);
-    // The second ramdisk has a copy, and knows what is built into the kernel.
+    // The second ramdisk holds a copy, and the kernel's built-in command line.
     assert_eq!(differs(|inputs| inputs.cmdline[20] ^= 1), [true, true, true]);
     let built_in = |inputs: &mut Inputs| inputs.kernel_config.extend(b"CONFIG_CMDLINE=\"quiet\"\n");
     assert_eq!(differs(built_in), [true, false, true]);
@@ -81,27 +81,32 @@ fn a_changed_bit_changes_the_registers_that_measure_it_and_no_other() {
     let shorter =
         |inputs: &mut Inputs| inputs.configuration = CONFIGURATION.replace("300000", "300001").into();
     assert_eq!(differs(shorter), [true, false, true]);
-    // What describes the build and is not part of it.
+    // Inputs that describe the build and are not part of the image.
     assert_eq!(differs(|inputs| inputs.kernel_config.push(b'\n')), [false; 3]);
     assert_eq!(differs(|inputs| inputs.toolchain.push(b'\n')), [false; 3]);
 }
 
-/// A change to the image itself: the first ramdisk is no input, but it is measured.
+/// Changes the image itself: the first ramdisk is not an input, but it is measured.
 #[test]
-fn a_changed_bit_of_the_boot_ramdisk_changes_the_whole_and_the_boot_register() {
+fn a_changed_boot_ramdisk_changes_pcr0_and_pcr1_only() {
     let image = build(inputs());
     let parsed = Eif::parse(&image.eif).unwrap();
     let [boot, application] = parsed.ramdisks() else { panic!() };
     let mut changed = boot.to_vec();
     changed[30] ^= 1;
-    let measured = Measurements::of_parts(parsed.kernel(), parsed.cmdline(), &[&changed, application], None);
+    let measured = Measurements::of_parts(&ImageParts {
+        kernel: parsed.kernel(),
+        cmdline: parsed.cmdline(),
+        ramdisks: &[&changed, application],
+        certificate: None,
+    });
     let base = image.measurements;
     let differs = [measured.pcr0 != base.pcr0, measured.pcr1 != base.pcr1, measured.pcr2 != base.pcr2];
     assert_eq!(differs, [true, true, false]);
 }
 
 #[test]
-fn inputs_that_no_image_should_have_are_refused_by_name() {
+fn invalid_inputs_are_refused_by_name() {
     assert_eq!(code(|inputs| inputs.kernel[0x202] = b'h'), "kernel_invalid");
     assert_eq!(code(|inputs| inputs.kernel.truncate(0x300)), "kernel_invalid");
     assert_eq!(
@@ -122,8 +127,8 @@ fn inputs_that_no_image_should_have_are_refused_by_name() {
         assert_eq!(code(|inputs| inputs.cmdline = cmdline.into()), "cmdline_invalid", "{cmdline:?}");
     }
     assert_eq!(code(|inputs| inputs.cmdline = vec![b'x'; 2048]), "cmdline_invalid");
-    // A fixed address, another machine, an interpreter, no dynamic section, one that names a library or changes of code,
-    // a library, half a file.
+    // A fixed address, another machine, an interpreter, no dynamic section, a dynamic section with a library
+    // or text relocations, a library, a truncated file.
     let changes: [fn(&mut Vec<u8>); 10] = [
         |elf| elf[0x10] = 2,
         |elf| elf[0x12] = 183,
@@ -149,7 +154,7 @@ fn inputs_that_no_image_should_have_are_refused_by_name() {
 }
 
 #[test]
-fn a_configuration_that_the_enclave_would_refuse_is_refused_with_its_words() {
+fn a_refused_configuration_carries_the_enclaves_error() {
     let refusal = |toml: &str| {
         let mut inputs = inputs();
         inputs.configuration = toml.into();
@@ -162,7 +167,7 @@ fn a_configuration_that_the_enclave_would_refuse_is_refused_with_its_words() {
 }
 
 #[test]
-fn an_image_drops_checks_only_if_it_is_said_to_be_for_development_and_says_so() {
+fn dropped_checks_need_the_development_flag_and_are_recorded() {
     let dropping = format!("{CONFIGURATION}\n[development]\nany_root = true\ndebug_mode = true\n");
     assert_eq!(
         code(|inputs| inputs.configuration = dropping.clone().into()),
@@ -175,13 +180,13 @@ fn an_image_drops_checks_only_if_it_is_said_to_be_for_development_and_says_so() 
     };
     assert_eq!(build_for_development(&dropping), "the root of attestation, debug mode");
     assert!(build_for_development(CONFIGURATION).is_null());
-    // A table that drops nothing changes nothing.
+    // An empty table changes nothing.
     let empty = format!("{CONFIGURATION}\n[development]\nany_root = false\n");
     build(Inputs { configuration: empty.into(), ..inputs() });
 }
 
 #[test]
-fn a_configuration_may_name_only_a_provider_that_the_program_holds() {
+fn a_configuration_may_name_only_a_built_in_provider() {
     let with_aws_lc = format!("crypto_provider = \"aws-lc\"\n{CONFIGURATION}");
     let mut inputs = inputs();
     inputs.configuration = with_aws_lc.clone().into();
@@ -194,13 +199,13 @@ fn a_configuration_may_name_only_a_provider_that_the_program_holds() {
     assert_eq!(refused, "configuration_refused");
 }
 
-/// A key and a certificate by OpenSSL, which AWS's own instructions use as well.
-fn signer(directory: &std::path::Path, name: &str) -> Signer {
+/// A key and a certificate by OpenSSL, as in AWS's instructions.
+fn signer(directory: &std::path::Path, name: &str) -> SignerFiles {
     signer_on(directory, name, "secp384r1")
 }
 
-fn signer_on(directory: &std::path::Path, name: &str, curve: &str) -> Signer {
-    let signer = Signer {
+fn signer_on(directory: &std::path::Path, name: &str, curve: &str) -> SignerFiles {
+    let signer = SignerFiles {
         key: directory.join(format!("{name}.key")),
         certificate: directory.join(format!("{name}.pem")),
     };
@@ -218,7 +223,7 @@ fn signer_on(directory: &std::path::Path, name: &str, curve: &str) -> Signer {
     signer
 }
 
-/// What AWS's library signs, this crate's own verification accepts: on every curve, and with a chain.
+/// This crate verifies what AWS's library signs: on every curve, and with a chain.
 #[test]
 fn signatures_of_awss_library_verify_on_every_curve() {
     let directory = tempfile::tempdir().unwrap();
@@ -230,7 +235,7 @@ fn signatures_of_awss_library_verify_on_every_curve() {
         let by = Measurements::with_signer(&parsed).unwrap().1.unwrap();
         assert_eq!((by.algorithm(), by.issuers()), (algorithm, 0));
         assert_eq!(by.subject(), "CN=signer of images,O=a test of ok2cry,C=ZZ");
-        // Both builders have the same file in the end, whichever of them has the key.
+        // Both builders get the same file, whichever has the key.
         assert_eq!(parsed.without_signature(), unsigned.eif);
         let section = parsed.signature().unwrap();
         assert_eq!(Eif::parse(&unsigned.eif).unwrap().with_signature(section), image.eif);
@@ -245,12 +250,12 @@ fn a_chain_signs_and_a_key_in_its_file_does_not() {
         let certificate = directory.path().join("file.pem");
         fs::write(&certificate, parts.iter().flat_map(|part| fs::read(part).unwrap()).collect::<Vec<_>>())
             .unwrap();
-        let signer = Signer { certificate, ..one.clone() };
+        let signer = SignerFiles { certificate, ..one.clone() };
         Image::build(&inputs().check().unwrap(), Some(&signer), &CheckTime::system())
     };
     let alone = with(&[&one.certificate]).unwrap().measurements;
     assert_eq!(with(&[&one.certificate, &issuer.certificate]).unwrap().measurements, alone);
-    // The other way round, the certificate is not the key's.
+    // In reverse order, the first certificate is not the key's.
     let refused = with(&[&issuer.certificate, &one.certificate]).unwrap_err();
     assert_eq!(refused.code(), "eif_signature_forged");
     for parts in [[&one.certificate, &one.key], [&one.key, &one.certificate]] {
@@ -261,7 +266,7 @@ fn a_chain_signs_and_a_key_in_its_file_does_not() {
 }
 
 #[test]
-fn a_certificate_that_is_not_valid_now_signs_no_image() {
+fn a_certificate_that_is_not_valid_now_cannot_sign() {
     let directory = tempfile::tempdir().unwrap();
     let signer = signer(directory.path(), "one");
     let now_ms = CheckTime::system().now_ms;
@@ -276,9 +281,9 @@ fn a_certificate_that_is_not_valid_now_signs_no_image() {
 }
 
 #[test]
-fn a_signed_image_has_pcr8_and_the_other_registers_of_the_unsigned_one() {
+fn signing_adds_pcr8_and_keeps_the_other_registers() {
     let directory = tempfile::tempdir().unwrap();
-    let sign = |signer: &Signer| {
+    let sign = |signer: &SignerFiles| {
         Image::build(&inputs().check().unwrap(), Some(signer), &CheckTime::system()).unwrap()
     };
     let (one, other) = (signer(directory.path(), "one"), signer(directory.path(), "other"));
@@ -288,17 +293,17 @@ fn a_signed_image_has_pcr8_and_the_other_registers_of_the_unsigned_one() {
     assert_eq!(unsigned.pcr8, None);
     assert!(signed.pcr8.is_some());
     assert_ne!(sign(&other).measurements.pcr8, signed.pcr8);
-    // Signatures are random: the file differs, what it measures does not.
+    // Signatures are random: the files differ, the measurements do not.
     assert_eq!(sign(&one).measurements, signed);
 }
 
 #[test]
-fn a_signer_that_cannot_sign_is_an_error_and_no_panic() {
+fn an_invalid_signing_key_is_an_error_not_a_panic() {
     let directory = tempfile::tempdir().unwrap();
     let good = signer(directory.path(), "good");
-    let no_key = Signer { key: good.certificate.clone(), ..good.clone() };
-    let missing = Signer { key: directory.path().join("nobody"), ..good.clone() };
-    let in_kms = Signer { key: "arn:aws:kms:eu-west-1:000000000000:key/x".into(), ..good };
+    let no_key = SignerFiles { key: good.certificate.clone(), ..good.clone() };
+    let missing = SignerFiles { key: directory.path().join("nobody"), ..good.clone() };
+    let in_kms = SignerFiles { key: "arn:aws:kms:eu-west-1:000000000000:key/x".into(), ..good };
     for signer in [no_key, missing, in_kms] {
         let refused =
             Image::build(&inputs().check().unwrap(), Some(&signer), &CheckTime::system()).unwrap_err();
@@ -307,7 +312,7 @@ fn a_signer_that_cannot_sign_is_an_error_and_no_panic() {
 }
 
 #[test]
-fn the_files_of_the_demo_release_are_good_inputs() {
+fn the_repositorys_own_files_are_valid_inputs() {
     let image = concat!(env!("CARGO_MANIFEST_DIR"), "/../image/");
     let read = |name: &str| fs::read(format!("{image}{name}")).unwrap();
     let mut inputs = inputs();

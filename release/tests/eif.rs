@@ -1,4 +1,4 @@
-//! What an EIF may look like, and that nothing else is measured.
+//! Valid EIFs are read; nothing else is measured.
 
 #![allow(clippy::panic, reason = "helpers of tests: clippy.toml's list is for #[test]")]
 
@@ -8,7 +8,7 @@ use common::{CMDLINE, KERNEL, METADATA, ORDINARY, RAMDISK, SIGNATURE, eif, with_
 use ok2cry_release::{
     eif::{Arch, Eif, HEADER_LEN, MAX_CMDLINE_LEN, MAX_METADATA_LEN, MAX_SIGNATURE_LEN},
     error::{EifFault, Error},
-    measure::Measurements,
+    measure::{ImageParts, Measurements},
 };
 use proptest::prelude::*;
 use std::io::Read;
@@ -21,7 +21,7 @@ fn fault(file: &[u8]) -> EifFault {
 }
 
 #[test]
-fn an_ordinary_image_is_read_whole() {
+fn an_ordinary_image_is_read_completely() {
     let file = eif(4, ORDINARY);
     let image = Eif::parse(&file).unwrap();
     assert_eq!((image.version(), image.arch()), (4, Arch::X86_64));
@@ -39,7 +39,7 @@ fn images_of_older_builders_are_read_too() {
     for version in [0, 1, 5, 0x0400] {
         assert_eq!(fault(&eif(version, &sections)), EifFault::Version { version });
     }
-    // Version 4 is the one that has metadata.
+    // Only version 4 has metadata.
     assert!(matches!(fault(&eif(4, &sections)), EifFault::Missing { what } if what.starts_with("metadata")));
 }
 
@@ -61,7 +61,7 @@ fn the_architecture_is_the_only_flag_that_is_known() {
     assert!(EifFault::Flags { flags: 2 }.to_string().contains("0x0002"));
 }
 
-/// Counts what is read of it.
+/// Counts the bytes that are read from it.
 struct Counted<'a, R>(R, &'a std::cell::Cell<u64>);
 
 impl<R: Read> Read for Counted<'_, R> {
@@ -73,7 +73,7 @@ impl<R: Read> Read for Counted<'_, R> {
 }
 
 #[test]
-fn no_more_is_read_of_a_file_than_its_header_asks_for() {
+fn no_more_is_read_than_the_header_implies() {
     let taken = |start: &[u8]| {
         let count = std::cell::Cell::new(0);
         let endless = Counted(start.chain(std::io::repeat(0)), &count);
@@ -84,11 +84,11 @@ fn no_more_is_read_of_a_file_than_its_header_asks_for() {
     assert_eq!(taken(b""), (Err("eif_magic"), header));
     assert_eq!(taken(b".eif"), (Err("eif_version"), header));
     let file = eif(4, ORDINARY);
-    // One byte more, so that what follows is seen.
+    // One byte more, so that trailing bytes are detected.
     let longer = [&file[..], &[0]].concat();
     assert_eq!(taken(&file), (Ok(longer.clone()), longer.len() as u64));
     assert_eq!(fault(&longer), EifFault::TrailingBytes);
-    // Sizes that the tables make up.
+    // False sizes in the tables.
     let mut huge = file.clone();
     huge[284..292].copy_from_slice(&(5_u64 << 30).to_be_bytes());
     assert_eq!(taken(&huge), (Err("eif_too_large"), header));
@@ -100,7 +100,7 @@ fn no_more_is_read_of_a_file_than_its_header_asks_for() {
 }
 
 #[test]
-fn every_prefix_is_refused_and_so_is_every_longer_file() {
+fn every_prefix_and_every_longer_file_is_refused() {
     let file = eif(4, ORDINARY);
     for length in 0..file.len() {
         let code = Eif::parse(&file[..length]).unwrap_err().code();
@@ -121,7 +121,7 @@ fn every_bit_matters() {
     }
 }
 
-/// With a right checksum, only bytes that mean something may change: contents, and what the header merely suggests.
+/// With a correct checksum, a change is accepted only in contents and in the header's suggestions.
 #[test]
 fn a_changed_header_is_refused_even_with_the_right_checksum() {
     let file = eif(4, ORDINARY);
@@ -133,7 +133,7 @@ fn a_changed_header_is_refused_even_with_the_right_checksum() {
 }
 
 #[test]
-fn the_two_places_that_say_where_sections_lie_must_agree() {
+fn tables_and_section_headers_must_agree() {
     let file = eif(4, ORDINARY);
     let with = |at: usize, value: u64| {
         let mut changed = file.clone();
@@ -201,7 +201,7 @@ fn each_rule_of_a_section_has_its_own_refusal() {
 }
 
 #[test]
-fn a_signed_image_whose_signer_cannot_be_named_is_not_measured() {
+fn an_image_with_an_unreadable_signer_is_not_measured() {
     let sections = [ORDINARY, &[(SIGNATURE, &b"\x80"[..])]].concat();
     let file = eif(4, &sections);
     let refused = Measurements::of(&Eif::parse(&file).unwrap()).unwrap_err();
@@ -214,7 +214,7 @@ fn content() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn whatever_is_written_is_read(
+    fn every_written_image_is_read_back(
         kernel in prop::collection::vec(any::<u8>(), 1..40),
         cmdline in prop::collection::vec(1_u8.., 0..40),
         ramdisks in prop::collection::vec(content(), 1..28),
@@ -228,11 +228,12 @@ proptest! {
         prop_assert_eq!((image.kernel(), image.cmdline()), (&kernel[..], &cmdline[..]));
         prop_assert_eq!(image.ramdisks(), &ramdisks);
         let ramdisks: Vec<&[u8]> = ramdisks.iter().map(Vec::as_slice).collect();
-        let parts = Measurements::of_parts(&kernel, &cmdline, &ramdisks, None);
+        let parts = ImageParts { kernel: &kernel, cmdline: &cmdline, ramdisks: &ramdisks, certificate: None };
+        let parts = Measurements::of_parts(&parts);
         prop_assert_eq!(Measurements::of(&image).unwrap(), parts);
     }
 
-    /// Random changes with the checksum made right again: no panic, and what is accepted is made of the whole file.
+    /// Random changes with a corrected checksum: no panic, and an accepted image accounts for the whole file.
     #[test]
     fn what_is_accepted_accounts_for_every_byte(changes in prop::collection::vec((0_usize..700, any::<u8>()), 1..6)) {
         let mut file = eif(4, ORDINARY);

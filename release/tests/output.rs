@@ -1,4 +1,4 @@
-//! Output that cannot be written is a failure, of every command.
+//! Every command fails if its output cannot be written.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
 
 mod common;
@@ -41,7 +41,7 @@ fn with_stdout(us: &Engineers, args: &[&str], stdout: Stdio) -> (Option<i32>, St
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
-/// Everything that the program can be asked, each of which must succeed.
+/// One invocation of every command. Each must succeed.
 fn commands(us: &Engineers) -> Vec<Vec<String>> {
     let pcr0 = Measurements::of(&Eif::parse(&eif(4, ORDINARY)).unwrap()).unwrap().pcr0;
     fs::write(us.path("image.eif"), eif(4, ORDINARY)).unwrap();
@@ -104,7 +104,7 @@ fn every_command_fails_with(stdout: impl Fn() -> Stdio, why: &str) {
         assert!(stderr.contains("error: ") && stderr.contains(why), "{args:?}: {stderr}");
         assert!(!stderr.contains("panicked"), "{args:?}: {stderr}");
         if args[0] == "keygen" {
-            // The public half that was lost is to be had again.
+            // The message says how to print the lost public half again.
             assert!(stderr.contains("ok2cry-release public"), "{stderr}");
             let kind = if args.len() == 2 { &[][..] } else { &["--log", ORIGIN] };
             us.done(&[&["public"], kind, &[&name]].concat());
@@ -113,21 +113,21 @@ fn every_command_fails_with(stdout: impl Fn() -> Stdio, why: &str) {
 }
 
 #[test]
-fn no_command_succeeds_whose_output_meets_a_full_disk() {
+fn no_command_succeeds_on_a_full_disk() {
     every_command_fails_with(full, "No space left on device");
 }
 
 #[test]
-fn no_command_succeeds_whose_output_meets_a_closed_pipe() {
+fn no_command_succeeds_on_a_closed_pipe() {
     every_command_fails_with(closed, "Broken pipe");
 }
 
 #[test]
-fn standard_error_that_cannot_be_written_is_no_panic() {
+fn a_failing_standard_error_is_not_a_panic() {
     let us = Engineers::new();
     fs::write(us.path("image.eif"), eif(4, ORDINARY)).unwrap();
     for (args, expected) in [
-        // What goes to standard error is part of the answer.
+        // Standard error is part of the output.
         (&["measure", "image.eif"][..], 2),
         (&["measure", "log.pem"], 2),
         (&["measure", "nowhere"], 2),

@@ -1,4 +1,4 @@
-//! Who signed an image: nothing but the key of the certificate, over PCR0 of this image, is measured.
+//! Image signatures: only one by the certificate's key over PCR0 of this image is measured.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: clippy.toml's list is for #[test]")]
 
@@ -16,7 +16,7 @@ use ok2cry_attest_verify::CheckTime;
 use ok2cry_release::{
     eif::Eif,
     error::{Error, SignatureFault},
-    measure::{Measurements, Pcr},
+    measure::{ImageParts, Measurements, Pcr},
     signature::{ImageSignature, SigningCertificate},
 };
 
@@ -54,13 +54,15 @@ fn each_curve_signs_and_the_certificate_is_measured() {
         assert_eq!(by.algorithm(), ["ES256", "ES384", "ES512"][curve as usize]);
         let unsigned = Measurements::of(&Eif::parse(&eif(4, ORDINARY)).unwrap()).unwrap();
         assert_eq!((unsigned.pcr8, measurements.pcr0), (None, unsigned.pcr0));
-        let expected = Measurements::of_parts(b"", b"", &[], Some(by.as_der())).pcr8;
+        let certificate = Some(by.as_der());
+        let parts = ImageParts { kernel: b"", cmdline: b"", ramdisks: &[], certificate };
+        let expected = Measurements::of_parts(&parts).pcr8;
         assert_eq!(measurements.pcr8, expected);
     }
 }
 
 #[test]
-fn a_signature_that_the_key_did_not_make_is_forged() {
+fn a_signature_by_another_key_is_forged() {
     let pem = pem(&SIGNER.certificate());
     let good = payload(0, &pcr0().0);
     let forged = |signature: &[u8]| {
@@ -92,7 +94,7 @@ fn a_signature_over_another_image_or_register_is_refused() {
     assert_eq!(fault(&payload(1, &pcr0().0)), (code, SignatureFault::OtherRegister { index: 1 }));
     assert_eq!(fault(b""), (code, SignatureFault::Payload));
     assert_eq!(fault(b"PCR0"), (code, SignatureFault::Payload));
-    // The same said in another way is not what AWS's tools compare with.
+    // Another encoding is not what AWS's tools compare with.
     let swapped = cbor(&Value::Map(vec![
         (Value::Text("register_value".into()), numbers(&pcr0().0)),
         (Value::Text("register_index".into()), Value::from(0)),
@@ -100,7 +102,7 @@ fn a_signature_over_another_image_or_register_is_refused() {
     assert_eq!(fault(&swapped), (code, SignatureFault::Payload));
     assert_eq!(fault(&[payload(0, &pcr0().0), vec![0]].concat()), (code, SignatureFault::Payload));
 
-    // The section of one image in another.
+    // The section of another image.
     let taken = SIGNER.section(&pcr0());
     let other = [ORDINARY, &[(SIGNATURE, &taken[..])]].concat();
     let other: Vec<_> =
@@ -128,7 +130,7 @@ fn the_cose_headers_say_the_keys_algorithm_and_nothing_else() {
     assert_eq!(fault(&[]), "eif_signature_invalid");
     assert_eq!(fault(&[&[0xd3], &right[..]].concat()), "eif_signature_invalid", "tag 19");
     measured(&section(&pem, &[&[0xd2], &right[..]].concat())).unwrap();
-    // An unprotected header, which nothing signs.
+    // An unprotected header, which the signature does not cover.
     let mut open = right.clone();
     let at = 1 + 1 + SIGNER.protected().len();
     assert_eq!(open[at], 0xa0);
@@ -137,7 +139,7 @@ fn the_cose_headers_say_the_keys_algorithm_and_nothing_else() {
 }
 
 #[test]
-fn a_certificate_is_valid_from_its_first_second_to_its_last() {
+fn a_certificate_is_valid_from_first_to_last_second() {
     let by = measured(&SIGNER.section(&pcr0())).unwrap().1.unwrap();
     let code = |ms| by.valid_at(&CheckTime::exactly(ms)).map_err(|error| error.code());
     let (from, until) = (by.not_before_ms(), by.not_after_ms());
@@ -148,7 +150,7 @@ fn a_certificate_is_valid_from_its_first_second_to_its_last() {
     assert_eq!(code(until + 1000), Err("eif_certificate_expired"));
     assert_eq!(code(0), Err("eif_certificate_not_yet_valid"));
     assert_eq!(code(u64::MAX), Err("eif_certificate_expired"));
-    // A clock that is a minute behind.
+    // The clock is a minute behind.
     assert!(by.valid_at(&CheckTime::at(from - 60_000)).is_ok());
     assert!(by.valid_at(&CheckTime::at(from - 60_001)).is_err());
     let said = by.valid_at(&CheckTime::exactly(until + 1000)).unwrap_err().to_string();
@@ -156,7 +158,7 @@ fn a_certificate_is_valid_from_its_first_second_to_its_last() {
 }
 
 #[test]
-fn a_chain_is_read_and_its_first_certificate_measured() {
+fn only_the_first_certificate_of_a_chain_is_measured() {
     let issuer = Signer { seed: 8, subject: "issuer of signers", ..SIGNER };
     let chain = [pem(&SIGNER.certificate()), b"\n".to_vec(), pem(&issuer.certificate())].concat();
     let signed = SIGNER.cose(&payload(0, &pcr0().0));
@@ -165,7 +167,7 @@ fn a_chain_is_read_and_its_first_certificate_measured() {
     assert_eq!((by.issuers(), by.as_der()), (1, &SIGNER.certificate()[..]));
     let alone = measured(&SIGNER.section(&pcr0())).unwrap().0;
     assert_eq!(measurements, alone);
-    // The other way round the first is not the signer.
+    // In reverse order, the first is not the signer.
     let reversed = [pem(&issuer.certificate()), pem(&SIGNER.certificate())].concat();
     assert_eq!(refused(&section(&reversed, &signed)).1, SignatureFault::Forged);
     let long = pem(&SIGNER.certificate()).repeat(9);
@@ -173,7 +175,7 @@ fn a_chain_is_read_and_its_first_certificate_measured() {
 }
 
 #[test]
-fn a_file_that_is_no_certificate_is_named() {
+fn a_file_that_is_not_a_certificate_is_named() {
     let signed = SIGNER.cose(&payload(0, &pcr0().0));
     let fault = |pem: &[u8]| refused(&section(pem, &signed));
     let invalid = "eif_signature_invalid";
@@ -245,9 +247,9 @@ fn names_are_escaped_before_they_reach_a_terminal() {
     assert!(by.subject().contains('é'), "{:?}", by.subject());
 }
 
-/// What two builders, one of whom has no key, have in common.
+/// The part that two builders, one of them without the key, have in common.
 #[test]
-fn signed_images_are_one_image_without_their_signatures() {
+fn signed_builds_differ_in_their_signatures_only() {
     let unsigned = eif(4, ORDINARY);
     let one = image(&SIGNER.section(&pcr0()));
     let other = image(&Signer { seed: 8, curve: Curve::P521, ..SIGNER }.section(&pcr0()));
@@ -257,11 +259,11 @@ fn signed_images_are_one_image_without_their_signatures() {
     let parsed = Eif::parse(&unsigned).unwrap();
     assert_eq!(parsed.with_signature(&SIGNER.section(&pcr0())), one);
     assert_eq!(Eif::parse(&other).unwrap().with_signature(&SIGNER.section(&pcr0())), one);
-    // Wherever the section stood.
+    // At any place of the section.
     let signed = SIGNER.section(&pcr0());
     let first = [&[(SIGNATURE, &signed[..])], ORDINARY].concat();
     assert_eq!(Eif::parse(&eif(4, &first)).unwrap().without_signature(), unsigned);
-    // What a builder suggests about memory is part of the file, and stays.
+    // The suggested memory is part of the file, and stays.
     let mut suggests = unsigned.clone();
     suggests[15] = 9;
     let suggests = common::with_crc(suggests);

@@ -1,4 +1,4 @@
-//! Two builders agree on a signed image, whoever of them has the key.
+//! Two builders agree on a signed image, with one key or without.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
 
 mod common;
@@ -41,7 +41,7 @@ fn built(name: &str) -> Vec<String> {
         .into()
 }
 
-/// The manifest of version 1.0.0 by who has built `name`.
+/// The manifest of version 1.0.0 by the builder of `name`.
 fn manifest(us: &Engineers, name: &str) -> (Option<i32>, String) {
     let commit = "0".repeat(40);
     let mut args = vec!["manifest", "--product", "test", "--version", "1.0.0", "--out", "1.0.0.json"];
@@ -61,7 +61,7 @@ fn sign(us: &Engineers, key: &str, name: &str) -> (Option<i32>, String) {
     (status, stderr)
 }
 
-/// Another signature of the same key over the same PCR0: -s is as good as s (as `ES384` allows), and makes another file.
+/// Another valid signature by the same key over the same PCR0: `ES384` also accepts -s. The file differs.
 fn signed_again() -> Vec<u8> {
     let cose = LASTING.cose(&payload(0, &pcr0().0));
     let at = cose.len() - 96;
@@ -73,7 +73,7 @@ fn signed_again() -> Vec<u8> {
 }
 
 #[test]
-fn two_builders_with_the_key_agree_though_their_files_differ() {
+fn two_builders_with_the_key_agree() {
     let us = Engineers::new();
     let (one, other) = (signed(&LASTING.section(&pcr0())), signed_again());
     assert_ne!(one, other);
@@ -83,7 +83,7 @@ fn two_builders_with_the_key_agree_though_their_files_differ() {
     assert_eq!(sign(&us, "builder-1.pem", "one"), (Some(0), String::new()));
     assert_eq!(sign(&us, "builder-2.pem", "other"), (Some(0), String::new()));
 
-    // The digest is of what both can make.
+    // The digest is that of the common part.
     let shown = us.done(&["show", "1.0.0.json"]);
     let digest: String = Sha384::digest(eif(4, ORDINARY)).iter().map(|byte| format!("{byte:02x}")).collect();
     assert!(shown.contains(&digest), "{shown}");
@@ -98,18 +98,18 @@ fn two_builders_with_the_key_agree_though_their_files_differ() {
         assert_eq!(status, Some(0), "{stderr}");
         assert!(stdout.contains("is release 1.0.0, signed by CN=signer of images (ES384)"), "{stdout}");
     }
-    // The same image, and yet not what clients accept: another PCR8, or none.
+    // The same image with another PCR8 or none is not accepted by clients.
     let (status, _, stderr) = image("bare.eif");
     assert_eq!(status, Some(1));
-    assert!(stderr.contains("image_not_released") && stderr.contains("it is not signed"), "{stderr}");
+    assert!(stderr.contains("image_not_released") && stderr.contains("the image is not signed"), "{stderr}");
     put(&us, "thief", &signed(&Signer { seed: 9, ..LASTING }.section(&pcr0())));
     let (status, _, stderr) = image("thief.eif");
     assert_eq!(status, Some(1));
-    assert!(stderr.contains("its certificate is another"), "{stderr}");
+    assert!(stderr.contains("certificate is not the release's"), "{stderr}");
 }
 
 #[test]
-fn a_builder_without_the_key_attaches_the_signature_and_has_the_same_file() {
+fn a_builder_without_the_key_attaches_the_signature() {
     let us = Engineers::new();
     let theirs = signed(&LASTING.section(&pcr0()));
     put(&us, "theirs", &theirs);
@@ -122,7 +122,7 @@ fn a_builder_without_the_key_attaches_the_signature_and_has_the_same_file() {
         us.done(&["attach", "--image", "mine.eif", "--signature-of", "theirs.eif", "--out", "attached.eif"]);
     assert!(said.contains("signed by CN=signer of images"), "{said}");
     assert_eq!(fs::read(us.path("attached.eif")).unwrap(), theirs);
-    // The manifest of the build, which was of an image that nothing had signed yet.
+    // The manifest of the build describes the unsigned image.
     fs::copy(us.path("mine.json"), us.path("attached.json")).unwrap();
     assert_eq!(sign(&us, "builder-2.pem", "attached"), (Some(0), String::new()));
 
@@ -137,9 +137,9 @@ fn a_builder_without_the_key_attaches_the_signature_and_has_the_same_file() {
     assert!(!us.path("no.eif").exists());
 }
 
-/// Whatever a section holds that is not this certificate's signature of this image: no release of it.
+/// A section that is not this certificate's signature of this image cannot be released.
 #[test]
-fn no_builder_signs_a_release_of_an_image_that_is_not_signed_right() {
+fn a_wrongly_signed_image_cannot_be_released() {
     let us = Engineers::new();
     let good = payload(0, &pcr0().0);
     let of = |cose: &[u8]| signed(&section(&pem(&LASTING.certificate()), cose));

@@ -1,4 +1,4 @@
-//! What is served is what the log says, file by file.
+//! The audit compares every published file with the log.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
 
 mod common;
@@ -7,7 +7,7 @@ use common::engineers::{Engineers, PUBLISH, VERIFY};
 use ok2cry_release::publication::{Site, Weight};
 use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
-/// Two releases, of which the first is revoked, and some renewals: tiles of several checkpoints.
+/// Two releases, the first revoked, and some renewals, so that there are tiles of several checkpoints.
 fn published() -> Engineers {
     let us = Engineers::new();
     us.root();
@@ -38,31 +38,31 @@ fn is_whole(site: &Path) -> bool {
     findings.is_ok_and(|(bundle, findings)| bundle && findings.iter().all(|f| f.weight == Weight::Note))
 }
 
-/// `verify` and `publish` refuse, and the first names the file.
+/// Expects `verify` and `publish` to refuse, and `verify` to name the file.
 #[track_caller]
 fn damaged(us: &Engineers, path: &str) {
     let (status, stdout, stderr) = us.run(VERIFY);
     assert_eq!(status, Some(1), "{path}: {stderr}");
     let named = stdout.lines().any(|line| line.starts_with(&format!("DAMAGED: {path}: ")));
     assert!(named && stderr.starts_with("refused: site_damaged: "), "{path}: {stdout}{stderr}");
-    assert!(!stdout.contains("all there"), "{stdout}");
+    assert!(!stdout.contains("all present"), "{stdout}");
     us.refused("site_damaged", PUBLISH);
 }
 
 #[test]
-fn a_whole_folder_is_said_to_be_whole() {
+fn an_intact_folder_passes() {
     let us = published();
     let said = us.done(VERIFY);
     assert!(
-        said.contains("holds 6 entries, all there, and every file of the folder is as they have it"),
+        said.contains("holds 6 entries, all present, and every file of the folder matches them"),
         "{said}"
     );
     assert!(!said.contains("DAMAGED") && !said.contains("note:"), "{said}");
 }
 
-/// Each file in turn: one byte changed, cut short, emptied, one byte longer, another's, gone.
+/// For each file: one byte changed, truncated, emptied, one byte longer, another file's content, removed.
 #[test]
-fn every_damaged_file_is_seen() {
+fn every_damaged_file_is_detected() {
     let us = published();
     let site = us.path("site");
     let all = files(&site);
@@ -77,7 +77,7 @@ fn every_damaged_file_is_seen() {
         let another =
             fs::read(site.join(if path == "list.json" { "root/1.json" } else { "list.json" })).unwrap();
         let mut bad = vec![flipped, good[..good.len() - 1].to_vec(), Vec::new(), another];
-        // More space in the bundle says the same.
+        // Additional space in the bundle does not change its content.
         if path != "bundle.json" {
             bad.push(longer);
         }
@@ -87,7 +87,7 @@ fn every_damaged_file_is_seen() {
             assert!(Site::open_to_publish(&site).is_err(), "{path}");
         }
         fs::remove_file(site.join(path)).unwrap();
-        // Old partial tiles and documents that are not listed may go: a mirror that begins today has none.
+        // Old partial tiles and unlisted documents may be missing: a mirror that starts today has none.
         let needed = !path.contains(".p/") || path.ends_with(".p/6");
         let needed = needed && path != "manifests/1.0.0.json";
         assert_eq!(
@@ -97,7 +97,7 @@ fn every_damaged_file_is_seen() {
         );
         fs::write(site.join(path), good).unwrap();
     }
-    // The audit does not look at signatures; client and publisher do.
+    // The audit does not verify signatures; client and publisher do.
     let path = site.join(signed_by_the_log);
     let good = fs::read(&path).unwrap();
     for at in [0, good.len() / 2, good.len() - 20] {
@@ -112,7 +112,7 @@ fn every_damaged_file_is_seen() {
 }
 
 #[test]
-fn documents_that_are_anothers_are_named() {
+fn misplaced_documents_are_named() {
     let us = published();
     let site = us.path("site");
     let with = |path: &str, content: &[u8]| {
@@ -126,7 +126,7 @@ fn documents_that_are_anothers_are_named() {
         }
     };
     let of = |path: &str| fs::read(site.join(path)).unwrap();
-    // The release that was revoked in the place of the one that is listed, and the other way round.
+    // The revoked release in place of the listed one, and the reverse.
     with("manifests/1.1.0.json", &of("manifests/1.0.0.json"));
     with("manifests/1.0.0.json", &of("manifests/1.1.0.json"));
     with("manifests/6.6.6.json", &of("manifests/1.1.0.json"));
@@ -138,7 +138,7 @@ fn documents_that_are_anothers_are_named() {
     with("log/tile/0/999", &[0; 8192]);
     with("log/tile/00/000", b"");
     with("log/notes.txt", b"");
-    // A list that was once published and is no longer.
+    // An earlier list.
     let old = list_of_entry(&of("log/tile/entries/000.p/6"), 2);
     assert!(old.starts_with(b"{\"payloadType\""));
     with("list.json", &old);
@@ -154,7 +154,7 @@ fn list_of_entry(bundle: &[u8], n: usize) -> Vec<u8> {
 }
 
 #[test]
-fn parts_of_the_bundle_are_held_against_the_log() {
+fn parts_of_the_bundle_are_compared_with_the_log() {
     let us = published();
     let path = us.path("site/bundle.json");
     let good: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -179,13 +179,13 @@ fn parts_of_the_bundle_are_held_against_the_log() {
 }
 
 #[test]
-fn files_of_others_are_named_and_are_no_damage() {
+fn foreign_files_are_named_and_are_not_damage() {
     let us = published();
     let site = us.path("site");
     fs::write(site.join("index.html"), "hello").unwrap();
     fs::write(site.join("list.json.partial"), "half").unwrap();
     let said = us.done(VERIFY);
-    assert!(said.contains("note: index.html: is none of a release's files"), "{said}");
+    assert!(said.contains("note: index.html: does not belong to a release"), "{said}");
     assert!(said.contains("note: list.json.partial: "), "{said}");
     us.done(PUBLISH);
     fs::remove_file(site.join("index.html")).unwrap();
@@ -196,7 +196,7 @@ fn files_of_others_are_named_and_are_no_damage() {
 }
 
 #[test]
-fn files_that_are_no_files_are_named_and_never_waited_for() {
+fn irregular_files_are_named_and_never_block() {
     let us = published();
     let list = us.path("site/list.json");
     fs::remove_file(&list).unwrap();
@@ -214,9 +214,9 @@ fn files_that_are_no_files_are_named_and_never_waited_for() {
     us.refused("site_damaged", VERIFY);
 }
 
-/// What `verify` of a mirror meets while its original is published to.
+/// `verify` of a mirror that was copied during a publication.
 #[test]
-fn a_mirror_taken_while_something_is_published_is_no_damage() {
+fn a_mirror_taken_during_a_publication_is_not_damaged() {
     let us = published();
     let site = us.path("site");
     let before =
@@ -236,7 +236,7 @@ fn a_mirror_taken_while_something_is_published_is_no_damage() {
         let said = us.done(VERIFY);
         assert!(said.contains("note: "), "{done}: {said}");
     }
-    // Ahead, and of another log.
+    // Ahead of the checkpoint, and of another log.
     for (path, content) in &before {
         fs::write(site.join(path), content).unwrap();
     }
@@ -246,13 +246,13 @@ fn a_mirror_taken_while_something_is_published_is_no_damage() {
     let (status, stdout, stderr) = us.run(VERIFY);
     assert_eq!(status, Some(1), "{stdout}");
     assert!(stderr.contains("does not continue this log"), "{stderr}");
-    // The next attempt writes over it.
+    // The next publication overwrites it.
     us.done(PUBLISH);
     us.done(VERIFY);
 }
 
 #[test]
-fn the_lock_of_a_folder_is_no_link() {
+fn the_lock_of_a_folder_is_not_a_link() {
     let us = published();
     let lock = us.path("site/.lock");
     fs::remove_file(&lock).unwrap();
@@ -264,7 +264,7 @@ fn the_lock_of_a_folder_is_no_link() {
 }
 
 #[test]
-fn times_and_keys_are_shown_as_people_read_them() {
+fn times_and_keys_are_shown_in_readable_form() {
     let us = published();
     let said = us.done(&["show", "root.json"]);
     for due in [
@@ -281,11 +281,11 @@ fn times_and_keys_are_shown_as_people_read_them() {
     let said = us.done(&["show", "--root", "root.json", "site/list.json"]);
     assert!(said.contains("expires_at is 20") && said.contains("signed by list key 1 ("), "{said}");
     let said = us.done(VERIFY);
-    for due in ["until 20", "entry 1: manifest of 1.0.0, ", "signed by those who may sign now: builder 1 ("] {
+    for due in ["until 20", "entry 1: manifest of 1.0.0, ", "signed by present keys: builder 1 ("] {
         assert!(said.contains(due), "{due}: {said}");
     }
 
-    // Signatures that name no key, another, or one that has not signed.
+    // Signatures without a key id, with an unknown one, or with one of a key that has not signed.
     let with = |change: &dyn Fn(&mut serde_json::Value), due: &str| {
         let mut json: serde_json::Value =
             serde_json::from_slice(&fs::read(us.path("1.0.0.json")).unwrap()).unwrap();
@@ -296,7 +296,7 @@ fn times_and_keys_are_shown_as_people_read_them() {
     };
     with(
         &|json| json["signatures"][0]["keyid"] = "".into(),
-        "names no key (its keyid is missing), which is no builder here",
+        "names no key (its keyid is missing), which is not a known builder",
     );
     with(
         &|json| drop(json["signatures"][0].as_object_mut().unwrap().remove("keyid")),
@@ -304,7 +304,7 @@ fn times_and_keys_are_shown_as_people_read_them() {
     );
     with(
         &|json| json["signatures"][0]["keyid"] = "abc\u{1b}".into(),
-        "names abc\\u{1b}, which is no builder here",
+        "names abc\\u{1b}, which is not a known builder",
     );
     with(
         &|json| json["signatures"][1]["sig"] = json["signatures"][0]["sig"].clone(),

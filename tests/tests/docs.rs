@@ -50,12 +50,27 @@ fn every_test_that_the_docs_name_exists() {
 }
 
 #[test]
+fn paths_in_the_development_guide_exist() {
+    let text = fs::read_to_string(root().join("docs/development.md")).unwrap();
+    // Folders of what is built, of a user, and of what a reader is to add.
+    let absent = ["/", "target/", "~/", "services/", ".github/allowed_signers"];
+    let is_path = |code: &&str| code.contains('/') && !code.contains([' ', '\n', '@', ':']);
+    let code = text.split('`').skip(1).step_by(2).filter(is_path);
+    let paths: Vec<_> = code.filter(|path| !absent.iter().any(|prefix| path.starts_with(prefix))).collect();
+    assert!(paths.len() > 30, "the guide names only {} paths", paths.len());
+    for path in paths {
+        assert!(root().join(path).exists(), "docs/development.md names {path}, which does not exist");
+    }
+}
+
+#[test]
 fn links_between_pages_lead_somewhere() {
     let mut pages: Vec<_> = fs::read_dir(root().join("docs")).unwrap().map(|e| e.unwrap().path()).collect();
     pages.extend(
         [
             "README.md",
             "CONTRIBUTING.md",
+            "RELEASING.md",
             "SECURITY.md",
             "clients/js/README.md",
             "tests/README.md",

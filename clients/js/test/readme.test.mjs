@@ -1,4 +1,4 @@
-// The page in the project's README, and the examples in the package's, verbatim.
+// The page in docs/getting-started.md, and the examples in the package's, verbatim.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -9,8 +9,8 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import * as client from "../dist/index.js";
 
-const readme = readFileSync(new URL("../../../README.md", import.meta.url), "utf8");
-const [, code] = /```js\n(import \{ fetchKey[\s\S]*?)```/.exec(readme);
+const guide = readFileSync(new URL("../../../docs/getting-started.md", import.meta.url), "utf8");
+const [, code] = /```js\n(import \{ fetchKey[\s\S]*?)```/.exec(guide);
 
 /** The page with this client and a form. `submit` is a click. */
 function page(lib, fetch) {
@@ -45,7 +45,7 @@ const working = (keys) => ({
   fetchKey: async () => keys.push(1) && { seal: async () => message },
 });
 
-test("the README's page sends one message for many clicks", async () => {
+test("the guide's page sends one message for many clicks", async () => {
   const [keys, sent] = [[], []];
   const { submit } = page(working(keys), async (_, { body }) => sent.push(body));
   await Promise.all([submit(), submit()]);
@@ -54,7 +54,7 @@ test("the README's page sends one message for many clicks", async () => {
   assert.deepEqual(sent, [JSON.stringify(message)]);
 });
 
-test("the README's page retries only if nothing was sent", async () => {
+test("the guide's page retries only if nothing was sent", async () => {
   const [keys, sent] = [[], []];
   let isRefused = true;
   const lib = working(keys);

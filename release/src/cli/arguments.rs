@@ -1,4 +1,4 @@
-//! What the commands around releases take.
+//! The arguments of the commands for releases.
 
 use clap::{Args, Subcommand};
 use ok2cry_release_verify::{DEFAULT_MAX_LIST_AGE, Hex, Version};
@@ -6,32 +6,33 @@ use ok2cry_tlog::VerifierKey;
 use std::path::PathBuf;
 
 #[derive(Subcommand)]
-pub(crate) enum Command {
+pub(crate) enum ReleaseCommand {
     /// Make a key and print its public half: PEM, or a log's verifier key.
     Keygen(Keygen),
     /// Print the public half of a private key again, as `keygen` did.
     Public(Public),
-    /// Write a root document for `sign`: which keys sign what, and which log it is all in.
+    /// Write a root document for `sign`: which keys sign what, and which log holds it.
     Root(NewRoot),
     /// Write the manifest of an image for `sign`.
     Manifest(NewManifest),
-    /// Add a signature to a root document, a manifest or a list. A manifest is held to your own build first.
+    /// Add a signature to a root document, a manifest or a list. A manifest is compared with your own build
+    /// first.
     Sign(Sign),
-    /// Print what a document says, with times and keys by name, and who has signed it: look before you sign.
+    /// Print a document with times, named keys and its signatures, to read before you sign.
     Show {
         /// A root document, manifest or list.
         file: PathBuf,
-        /// The root document that names the keys of a manifest's builders or of a list. Nothing checks it.
+        /// The root document that names the keys of builders and lists. It is not checked.
         #[arg(long, value_name = "FILE")]
         root: Option<PathBuf>,
     },
-    /// Publish new manifests or root documents, or the same list for another while.
+    /// Publish new manifests or root documents, or renew the list.
     Publish(Publish),
-    /// Take releases off the list, and publish that.
+    /// Remove releases from the list, and publish that.
     Revoke(Revoke),
-    /// Decide as a client does, and say what is accepted.
+    /// Verify as a client does, and print what is accepted.
     Verify(Verify),
-    /// Print one line about the log's checkpoint, to be anchored elsewhere: its hash, origin and size.
+    /// Print the hash, origin and size of the log's checkpoint, as one line to anchor elsewhere.
     CheckpointHash {
         /// The published folder, or a checkpoint.
         site: PathBuf,
@@ -42,7 +43,7 @@ pub(crate) enum Command {
 pub(super) struct Keygen {
     #[command(flatten)]
     pub(super) kind: KeyKind,
-    /// Where to write the private key (PKCS #8 PEM, for its owner only). Nothing is overwritten.
+    /// Where to write the private key (PKCS #8 PEM, mode 0600). An existing file is not overwritten.
     pub(super) file: PathBuf,
 }
 
@@ -54,7 +55,7 @@ pub(super) struct Public {
     pub(super) file: PathBuf,
 }
 
-/// What a key is for, if not to sign documents (ECDSA P-384).
+/// The use of a key other than signing documents (ECDSA P-384).
 #[derive(Args)]
 pub(super) struct KeyKind {
     /// The key of a log with this origin (Ed25519).
@@ -67,33 +68,33 @@ pub(super) struct KeyKind {
 
 #[derive(Args)]
 pub(super) struct NewRoot {
-    /// What is released.
+    /// The product.
     #[arg(long)]
     pub(super) product: String,
-    /// 1 for the first, and one more each time.
+    /// 1 for the first root document, then one more each time.
     #[arg(long)]
     pub(super) version: u64,
-    /// For how long it holds, in days.
+    /// The validity, in days.
     #[arg(long, default_value_t = 365)]
     pub(super) days: u64,
     #[command(flatten)]
     pub(super) anchor: Anchor,
-    /// Who signs root documents: public keys (PEM).
+    /// Public keys that sign root documents (PEM).
     #[arg(long, required = true, value_name = "PEM")]
     pub(super) root_key: Vec<PathBuf>,
-    /// How many of them must.
+    /// How many of them must sign.
     #[arg(long, default_value_t = 1)]
     pub(super) root_threshold: usize,
-    /// Who signs manifests: the builders' public keys (PEM).
+    /// The builders' public keys, which sign manifests (PEM).
     #[arg(long, required = true, value_name = "PEM")]
     pub(super) manifest_key: Vec<PathBuf>,
-    /// How many of them must.
+    /// How many of them must sign.
     #[arg(long, default_value_t = 1)]
     pub(super) manifest_threshold: usize,
-    /// Who signs lists: public keys (PEM).
+    /// Public keys that sign lists (PEM).
     #[arg(long, required = true, value_name = "PEM")]
     pub(super) list_key: Vec<PathBuf>,
-    /// How many of them must.
+    /// How many of them must sign.
     #[arg(long, default_value_t = 1)]
     pub(super) list_threshold: usize,
     /// The log's verifier key, as `keygen --log` prints it.
@@ -102,10 +103,10 @@ pub(super) struct NewRoot {
     /// Verifier keys of witnesses.
     #[arg(long, value_name = "VKEY", value_parser = log_key)]
     pub(super) witness: Vec<VerifierKey>,
-    /// How many of them must cosign.
+    /// How many of the witnesses must cosign.
     #[arg(long, default_value_t = 0)]
     pub(super) witness_threshold: usize,
-    /// Where to write it.
+    /// The file to write.
     #[arg(long, value_name = "FILE")]
     pub(super) out: PathBuf,
 }
@@ -114,7 +115,7 @@ pub(super) struct NewRoot {
 pub(super) struct NewManifest {
     #[command(flatten)]
     pub(super) build: Build,
-    /// What is released, as the root document calls it.
+    /// The product, as in the root document.
     #[arg(long)]
     pub(super) product: String,
     /// The release's version.
@@ -129,7 +130,7 @@ pub(super) struct NewManifest {
     /// The bill of materials (`CycloneDX`, JSON).
     #[arg(long, value_name = "FILE")]
     pub(super) sbom: Option<PathBuf>,
-    /// Where to write it.
+    /// The file to write.
     #[arg(long, value_name = "FILE")]
     pub(super) out: PathBuf,
 }
@@ -146,7 +147,7 @@ pub(super) struct Build {
     /// The kernel's configuration fragment (image/kernel/fragment).
     #[arg(long, value_name = "FILE", requires = "build")]
     pub(super) kernel_fragment: Option<PathBuf>,
-    /// What a mock NSM pretends to have measured, instead of a measurement. Never under AWS's root.
+    /// The measurements that a mock NSM reports, instead of an image's. Never under AWS's root.
     #[arg(long, value_name = "FILE", conflicts_with = "build")]
     pub(super) mock_measurements: Option<PathBuf>,
     #[command(flatten)]
@@ -155,7 +156,7 @@ pub(super) struct Build {
 
 #[derive(Args)]
 pub(super) struct Anchor {
-    /// The certificate (PEM) under which enclaves attest; AWS's if left out.
+    /// The certificate (PEM) under which enclaves attest; the default is AWS's.
     #[arg(long, value_name = "PEM")]
     pub(super) attestation_root: Option<PathBuf>,
 }
@@ -165,7 +166,7 @@ pub(super) struct Sign {
     /// The private key.
     #[arg(long, value_name = "PEM")]
     pub(super) key: PathBuf,
-    /// For a manifest: your own image of the same commit. It must be the one that the manifest describes.
+    /// For a manifest: your own image of the same commit, which the manifest must describe.
     #[arg(long, value_name = "FILE")]
     pub(super) image: Option<PathBuf>,
     /// The manifest that your build wrote beside it.
@@ -174,12 +175,12 @@ pub(super) struct Sign {
     /// The kernel's configuration fragment.
     #[arg(long, value_name = "FILE", requires = "build")]
     pub(super) kernel_fragment: Option<PathBuf>,
-    /// For a mock: what its NSM pretends to have measured.
+    /// For a mock: the measurements that its NSM reports.
     #[arg(long, value_name = "FILE", requires = "image", conflicts_with = "build")]
     pub(super) mock_measurements: Option<PathBuf>,
     #[command(flatten)]
     pub(super) anchor: Anchor,
-    /// What to sign. The signature is added to the file.
+    /// The file to sign. The signature is added to it.
     pub(super) file: PathBuf,
 }
 
@@ -193,7 +194,7 @@ pub(super) struct Publish {
     /// A signed root document.
     #[arg(long, value_name = "FILE")]
     pub(super) root: Vec<PathBuf>,
-    /// A release to take off the list at the same time.
+    /// A release to remove from the list at the same time.
     #[arg(long, value_name = "VERSION", value_parser = version)]
     pub(super) revoke: Vec<Version>,
 }
@@ -218,15 +219,15 @@ pub(super) struct Publishing {
     /// The log's private key.
     #[arg(long, value_name = "PEM")]
     pub(super) log_key: PathBuf,
-    /// For how long the list holds, in hours.
+    /// The list's validity, in hours.
     #[arg(long, default_value_t = 24 * 7)]
     pub(super) hours: u64,
-    /// The lowest version that may be listed; what it was if left out.
+    /// The lowest version that may be listed; unchanged by default.
     #[arg(long, value_parser = version)]
     pub(super) minimum_version: Option<Version>,
     #[command(flatten)]
     pub(super) anchor: Anchor,
-    /// A witness to ask for a cosignature: its address up to `/add-checkpoint`.
+    /// The address of a witness that should cosign, without `/add-checkpoint`.
     #[cfg(feature = "witness")]
     #[arg(long, value_name = "URL")]
     pub(super) witness_url: Vec<String>,
@@ -234,27 +235,27 @@ pub(super) struct Publishing {
 
 #[derive(Args)]
 pub(super) struct Verify {
-    /// A key that signs root documents: what clients pin (PEM).
+    /// A key that signs root documents, as clients pin it (PEM).
     #[arg(long, required = true, value_name = "PEM")]
     pub(super) key: Vec<PathBuf>,
-    /// How many of the keys must have signed; all of them if left out.
+    /// How many of the keys must have signed; all by default.
     #[arg(long)]
     pub(super) threshold: Option<usize>,
-    /// The oldest list to take, in hours.
+    /// The age of the oldest accepted list, in hours.
     #[arg(long, default_value_t = DEFAULT_MAX_LIST_AGE.as_secs() / 3600)]
     pub(super) max_list_age: u64,
-    /// The lowest version to take.
+    /// The lowest accepted version.
     #[arg(long, default_value = "0.0.0", value_parser = version)]
     pub(super) minimum_version: Version,
-    /// Remember here what was accepted, and take nothing older.
+    /// The file of the saved state: nothing older than what it records is accepted.
     #[arg(long, value_name = "FILE")]
     pub(super) memory: Option<PathBuf>,
-    /// Say also whether this image is one of the releases, signature included.
+    /// Also check that this image is one of the releases, with the same signer.
     #[arg(long, value_name = "FILE")]
     pub(super) image: Option<PathBuf>,
     #[command(flatten)]
     pub(super) anchor: Anchor,
-    /// The published folder, or a bundle. Of a folder, every file is checked: tiles, entries, documents by themselves.
+    /// The published folder, or a bundle. In a folder, every file is checked.
     pub(super) site: PathBuf,
 }
 

@@ -1,4 +1,4 @@
-//! The commands around images: what one measures, who signed it, and how two builders come to the same file.
+//! The commands for images: measure, remove a signature, attach a signature.
 
 use crate::output::Report;
 use ok2cry_attest_verify::CheckTime;
@@ -22,7 +22,7 @@ pub(crate) fn measure(file: &Path, json: bool, at_ms: Option<u64>) -> Result<Rep
     let bytes = read_image(file)?;
     let eif = Eif::parse(&bytes)?;
     let (measurements, signer) = Measurements::with_signer(&eif)?;
-    // A time that is asked for is exact; the system's clock may be a little behind.
+    // A time from the command line is exact; the system's clock may be a little behind.
     let time = at_ms.map_or_else(CheckTime::system, CheckTime::exactly);
     signer.as_ref().map(|signer| signer.valid_at(&time)).transpose()?;
     if json {
@@ -49,8 +49,8 @@ pub(crate) fn unsigned(file: &Path, out: &Path) -> Result<Report, Error> {
     let bytes = read_image(file)?;
     let eif = Eif::parse(&bytes)?;
     let unsigned = eif.without_signature();
-    replace(out, &unsigned, Readers::Everybody)?;
-    let was = if eif.signature().is_some() { "without the signature of" } else { "as it was, not signed:" };
+    replace(out, &unsigned, Readers::All)?;
+    let was = if eif.signature().is_some() { "without the signature of" } else { "unchanged, not signed:" };
     Ok(format!("{}: {was} {}, sha384 {}", out.display(), file.display(), sha384(&unsigned)).into())
 }
 
@@ -59,19 +59,19 @@ pub(crate) fn attach(image: &Path, signature_of: &Path, out: &Path) -> Result<Re
     let (ours, theirs) = (Eif::parse(&ours)?, Eif::parse(&theirs)?);
     let section = theirs.signature().ok_or(EifFault::Missing { what: "signature to attach" })?;
     let signed = ours.with_signature(section);
-    // As any image is: the signature has to be over PCR0 of ours.
+    // Verified like every image: the signature must be over our PCR0.
     let (_, signer) = Measurements::with_signer(&Eif::parse(&signed)?)?;
     let signer = signer.ok_or(EifFault::Missing { what: "signature to attach" })?;
     signer.valid_at(&CheckTime::system())?;
-    replace(out, &signed, Readers::Everybody)?;
+    replace(out, &signed, Readers::All)?;
     Ok(format!("{}: {}", out.display(), signed_by(&signer)).into())
 }
 
-/// One line about who signed an image.
+/// One line about the signer of an image.
 pub(crate) fn signed_by(signer: &SigningCertificate) -> String {
     let issuers = match signer.issuers() {
         0 => String::new(),
-        count => format!("; {count} more certificates, which nothing here checks"),
+        count => format!("; {count} more certificates, which are not checked"),
     };
     format!(
         "signed by {} ({}), certificate valid from {} until {}, issued by {}{issuers}",
@@ -83,7 +83,7 @@ pub(crate) fn signed_by(signer: &SigningCertificate) -> String {
     )
 }
 
-/// What `nitro-cli describe-eif` says too, in its names, and what it leaves out.
+/// The output of `nitro-cli describe-eif`, under its names, with further fields.
 fn described(eif: &Eif<'_>, measurements: &Measurements, signer: Option<&SigningCertificate>) -> Value {
     let certificate = signer.map(|signer| {
         json!({
@@ -110,14 +110,14 @@ fn sha384(bytes: &[u8]) -> String {
     Sha384::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// An enclave image file. No more of it is read than its header asks for.
+/// Reads an enclave image file. Reads no more than its header implies.
 pub(crate) fn read_image(path: &Path) -> Result<Vec<u8>, Error> {
     let name = path.display().to_string();
     let file = File::open(path).map_err(|source| Error::Io { path: name.clone(), source })?;
     Eif::read(file, &name)
 }
 
-/// A file of at most `max` bytes. One whose length says that it is longer is not read.
+/// Reads a file of at most `max` bytes. A longer file is not read.
 pub(crate) fn read(path: &Path, max: u64) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     let whole = File::open(path).and_then(|file| {

@@ -1,4 +1,4 @@
-//! Documents as people look at them before they sign, and as they stand in a log: times and keys by name.
+//! Prints documents for people, before they sign and from a log, with times and named keys.
 
 use crate::Error;
 use ok2cry_release::{
@@ -12,7 +12,7 @@ use ok2cry_release_verify::{
 use ok2cry_tlog::VerifierKey;
 use serde_json::Value;
 
-/// What a document says, when, and which keys have signed it. Keys of `root` have names; a root document's are its own.
+/// A document's content, times and signatures. Keys are named by `root`; a root document names its own.
 pub(crate) fn document(
     envelope: &Envelope,
     root: Option<&RootDocument>,
@@ -21,7 +21,7 @@ pub(crate) fn document(
     let unknown = || PublicationFault::Kind(envelope.payload_type().chars().take(100).collect());
     let payload = envelope.unverified_payload();
     let value: Value = serde_json::from_slice(payload).map_err(|_| unknown())?;
-    // JSON that was written escapes what a terminal would act on.
+    // Written JSON escapes terminal control characters.
     let mut said = vec![serde_json::to_string_pretty(&value).unwrap_or_default()];
     said.extend(times(&value, now_ms));
     let own = match envelope.payload_type() {
@@ -39,7 +39,7 @@ pub(crate) fn document(
     Ok(said.join("\n"))
 }
 
-/// Every document in the log, listed or not, and whether it is signed as the newest root document asks.
+/// Every document in the log, listed or not, and whether it is signed as the newest root document requires.
 pub(crate) fn entries(site: &Site, bundle: &Bundle) -> Result<Vec<String>, Error> {
     let newest = bundle.roots.last().ok_or(PublicationFault::NoRoot)?;
     let newest = Envelope::decode("root", newest.envelope.as_bytes())?;
@@ -80,17 +80,17 @@ fn by(envelope: &Envelope, name: &str, role: &Role) -> String {
         Ok(_) => {
             let who = |id: &str| position(role, id).map(|at| format!("{name} {at} ({})", short(id)));
             let who: Vec<_> = envelope.key_ids().filter_map(who).collect();
-            format!("signed by those who may sign now: {}", who.join(", "))
+            format!("signed by present keys: {}", who.join(", "))
         }
         Err(error) => {
             let who: Vec<_> = envelope.key_ids().map(named).collect();
             let who = if who.is_empty() { "nothing".into() } else { who.join(", ") };
-            format!("not signed by enough of those who may sign now: {error}; its signatures name {who}")
+            format!("not signed by enough present keys: {error}; its signatures name {who}")
         }
     }
 }
 
-/// Times, which documents hold in Unix milliseconds.
+/// The times in a document, which are in Unix milliseconds.
 fn times(value: &Value, now_ms: u64) -> Vec<String> {
     let line = |name: &str| {
         let ms = value.get(name).or_else(|| value.get("predicate")?.get(name))?.as_u64()?;
@@ -103,7 +103,7 @@ fn times(value: &Value, now_ms: u64) -> Vec<String> {
     ["created_at", "issued_at", "expires_at"].into_iter().filter_map(line).collect()
 }
 
-/// The keys of a root document, by the names that signatures and notes call them.
+/// The keys of a root document, with the ids that signatures and notes use.
 fn keys(root: &RootDocument) -> Vec<String> {
     let roles = [("root key", &root.root), ("builder", &root.manifests), ("list key", &root.lists)];
     let mut lines = Vec::new();
@@ -118,7 +118,7 @@ fn keys(root: &RootDocument) -> Vec<String> {
     lines
 }
 
-/// What may sign a document of this kind.
+/// The role that signs documents of this kind.
 fn role<'a>(envelope: &Envelope, root: Option<&'a RootDocument>) -> Option<(&'static str, &'a Role)> {
     let root = root?;
     match envelope.payload_type() {
@@ -132,7 +132,7 @@ fn role<'a>(envelope: &Envelope, root: Option<&'a RootDocument>) -> Option<(&'st
 fn signatures(envelope: &Envelope, name: &str, role: &Role) -> Vec<String> {
     let line = |id: &str| {
         let Some(at) = position(role, id) else {
-            return format!("a signature names {}, which is no {name} here", named(id));
+            return format!("a signature names {}, which is not a known {name}", named(id));
         };
         let key = role.keys().iter().find(|key| key.id() == id).cloned();
         let only = key.and_then(|key| Role::new(1, vec![key]).ok());
@@ -149,7 +149,7 @@ fn position(role: &Role, id: &str) -> Option<usize> {
     role.keys().iter().position(|key| key.id() == id).map(|at| at + 1)
 }
 
-/// A `keyid`, which is the sender's text.
+/// A `keyid`. It is the sender's text, so it is escaped.
 fn named(id: &str) -> String {
     match id {
         "" => "no key (its keyid is missing)".into(),

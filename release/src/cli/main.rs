@@ -1,7 +1,7 @@
 //! `ok2cry-release`: builds the enclave image, measures any, and publishes releases.
 //!
-//! Exit status: 0 done, 1 refused (`refused: <code>: <sentence>` on stderr), 2 usage, unreadable input, or a report that could
-//! not be written.
+//! Exit status: 0 done, 1 refused (`refused: <code>: <sentence>` on stderr), 2 wrong usage, unreadable input,
+//! or a report that could not be written.
 
 mod arguments;
 mod images;
@@ -24,27 +24,28 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Print the PCRs of an enclave image file, as `nitro-cli` does; what else it is, and who signed it, on stderr.
+    /// Print the PCRs of an enclave image file as `nitro-cli` does, and its properties and signer on stderr.
     Measure {
-        /// The image, ours or anybody's.
+        /// The image: any EIF.
         file: PathBuf,
-        /// All of it as JSON, refusals too.
+        /// Print everything as JSON, refusals too.
         #[arg(long)]
         json: bool,
-        /// When the certificate that signed the image has to be valid, if not now: 2026-01-31T12:00:00Z, or Unix milliseconds.
+        /// When the signing certificate must be valid, if not now: 2026-01-31T12:00:00Z, or Unix
+        /// milliseconds.
         #[arg(long, value_name = "TIME", value_parser = time)]
         at: Option<u64>,
     },
-    /// Write an image without its signature section: the file that a release's digests are of.
+    /// Write an image without its signature section. A release's digests are those of this file.
     Unsigned {
         /// The image.
         file: PathBuf,
-        /// Where to write it.
+        /// The file to write.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
-    /// Put the signature of another build of the same image into yours, after checking it: how a second builder, who does not
-    /// have the key, comes to the same file.
+    /// Verify the signature of another build of the same image, and put it into yours. A second builder
+    /// without the signing key gets the same file in this way.
     Attach {
         /// Your own image.
         #[arg(long, value_name = "FILE")]
@@ -52,15 +53,15 @@ enum Command {
         /// The signed image.
         #[arg(long, value_name = "FILE")]
         signature_of: PathBuf,
-        /// Where to write yours with that signature.
+        /// The file to write.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
     #[cfg(feature = "build")]
     /// Build an image, print its PCRs as `nitro-cli` does, and write a manifest beside it.
-    Build(build::Arguments),
+    Build(build::BuildArguments),
     #[command(flatten)]
-    Releases(Box<arguments::Command>),
+    Releases(Box<arguments::ReleaseCommand>),
 }
 
 fn main() -> ExitCode {
@@ -99,14 +100,14 @@ mod build {
     use ok2cry_release::{
         durable::{Readers, replace},
         eif::MAX_EIF_LEN,
-        image::{Image, Signer},
+        image::{Image, SignerFiles},
         inputs::Inputs,
         measure::Measurements,
     };
     use std::path::PathBuf;
 
     #[derive(clap::Args)]
-    pub(super) struct Arguments {
+    pub(super) struct BuildArguments {
         /// The kernel, a bzImage.
         #[arg(long, value_name = "FILE")]
         kernel: PathBuf,
@@ -119,27 +120,28 @@ mod build {
         /// The enclave program, a static executable.
         #[arg(long, value_name = "FILE")]
         init: PathBuf,
-        /// The enclave's configuration, which becomes part of what is measured.
+        /// The enclave's configuration. It is measured.
         #[arg(long, value_name = "FILE")]
         configuration: PathBuf,
         /// The versions of the tools, as `image/toolchain` prints them.
         #[arg(long, value_name = "FILE")]
         toolchain: PathBuf,
-        /// Let the configuration drop checks ([development]): the image is no release, and its manifest says so.
+        /// Let the configuration drop checks ([development]). The manifest says so; the image is not a
+        /// release.
         #[arg(long)]
         development: bool,
         /// The private key that signs the image, PEM.
         #[arg(long, value_name = "FILE", requires = "signing_certificate")]
         signing_key: Option<PathBuf>,
-        /// Its certificate, PEM: fills PCR8. Certificates that issued it may follow in the file.
+        /// The key's certificate, PEM, which fills PCR8. Its issuers' certificates may follow in the file.
         #[arg(long, value_name = "FILE", requires = "signing_key")]
         signing_certificate: Option<PathBuf>,
-        /// Where to write the image; the manifest goes beside it, with the extension `.manifest.json`.
+        /// The image to write. The manifest is written beside it, with the extension `.manifest.json`.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     }
 
-    pub(super) fn run(arguments: &Arguments) -> Result<Measurements, Error> {
+    pub(super) fn run(arguments: &BuildArguments) -> Result<Measurements, Error> {
         let inputs = Inputs {
             kernel: read(&arguments.kernel, MAX_EIF_LEN)?,
             kernel_config: read(&arguments.kernel_config, MAX_EIF_LEN)?,
@@ -150,14 +152,10 @@ mod build {
             development: arguments.development,
         };
         let signer = arguments.signing_key.clone().zip(arguments.signing_certificate.clone());
-        let signer = signer.map(|(key, certificate)| Signer { key, certificate });
+        let signer = signer.map(|(key, certificate)| SignerFiles { key, certificate });
         let image = Image::build(&inputs.check()?, signer.as_ref(), &CheckTime::system())?;
-        replace(
-            &arguments.out.with_extension("manifest.json"),
-            image.manifest.as_bytes(),
-            Readers::Everybody,
-        )?;
-        replace(&arguments.out, &image.eif, Readers::Everybody)?;
+        replace(&arguments.out.with_extension("manifest.json"), image.manifest.as_bytes(), Readers::All)?;
+        replace(&arguments.out, &image.eif, Readers::All)?;
         Ok(image.measurements)
     }
 }

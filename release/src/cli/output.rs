@@ -1,6 +1,7 @@
-//! What the program says, and what becomes of it when it cannot be written.
+//! The program's output, and its exit status if output fails.
 //!
-//! A report that is lost is a failure, with status 2: a public half that nobody has seen, or measurements that a full disk took.
+//! A report that cannot be written is a failure, with status 2, because it may hold a public key or
+//! measurements.
 
 use clap::error::Error as UsageError;
 use ok2cry_release::error::Error;
@@ -10,14 +11,14 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-/// What a command that is done has to say.
+/// The output of a completed command.
 #[derive(Default)]
 pub(crate) struct Report {
     /// For standard output, without a final newline.
     pub(crate) text: String,
-    /// For people, on standard error: lines.
+    /// Lines for standard error.
     pub(crate) notes: Vec<String>,
-    /// How to get the text again, should it not be written.
+    /// How to get the text again if it cannot be written.
     pub(crate) if_lost: Option<String>,
 }
 
@@ -27,8 +28,8 @@ impl From<String> for Report {
     }
 }
 
-/// Set once something could not be written to standard error: then no other place is left to say so but the status.
-static UNSAID: AtomicBool = AtomicBool::new(false);
+/// Set once a write to standard error has failed, so that the exit status reports it.
+static STDERR_FAILED: AtomicBool = AtomicBool::new(false);
 
 /// Writes a line to standard output.
 ///
@@ -41,14 +42,14 @@ pub(crate) fn say(text: &str) -> Result<(), Error> {
     said.map_err(|source| Error::Io { path: "standard output".into(), source })
 }
 
-/// Writes a line to standard error. The program does not end with 0 if that fails.
+/// Writes a line to standard error. If that fails, the exit status is not 0.
 pub(crate) fn note(text: &str) {
     if writeln!(io::stderr().lock(), "{text}").is_err() {
-        UNSAID.store(true, Ordering::Relaxed);
+        STDERR_FAILED.store(true, Ordering::Relaxed);
     }
 }
 
-/// The end of a command that is done.
+/// Prints the report of a completed command, and returns its exit status.
 pub(crate) fn deliver(report: &Report) -> ExitCode {
     for line in &report.notes {
         note(line);
@@ -61,7 +62,7 @@ pub(crate) fn deliver(report: &Report) -> ExitCode {
     status(0)
 }
 
-/// The end of a command that was refused, or that could not read or write.
+/// Prints a refusal or an input or output error, and returns its exit status.
 pub(crate) fn refuse(error: &Error, json: bool) -> ExitCode {
     let (status_code, verdict) = match error {
         Error::Io { .. } => (2, "error"),
@@ -77,7 +78,7 @@ pub(crate) fn refuse(error: &Error, json: bool) -> ExitCode {
     status(status_code)
 }
 
-/// The end of a command line that was not understood, or that asked for help.
+/// Prints a usage error or the requested help, and returns its exit status.
 pub(crate) fn usage(error: &UsageError, json: bool) -> ExitCode {
     let printed = error.print().and_then(|()| io::stdout().flush());
     match printed {
@@ -99,7 +100,7 @@ fn say_json(verdict: &str, reason: &str, message: &str) {
 }
 
 fn status(code: u8) -> ExitCode {
-    match UNSAID.load(Ordering::Relaxed) {
+    match STDERR_FAILED.load(Ordering::Relaxed) {
         true => ExitCode::from(code.max(2)),
         false => ExitCode::from(code),
     }

@@ -1,8 +1,10 @@
-//! The commands around releases: keys, root documents, manifests, lists, and what clients make of them.
+//! The commands for releases: keys, root documents, manifests, lists, and verification as by a client.
 
 use crate::{
     Error,
-    arguments::{Anchor, Command, KeyKind, Keygen, NewManifest, NewRoot, Public, Publishing, Sign, Verify},
+    arguments::{
+        Anchor, KeyKind, Keygen, NewManifest, NewRoot, Public, Publishing, ReleaseCommand, Sign, Verify,
+    },
     images::{read, read_image, signed_by},
     inspect,
     output::{Report, say},
@@ -14,7 +16,8 @@ use ok2cry_release::{
     measure::Measurements,
     moment,
     publication::{
-        Built, Change, Described, DocumentSigner, Finding, LogSigner, PublicationFault, Site, Weight, publish,
+        BuildOutput, Built, Change, Described, DocumentSigner, Finding, LogSigner, PublicationFault,
+        Publisher, Site, Weight,
     },
 };
 use ok2cry_release_verify::{
@@ -34,15 +37,15 @@ const MAX_SMALL: u64 = 1 << 20;
 /// The longest image or bill of materials.
 const MAX_LARGE: u64 = ok2cry_release::eif::MAX_EIF_LEN;
 
-pub(crate) fn run(command: &Command) -> Result<Report, Error> {
+pub(crate) fn run(command: &ReleaseCommand) -> Result<Report, Error> {
     let done = match command {
-        Command::Keygen(command) => return keygen(command),
-        Command::Public(command) => public(command),
-        Command::Root(command) => root(command),
-        Command::Manifest(command) => manifest(command),
-        Command::Sign(command) => sign(command),
-        Command::Show { file, root } => show(file, root.as_deref()),
-        Command::Publish(command) => {
+        ReleaseCommand::Keygen(command) => return keygen(command),
+        ReleaseCommand::Public(command) => public(command),
+        ReleaseCommand::Root(command) => root(command),
+        ReleaseCommand::Manifest(command) => manifest(command),
+        ReleaseCommand::Sign(command) => sign(command),
+        ReleaseCommand::Show { file, root } => show(file, root.as_deref()),
+        ReleaseCommand::Publish(command) => {
             let change = Change {
                 roots: texts(&command.root)?,
                 manifests: texts(&command.manifest)?,
@@ -51,11 +54,11 @@ pub(crate) fn run(command: &Command) -> Result<Report, Error> {
             };
             command.publishing.publish(change)
         }
-        Command::Revoke(command) => {
+        ReleaseCommand::Revoke(command) => {
             command.publishing.publish(Change { remove: command.version.clone(), ..Change::default() })
         }
-        Command::Verify(command) => verify(command),
-        Command::CheckpointHash { site } => checkpoint_hash(site),
+        ReleaseCommand::Verify(command) => verify(command),
+        ReleaseCommand::CheckpointHash { site } => checkpoint_hash(site),
     };
     done.map(Report::from)
 }
@@ -86,7 +89,7 @@ fn public(command: &Public) -> Result<String, Error> {
         Ok(signer) => Ok(signer.public_pem()?.trim_end().to_owned()),
         Err(_) if LogSigner::from_pem(&pem).is_ok() => Err(PublicationFault::Key {
             expected: "an ECDSA P-384 key",
-            found: "an Ed25519 key, which is a log's or a witness's: --log ORIGIN or --witness NAME is due",
+            found: "an Ed25519 key of a log or a witness: add --log ORIGIN or --witness NAME",
         }
         .into()),
         Err(error) => Err(error),
@@ -94,7 +97,7 @@ fn public(command: &Public) -> Result<String, Error> {
 }
 
 impl KeyKind {
-    /// Whether the key signs notes, as a log's and a witness's do.
+    /// Whether the key signs notes: a log's or a witness's.
     fn is_of_note(&self) -> bool {
         self.log.is_some() || self.witness.is_some()
     }
@@ -121,21 +124,22 @@ fn root(command: &NewRoot) -> Result<String, Error> {
             witness_threshold: command.witness_threshold,
         },
     };
-    // What a client would refuse is not written.
+    // Do not write a document that a client would refuse.
     RootDocument::decode(&root.encode())?;
-    replace(&command.out, &Envelope::new(ROOT_PAYLOAD_TYPE, root.encode()).encode(), Readers::Everybody)?;
+    replace(&command.out, &Envelope::new(ROOT_PAYLOAD_TYPE, root.encode()).encode(), Readers::All)?;
     let until = moment::shown(root.expires_at);
     Ok(format!("{}: root document {}, until {until}, to be signed", command.out.display(), root.version))
 }
 
 fn manifest(command: &NewManifest) -> Result<String, Error> {
-    let built = built(
-        &command.build.image,
-        command.build.build.as_deref(),
-        command.build.kernel_fragment.as_deref(),
-        command.build.mock_measurements.as_deref(),
-        &command.build.anchor,
-    )?;
+    let files = BuildFiles {
+        image: &command.build.image,
+        manifest: command.build.build.as_deref(),
+        kernel_fragment: command.build.kernel_fragment.as_deref(),
+        mock_measurements: command.build.mock_measurements.as_deref(),
+        anchor: &command.build.anchor,
+    };
+    let built = files.read()?;
     let sbom = command.sbom.as_deref().map(|path| read(path, MAX_LARGE)).transpose()?;
     let envelope = built.describe(Described {
         product: command.product.clone(),
@@ -145,7 +149,7 @@ fn manifest(command: &NewManifest) -> Result<String, Error> {
         commit: command.commit,
         sbom_sha256: sbom.map(|bytes| Hex(Sha256::digest(bytes).into())),
     })?;
-    replace(&command.out, &envelope.encode(), Readers::Everybody)?;
+    replace(&command.out, &envelope.encode(), Readers::All)?;
     Ok(format!("{}: manifest of {}, to be signed", command.out.display(), command.version))
 }
 
@@ -161,17 +165,7 @@ fn sign(command: &Sign) -> Result<String, Error> {
         LIST_PAYLOAD_TYPE => (LIST_PAYLOAD_TYPE, format!("list {}", ReleaseList::decode(payload)?.version)),
         STATEMENT_PAYLOAD_TYPE => {
             let manifest = Manifest::decode(payload)?;
-            let image = command
-                .image
-                .as_deref()
-                .ok_or(PublicationFault::NotAsBuilt("there is no --image, so everything"))?;
-            let (build, fragment) = (command.build.as_deref(), command.kernel_fragment.as_deref());
-            let built = built(image, build, fragment, command.mock_measurements.as_deref(), &command.anchor)?;
-            built.agrees(&manifest)?;
-            // What is signed is bytes: there is to be no second way to write the same.
-            if manifest.encode() != payload {
-                return Err(PublicationFault::NotAsBuilt("the way it is written").into());
-            }
+            check_as_built(command, &manifest, payload)?;
             let source = &manifest.predicate.source;
             let what = format!("manifest of {} of commit {}", manifest.predicate.version, source.commit);
             (STATEMENT_PAYLOAD_TYPE, what)
@@ -183,8 +177,26 @@ fn sign(command: &Sign) -> Result<String, Error> {
         return Err(PublicationFault::SignedAlready.into());
     }
     signer.sign(&mut envelope);
-    replace(&command.file, &envelope.encode(), Readers::Everybody)?;
+    replace(&command.file, &envelope.encode(), Readers::All)?;
     Ok(format!("{}: {what}, signed by {}", command.file.display(), signer.public().id()))
+}
+
+/// Compares a manifest, and its bytes, with the image that this machine has built.
+fn check_as_built(command: &Sign, manifest: &Manifest, payload: &[u8]) -> Result<(), Error> {
+    let image = command.image.as_deref();
+    let files = BuildFiles {
+        image: image.ok_or(PublicationFault::NotAsBuilt("there is no --image, so everything"))?,
+        manifest: command.build.as_deref(),
+        kernel_fragment: command.kernel_fragment.as_deref(),
+        mock_measurements: command.mock_measurements.as_deref(),
+        anchor: &command.anchor,
+    };
+    files.read()?.agrees(manifest)?;
+    // The signature is over bytes, so only one encoding is accepted.
+    match manifest.encode() == payload {
+        true => Ok(()),
+        false => Err(PublicationFault::NotAsBuilt("the way it is written").into()),
+    }
 }
 
 fn show(file: &Path, root: Option<&Path>) -> Result<String, Error> {
@@ -206,8 +218,14 @@ impl Publishing {
             self.list_key.iter().map(|path| document_signer(path)).collect::<Result<Vec<_>, _>>()?;
         let log_signer = LogSigner::from_pem(&text(&self.log_key)?)?;
         let cosign = |site: &Site, note: &str, seen: u64| self.cosign(site, note, seen);
-        let list =
-            publish(&mut site, &change, &signers, &log_signer, &self.anchor.read()?, now_ms(), &cosign)?;
+        let publisher = Publisher {
+            list_signers: &signers,
+            log_signer: &log_signer,
+            anchor: &self.anchor.read()?,
+            now_ms: now_ms(),
+            cosign: &cosign,
+        };
+        let list = publisher.publish(&mut site, &change)?;
         let releases: Vec<_> = list.releases.iter().map(|release| release.version.to_string()).collect();
         let releases = if releases.is_empty() { "nothing".into() } else { releases.join(", ") };
         Ok(format!(
@@ -220,7 +238,7 @@ impl Publishing {
         ))
     }
 
-    /// Whoever does not cosign is named, and left out.
+    /// Prints a warning for each witness that does not cosign.
     #[cfg(feature = "witness")]
     fn cosign(&self, site: &Site, note: &str, seen: u64) -> Vec<String> {
         let ask = |url: &String| ok2cry_release::publication::cosign(url, site, note, seen);
@@ -229,7 +247,7 @@ impl Publishing {
     }
 
     #[cfg(not(feature = "witness"))]
-    #[allow(clippy::unused_self, reason = "the feature's shape")]
+    #[allow(clippy::unused_self, reason = "the same signature as with the feature")]
     fn cosign(&self, _: &Site, _: &str, _: u64) -> Vec<String> {
         Vec::new()
     }
@@ -241,7 +259,7 @@ fn verify(command: &Verify) -> Result<String, Error> {
         Some(site) => site.bundle().cloned().ok_or(PublicationFault::NoRoot)?,
         None => Bundle::decode(&read(&command.site, MAX_BUNDLE_LEN as u64)?)?,
     };
-    let _alone = command.memory.as_deref().map(lock).transpose()?;
+    let _locked = command.memory.as_deref().map(lock).transpose()?;
     let mut memory = match &command.memory {
         Some(path) if path.exists() => ReleaseState::decode(&read(path, MAX_SMALL)?)?,
         _ => ReleaseState::default(),
@@ -250,8 +268,8 @@ fn verify(command: &Verify) -> Result<String, Error> {
     let key = ReleaseKey::from_role(Role::new(threshold, public_keys(&command.key)?)?)
         .with_max_list_age(Duration::from_secs(command.max_list_age.saturating_mul(3600)))
         .with_minimum_version(command.minimum_version);
-    // Whatever the verdict.
-    let findings = site.as_ref().map(|site| look_through(site, &bundle)).transpose()?.unwrap_or_default();
+    // Print the findings before the verdict.
+    let findings = site.as_ref().map(|site| print_contents(site, &bundle)).transpose()?.unwrap_or_default();
     let before = memory.clone();
     let tiles = |tile: &Tile| site.as_ref().and_then(|site| site.tile(tile));
     let anchor = command.anchor.read()?;
@@ -270,8 +288,8 @@ fn verify(command: &Verify) -> Result<String, Error> {
     Ok(said)
 }
 
-/// Says what is in the log, and what is to be said about files of the folder.
-fn look_through(site: &Site, bundle: &Bundle) -> Result<Vec<Finding>, Error> {
+/// Prints the findings about the folder's files, and every document in the log.
+fn print_contents(site: &Site, bundle: &Bundle) -> Result<Vec<Finding>, Error> {
     let findings = site.audit()?;
     for finding in &findings {
         let weight = if finding.weight == Weight::Note { "note" } else { "DAMAGED" };
@@ -309,7 +327,8 @@ fn describe(accepted: &AcceptedReleases) -> String {
     lines.join("\n")
 }
 
-/// The whole log, as an auditor looks at it: signed, and every file as its entries have it.
+/// Checks the whole log as an auditor does: the checkpoint's signatures, and the findings about the folder's
+/// files.
 fn check_log(site: &Site, findings: &[Finding], accepted: &AcceptedReleases) -> Result<String, Error> {
     let note = site.checkpoint()?.unwrap_or_default();
     let (checkpoint, witnesses) = accepted.root().log.verify_checkpoint(&note, &CheckTime::system())?;
@@ -326,14 +345,14 @@ fn check_log(site: &Site, findings: &[Finding], accepted: &AcceptedReleases) -> 
         of => format!(", cosigned by {witnesses} of {of} witnesses"),
     };
     Ok(format!(
-        "the log {} holds {} entries{witnessed}, all there, and every file of the folder is as they have it",
+        "the log {} holds {} entries{witnessed}, all present, and every file of the folder matches them",
         checkpoint.origin,
         site.entries().len()
     ))
 }
 
-/// Which of the releases an image is. A release's digests are of the image without its signature, so who signed it is compared
-/// by what it measures.
+/// Finds the release that an image is. A release's digests are of the image without its signature, so the
+/// signer is compared by PCR8.
 fn which(accepted: &AcceptedReleases, path: &Path) -> Result<String, Error> {
     let is = |digest: Hex<48>| {
         move |release: &&AcceptedRelease| {
@@ -357,9 +376,9 @@ fn which(accepted: &AcceptedReleases, path: &Path) -> Result<String, Error> {
     let other = |how| Err(PublicationFault::OtherSigner(release.version().to_string(), how).into());
     match (due, found.as_deref()) {
         (due, found) if due == found => {}
-        (Some(_), None) => return other("it is not signed, and the release is"),
-        (None, _) => return other("it is signed, and the release is not"),
-        (Some(_), Some(_)) => return other("its certificate is another than the release's"),
+        (Some(_), None) => return other("the image is not signed, and the release is"),
+        (None, _) => return other("the image is signed, and the release is not"),
+        (Some(_), Some(_)) => return other("the image's certificate is not the release's"),
     }
     let signed = signer.as_ref().map_or_else(|| "not signed".into(), signed_by);
     Ok(format!("{} is release {}, {signed}", path.display(), release.version()))
@@ -383,21 +402,30 @@ fn checkpoint_hash(site: &Path) -> Result<String, Error> {
     Ok(format!("sha256:{hash} {} {}", checkpoint.origin, checkpoint.size))
 }
 
-fn built(
-    image: &Path,
-    build: Option<&Path>,
-    fragment: Option<&Path>,
-    mock: Option<&Path>,
-    anchor: &Anchor,
-) -> Result<Built, Error> {
-    let anchor = anchor.read()?;
-    if let Some(mock) = mock {
-        return Built::mock(read(image, MAX_LARGE)?, &read(mock, MAX_SMALL)?, &anchor);
+/// The files of a build, as the command line names them.
+struct BuildFiles<'a> {
+    image: &'a Path,
+    manifest: Option<&'a Path>,
+    kernel_fragment: Option<&'a Path>,
+    mock_measurements: Option<&'a Path>,
+    anchor: &'a Anchor,
+}
+
+impl BuildFiles<'_> {
+    fn read(&self) -> Result<Built, Error> {
+        let anchor = self.anchor.read()?;
+        if let Some(mock) = self.mock_measurements {
+            return Built::mock(read(self.image, MAX_LARGE)?, &read(mock, MAX_SMALL)?, &anchor);
+        }
+        let manifest = self.manifest.map(|path| read(path, MAX_SMALL)).transpose()?;
+        let fragment = self.kernel_fragment.map(|path| read(path, MAX_SMALL)).transpose()?;
+        let output = BuildOutput {
+            manifest: &manifest.ok_or(PublicationFault::Build("--build is required"))?,
+            image: &read_image(self.image)?,
+            kernel_fragment: fragment.as_deref(),
+        };
+        Built::image(&output, &anchor, &CheckTime::system())
     }
-    let build = build.map(|path| read(path, MAX_SMALL)).transpose()?;
-    let fragment = fragment.map(|path| read(path, MAX_SMALL)).transpose()?;
-    let build = build.ok_or(PublicationFault::Build("there is no --build"))?;
-    Built::image(&read_image(image)?, &build, fragment.as_deref(), &anchor, &CheckTime::system())
 }
 
 impl Anchor {

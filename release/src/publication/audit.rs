@@ -1,7 +1,7 @@
-//! Everything that a published folder serves, held against the entries of its log.
+//! Compares every file of a published folder with the entries of its log.
 //!
-//! Clients read `bundle.json` alone, and believe nothing of it. Those who watch a log read the rest, so a mirror that serves
-//! another list to them, or tiles that do not hash to the checkpoint, has to be seen as well.
+//! Clients read `bundle.json` only, and verify it. Auditors read the rest, so the audit must also detect a
+//! mirror that serves them another list, or tiles that do not hash to the checkpoint.
 
 use super::{
     PublicationFault, Site,
@@ -21,45 +21,46 @@ use std::{
 
 /// The longest bundle of entries, in bytes.
 pub(super) const MAX_ENTRIES_LEN: usize = 256 * (2 + MAX_ENVELOPE_LEN);
-/// How many folders deep a file of a log can lie. 2^48 entries take nine.
+/// The greatest depth of a file in the folder. 2^48 entries take nine levels.
 const MAX_DEPTH: usize = 12;
-/// More entries than one attempt to publish can add.
+/// A bound above the number of entries that one publication can add.
 const MOST_ADDED: u64 = 512;
 
-/// What is to be said about one file.
+/// A finding about one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The file, below the folder.
+    /// The file's path, relative to the folder.
     pub path: String,
-    /// What it is.
+    /// The finding as a phrase that follows the path.
     pub what: String,
-    /// How bad that is.
+    /// The severity.
     pub weight: Weight,
 }
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
-    /// A file is missing, or is not what the log says.
+    /// A file is missing or differs from what the log gives.
     Damage,
-    /// A file belongs to entries after the checkpoint, and does not continue this log: nothing reads it, and the next attempt
-    /// to publish writes over it.
+    /// A file belongs to entries after the checkpoint and does not continue this log. Nothing reads it, and
+    /// the next publication overwrites it.
     Stray,
-    /// A file is ahead of the rest, as while something is published, or is none of a release's.
+    /// A file is ahead of the rest, as during a publication, or does not belong to a release.
     Note,
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // File names are the host's.
+        // The host chooses file names, so they are escaped.
         write!(f, "{}: {}", self.path.escape_debug(), self.what)
     }
 }
 
 impl Site {
-    /// Holds every file of the folder against the log's entries, which were read and have the checkpoint's root: tiles and bundles
-    /// of entries, also those of earlier checkpoints; documents by themselves; and the parts of `bundle.json`. Signatures are
-    /// for clients' rules.
+    /// Compares every file of the folder with the log's entries, whose root is the checkpoint's: tiles and
+    /// bundles of entries, those of earlier checkpoints too; single documents; and the parts of
+    /// `bundle.json`. Does not verify signatures:
+    /// a client's checks do.
     ///
     /// # Errors
     ///
@@ -87,7 +88,7 @@ impl Site {
     ///
     /// # Errors
     ///
-    /// [`PublicationFault::Site`], which names the first file, and as [`Site::audit`].
+    /// [`PublicationFault::Site`], which names the first file; the errors of [`Site::audit`].
     pub(super) fn check_whole(&self) -> Result<(), Error> {
         let damage = |finding: &Finding| finding.weight == Weight::Damage;
         match self.audit()?.into_iter().find(damage) {
@@ -101,7 +102,7 @@ struct Audit<'a> {
     site: &'a Site,
     tiles: AllTiles,
     size: u64,
-    /// Every file, below the folder.
+    /// The paths of all files, relative to the folder.
     there: BTreeSet<String>,
     findings: Vec<Finding>,
 }
@@ -127,7 +128,7 @@ impl Audit<'_> {
             } else if depth < MAX_DEPTH {
                 self.walk(&path, depth + 1)?;
             } else {
-                self.find(Weight::Damage, &text, "lies deeper than a release's files do");
+                self.find(Weight::Damage, &text, "is deeper than a release's files");
             }
         }
         Ok(())
@@ -135,11 +136,11 @@ impl Audit<'_> {
 
     fn file(&mut self, path: &str) -> Result<(), Error> {
         if matches!(path, ".lock" | "bundle.json" | "log/checkpoint") {
-            // The last two were read when the folder was opened.
+            // Opening the folder has read the last two.
             return Ok(());
         }
         if path.ends_with(".partial") {
-            self.find(Weight::Note, path, "is what an attempt left that ended early");
+            self.find(Weight::Note, path, "is left from an interrupted attempt");
             return Ok(());
         }
         if path == "list.json" {
@@ -156,7 +157,7 @@ impl Audit<'_> {
         }
         let ours = ["log/", "root/", "manifests/"].iter().any(|folder| path.starts_with(folder));
         let weight = if ours { Weight::Damage } else { Weight::Note };
-        self.find(weight, path, "is none of a release's files");
+        self.find(weight, path, "does not belong to a release");
         Ok(())
     }
 
@@ -180,11 +181,11 @@ impl Audit<'_> {
         let (weight, what) = match (end <= hashes(self.size), end <= hashes(self.size + MOST_ADDED)) {
             (true, _) if bytes == expected => return Ok(()),
             (true, _) => (Weight::Damage, "does not hold what the log's entries give"),
-            (false, false) => (Weight::Damage, "lies beyond the log's end"),
+            (false, false) => (Weight::Damage, "is beyond the log's end"),
             (false, true) => {
                 let whole = tile.entries || bytes.len() as u64 == tile.width * 32;
                 match whole && bytes.starts_with(&expected) {
-                    true => (Weight::Note, "is ahead of the checkpoint, as while something is published"),
+                    true => (Weight::Note, "is ahead of the checkpoint, as during a publication"),
                     false => (Weight::Stray, "is ahead of the checkpoint and does not continue this log"),
                 }
             }
@@ -211,7 +212,7 @@ impl Audit<'_> {
 
     fn manifest(&mut self, path: &str, name: &str) -> Result<(), Error> {
         let Some(version) = Version::parse(name) else {
-            self.find(Weight::Damage, path, "is not named as a version is");
+            self.find(Weight::Damage, path, "is not named by a version");
             return Ok(());
         };
         let is_manifest = |payload: &[u8]| {
@@ -223,7 +224,7 @@ impl Audit<'_> {
         });
         match listed.cloned() {
             Some(listed) => self.document(path, Some(&listed), STATEMENT_PAYLOAD_TYPE, &is_manifest),
-            // Of a release that is no longer listed: as it once was.
+            // The manifest of a release that is no longer listed.
             None => match self.read(path, MAX_ENVELOPE_LEN)? {
                 Some(bytes) if self.in_log(&bytes, 0, STATEMENT_PAYLOAD_TYPE, &is_manifest) => Ok(()),
                 Some(_) => {
@@ -235,8 +236,8 @@ impl Audit<'_> {
         }
     }
 
-    /// A document by itself: the one in the bundle, or, where an attempt to publish ended before the bundle was written, a later
-    /// entry of the log.
+    /// Checks a single document: it is the one in the bundle, or, if a publication was interrupted before the
+    /// bundle was written, a later entry of the log.
     fn document(
         &mut self,
         path: &str,
@@ -250,13 +251,13 @@ impl Audit<'_> {
         }
         let after = shown.map_or(0, |entry| entry.index.saturating_add(1));
         match self.in_log(&bytes, after, payload_type, is) {
-            true => self.find(Weight::Note, path, "is ahead of bundle.json, as while something is published"),
-            false => self.find(Weight::Damage, path, "is not what bundle.json and the log hold"),
+            true => self.find(Weight::Note, path, "is ahead of bundle.json, as during a publication"),
+            false => self.find(Weight::Damage, path, "differs from bundle.json and the log"),
         }
         Ok(())
     }
 
-    /// Whether the log has these bytes from entry `after` on, and they are the document that is due.
+    /// Whether the log has these bytes at or after entry `after`, and they are the expected document.
     fn in_log(&self, bytes: &[u8], after: u64, payload_type: &str, is: &dyn Fn(&[u8]) -> bool) -> bool {
         let after = usize::try_from(after).unwrap_or(usize::MAX);
         let there = self.site.entries().iter().skip(after).any(|entry| entry == bytes);
@@ -266,7 +267,7 @@ impl Audit<'_> {
             })
     }
 
-    /// Files that have to be there.
+    /// Finds files that are missing.
     fn missing(&mut self) {
         let mut due = Vec::new();
         for tile in Tile::all(self.size) {
@@ -277,7 +278,7 @@ impl Audit<'_> {
         }
         if let Some(bundle) = self.site.bundle() {
             due.push("list.json".into());
-            // What cannot be read as such is the client's to refuse.
+            // A client refuses what cannot be decoded.
             let roots = bundle.roots.iter().filter_map(payload_of);
             let roots = roots.filter_map(|payload| RootDocument::decode(&payload).ok());
             due.extend(roots.map(|root| format!("root/{}.json", root.version)));
@@ -285,8 +286,8 @@ impl Audit<'_> {
             let manifests = manifests.filter_map(|payload| Manifest::decode(&payload).ok());
             due.extend(manifests.map(|manifest| format!("manifests/{}.json", manifest.predicate.version)));
         } else if self.there.contains("list.json") {
-            // Only the very first attempt can have ended between the two.
-            let what = "is missing; if nothing was ever published but list.json, remove that";
+            // Only an interrupted first publication leaves one without the other.
+            let what = "is missing; if only list.json was ever published, remove it";
             self.find(Weight::Damage, "bundle.json", what);
         }
         for path in due.into_iter().filter(|path| !self.there.contains(path)).collect::<Vec<_>>() {
@@ -332,7 +333,7 @@ impl Audit<'_> {
         Ok(())
     }
 
-    /// A file that is a file. Whatever else it is, is found here.
+    /// Reads a regular file; anything else becomes a finding.
     fn read(&mut self, path: &str, max: usize) -> Result<Option<Vec<u8>>, Error> {
         match self.site.read(path, max) {
             Ok(Some(bytes)) if bytes.len() <= max => Ok(Some(bytes)),
@@ -341,7 +342,7 @@ impl Audit<'_> {
                 Ok(None)
             }
             Ok(None) => {
-                self.find(Weight::Damage, path, "is a link to nowhere");
+                self.find(Weight::Damage, path, "is a dangling link");
                 Ok(None)
             }
             Err(Error::Publication(PublicationFault::Site(_))) => {
@@ -353,9 +354,9 @@ impl Audit<'_> {
     }
 }
 
-/// A tile by its path, which may be one of an earlier or a later log.
+/// A tile parsed from its path. It may belong to an earlier or later size of the log.
 struct PlacedTile {
-    /// Whether it is the bundle of entries that belongs to the tile, which is of level 0.
+    /// Whether the file is the bundle of entries of a tile of level 0.
     entries: bool,
     level: u32,
     number: u64,
@@ -363,7 +364,7 @@ struct PlacedTile {
 }
 
 impl PlacedTile {
-    /// Reads what comes after `tile/`, in its one spelling.
+    /// Parses the path after `tile/`. Only the canonical spelling is accepted.
     fn parse(path: &str) -> Option<Self> {
         let (level, place) = path.split_once('/')?;
         let entries = level == "entries";

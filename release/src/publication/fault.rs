@@ -1,105 +1,101 @@
-//! Why something was not signed or not published.
+//! Refusals to sign or to publish. `docs/release-guide.md` lists their codes.
 
-/// The rule that stands against signing or publishing.
+use crate::error::codes;
+
+/// The rule that forbids signing or publishing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublicationFault {
-    /// A private key that is not one.
-    #[error("PKCS #8 PEM of {expected} is due, and the file holds {found}")]
+    /// A file that does not hold a private key of the expected kind.
+    #[error("PKCS #8 PEM of {expected} was expected, and the file holds {found}")]
     Key {
-        /// What is due.
+        /// The expected kind of key.
         expected: &'static str,
-        /// What is there instead.
+        /// What the file holds.
         found: &'static str,
     },
-    /// A name that no log and no witness can have.
+    /// A name that a log or witness cannot have.
     #[error("{0:?} cannot name a log or a witness: at most 255 characters, no space, no plus sign")]
     KeyName(String),
-    /// Randomness is not to be had.
-    #[error("the system has no randomness")]
+    /// The system gave no random bytes.
+    #[error("the system gave no random bytes")]
     Randomness,
-    /// An envelope of a kind that nothing here signs.
-    #[error("the file is no root document, manifest or list: its payloadType is {0:?}")]
+    /// An envelope that is not one of a release.
+    #[error("a root document, manifest or list was expected, and the file's payloadType is {0:?}")]
     Kind(String),
-    /// A key that has signed already.
-    #[error("this key has signed already")]
+    /// A key that has already signed the file.
+    #[error("this key has already signed the file")]
     SignedAlready,
-    /// The manifest is not what this machine's own build gives.
-    #[error("the manifest is not what your own build gives: {0} differs")]
+    /// The manifest differs from this machine's build.
+    #[error("the manifest does not describe your own build: {0} differs")]
     NotAsBuilt(&'static str),
-    /// Something about a build is missing or not understood.
-    #[error("the build's manifest is not understood: {0}")]
+    /// The manifest of a build is missing or malformed.
+    #[error("the build's manifest is not valid: {0}")]
     Build(&'static str),
-    /// Measurements that nothing measured, for a production root.
+    /// A mock's measurements under AWS's root.
     #[error("measurements that were not computed from an image are for mocks, and never under AWS's root")]
     Unmeasured,
-    /// A version that is out already.
-    #[error("release {0} is listed already")]
+    /// A version that is already listed.
+    #[error("release {0} is already listed")]
     Listed(String),
-    /// A version that another manifest has.
-    #[error("release {0} has another manifest in the log: a version means one image, for ever")]
+    /// A version with another manifest in the log.
+    #[error("release {0} has another manifest in the log: a version always means one image")]
     VersionTaken(String),
     /// A version that is not listed.
     #[error("release {0} is not listed")]
     NotListed(String),
-    /// The published folder does not hold what its checkpoint says.
+    /// The published folder differs from what its log gives.
     #[error("the published folder is damaged: {0}")]
     Site(String),
-    /// Somebody else is publishing there.
-    #[error("somebody else is publishing in this folder")]
+    /// Another process is publishing in the folder.
+    #[error("another process is publishing in this folder")]
     Busy,
-    /// There is no root document to begin with.
+    /// The first publication has no root document.
     #[error("there is no root document: publish one with the first list")]
     NoRoot,
     /// A key that the root document does not name.
     #[error("the root document does not name this {0} key")]
     KeyNotNamed(&'static str),
-    /// A list key has signed the last version that there is.
-    #[error("the list's version cannot be raised any more: exchange the list keys")]
+    /// The list keys have signed the highest possible version.
+    #[error("the list's version cannot be raised any more: replace the list keys")]
     NoVersionLeft,
-    /// A list without end.
-    #[error("a list must end before its root document does")]
+    /// A list that expires after its root document.
+    #[error("a list must expire before its root document does")]
     Outlives,
-    /// An image that is no accepted release.
-    #[error("the image is none of the accepted releases")]
+    /// An image that is not an accepted release.
+    #[error("the image is not one of the accepted releases")]
     NoSuchImage,
-    /// An image that is an accepted release's but for its signature, so that it runs with another PCR8.
-    #[error("the image is release {0} but for who signed it: {1}")]
+    /// An image that differs from an accepted release in its signer only, so that its PCR8 differs.
+    #[error("the image differs from release {0} in its signer: {1}")]
     OtherSigner(String, &'static str),
     /// A witness did not cosign.
     #[error("the witness at {url} did not cosign: {why}")]
     Witness {
-        /// Where.
+        /// The witness's address.
         url: String,
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
 
-impl PublicationFault {
-    /// The stable, machine-readable reason. `docs/releases.md` lists all of them.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Key { .. } => "key_invalid",
-            Self::KeyName(_) => "key_name_invalid",
-            Self::Randomness => "no_randomness",
-            Self::Kind(_) => "document_unknown",
-            Self::SignedAlready => "signed_already",
-            Self::NotAsBuilt(_) => "manifest_not_as_built",
-            Self::Build(_) => "build_manifest_invalid",
-            Self::Unmeasured => "measurements_not_computed",
-            Self::Listed(_) => "release_listed_already",
-            Self::VersionTaken(_) => "release_version_taken",
-            Self::NotListed(_) => "release_not_there",
-            Self::Site(_) => "site_damaged",
-            Self::Busy => "site_busy",
-            Self::NoRoot => "root_missing",
-            Self::KeyNotNamed(_) => "key_not_in_root",
-            Self::NoVersionLeft => "list_version_exhausted",
-            Self::Outlives => "list_outlives_root",
-            Self::NoSuchImage | Self::OtherSigner(..) => "image_not_released",
-            Self::Witness { .. } => "witness_refused",
-        }
-    }
-}
+codes!(PublicationFault {
+    Self::Key { .. } => "key_invalid",
+    Self::KeyName(_) => "key_name_invalid",
+    Self::Randomness => "no_randomness",
+    Self::Kind(_) => "document_unknown",
+    Self::SignedAlready => "signed_already",
+    Self::NotAsBuilt(_) => "manifest_not_as_built",
+    Self::Build(_) => "build_manifest_invalid",
+    Self::Unmeasured => "measurements_not_computed",
+    Self::Listed(_) => "release_listed_already",
+    Self::VersionTaken(_) => "release_version_taken",
+    Self::NotListed(_) => "release_not_there",
+    Self::Site(_) => "site_damaged",
+    Self::Busy => "site_busy",
+    Self::NoRoot => "root_missing",
+    Self::KeyNotNamed(_) => "key_not_in_root",
+    Self::NoVersionLeft => "list_version_exhausted",
+    Self::Outlives => "list_outlives_root",
+    Self::NoSuchImage | Self::OtherSigner(..) => "image_not_released",
+    Self::Witness { .. } => "witness_refused",
+});

@@ -1,14 +1,14 @@
-//! Releases, from a measured image to what clients follow.
+//! Signs and publishes releases.
 //!
 //! | module | holds |
 //! |---|---|
-//! | `signer` | private keys as PEM files, and signing |
-//! | `statement` | the manifest of an image, and whether one is what this machine would have written |
+//! | `signer` | private keys in PEM files, and signing |
+//! | `statement` | the manifest of an image, and the comparison with this machine's build |
 //! | `site` | the published folder: documents, log, bundle |
-//! | `audit` | every file of it held against the log |
-//! | `publish` | the next list, the next checkpoint, and a last look at both as a client takes it |
-//! | `witness` | cosignatures from others (feature `witness`) |
-//! | `fault` | every reason with its code |
+//! | `audit` | compares every file of the folder with the log |
+//! | `publish` | the next list and checkpoint, verified as a client does |
+//! | `witness` | requests cosignatures (feature `witness`) |
+//! | `fault` | refusals and their codes |
 
 mod audit;
 mod fault;
@@ -21,9 +21,9 @@ mod witness;
 
 pub use audit::{Finding, Weight};
 pub use fault::PublicationFault;
-pub use publish::{Change, publish};
+pub use publish::{Change, Cosign, Publisher};
 pub use signer::{DocumentSigner, LogSigner};
 pub use site::Site;
-pub use statement::{Built, Described};
+pub use statement::{BuildOutput, Built, Described};
 #[cfg(feature = "witness")]
 pub use witness::cosign;

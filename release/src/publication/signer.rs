@@ -1,4 +1,4 @@
-//! Private keys, which lie in PEM files, and what they sign.
+//! Private keys in PEM files, and signing.
 
 use super::PublicationFault;
 use crate::error::Error;
@@ -29,7 +29,7 @@ impl DocumentSigner {
     /// [`PublicationFault::Randomness`].
     pub fn generate() -> Result<Self, Error> {
         loop {
-            // All but one in 2^190 are below the order.
+            // Only one in 2^190 values is not below the order.
             if let Ok(key) = SecretKey::from_slice(random::<48>()?.as_slice()) {
                 return Self::new(&key);
             }
@@ -43,7 +43,7 @@ impl DocumentSigner {
     /// [`PublicationFault::Key`].
     pub fn from_pem(pem: &str) -> Result<Self, Error> {
         use p384::pkcs8::DecodePrivateKey as _;
-        let key = SecretKey::from_pkcs8_pem(pem.trim()).map_err(|_| not_due("an ECDSA P-384 key", pem))?;
+        let key = SecretKey::from_pkcs8_pem(pem.trim()).map_err(|_| wrong_key("an ECDSA P-384 key", pem))?;
         Self::new(&key)
     }
 
@@ -51,21 +51,21 @@ impl DocumentSigner {
     ///
     /// # Errors
     ///
-    /// None that can be met.
+    /// Does not occur for a valid key.
     pub fn to_pem(&self) -> Result<Zeroizing<String>, Error> {
         use p384::pkcs8::EncodePrivateKey as _;
         let pem = SecretKey::from(self.key.as_nonzero_scalar()).to_pkcs8_pem(LineEnding::LF);
-        Ok(pem.map_err(|_| not_due("an ECDSA P-384 key", ""))?)
+        Ok(pem.map_err(|_| wrong_key("an ECDSA P-384 key", ""))?)
     }
 
     /// The public key as PEM.
     ///
     /// # Errors
     ///
-    /// None that can be met.
+    /// Does not occur for a valid key.
     pub fn public_pem(&self) -> Result<String, Error> {
         let pem = self.key.verifying_key().to_public_key_pem(LineEnding::LF);
-        Ok(pem.map_err(|_| not_due("an ECDSA P-384 key", ""))?)
+        Ok(pem.map_err(|_| wrong_key("an ECDSA P-384 key", ""))?)
     }
 
     /// The public key.
@@ -83,7 +83,7 @@ impl DocumentSigner {
     fn new(key: &SecretKey) -> Result<Self, Error> {
         let key = SigningKey::from(key);
         let der = key.verifying_key().to_public_key_der();
-        let der = der.map_err(|_| not_due("an ECDSA P-384 key", ""))?;
+        let der = der.map_err(|_| wrong_key("an ECDSA P-384 key", ""))?;
         Ok(Self { public: SignerKey::from_der(der.as_bytes())?, key })
     }
 }
@@ -109,20 +109,20 @@ impl LogSigner {
     ///
     /// [`PublicationFault::Key`].
     pub fn from_pem(pem: &str) -> Result<Self, Error> {
-        let key = Ed25519Key::from_pkcs8_pem(pem.trim()).map_err(|_| not_due("an Ed25519 key", pem))?;
+        let key = Ed25519Key::from_pkcs8_pem(pem.trim()).map_err(|_| wrong_key("an Ed25519 key", pem))?;
         Ok(Self { key })
     }
 
-    /// The private key as PKCS #8 PEM of version 1, without the public half: OpenSSL 3.0, and what is built on it, reads no
-    /// other.
+    /// The private key as PKCS #8 PEM of version 1, without the public half. OpenSSL 3.0, and programs that
+    /// use it, read this version only.
     ///
     /// # Errors
     ///
-    /// None that can be met.
+    /// Does not occur for a valid key.
     pub fn to_pem(&self) -> Result<Zeroizing<String>, Error> {
         let pem =
             KeypairBytes { secret_key: self.key.to_bytes(), public_key: None }.to_pkcs8_pem(LineEnding::LF);
-        Ok(pem.map_err(|_| not_due("an Ed25519 key", ""))?)
+        Ok(pem.map_err(|_| wrong_key("an Ed25519 key", ""))?)
     }
 
     /// The public key of the log with this origin.
@@ -137,7 +137,7 @@ impl LogSigner {
         VerifierKey::witness(name, self.key.verifying_key().as_bytes())
     }
 
-    /// A signed note of `text`, in the name of `key`.
+    /// A signed note of `text`, with the name and id of `key`.
     #[must_use]
     pub fn note(&self, key: &VerifierKey, text: &str) -> String {
         use base64ct::Encoding as _;
@@ -146,8 +146,8 @@ impl LogSigner {
     }
 }
 
-/// What is in the place of a key that is due, as far as its first line says.
-fn not_due(expected: &'static str, pem: &str) -> PublicationFault {
+/// A fault that names the expected kind of key, and the kind that the file's first line shows.
+fn wrong_key(expected: &'static str, pem: &str) -> PublicationFault {
     let label = pem.trim_start().strip_prefix("-----BEGIN ").and_then(|rest| rest.split_once("-----"));
     let found = match label.map(|(label, _)| label) {
         Some("PRIVATE KEY") => "a private key of another kind",
@@ -155,7 +155,7 @@ fn not_due(expected: &'static str, pem: &str) -> PublicationFault {
         Some("EC PRIVATE KEY") => "SEC 1: convert it with `openssl pkcs8 -topk8 -nocrypt -in FILE`",
         Some("PUBLIC KEY") => "a public key",
         Some("CERTIFICATE") => "a certificate",
-        _ => "no PEM of a private key",
+        _ => "something that is not PEM of a private key",
     };
     PublicationFault::Key { expected, found }
 }

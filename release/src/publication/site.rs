@@ -2,12 +2,12 @@
 //!
 //! | path | is |
 //! |---|---|
-//! | `bundle.json` | all that a client needs, at once |
-//! | `list.json`, `root/N.json`, `manifests/VERSION.json` | the documents by themselves, as they are in the log |
-//! | `log/checkpoint`, `log/tile/…` | the log ([c2sp.org/tlog-tiles](https://c2sp.org/tlog-tiles)), entries included |
+//! | `bundle.json` | everything that a client needs |
+//! | `list.json`, `root/N.json`, `manifests/VERSION.json` | the single documents, as in the log |
+//! | `log/checkpoint`, `log/tile/…` | the log ([tlog-tiles](https://c2sp.org/tlog-tiles)), with its entries |
 //!
-//! Full tiles and root documents never change. `log/checkpoint`, `list.json` and `bundle.json` are replaced, in this order and last;
-//! a manifest is when it is signed again.
+//! Full tiles and root documents never change. `log/checkpoint`, `list.json` and `bundle.json` are replaced
+//! last, in this order. A manifest is replaced when it is signed again.
 
 use super::{PublicationFault, audit::MAX_ENTRIES_LEN};
 use crate::{
@@ -25,21 +25,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A published folder, read and checked: every entry of its log is here, and their root is the checkpoint's.
+/// A published folder, with all entries of its log in memory. Their root is the checkpoint's.
 pub struct Site {
     folder: PathBuf,
     bundle: Option<Bundle>,
     entries: Vec<Vec<u8>>,
-    /// Held by whoever publishes: two at a time would sign two logs.
+    /// Held while publishing, because two publishers at a time would fork the log.
     lock: Option<File>,
 }
 
 impl Site {
-    /// Reads a folder to publish in it. Nobody else can meanwhile.
+    /// Reads a folder and locks it for publishing.
     ///
     /// # Errors
     ///
-    /// As [`Site::open`], [`PublicationFault::Busy`], and [`PublicationFault::Site`] for any file that is damaged or missing.
+    /// The errors of [`Site::open`], [`PublicationFault::Busy`], and [`PublicationFault::Site`] for a damaged
+    /// or missing file.
     pub fn open_to_publish(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(".lock");
         let failed = |source| Error::Io { path: path.display().to_string(), source };
@@ -50,18 +51,18 @@ impl Site {
         Ok(site)
     }
 
-    /// Reads a folder. One that is empty or not there has nothing published yet.
+    /// Reads a folder. If it is empty or does not exist, nothing has been published yet.
     ///
     /// # Errors
     ///
-    /// [`PublicationFault::Site`] if it is not whole, and what clients say of its bundle and checkpoint.
+    /// [`PublicationFault::Site`] if it is damaged, and a client's refusals of its bundle and checkpoint.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let mut site = Self { folder: folder.to_owned(), bundle: None, entries: Vec::new(), lock: None };
         let Some(note) = site.read("log/checkpoint", MAX_NOTE_LEN)? else {
             let published = ["bundle.json", "list.json", "root", "manifests", "log/tile"];
             return match published.into_iter().find(|path| folder.join(path).exists()) {
                 None => Ok(site),
-                // A log is never begun anew where there was one.
+                // Starting the log again would fork it.
                 Some(path) => Err(damaged(&format!("there is {path} and no checkpoint"))),
             };
         };
@@ -76,7 +77,7 @@ impl Site {
         Ok(site)
     }
 
-    /// What clients are handed now.
+    /// The published bundle.
     #[must_use]
     pub fn bundle(&self) -> Option<&Bundle> {
         self.bundle.as_ref()
@@ -88,7 +89,7 @@ impl Site {
         &self.entries
     }
 
-    /// The log's checkpoint, which may be ahead of the bundle's if the last attempt to publish did not come to its end.
+    /// The log's checkpoint. It is ahead of the bundle's if the last publication was interrupted.
     ///
     /// # Errors
     ///
@@ -97,11 +98,11 @@ impl Site {
         self.read("log/checkpoint", MAX_NOTE_LEN)
     }
 
-    /// Whether the log begins with what this checkpoint, of the same log, says of it.
+    /// Whether the log's first entries have this checkpoint's size and root.
     ///
     /// # Errors
     ///
-    /// None that can be met.
+    /// Does not occur for tiles that this site computes.
     pub fn begins_with(&self, checkpoint: &Checkpoint) -> Result<bool, Error> {
         let first = usize::try_from(checkpoint.size).ok().and_then(|size| self.entries.get(..size));
         let Some(first) = first else { return Ok(false) };
@@ -117,7 +118,7 @@ impl Site {
         self.lock.is_some()
     }
 
-    /// Adds an entry, unless the log has it. Answers where it is.
+    /// Appends an entry if the log does not have it. Returns it with its index.
     pub(super) fn append(&mut self, envelope: &str) -> BundleEntry {
         let bytes = envelope.as_bytes();
         let index = self.entries.iter().position(|entry| entry == bytes).unwrap_or_else(|| {
@@ -138,7 +139,8 @@ impl Site {
         Ok(Tiles::new(&tiles_of(&self.entries), self.entries.len() as u64).consistency_proof(old_size)?)
     }
 
-    /// The tiles that show these entries, and how the log goes on from these sizes: path and base64.
+    /// The tiles for inclusion proofs of these entries and consistency proofs from these sizes: path and
+    /// base64.
     pub(super) fn tiles_for(
         &self,
         entries: &[&BundleEntry],
@@ -161,8 +163,8 @@ impl Site {
         Ok(used.take())
     }
 
-    /// Writes the log's tiles and entries. Those of its first `old_size` entries are there already, and must be the same;
-    /// others may be what an attempt left that ended before its checkpoint.
+    /// Writes the log's tiles and entries. Those of its first `old_size` entries exist already and must be
+    /// the same; others may be left from an interrupted attempt, and are replaced.
     pub(super) fn write_log(&self, old_size: u64) -> Result<(), Error> {
         let (tiles, old) = (tiles_of(&self.entries), Tile::all(old_size).collect::<BTreeSet<_>>());
         let write = |tile: &Tile, path: &str, bytes: &[u8]| match old.contains(tile) {
@@ -188,18 +190,18 @@ impl Site {
         }
     }
 
-    /// Writes a file in one step.
+    /// Replaces a file atomically.
     pub(super) fn replace(&self, path: &str, bytes: &[u8]) -> Result<(), Error> {
-        durable::replace(&self.folder.join(path), bytes, Readers::Everybody)
+        durable::replace(&self.folder.join(path), bytes, Readers::All)
     }
 
-    /// The `width` entries from `first` on, each with its length before it.
+    /// `width` entries from `first` on, each after its length.
     pub(super) fn entry_bundle(&self, first: u64, width: u64) -> Vec<u8> {
         let first = usize::try_from(first).unwrap_or(usize::MAX);
         let width = usize::try_from(width).unwrap_or_default();
         let mut bytes = Vec::new();
         for entry in self.entries.iter().skip(first).take(width) {
-            // An envelope is shorter than 64 KiB: its decoder has seen to it.
+            // The decoder of envelopes limits them to less than 64 KiB.
             bytes.extend_from_slice(&u16::try_from(entry.len()).unwrap_or(u16::MAX).to_be_bytes());
             bytes.extend_from_slice(entry);
         }
@@ -227,12 +229,12 @@ impl Site {
         Ok(())
     }
 
-    /// A file of at most `max` bytes; one that is longer comes one byte too long.
+    /// Reads a file of at most `max` bytes. Of a longer one, returns `max + 1` bytes.
     pub(super) fn read(&self, path: &str, max: usize) -> Result<Option<Vec<u8>>, Error> {
         let name = path;
         let path = self.folder.join(path);
         let failed = |source| Error::Io { path: path.display().to_string(), source };
-        // Without O_NONBLOCK a FIFO in the place of a file would keep its reader waiting.
+        // Without O_NONBLOCK, opening a FIFO of that name would block.
         let file = match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -247,7 +249,7 @@ impl Site {
     }
 }
 
-/// Every tile: whoever has the folder needs no others.
+/// All tiles of the log.
 impl TileSource for Site {
     fn tile(&self, tile: &Tile) -> Option<Vec<u8>> {
         tiles_of(&self.entries).tile(tile)
@@ -280,7 +282,7 @@ pub(super) fn tiles_of(entries: &[Vec<u8>]) -> AllTiles {
     AllTiles(tiles)
 }
 
-/// The hash of a whole subtree, from its lowest row.
+/// The hash of a full subtree, from its lowest row.
 fn subtree(row: &[merkle::Hash]) -> merkle::Hash {
     match row {
         [] => [0; 32],

@@ -11,9 +11,21 @@ use serde_json::Value;
 use sha2::{Digest, Sha256, Sha384};
 use std::collections::BTreeMap;
 
+/// The files that a build has written, as bytes.
+#[derive(Clone, Copy)]
+pub struct BuildOutput<'a> {
+    /// The image.
+    pub image: &'a [u8],
+    /// The manifest beside it. It may describe the image before it was signed.
+    pub manifest: &'a [u8],
+    /// The kernel's configuration fragment.
+    pub kernel_fragment: Option<&'a [u8]>,
+}
+
 /// An image as this machine has built it.
 pub struct Built {
-    /// The image without its signature section: two builders' signatures differ, and one of them may not have the key.
+    /// The image without its signature section: two builders' signatures differ, and one of them may not have
+    /// the key.
     subject: Vec<u8>,
     measurements: BTreeMap<String, String>,
     build: BTreeMap<String, Value>,
@@ -21,13 +33,13 @@ pub struct Built {
     attestation_root: Hex<32>,
 }
 
-/// What a manifest says beside that.
+/// The parts of a manifest that no build knows.
 pub struct Described {
     /// The product, as the root document calls it.
     pub product: String,
     /// The version.
     pub version: Version,
-    /// When, in Unix milliseconds.
+    /// The time, in Unix milliseconds.
     pub created_at: u64,
     /// The repository's address.
     pub repository: String,
@@ -38,28 +50,21 @@ pub struct Described {
 }
 
 impl Built {
-    /// An enclave image: measured here, with the manifest of its build, and the kernel's configuration fragment. If it is
-    /// signed, the signature is checked, and the certificate has to be valid at `time`. The build's manifest may be that of the
-    /// image before it was signed.
+    /// Measures an enclave image and reads the manifest of its build. The signature of a signed image is
+    /// verified, and its certificate must be valid at `time`.
     ///
     /// # Errors
     ///
-    /// What [`Measurements::with_signer`] and [`crate::signature::SigningCertificate::valid_at`] say, and
+    /// Those of [`Measurements::with_signer`] and [`crate::signature::SigningCertificate::valid_at`], and
     /// [`PublicationFault::Build`] for a manifest of another image.
-    pub fn image(
-        image: &[u8],
-        build: &[u8],
-        kernel_fragment: Option<&[u8]>,
-        anchor: &TrustAnchor,
-        time: &CheckTime,
-    ) -> Result<Self, Error> {
-        let eif = Eif::parse(image)?;
+    pub fn image(output: &BuildOutput<'_>, anchor: &TrustAnchor, time: &CheckTime) -> Result<Self, Error> {
+        let eif = Eif::parse(output.image)?;
         let (measurements, signer) = Measurements::with_signer(&eif)?;
         signer.map(|signer| signer.valid_at(time)).transpose()?;
         let unsigned = serde_json::to_value(measurements.without_signer());
         let measurements = serde_json::to_value(measurements).unwrap_or_default();
-        let mut build: BTreeMap<String, Value> =
-            serde_json::from_slice(build).map_err(|_| PublicationFault::Build("it is no JSON object"))?;
+        let mut build: BTreeMap<String, Value> = serde_json::from_slice(output.manifest)
+            .map_err(|_| PublicationFault::Build("it is not a JSON object"))?;
         let said = build.remove("measurements");
         if said.as_ref() != Some(&measurements) && said != unsigned.ok() {
             return Err(PublicationFault::Build("its measurements are another image's").into());
@@ -68,14 +73,14 @@ impl Built {
         let development = match build.remove("development") {
             None => None,
             Some(Value::String(dropped)) => Some(dropped),
-            Some(_) => return Err(PublicationFault::Build("development is no text").into()),
+            Some(_) => return Err(PublicationFault::Build("development is not a string").into()),
         };
-        if let Some(fragment) = kernel_fragment {
+        if let Some(fragment) = output.kernel_fragment {
             build.insert("kernel_fragment_sha256".into(), sha256(fragment).to_string().into());
         }
         let measurements = serde_json::from_value(measurements);
-        let measurements =
-            measurements.map_err(|_| PublicationFault::Build("its measurements are no registers"))?;
+        let measurements = measurements
+            .map_err(|_| PublicationFault::Build("its measurements are not a map of registers"))?;
         Ok(Self {
             subject: eif.without_signature(),
             measurements,
@@ -85,7 +90,8 @@ impl Built {
         })
     }
 
-    /// A mock: a program, and what its mock NSM pretends to have measured (as `nitro-cli` prints it). Never under AWS's root.
+    /// A mock: a program, and the measurements that its mock NSM reports (as `nitro-cli` prints them). Never
+    /// under AWS's root.
     ///
     /// # Errors
     ///
@@ -111,19 +117,20 @@ impl Built {
         })
     }
 
-    /// The manifest, in an envelope that nobody has signed.
+    /// The manifest, in an envelope without signatures.
     ///
     /// # Errors
     ///
-    /// What a client would say of it.
+    /// The refusal that a client would give.
     pub fn describe(&self, described: Described) -> Result<Envelope, Error> {
         let manifest = self.manifest(described).encode();
         Manifest::decode(&manifest)?;
         Ok(Envelope::new(STATEMENT_PAYLOAD_TYPE, manifest))
     }
 
-    /// Refuses a manifest that this machine would have written otherwise: how a second builder agrees with the first. What
-    /// no build can know (version, commit, time, bill of materials) is the manifest's own.
+    /// Refuses a manifest that differs from the one that this machine would write. A second builder confirms
+    /// the first with this. The parts that no build knows (version, commit, time, bill of materials) are
+    /// taken from the manifest.
     ///
     /// # Errors
     ///
@@ -145,7 +152,7 @@ impl Built {
         }
         match [theirs, predicate].map(|predicate| predicate.measurements.contains_key("PCR8")) {
             [true, false] => {
-                return differs("PCR8, which your image lacks (`attach` the signature to it first),");
+                return differs("PCR8, which your image lacks (`attach` the signature first),");
             }
             [false, true] => return differs("PCR8, which only your image has,"),
             _ => {}
@@ -161,7 +168,7 @@ impl Built {
         }
         match *manifest == ours {
             true => Ok(()),
-            false => differs("what it says of development"),
+            false => differs("the development flag"),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Cosignatures of witnesses ([c2sp.org/tlog-witness](https://c2sp.org/tlog-witness)).
+//! Requests cosignatures of witnesses ([c2sp.org/tlog-witness](https://c2sp.org/tlog-witness)).
 
 use super::{PublicationFault, Site};
 use crate::error::Error;
@@ -9,8 +9,9 @@ use ureq::Agent;
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: u64 = 1 << 16;
 
-/// Asks the witness at `url` (its submission prefix) to cosign `note`, the checkpoint of all entries of `site`. Answers its
-/// signature lines. `seen` is how many entries it is thought to have seen; it says itself if that is wrong.
+/// Requests a cosignature of `note`, the checkpoint of all entries of `site`, from the witness at `url` (its
+/// submission prefix). Returns its signature lines. `seen` is the size that the witness has presumably
+/// cosigned last; the witness corrects it.
 ///
 /// # Errors
 ///
@@ -27,7 +28,7 @@ pub fn cosign(url: &str, site: &Site, note: &str, seen: u64) -> Result<String, E
 
 enum Answer {
     Cosigned(String),
-    /// It has cosigned this size last.
+    /// The size that the witness has cosigned last.
     Seen(u64),
 }
 
@@ -58,9 +59,9 @@ fn ask(url: &str, site: &Site, note: &str, seen: u64) -> Result<Answer, Error> {
             .trim_end()
             .parse()
             .map(Answer::Seen)
-            .map_err(|_| refused(url, "its conflict names no size".into())),
+            .map_err(|_| refused(url, "its 409 answer does not hold a size".into())),
         _ => {
-            // Somebody else's text, on its way to a terminal.
+            // Foreign text that goes to a terminal: control characters are removed.
             let said: String = answer.trim_end().chars().take(200).filter(|c| !c.is_control()).collect();
             Err(refused(url, format!("it answered {status}: {said}")))
         }

@@ -1,4 +1,4 @@
-//! Release engineers: their keys, and the program, in a folder.
+//! Runs the program in a folder with the keys of release engineers.
 
 #![allow(
     dead_code,
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 pub(crate) const ORIGIN: &str = "releases.example/test";
 
-/// Two root keys, two builders, a list key, a log; and an image of a mock.
+/// A folder with two root keys, two builders' keys, a list key, a log key and an image of a mock.
 pub(crate) struct Engineers {
     pub(crate) folder: TempDir,
     pub(crate) vkey: String,

@@ -1,4 +1,4 @@
-//! Files to test with: an EIF of any shape, and inputs that a build accepts.
+//! Test files: EIFs of any shape, and valid build inputs.
 
 #![allow(
     dead_code,
@@ -18,7 +18,7 @@ pub(crate) const RAMDISK: u16 = 3;
 pub(crate) const SIGNATURE: u16 = 4;
 pub(crate) const METADATA: u16 = 5;
 
-/// Writes an EIF of these sections, whatever they are, by the format's description and nobody's code.
+/// Writes an EIF of these sections, valid or not, with an independent implementation of the format.
 pub(crate) fn eif(version: u16, sections: &[(u16, &[u8])]) -> Vec<u8> {
     let mut file = b".eif".to_vec();
     file.extend(version.to_be_bytes());
@@ -46,7 +46,7 @@ pub(crate) fn eif(version: u16, sections: &[(u16, &[u8])]) -> Vec<u8> {
     with_crc(file)
 }
 
-/// The same file with the checksum that belongs to it.
+/// The file with its correct checksum.
 pub(crate) fn with_crc(mut file: Vec<u8>) -> Vec<u8> {
     let crc = crc_of(&file);
     file[HEADER_LEN - 4..HEADER_LEN].copy_from_slice(&crc.to_be_bytes());
@@ -62,7 +62,7 @@ pub(crate) const ORDINARY: &[(u16, &[u8])] = &[
     (RAMDISK, b"application"),
 ];
 
-/// A bzImage as far as its header goes, of release 6.12.1.
+/// The header of a bzImage of release 6.12.1.
 pub(crate) fn kernel() -> Vec<u8> {
     let mut kernel = vec![0x90; 0x1000];
     kernel[0x1fe..0x200].copy_from_slice(&[0x55, 0xaa]);
@@ -73,7 +73,7 @@ pub(crate) fn kernel() -> Vec<u8> {
     kernel
 }
 
-/// A position-independent program as far as its headers go: one program header, for a dynamic section of two entries.
+/// The headers of a position-independent program: one program header, for a dynamic section of two entries.
 pub(crate) fn program() -> Vec<u8> {
     let mut elf = vec![0; 64 + 56 + 32];
     elf[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");

@@ -1,4 +1,5 @@
-//! Signers of images: certificates and signature sections of any shape, by the formats' descriptions.
+//! Signers of images: certificates and signature sections of any shape, implemented from the formats'
+//! descriptions.
 
 #![allow(
     dead_code,
@@ -20,11 +21,11 @@ pub(crate) enum Curve {
     P521,
 }
 
-/// Who signs, and what the certificate says.
+/// A signer: its key and the content of its certificate.
 #[derive(Clone)]
 pub(crate) struct Signer {
     pub(crate) curve: Curve,
-    /// Decides the key.
+    /// The seed of the key.
     pub(crate) seed: u8,
     pub(crate) subject: &'static str,
     /// `UTCTime`.
@@ -40,10 +41,10 @@ pub(crate) const SIGNER: Signer = Signer {
     not_before: "260101000000Z",
     not_after: "270101000000Z",
 };
-/// Within its validity: 2026-07-01.
+/// A time within the validity: 2026-07-01.
 pub(crate) const VALID_MS: u64 = 1_782_864_000_000;
 
-/// The same, valid at whatever time a test of the program runs.
+/// The same with a validity that includes the present.
 pub(crate) const LASTING: Signer =
     Signer { not_before: "200101000000Z", not_after: "491231235959Z", ..SIGNER };
 
@@ -111,7 +112,7 @@ impl Signer {
         }
     }
 
-    /// An X.509 certificate, DER. Its own signature is none, which nothing here checks.
+    /// An X.509 certificate, DER. Its own signature is invalid, which is never checked.
     pub(crate) fn certificate(&self) -> Vec<u8> {
         let ec =
             [&tlv(6, &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01])[..], &tlv(6, self.curve_oid())].concat();
