@@ -22,10 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ok2cry-enclave", &["ok2cry-protocol", "ok2cry-attest-verify"]),
     ("ok2cry-mock-nsm", &["ok2cry-enclave", "ok2cry-protocol", "ok2cry-attest-verify"]),
     ("ok2cry-parent", &["ok2cry-protocol"]),
-    (
-        "ok2cry-testkit",
-        &["ok2cry-protocol", "ok2cry-attest-verify", "ok2cry-client", "ok2cry-enclave", "ok2cry-mock-nsm"],
-    ),
+    ("ok2cry-testkit", &["ok2cry-protocol", "ok2cry-attest-verify", "ok2cry-client", "ok2cry-mock-nsm"]),
     ("ok2cry-demo", &["ok2cry-protocol", "ok2cry-attest-verify", "ok2cry-client", "ok2cry-testkit"]),
 ];
 
