@@ -53,14 +53,14 @@ fn measure(arguments: &[String], effort: &Effort) -> Outcome<()> {
             let kind: Kind = kind.parse()?;
             store::rates(kind, level, kind != PORTABLE, effort)
         }
-        ("aligned", kind) => aligned::measure(&store::Held::new(kind.parse()?)?, level),
+        ("aligned", kind) => aligned::measure(&store::StoreSubject::new(kind.parse()?)?, level),
         ("lag", "naive") => lag(naive::Naive::new, level, level, 200e3, effort),
-        ("lag", "valkey") => lag(|| valkey::Held::new(directory()?), level, level, 100e3, effort),
+        ("lag", "valkey") => lag(|| valkey::ValkeySubject::new(directory()?), level, level, 100e3, effort),
         ("lag", kind) => {
             let kind: Kind = kind.parse()?;
             let (trial, guess) =
                 if kind == Kind::Synthetic { (level, 300e3) } else { (level.min(REAL_TRIAL), 30e3) };
-            lag(|| store::Held::new(kind), trial, level, guess, effort)
+            lag(|| store::StoreSubject::new(kind), trial, level, guess, effort)
         }
         _ => Err(format!("{what} cannot be measured").into()),
     }

@@ -18,13 +18,13 @@ use std::{
 
 const BATCH: usize = 250;
 
-type Keys = HashMap<KeyId, (Arc<dyn PrivateKey>, Arc<[u8]>, Now), BuildHasherDefault<Random>>;
+type KeyMap = HashMap<KeyId, (Arc<dyn PrivateKey>, Arc<[u8]>, Now), BuildHasherDefault<RandomHasher>>;
 
 /// Hashes an id by its last bytes, which are random.
 #[derive(Default)]
-struct Random(u64);
+struct RandomHasher(u64);
 
-impl Hasher for Random {
+impl Hasher for RandomHasher {
     fn write(&mut self, bytes: &[u8]) {
         if let Some(last) = bytes.last_chunk() {
             self.0 = u64::from_le_bytes(*last);
@@ -41,8 +41,8 @@ impl Hasher for Random {
 pub fn rates(level: usize, effort: &Effort) -> Outcome<()> {
     let mut maker = Maker::new(Kind::Synthetic)?;
     let before = figures::resident_bytes()?;
-    let mut keys = Keys::with_capacity_and_hasher(level, BuildHasherDefault::default());
-    let issue = |keys: &mut Keys, maker: &mut Maker, n| {
+    let mut keys = KeyMap::with_capacity_and_hasher(level, BuildHasherDefault::default());
+    let issue = |keys: &mut KeyMap, maker: &mut Maker, n| {
         let NewKey { id, private, descriptor, deadline } = maker.make(far(n))?;
         keys.insert(id, (private, descriptor, deadline));
         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(id)

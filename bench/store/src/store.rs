@@ -29,7 +29,7 @@ use std::{
     thread,
 };
 
-type Keys = Store<Vec<u8>>;
+type KeyStore = Store<Vec<u8>>;
 
 /// A sealed reply of a PIN: the bytes that the service charges for it, and the bytes that it keeps.
 const REPLY_BYTES: usize = 640;
@@ -41,12 +41,12 @@ const FAR_MS: u64 = 1 << 41;
 pub const STRIDE: usize = 7_368_787;
 
 /// A store as a configuration for this many keys and tombstones makes it.
-fn new(capacity: usize, max_tombstones: usize) -> Arc<Keys> {
+fn new(capacity: usize, max_tombstones: usize) -> Arc<KeyStore> {
     Arc::new(Store::new(Limits::new(capacity, max_tombstones)))
 }
 
 /// Issues one key as the service does, without the document.
-fn issue(store: &Arc<Keys>, maker: &mut Maker, now: Now, deadline: Now) -> Outcome<KeyId> {
+fn issue(store: &Arc<KeyStore>, maker: &mut Maker, now: Now, deadline: Now) -> Outcome<KeyId> {
     let mut reservation = store.reserve(1, now)?;
     let key = maker.make(deadline)?;
     let id = key.id;
@@ -57,7 +57,13 @@ fn issue(store: &Arc<Keys>, maker: &mut Maker, now: Now, deadline: Now) -> Outco
 
 /// Opens one message as the service does, without sealing the reply. Without a message, the store's part
 /// only.
-fn open(store: &Keys, id: KeyId, now: Now, message: Option<&Message>, reply: Option<Vec<u8>>) -> Outcome<()> {
+fn open(
+    store: &KeyStore,
+    id: KeyId,
+    now: Now,
+    message: Option<&Message>,
+    reply: Option<Vec<u8>>,
+) -> Outcome<()> {
     let Found::Live(ticket) = store.find(id, now)? else { return Err("the key was used".into()) };
     let (descriptor, digest) = match message {
         None => ([2; 48], [3; 48]),
@@ -85,22 +91,23 @@ pub fn rates(kind: Kind, level: usize, rates: bool, effort: &Effort) -> Outcome<
     if !rates {
         return Ok(());
     }
-    let mut turns = Turns { store, maker, kind, ids, next: 0, now: clock::now(), issued: level as u64 };
+    let mut rounds =
+        StoreRounds { store, maker, kind, ids, next: 0, now: clock::now(), issued: level as u64 };
     let (mut issues, mut opens, mut keeping) = (0.0, 0.0, 0.0);
     for _ in 0..effort.rounds {
-        let (issue, open) = turns.round(effort.round_s, None)?;
+        let (issue, open) = rounds.round(effort.round_s, None)?;
         issues = f64::max(issues, issue);
         opens = f64::max(opens, open);
     }
     // Kept replies stay until their keys' deadlines, in the place of tombstones, so there are fewer.
     for _ in 0..effort.rounds {
-        keeping = f64::max(keeping, turns.round(effort.round_s, Some(vec![5; REPLY_BYTES]))?.1);
+        keeping = f64::max(keeping, rounds.round(effort.round_s, Some(vec![5; REPLY_BYTES]))?.1);
     }
     figures::print("issue", issues);
     figures::print("open", opens);
     figures::print("keeping", keeping);
     // Not dropped: freeing a million keys takes long, and the process ends here.
-    std::mem::forget(turns);
+    std::mem::forget(rounds);
     Ok(())
 }
 
@@ -126,7 +133,7 @@ pub fn far(n: usize) -> Now {
 }
 
 /// Fills on all cores, as in a service; few keys on one core, for a precise measure.
-fn fill(store: &Arc<Keys>, maker: &Maker, ids: &mut [KeyId]) -> Outcome<()> {
+fn fill(store: &Arc<KeyStore>, maker: &Maker, ids: &mut [KeyId]) -> Outcome<()> {
     let threads = if ids.len() > 10_000 { steady::issuers() } else { 1 };
     let now = clock::now();
     thread::scope(|scope| {
@@ -149,8 +156,8 @@ fn fill(store: &Arc<Keys>, maker: &Maker, ids: &mut [KeyId]) -> Outcome<()> {
 }
 
 /// Opens keys at scattered places, and issues as many new ones.
-struct Turns {
-    store: Arc<Keys>,
+struct StoreRounds {
+    store: Arc<KeyStore>,
     maker: Maker,
     kind: Kind,
     ids: Vec<KeyId>,
@@ -159,7 +166,7 @@ struct Turns {
     issued: u64,
 }
 
-impl Turns {
+impl StoreRounds {
     /// Issues and opens per second of processor time.
     fn round(&mut self, seconds: f64, reply: Option<Vec<u8>>) -> Outcome<(f64, f64)> {
         let batch = match self.kind {
@@ -205,13 +212,13 @@ impl Turns {
 }
 
 /// The store with its erasing thread, as in the service.
-pub struct Held {
-    store: Arc<Keys>,
+pub struct StoreSubject {
+    store: Arc<KeyStore>,
     maker: Maker,
     alarm: Alarm,
 }
 
-impl Held {
+impl StoreSubject {
     pub fn new(kind: Kind) -> Outcome<Self> {
         // Tombstones are kept for a second, so that a run covers whole lives of keys.
         let limits = Limits { retain_ms: 1000, ..Limits::new(4_000_000, 4_000_000) };
@@ -219,7 +226,7 @@ impl Held {
     }
 }
 
-impl Subject for Held {
+impl Subject for StoreSubject {
     fn issuer(&self) -> Outcome<Issuer<'_>> {
         let mut maker = self.maker.another()?;
         Ok(Box::new(move |due_ms| {

@@ -57,9 +57,9 @@ pub fn rates(directory: &Path, level: usize, effort: &Effort) -> Outcome<()> {
 
     let ids: Vec<_> = ids.chunks(level.div_ceil(2)).map(<[KeyId]>::to_vec).collect();
     let seconds = effort.rounds as f64 * effort.round_s;
-    let mut turns = Vec::new();
+    let mut rounds = Vec::new();
     for ids in ids {
-        turns.push(Turns {
+        rounds.push(ValkeyRounds {
             connection: server.connect()?,
             maker: maker.another()?,
             ids,
@@ -69,9 +69,10 @@ pub fn rates(directory: &Path, level: usize, effort: &Effort) -> Outcome<()> {
     }
     for (name, connections, depth) in [("1", 1, 1), ("2", 2, 1), ("64", 1, DEPTH)] {
         let rates = thread::scope(|scope| {
-            let turns = turns.iter_mut().take(connections);
-            let turns: Vec<_> = turns.map(|turns| scope.spawn(move || turns.run(depth, seconds))).collect();
-            turns.into_iter().map(steady::join).collect::<Outcome<Vec<_>>>()
+            let rounds = rounds.iter_mut().take(connections);
+            let rounds: Vec<_> =
+                rounds.map(|rounds| scope.spawn(move || rounds.run(depth, seconds))).collect();
+            rounds.into_iter().map(steady::join).collect::<Outcome<Vec<_>>>()
         })?;
         figures::print(&format!("issue{name}"), rates.iter().map(|(issue, _)| issue).sum());
         figures::print(&format!("open{name}"), rates.iter().map(|(_, open)| open).sum());
@@ -79,7 +80,7 @@ pub fn rates(directory: &Path, level: usize, effort: &Effort) -> Outcome<()> {
     Ok(())
 }
 
-struct Turns<'a> {
+struct ValkeyRounds<'a> {
     connection: Connection,
     maker: Maker,
     ids: Vec<KeyId>,
@@ -87,7 +88,7 @@ struct Turns<'a> {
     value: &'a [u8],
 }
 
-impl Turns<'_> {
+impl ValkeyRounds<'_> {
     /// Issues and opens per second of the wall clock.
     fn run(&mut self, depth: usize, seconds: f64) -> Outcome<(f64, f64)> {
         let batch = self.ids.len().min(4 * DEPTH);
@@ -110,14 +111,14 @@ impl Turns<'_> {
 }
 
 /// Holds keys in a Valkey by pipelined commands, and receives all expiry events.
-pub struct Held {
+pub struct ValkeySubject {
     server: Server,
     maker: Maker,
     value: Vec<u8>,
     control: Mutex<Connection>,
 }
 
-impl Held {
+impl ValkeySubject {
     pub fn new(directory: &Path) -> Outcome<Self> {
         let server = Server::start(directory)?;
         let maker = Maker::new(Kind::Synthetic)?;
@@ -128,7 +129,7 @@ impl Held {
     }
 }
 
-impl Subject for Held {
+impl Subject for ValkeySubject {
     fn issuer(&self) -> Outcome<Issuer<'_>> {
         let (mut maker, mut connection) = (self.maker.another()?, self.server.connect()?);
         let (mut waiting, mut commands) = (0, Vec::new());
@@ -167,7 +168,7 @@ impl Subject for Held {
     fn wake(&self) {}
 }
 
-impl Held {
+impl ValkeySubject {
     fn listen(&self, stop: &AtomicBool) -> Outcome<()> {
         const SILENCE: Duration = Duration::from_millis(200);
         let mut connection = self.server.connect()?;

@@ -72,7 +72,7 @@ pub(super) struct Host {
 }
 
 /// An answer, and its delay.
-pub(super) struct Carried {
+pub(super) struct Forwarded {
     pub(super) answer: Message,
     pub(super) hold: Option<Duration>,
 }
@@ -96,12 +96,12 @@ impl Host {
         method: &str,
         path: &str,
         body: &[u8],
-    ) -> Result<Carried, HarnessError> {
+    ) -> Result<Forwarded, HarnessError> {
         let ask = |url: &str| {
             let headers: &[_] = if method == "POST" { &[("content-type", "application/json")] } else { &[] };
             raw_http::request(url, method, path, headers, body)
         };
-        let at_once = |answer| Ok(Carried { answer, hold: None });
+        let at_once = |answer| Ok(Forwarded { answer, hold: None });
         if (behaviour, path) == (Behaviour::OldReleases, "/v1/release") {
             return at_once(Message { body: self.old_releases.clone(), ..ask(&self.genuine)? });
         }
@@ -114,7 +114,7 @@ impl Host {
             Behaviour::SwappedKey => at_once(self.swap_key(ask(&self.genuine)?)?),
             Behaviour::Late => {
                 let answer = ask(&self.genuine)?;
-                Ok(Carried { hold: until_expired(&answer)?, answer })
+                Ok(Forwarded { hold: until_expired(&answer)?, answer })
             }
             Behaviour::Honest | Behaviour::OldReleases => {
                 let answer = ask(&self.genuine)?;

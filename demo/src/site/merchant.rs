@@ -44,14 +44,14 @@ pub(super) struct Payment {
 /// reads the card on a machine of its own. The demo shows all of it on one page.
 #[derive(Serialize)]
 pub(super) struct Paid {
-    merchant: Carried,
-    issuer: Read,
+    merchant: ShopView,
+    issuer: IssuerView,
     key: End,
 }
 
 /// Everything that the shop saw.
 #[derive(Serialize)]
-struct Carried {
+struct ShopView {
     order: String,
     received: Payment,
     reply: SealedBody,
@@ -59,7 +59,7 @@ struct Carried {
 
 /// What the issuer read.
 #[derive(Serialize)]
-struct Read {
+struct IssuerView {
     order: String,
     purpose: String,
     card: Card,
@@ -100,9 +100,9 @@ impl Merchant {
         let order = self.order(&payment)?;
         let reply = self.open(&payment)?;
         let card = issuer.read(&reply, &payment.aad.0)?;
-        let read = Read { order: order.clone(), purpose: PURPOSE.to_owned(), card };
+        let read = IssuerView { order: order.clone(), purpose: PURPOSE.to_owned(), card };
         let key = self.end(&reply, &payment)?;
-        Ok(Paid { merchant: Carried { order, received: payment, reply }, issuer: read, key })
+        Ok(Paid { merchant: ShopView { order, received: payment, reply }, issuer: read, key })
     }
 
     /// The order that a payment names, if it exists.

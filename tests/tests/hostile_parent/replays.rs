@@ -48,12 +48,7 @@ fn old_messages_are_refused() {
         opened.map(|opened| opened.plaintext.to_vec()).map_err(|e| e.code())
     };
 
-    let old_request = request();
-    let old_issue =
-        raw_http::post(fixture.deployment.url(), "/v1/keys", &old_request.to_json()).unwrap().body;
-    let old_key = old_request.verify(&old_issue, trust, &CheckTime::system()).unwrap().remove(0);
-    let old_message = old_key.seal(b"old", b"order 1", &CheckTime::system()).unwrap();
-    let old_reply = open(&fixture.deployment, &old_message);
+    let (old_issue, old_reply) = transaction(&fixture, request());
     assert_eq!(read(&old_reply, b"order 1", CheckTime::system()).unwrap(), b"old");
 
     let again = request().verify(&old_issue, trust, &CheckTime::system());
@@ -65,18 +60,21 @@ fn old_messages_are_refused() {
     assert_eq!(read(&old_reply, b"order 1", eleven_minutes_on), Err("document_too_old"));
 }
 
+/// A transaction with aad "order 1": the body of the issue answer, and the reply.
+fn transaction(fixture: &SessionFixture, request: KeyRequest) -> (Vec<u8>, SealedBody) {
+    let issued = raw_http::post(fixture.deployment.url(), "/v1/keys", &request.to_json()).unwrap().body;
+    let key = request.verify(&issued, &fixture.trust, &CheckTime::system()).unwrap().remove(0);
+    let message = key.seal(b"old", b"order 1", &CheckTime::system()).unwrap();
+    (issued, open(&fixture.deployment, &message))
+}
+
 #[test]
 fn old_parts_in_new_answers_are_refused() {
     let fixture = SessionFixture::new();
     let (client, trust) = (fixture.deployment.client(), &fixture.trust);
     let recipient = RecipientKey::generate().unwrap();
     let request = || KeyRequest::new("card-pin", 60_000, recipient.public_key()).unwrap();
-    let old_request = request();
-    let old_issue =
-        raw_http::post(fixture.deployment.url(), "/v1/keys", &old_request.to_json()).unwrap().body;
-    let old_key = old_request.verify(&old_issue, trust, &CheckTime::system()).unwrap().remove(0);
-    let old_message = old_key.seal(b"old", b"order 1", &CheckTime::system()).unwrap();
-    let old_reply = open(&fixture.deployment, &old_message);
+    let (old_issue, old_reply) = transaction(&fixture, request());
 
     let passed = |old: &[(&'static str, Value)]| {
         let old = old.to_vec();
