@@ -1,4 +1,4 @@
-//! The one certificate that is trusted without proof.
+//! The root certificate that is trusted without proof.
 
 use std::fmt;
 
@@ -11,11 +11,11 @@ use crate::error::{AnchorFault, CertificateAt, CertificateFault, Error};
 use crate::pem::PemBlock;
 use crate::x509::Certificate;
 
-/// `aws.nitro-enclaves`, valid from 2019-10-28 to 2049-10-28. AWS publishes it in the Nitro Enclaves user guide, section
-/// "Verifying the root of trust", for everybody who verifies documents.
+/// `aws.nitro-enclaves`, valid from 2019-10-28 to 2049-10-28. AWS publishes it in the Nitro Enclaves user
+/// guide, section "Verifying the root of trust".
 const AWS_NITRO_ROOT_G1: &[u8] = include_bytes!("aws-nitro-enclaves-root-g1.der");
 
-/// What a certificate's PEM block is called.
+/// The PEM label of a certificate.
 const LABEL: &str = "CERTIFICATE";
 
 /// The root certificate that every document's `cabundle` must begin with, byte for byte.
@@ -34,7 +34,7 @@ impl TrustAnchor {
     pub fn aws_nitro() -> Self {
         match Self::from_der(AWS_NITRO_ROOT_G1) {
             Ok(anchor) => anchor,
-            // A test holds the certificate to its fingerprint, so this arm is dead; it trusts nobody all the same.
+            // Unreachable: a test checks the certificate. This anchor matches no chain.
             Err(_) => Self {
                 der: Vec::new(),
                 webpki: pki_types::TrustAnchor {
@@ -46,8 +46,8 @@ impl TrustAnchor {
         }
     }
 
-    /// Another root, for mock modules and tests. It must be a self-issued CA certificate that obeys every rule that
-    /// Nitro's own does: version 3, P-384, ecdsa-with-SHA384, CA, keyCertSign, at most 1,024 bytes.
+    /// Another root, for mock modules and tests. It must be a self-issued CA certificate that obeys the same
+    /// rules as Nitro's own: version 3, P-384, ecdsa-with-SHA384, CA, keyCertSign, at most 1,024 bytes.
     ///
     /// # Errors
     ///
@@ -73,8 +73,8 @@ impl TrustAnchor {
         Ok(Self { der: der.to_vec(), webpki })
     }
 
-    /// Like [`TrustAnchor::from_der`], from PEM text that holds exactly one block, a certificate. A byte order mark, text
-    /// around the block, and the length of its lines do not matter.
+    /// Like [`TrustAnchor::from_der`], from PEM text that holds exactly one block, a certificate. A byte
+    /// order mark, text around the block, and the length of its lines do not matter.
     ///
     /// # Errors
     ///
@@ -94,7 +94,7 @@ impl TrustAnchor {
         &self.der
     }
 
-    /// SHA-256 of the certificate's DER, which is how certificates are compared by eye.
+    /// SHA-256 of the certificate's DER.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 32] {
         Sha256::digest(&self.der).into()
@@ -140,15 +140,16 @@ mod tests {
     }
 
     #[test]
-    fn pem_is_read_whatever_stands_around_it() {
+    fn text_around_the_pem_block_is_ignored() {
         let base64 = concat!(
-            "MIICETCCAZagAwIBAgIRAPkxdWgbkK/hHUbMtOTn+FYwCgYIKoZIzj0EAwMwSTELMAkGA1UEBhMCVVMxDzANBgNVBAoMBkFtYXpvbjEMMAoG",
-            "A1UECwwDQVdTMRswGQYDVQQDDBJhd3Mubml0cm8tZW5jbGF2ZXMwHhcNMTkxMDI4MTMyODA1WhcNNDkxMDI4MTQyODA1WjBJMQswCQYDVQQG",
-            "EwJVUzEPMA0GA1UECgwGQW1hem9uMQwwCgYDVQQLDANBV1MxGzAZBgNVBAMMEmF3cy5uaXRyby1lbmNsYXZlczB2MBAGByqGSM49AgEGBSuB",
-            "BAAiA2IABPwCVOumCMHzaHDimtqQvkY4MpJzbolL//Zy2YlES1BR5TSksfbb48C8WBoyt7F2Bw7eEtaaP+ohG2bnUs990d0JX28TcPQXCEPZ",
-            "3BABIeTPYwEoCWZEh8l5YoQwTcU/9KNCMEAwDwYDVR0TAQH/BAUwAwEB/zAdBgNVHQ4EFgQUkCW1DdkFR+eWw5b6cp3PmanfS5YwDgYDVR0P",
-            "AQH/BAQDAgGGMAoGCCqGSM49BAMDA2kAMGYCMQCjfy+Rocm9Xue4YnwWmNJVA44fA0P5W2OpYow9OYCVRaEevL8uO1XYru5xtMPWrfMCMQCi",
-            "85sWBbJwKKXdS6BptQFuZbT73o/gBh1qUxl/nNr12UO8Yfwr6wPLb+6NIwLz3/Y=",
+            "MIICETCCAZagAwIBAgIRAPkxdWgbkK/hHUbMtOTn+FYwCgYIKoZIzj0EAwMwSTELMAkGA1UEBhMCVVMxDzANBgNVBAoM",
+            "BkFtYXpvbjEMMAoGA1UECwwDQVdTMRswGQYDVQQDDBJhd3Mubml0cm8tZW5jbGF2ZXMwHhcNMTkxMDI4MTMyODA1WhcN",
+            "NDkxMDI4MTQyODA1WjBJMQswCQYDVQQGEwJVUzEPMA0GA1UECgwGQW1hem9uMQwwCgYDVQQLDANBV1MxGzAZBgNVBAMM",
+            "EmF3cy5uaXRyby1lbmNsYXZlczB2MBAGByqGSM49AgEGBSuBBAAiA2IABPwCVOumCMHzaHDimtqQvkY4MpJzbolL//Zy",
+            "2YlES1BR5TSksfbb48C8WBoyt7F2Bw7eEtaaP+ohG2bnUs990d0JX28TcPQXCEPZ3BABIeTPYwEoCWZEh8l5YoQwTcU/",
+            "9KNCMEAwDwYDVR0TAQH/BAUwAwEB/zAdBgNVHQ4EFgQUkCW1DdkFR+eWw5b6cp3PmanfS5YwDgYDVR0PAQH/BAQDAgGG",
+            "MAoGCCqGSM49BAMDA2kAMGYCMQCjfy+Rocm9Xue4YnwWmNJVA44fA0P5W2OpYow9OYCVRaEevL8uO1XYru5xtMPWrfMC",
+            "MQCi85sWBbJwKKXdS6BptQFuZbT73o/gBh1qUxl/nNr12UO8Yfwr6wPLb+6NIwLz3/Y=",
         );
         let pem = format!("-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----");
         let around = [format!("\u{feff}{pem}"), format!("subject=x\n{pem}\nend"), pem.replace('\n', "")];

@@ -1,8 +1,8 @@
 //! A strict, borrowed CBOR reader (RFC 8949) for the few types that attestation documents use.
 //!
-//! It never recurses, never allocates, and never skips an item that it does not know: the caller asks for the type that
-//! must come next. So nesting costs an attacker's document its first unexpected item and us nothing. Every length is
-//! compared with what is left before it is used.
+//! It never recurses, never allocates, and never skips an unknown item: the caller requests the type that
+//! must come next. Nested input fails at its first unexpected item. Every length is compared with what is
+//! left before it is used.
 
 use crate::error::{CborFault, Error, Field};
 
@@ -15,7 +15,7 @@ const TAG: u8 = 6;
 const NULL: u8 = 0xf6;
 const BREAK: u8 = 0xff;
 
-/// Reads items one after the other. Errors name the field that the caller says it is reading.
+/// Reads items one after the other. Errors name the field that the caller passes.
 pub(crate) struct CborReader<'a> {
     rest: &'a [u8],
 }
@@ -25,7 +25,7 @@ impl<'a> CborReader<'a> {
         Self { rest: bytes }
     }
 
-    /// Refuses whatever is left.
+    /// Refuses trailing bytes.
     pub(crate) fn finish(self, field: Field) -> Result<(), Error> {
         if self.rest.is_empty() { Ok(()) } else { Err(fault(field, CborFault::TrailingBytes)) }
     }
@@ -55,17 +55,17 @@ impl<'a> CborReader<'a> {
         std::str::from_utf8(bytes).map_err(|_| fault(field, CborFault::NotUtf8))
     }
 
-    /// The number of elements of an array. It is a claim: nothing may be sized by it.
+    /// The number of elements of an array. It is a claim of the sender: never allocate by it.
     pub(crate) fn array(&mut self, field: Field) -> Result<u64, Error> {
         self.definite(ARRAY, field, "an array")
     }
 
-    /// The number of entries of a map of definite length. It is a claim: nothing may be sized by it.
+    /// The number of entries of a map of definite length. It is a claim of the sender: never allocate by it.
     pub(crate) fn map(&mut self, field: Field) -> Result<u64, Error> {
         self.definite(MAP, field, "a map")
     }
 
-    /// The beginning of a map of either form; [`CborReader::next_entry`] walks it.
+    /// The beginning of a map of either form. [`CborReader::next_entry`] iterates over it.
     pub(crate) fn any_map(&mut self, field: Field) -> Result<MapEntries, Error> {
         match self.head(field)? {
             (MAP, Argument::Value(count)) => Ok(MapEntries::Definite(count)),
@@ -93,7 +93,7 @@ impl<'a> CborReader<'a> {
         }
     }
 
-    /// The number of the tag that comes next, if a tag comes next.
+    /// The number of the next item, if it is a tag.
     pub(crate) fn optional_tag(&mut self, field: Field) -> Result<Option<u64>, Error> {
         match self.rest.first() {
             Some(initial) if initial >> 5 == TAG => self.definite(TAG, field, "a tag").map(Some),
@@ -143,7 +143,7 @@ impl<'a> CborReader<'a> {
     }
 }
 
-/// How many entries of a map are still to come.
+/// The entries of a map that are left.
 pub(crate) enum MapEntries {
     Definite(u64),
     UntilBreak,

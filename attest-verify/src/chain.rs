@@ -1,8 +1,8 @@
-//! The one path that is allowed: the trust anchor, then every entry of `cabundle` in order, then the leaf.
+//! The certificate chain: the trust anchor, then every entry of `cabundle` in order, then the leaf.
 //!
-//! `rustls-webpki` *finds* a path among certificates in any order and leaves out what it does not need. Here the order is
-//! part of the rules, so the shape is checked first; then the path validation has exactly one path to find, and what it
-//! found is compared with what was sent. Everything that costs no signature comes before everything that does.
+//! `rustls-webpki` *finds* a path among certificates in any order, and may leave some out. Here the order is
+//! a rule, so the shape is checked first. The path validation then has exactly one path to find, and its
+//! result is compared with the document. Every check that needs no signature comes before those that do.
 
 use pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
@@ -14,8 +14,8 @@ use crate::signature_cache::{CachedAlgorithm, Signed};
 use crate::time::CheckTime;
 use crate::x509::Certificate;
 
-/// The certificates of a document, root first, leaf last, whose shape was checked. Signatures come with
-/// [`Chain::check_signatures`].
+/// The certificates of a document, root first, leaf last, with a checked shape. [`Chain::check_signatures`]
+/// checks the signatures.
 #[derive(Clone, Debug)]
 pub(crate) struct Chain<'a> {
     issuers: Vec<Certificate<'a>>,
@@ -23,7 +23,7 @@ pub(crate) struct Chain<'a> {
 }
 
 impl<'a> Chain<'a> {
-    /// Reads the certificates and checks all that does not depend on a clock or on signatures.
+    /// Reads the certificates and checks everything that depends neither on a clock nor on signatures.
     pub(crate) fn new(claims: &Claims<'a>, anchor: &TrustAnchor) -> Result<Self, Error> {
         root_first(&claims.cabundle, anchor)?;
         let issuers = claims
@@ -49,7 +49,8 @@ impl<'a> Chain<'a> {
         self.issuers.iter().chain([&self.leaf])
     }
 
-    /// Every certificate, the root included, is valid at `time`, and the leaf was when the document was made.
+    /// Checks that every certificate, the root included, is valid at `time`, and that the leaf was valid at
+    /// the document's time.
     pub(crate) fn check_clock(&self, timestamp_ms: u64, time: &CheckTime) -> Result<(), Error> {
         if timestamp_ms < self.leaf.not_before_ms() || timestamp_ms > self.leaf.not_after_ms() {
             return Err(Error::Clock(ClockFault::TimestampOutsideLeaf));
@@ -65,7 +66,7 @@ impl<'a> Chain<'a> {
         Ok(())
     }
 
-    /// Path validation after RFC 5280 §6, with all signatures, each asked for once. The clock was [`Chain::check_clock`]'s,
+    /// Path validation by RFC 5280 §6, each signature once. [`Chain::check_clock`] has checked the clock,
     /// with leeway.
     pub(crate) fn check_signatures(
         &self,
@@ -82,7 +83,8 @@ impl<'a> Chain<'a> {
                 std::slice::from_ref(anchor.webpki()),
                 &intermediates,
                 self.common_time(),
-                // Nitro's certificates have no extended key usage. This admits those without one.
+                // Nitro's certificates have no extended key usage. This value accepts certificates without
+                // one.
                 KeyUsage::client_auth(),
                 None,
                 None,
@@ -96,7 +98,7 @@ impl<'a> Chain<'a> {
         Ok(())
     }
 
-    /// What [`Chain::check_signatures`] verified, each with the notAfter of its certificate.
+    /// The signatures that [`Chain::check_signatures`] verifies, each with the notAfter of its certificate.
     pub(crate) fn signed(&self) -> impl Iterator<Item = (Signed<'_>, u64)> {
         self.iter().zip(self.iter().skip(1)).map(|(issuer, certificate)| {
             let (tbs, signature) = (certificate.tbs(), certificate.signature());
@@ -104,7 +106,8 @@ impl<'a> Chain<'a> {
         })
     }
 
-    /// Each certificate was issued by the one before it, and no name appears twice: the path validation has no choice.
+    /// Checks that each certificate was issued by the one before it, and that no name appears twice. The path
+    /// validation then has one path only.
     fn check_names(&self) -> Result<(), Error> {
         let mut before: Vec<&[u8]> = Vec::with_capacity(self.issuers.len());
         for (at, certificate) in self.with_positions() {
@@ -155,7 +158,7 @@ impl<'a> Chain<'a> {
         Ok(())
     }
 
-    /// An instant at which all certificates are valid, if there is one: the beginning of the youngest.
+    /// A time at which all certificates are valid, if there is one: the latest notBefore.
     fn common_time(&self) -> UnixTime {
         let latest_ms = self.iter().map(Certificate::not_before_ms).max().unwrap_or_default();
         UnixTime::since_unix_epoch(std::time::Duration::from_millis(latest_ms))

@@ -1,10 +1,10 @@
-//! The envelope: `COSE_Sign1` (RFC 9052 §4.2) in the one form that the Nitro Secure Module makes.
+//! The envelope: `COSE_Sign1` (RFC 9052 §4.2) in the form that the Nitro Secure Module writes.
 
 use crate::cbor::CborReader;
 use crate::error::{CoseFault, Error, Field};
 
-/// The longest document that is looked at, in bytes. The module's own limit for an answer is 12,288; the longest payload
-/// that AWS allows makes 16,493.
+/// The longest document that is read, in bytes. The module's own limit for a response is 12,288; the longest
+/// payload that AWS allows gives 16,493.
 pub const MAX_DOCUMENT_LEN: usize = 32 * 1024;
 
 /// The longest payload, in bytes (AWS, "Verifying the root of trust", CDDL of the envelope).
@@ -15,10 +15,10 @@ pub(crate) const SIGNATURE_LEN: usize = 96;
 
 const TAG_SIGN1: u64 = 18;
 
-/// `{1: -35}`: alg is ES384, and nothing else is said.
+/// `{1: -35}`: alg is ES384, and the only parameter.
 const PROTECTED_ES384: &[u8] = &[0xa1, 0x01, 0x38, 0x22];
 
-/// What the envelope holds: its headers are fixed, so only these two can differ.
+/// The variable parts of the envelope: its headers are fixed.
 #[derive(Clone, Debug)]
 pub(crate) struct Envelope<'a> {
     pub(crate) payload: &'a [u8],
@@ -45,7 +45,7 @@ impl<'a> Envelope<'a> {
             let found = protected.iter().take(16).copied().collect();
             return Err(Error::Cose(CoseFault::ProtectedHeader { found }));
         }
-        // The signature does not cover this map: whatever stood in it would be the sender's free choice.
+        // The signature does not cover this map, so any content would be unauthenticated.
         match reader.map(Field::UnprotectedHeader)? {
             0 => {}
             count => return Err(Error::Cose(CoseFault::UnprotectedHeader { count })),
@@ -67,7 +67,7 @@ impl<'a> Envelope<'a> {
         out.extend_from_slice(b"\x84\x6aSignature1\x44");
         out.extend_from_slice(PROTECTED_ES384);
         out.push(0x40);
-        // decode() refused payloads of more than 16,384 bytes, so two bytes of length always do.
+        // decode() refuses payloads of more than 16,384 bytes, so two bytes of length are enough.
         match u16::try_from(self.payload.len()).unwrap_or(u16::MAX).to_be_bytes() {
             [0, len @ 0..=23] => out.push(0x40 | len),
             [0, len] => out.extend_from_slice(&[0x58, len]),

@@ -1,8 +1,8 @@
-//! The seam between the rules of this crate and an implementation of ECDSA P-384.
+//! The interface to an implementation of ECDSA P-384.
 //!
-//! Everything that Nitro signs is ECDSA on P-384 with SHA-384. A provider answers one question about one signature in one
-//! encoding, r and s side by side. Certificates carry signatures in DER: [`crate::x509`] reads it, for every provider by
-//! the same strict reader, so that providers cannot differ in what they take for a signature.
+//! Nitro signs with ECDSA on P-384 and SHA-384 only. A provider verifies one signature in one encoding: r and
+//! s, 48 bytes each. Certificates carry signatures in DER. [`crate::x509`] decodes them for every provider,
+//! so providers cannot differ in the encodings that they accept.
 
 #[cfg(feature = "aws-lc-rs")]
 mod aws_lc_rs;
@@ -15,11 +15,11 @@ use pki_types::InvalidSignature;
 use crate::cose::SIGNATURE_LEN;
 use crate::x509::POINT_LEN;
 
-/// An implementation of ECDSA P-384 with SHA-384. Verdicts do not depend on it, only their speed does.
+/// An implementation of ECDSA P-384 with SHA-384. It decides how fast a verdict is, never which one.
 ///
 /// | provider | feature | what it is |
 /// |---|---|---|
-/// | [`Provider::p384`] | always there, the default | the `p384` crate: portable, pure Rust |
+/// | [`Provider::p384`] | none: always available, the default | the `p384` crate: portable, pure Rust |
 /// | `Provider::aws_lc_rs` | `aws-lc-rs` | AWS-LC: formally verified arithmetic, about four times as fast; needs a C compiler |
 #[derive(Clone, Copy)]
 pub struct Provider(&'static dyn Ecdsa);
@@ -38,7 +38,7 @@ impl Provider {
         Self(&aws_lc_rs::AwsLcRs)
     }
 
-    /// Every provider that was compiled in, the default first.
+    /// Every provider of this build, the default first.
     pub fn all() -> impl Iterator<Item = Self> {
         [
             Self::p384(),
@@ -48,7 +48,7 @@ impl Provider {
         .into_iter()
     }
 
-    /// The name of the crate behind it, for reports: `p384` or `aws-lc-rs`.
+    /// The name of the provider's crate, for reports: `p384` or `aws-lc-rs`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.0.name()
@@ -70,7 +70,7 @@ impl Provider {
     }
 }
 
-/// [`Provider::p384`], whatever features are on: a feature of some other crate in the tree changes nothing here.
+/// Always [`Provider::p384`]: a feature that another crate in the tree enables does not change the default.
 impl Default for Provider {
     fn default() -> Self {
         Self::p384()
@@ -83,12 +83,12 @@ impl fmt::Debug for Provider {
     }
 }
 
-/// What a provider does.
+/// What a provider implements.
 pub(crate) trait Ecdsa: Send + Sync {
     fn name(&self) -> &'static str;
 
-    /// `key` is an uncompressed point, which may lie off the curve: then it verifies nothing. `signature` is r and s, which
-    /// may be out of range: then it is invalid.
+    /// `key` is an uncompressed point; if it is off the curve, no signature is valid. `signature` is r and s;
+    /// if one is out of range, the signature is invalid.
     fn verify(
         &self,
         key: &[u8; POINT_LEN],
@@ -124,7 +124,7 @@ mod tests {
         out
     }
 
-    /// One verdict of all providers.
+    /// The verdict of all providers, which must agree.
     fn verdict(key: &[u8; POINT_LEN], message: &[u8], signature: &[u8; SIGNATURE_LEN]) -> bool {
         let verdicts: Vec<_> = Provider::all()
             .map(|provider| (provider, provider.verify(key, message, signature).is_ok()))
@@ -152,9 +152,9 @@ mod tests {
             one[47] = 1;
             one
         };
-        // ECDSA is malleable, and ES384 says nothing against it: -s is as good as s.
+        // ECDSA is malleable, and ES384 allows that: -s is as valid as s.
         assert!(verdict(&key, b"message", &[r, &minus(&n, s)].concat().try_into().unwrap()));
-        // r + n would be r again modulo n; r and s are below n all the same.
+        // r + n equals r modulo n, but r and s must be below n.
         let wrapped = |value: &[u8]| minus(value, &minus(&[0; 48], &n));
         for edge in [[0; 48], one, minus(&n, &one), n, wrapped(&one), [0xff; 48]] {
             for signature in [[r, &edge].concat(), [&edge, s].concat(), [edge, edge].concat()] {
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn providers_agree_on_keys_that_are_none() {
+    fn providers_agree_on_invalid_keys() {
         let (key, good) = signed(b"message", 7);
         let with = |change: &dyn Fn(&mut [u8; POINT_LEN])| {
             let mut key = key;
@@ -172,7 +172,7 @@ mod tests {
             verdict(&key, b"message", &good)
         };
         assert!(with(&|_| {}));
-        // 4 is the only form of 97 bytes that is uncompressed; 6 and 7 are hybrid.
+        // Of the forms with 97 bytes only 4 is uncompressed; 6 and 7 are hybrid.
         for form in (0..=255).filter(|form| *form != 4) {
             assert!(!with(&|key| key[0] = form), "{form}");
         }

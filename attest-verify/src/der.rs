@@ -1,4 +1,5 @@
-//! A strict, borrowed DER reader (X.690) for certificates: low tag numbers, definite and shortest lengths, no recursion.
+//! A strict, borrowed DER reader (X.690) for certificates: low tag numbers, definite and shortest lengths, no
+//! recursion.
 
 use crate::error::CertificateFault;
 
@@ -61,7 +62,8 @@ impl<'a> DerReader<'a> {
     pub(crate) fn element(&mut self) -> Result<(u8, &'a [u8]), CertificateFault> {
         let malformed = self.malformed();
         let (&tag, rest) = self.rest.split_first().ok_or(malformed.clone())?;
-        // 0x1f would begin a tag number of several bytes, which X.509 does not use; 0x00 ends BER's indefinite lengths.
+        // 0x1f begins a tag number of several bytes, which X.509 does not use. 0x00 ends an indefinite length
+        // of BER.
         if tag & 0x1f == 0x1f || tag == 0 {
             return Err(malformed);
         }
@@ -76,7 +78,7 @@ impl<'a> DerReader<'a> {
                 Some((len @ [1..=0xff, _], rest)) => (usize::from(u16::from_be_bytes(*len)), rest),
                 _ => return Err(malformed),
             },
-            // Indefinite, or more than the 1,024 bytes that a certificate can have here.
+            // Indefinite, or longer than a certificate may be (1,024 bytes).
             _ => return Err(malformed),
         };
         let (value, rest) = rest.split_at_checked(len).ok_or(malformed)?;
@@ -84,7 +86,7 @@ impl<'a> DerReader<'a> {
         Ok((tag, value))
     }
 
-    /// What [`DerReader::element`] would return, together with its own header bytes.
+    /// The next element with its header bytes.
     pub(crate) fn whole(&mut self, tag: u8) -> Result<&'a [u8], CertificateFault> {
         let before = self.rest;
         self.expect(tag)?;
@@ -101,7 +103,7 @@ impl<'a> DerReader<'a> {
         }
     }
 
-    /// A non-negative INTEGER, without the leading zero that marks it so.
+    /// A non-negative INTEGER, without its leading zero.
     pub(crate) fn unsigned(&mut self) -> Result<&'a [u8], CertificateFault> {
         match self.integer()? {
             [0, rest @ ..] if !rest.is_empty() => Ok(rest),
@@ -110,7 +112,8 @@ impl<'a> DerReader<'a> {
         }
     }
 
-    /// A BOOLEAN that is TRUE. FALSE is the DEFAULT wherever certificates use one, and DER leaves defaults out.
+    /// Whether a BOOLEAN follows, which must be TRUE. FALSE is the DEFAULT in certificates, and DER omits
+    /// defaults.
     pub(crate) fn optional_true(&mut self) -> Result<bool, CertificateFault> {
         if self.peek_tag() != Some(BOOLEAN) {
             return Ok(false);

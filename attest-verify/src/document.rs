@@ -1,4 +1,4 @@
-//! The payload of an attestation document: fields, their types and their limits, before anything is verified.
+//! The payload of an attestation document: fields, their types and their limits. Nothing is verified here.
 
 use std::fmt;
 
@@ -12,22 +12,22 @@ pub const PCR_LEN: usize = 48;
 /// How many PCRs there can be: indices 0 to 31.
 pub const PCR_COUNT: u8 = 32;
 
-/// The longest `cabundle` that is looked at. Nitro's has four entries: root, regional, zonal and instance CA.
+/// The most entries of a `cabundle`. Nitro's has four: root, regional, zonal and instance CA.
 pub const MAX_CABUNDLE_LEN: usize = 6;
 
 /// The longest certificate, in bytes.
 pub(crate) const MAX_CERTIFICATE_LEN: usize = 1024;
 
-/// The longest `public_key`, `user_data` and `nonce`, in bytes. AWS's prose says 512 for the latter two; its CDDL and
-/// the module say 1,024.
+/// The longest `public_key`, `user_data` and `nonce`, in bytes. AWS's prose says 512 for the latter two; its
+/// CDDL and the module say 1,024.
 const MAX_OPTIONAL_LEN: usize = 1024;
 
 /// Decodes a document **without verifying anything**: no signature, no chain, no clock.
 ///
-/// Meant for an enclave that looks at what its own module answered, and for tools that show refused documents. Whatever
-/// it returns may have been made by anybody. Use [`crate::Verifier`] for documents from elsewhere.
+/// For an enclave that reads the document of its own module, and for tools that show refused documents. The
+/// result is unauthenticated. Use [`crate::Verifier`] for documents from elsewhere.
 ///
-/// The decoder is the one that verification uses: strict (see `docs/attestation.md`), without recursion, and bounded by
+/// Verification uses the same decoder: strict (see `docs/attestation.md`), without recursion, and bounded by
 /// [`MAX_DOCUMENT_LEN`](crate::MAX_DOCUMENT_LEN).
 ///
 /// # Errors
@@ -39,7 +39,7 @@ pub fn decode(bytes: &[u8]) -> Result<UnverifiedDocument<'_>, Error> {
     Ok(UnverifiedDocument { envelope, claims })
 }
 
-/// A document that was decoded and **not verified**: anybody may have made it. From [`decode`].
+/// A document that was decoded and **not verified**. From [`decode`].
 #[derive(Clone, Debug)]
 pub struct UnverifiedDocument<'a> {
     pub(crate) envelope: Envelope<'a>,
@@ -47,21 +47,21 @@ pub struct UnverifiedDocument<'a> {
 }
 
 impl<'a> UnverifiedDocument<'a> {
-    /// `certificate`, the leaf, as DER of 1 to 1,024 bytes that nobody has looked into.
+    /// `certificate`, the leaf, as DER of 1 to 1,024 bytes that was not parsed.
     #[must_use]
     pub fn certificate(&self) -> &'a [u8] {
         self.claims.certificate
     }
 
-    /// `cabundle`, 1 to [`MAX_CABUNDLE_LEN`] entries of 1 to 1,024 bytes that nobody has looked into.
+    /// `cabundle`, 1 to [`MAX_CABUNDLE_LEN`] entries of 1 to 1,024 bytes that were not parsed.
     #[must_use]
     pub fn cabundle(&self) -> &[&'a [u8]] {
         &self.claims.cabundle
     }
 }
 
-/// The accessors that verified and unverified documents share. They are two types on purpose, so that no function can
-/// take the one for the other.
+/// The accessors that verified and unverified documents share. They are two types, so that a function cannot
+/// take one for the other.
 macro_rules! claims_accessors {
     ($document:ident) => {
         impl<'a> $document<'a> {
@@ -89,20 +89,22 @@ macro_rules! claims_accessors {
                 self.claims.pcrs.at(index)
             }
 
-            /// `public_key`, 1 to 1,024 bytes. Absent, `null` and empty all are `None`: no key has zero bytes, and
-            /// documents with an empty one exist.
+            /// `public_key`, 1 to 1,024 bytes. Absent, `null` and empty all are `None`: no key has zero
+            /// bytes, and documents with an empty one exist.
             #[must_use]
             pub fn public_key(&self) -> Option<&'a [u8]> {
                 self.claims.public_key
             }
 
-            /// `user_data`, 0 to 1,024 bytes. Absent and `null` are `None`; an empty one was set and is `Some(&[])`.
+            /// `user_data`, 0 to 1,024 bytes. Absent and `null` are `None`; an empty one was set and is
+            /// `Some(&[])`.
             #[must_use]
             pub fn user_data(&self) -> Option<&'a [u8]> {
                 self.claims.user_data
             }
 
-            /// `nonce`, 0 to 1,024 bytes. Absent and `null` are `None`; an empty one was set and is `Some(&[])`.
+            /// `nonce`, 0 to 1,024 bytes. Absent and `null` are `None`; an empty one was set and is
+            /// `Some(&[])`.
             #[must_use]
             pub fn nonce(&self) -> Option<&'a [u8]> {
                 self.claims.nonce
@@ -127,7 +129,7 @@ impl<'a> Pcrs<'a> {
         self.values.get(usize::from(index)).copied().flatten()
     }
 
-    /// The PCRs that there are, by ascending index.
+    /// The PCRs of the document, by ascending index.
     pub fn iter(&self) -> impl Iterator<Item = (u8, &'a [u8; PCR_LEN])> {
         (0..PCR_COUNT).zip(self.values).filter_map(|(index, value)| Some((index, value?)))
     }
@@ -153,7 +155,7 @@ impl<'a> Pcrs<'a> {
             }
         }
         let pcrs = Self { values };
-        // Without these three a document says nothing about the code that runs.
+        // Without these three a document says nothing about the running code.
         match (0..=2).find(|index| pcrs.at(*index).is_none()) {
             Some(index) => Err(Error::Payload(PayloadFault::PcrMissing { index })),
             None => Ok(pcrs),
@@ -193,7 +195,7 @@ impl<'a> Claims<'a> {
         let mut user_data = None;
         let mut nonce = None;
 
-        // Modules have sent this one map with a definite length until spring 2025 and an indefinite one since.
+        // Modules sent this map with a definite length until spring 2025, and with an indefinite one since.
         let mut entries = reader.any_map(Field::Payload)?;
         while reader.next_entry(&mut entries, Field::Payload)? {
             let r = &mut reader;
@@ -238,7 +240,7 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// Fills a field that must not have been filled before, `null` included.
+/// Reads a field that must not appear twice, even if it is `null`.
 fn once<T>(slot: &mut Option<T>, field: Field, read: impl FnOnce() -> Result<T, Error>) -> Result<(), Error> {
     if slot.is_some() {
         return Err(Error::Payload(PayloadFault::DuplicateKey { field }));

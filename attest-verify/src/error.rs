@@ -1,4 +1,4 @@
-//! Why something was refused: typed reasons, each with a stable code.
+//! Typed reasons for refusals, each with a stable code.
 
 use std::fmt;
 
@@ -7,8 +7,9 @@ use crate::support::{Span, reasons};
 
 /// Why a document, a trust anchor or a policy was refused.
 ///
-/// [`Error::code`] is stable and meant for machines; `Display` is a sentence that names the field and the rule, for
-/// people. The variants nest the way the checks do: encoding, envelope, payload, certificates, chain, clock, appraisal.
+/// [`Error::code`] is stable and meant for programs. `Display` is a sentence for people that names the field
+/// and the rule. The variants follow the order of the checks: encoding, envelope, payload, certificates,
+/// chain, clock, appraisal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
@@ -34,7 +35,8 @@ pub enum Error {
     Chain(ChainFault),
     /// A time does not fit the clock that was given, or another time.
     Clock(ClockFault),
-    /// The document is genuine as far as signatures go, but not something to trust.
+    /// The document must not be trusted although its chain is well-formed: its signature is invalid, or it is
+    /// from a debug enclave.
     Document(DocumentFault),
     /// The trust anchor cannot be used.
     Anchor(AnchorFault),
@@ -62,7 +64,7 @@ impl Error {
         }
     }
 
-    /// Every code that [`Error::code`] can return, each once, for tests and for other languages' bindings.
+    /// Every code that [`Error::code`] can return, each once.
     pub fn all_codes() -> impl Iterator<Item = &'static str> {
         [
             CborFault::CODES,
@@ -101,7 +103,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// A place in an attestation document, by its own name.
+/// A field of an attestation document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Field {
@@ -156,7 +158,7 @@ impl fmt::Display for Field {
     }
 }
 
-/// Which certificate a rule was broken in.
+/// The certificate that breaks a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CertificateAt {
@@ -179,19 +181,20 @@ impl fmt::Display for CertificateAt {
 }
 
 reasons! {
-    /// How an encoding breaks the strict CBOR that is accepted here (RFC 8949, with the limits of [`crate::decode`]).
+    /// How an encoding breaks the strict CBOR of this crate (RFC 8949, with the limits of [`crate::decode`]).
     CborFault {
-        /// The input ends inside an item, or an item claims more bytes than there are.
+        /// The input ends inside an item, or an item claims more bytes than are left.
         Truncated => "cbor_truncated", "the encoding ends inside an item";
         /// A reserved additional-information value, or a `break` where none belongs.
         Malformed => "cbor_malformed", "this is not well-formed CBOR";
         /// A length or integer is not in its shortest form.
         NonMinimal => "cbor_non_minimal", "a length or an integer is not in its shortest form";
-        /// An indefinite length where only a definite one is allowed.
-        IndefiniteLength => "cbor_indefinite_length", "indefinite lengths are allowed for the payload's own map only";
-        /// Another type than the field's.
+        /// An indefinite length where a definite one is required.
+        IndefiniteLength => "cbor_indefinite_length",
+            "indefinite lengths are allowed for the payload's own map only";
+        /// The field has another type than required.
         WrongType {
-            /// What the field must be.
+            /// The expected type.
             expected: &'static str,
             /// What it is.
             found: &'static str,
@@ -206,7 +209,7 @@ reasons! {
 reasons! {
     /// How the `COSE_Sign1` envelope breaks the one form that Nitro uses (RFC 9052 §4.2).
     CoseFault {
-        /// More than [`crate::MAX_DOCUMENT_LEN`] bytes; nothing of it was read.
+        /// More than [`crate::MAX_DOCUMENT_LEN`] bytes. No byte was read.
         DocumentTooLarge {
             /// Its length in bytes.
             len: usize,
@@ -224,11 +227,12 @@ reasons! {
             found: Vec<u8>,
         } => "protected_header_not_es384",
             "protected header: expected a1013822, which is {{1: -35}} (ES384), found {hex}", hex = Hex(found);
-        /// The unprotected header holds something. It is not covered by the signature.
+        /// The unprotected header is not empty. The signature does not cover it.
         UnprotectedHeader {
             /// How many entries it has.
             count: u64,
-        } => "unprotected_header_not_empty", "unprotected header: expected an empty map, found {count} entries";
+        } => "unprotected_header_not_empty",
+            "unprotected header: expected an empty map, found {count} entries";
         /// Payload of 0 or more than 16,384 bytes.
         PayloadLength {
             /// Its length in bytes.
@@ -260,13 +264,14 @@ reasons! {
             /// The field.
             field: Field,
         } => "missing_field", "payload: {field} is missing";
-        /// A NitroTPM document: the same root, but it says nothing about an enclave.
-        NitroTpm => "nitrotpm_document", "payload: nitrotpm_pcrs makes this a NitroTPM document, not an enclave's";
+        /// A NitroTPM document. It has the same root, and says nothing about an enclave.
+        NitroTpm => "nitrotpm_document",
+            "payload: nitrotpm_pcrs makes this a NitroTPM document, not an enclave's";
         /// `module_id` is empty.
         ModuleIdEmpty => "module_id_empty", "module_id: this must not be empty";
         /// `digest` is not `SHA384`.
         Digest {
-            /// What it is, cut to 32 characters.
+            /// The value found, cut to 32 characters.
             found: String,
         } => "digest_not_sha384", "digest: expected \"SHA384\", found {found:?}";
         /// `timestamp` is 0.
@@ -348,9 +353,10 @@ reasons! {
         } => "der_trailing_bytes", "there are bytes after {part}";
         /// Not version 3.
         Version => "certificate_version", "this is not a version 3 certificate";
-        /// Signed by another algorithm than ecdsa-with-SHA384, inside or outside the signed part.
-        SignatureAlgorithm => "certificate_signature_algorithm", "the signature algorithm must be ecdsa-with-SHA384";
-        /// Another key than one on the named curve P-384, uncompressed.
+        /// Another algorithm than ecdsa-with-SHA384, inside or outside the signed part.
+        SignatureAlgorithm => "certificate_signature_algorithm",
+            "the signature algorithm must be ecdsa-with-SHA384";
+        /// The key is not an uncompressed point on the named curve P-384.
         Key => "certificate_key_not_p384", "the key must be an uncompressed point on the named curve P-384";
         /// The validity ends before it begins.
         Validity => "certificate_validity_inverted", "notAfter lies before notBefore";
@@ -368,11 +374,13 @@ reasons! {
             allowed: u8,
             /// How many there are.
             found: usize,
-        } => "path_length_exceeded", "pathLenConstraint allows {allowed} CAs below this one, and there are {found}";
+        } => "path_length_exceeded",
+            "pathLenConstraint allows {allowed} CAs below this one, and there are {found}";
         /// The leaf is a CA.
         LeafIsCa => "leaf_is_ca", "basicConstraints must not say that the leaf is a CA";
         /// The leaf lacks digitalSignature.
-        LeafNotDigitalSignature => "leaf_not_digital_signature", "keyUsage of the leaf must hold digitalSignature";
+        LeafNotDigitalSignature => "leaf_not_digital_signature",
+            "keyUsage of the leaf must hold digitalSignature";
         /// The leaf may sign certificates.
         LeafCertSigner => "leaf_key_cert_sign", "keyUsage of the leaf must not hold keyCertSign";
     }
@@ -407,15 +415,17 @@ reasons! {
 }
 
 reasons! {
-    /// How times disagree. All are Unix milliseconds.
+    /// How times disagree. All times are Unix milliseconds.
     ClockFault {
-        /// A certificate's validity begins after now and leeway. On a fresh document, the clock given is behind.
+        /// A certificate's validity begins after now and leeway. On a fresh document, the clock given is
+        /// behind.
         NotYetValid {
             /// Which certificate.
             at: CertificateAt,
             /// How far in the future its validity begins, in milliseconds.
             by_ms: u64,
-        } => "not_yet_valid", "{at}: becomes valid {by} from now, beyond the leeway; is the clock behind?", by = Span(*by_ms);
+        } => "not_yet_valid",
+            "{at}: becomes valid {by} from now, beyond the leeway; is the clock behind?", by = Span(*by_ms);
         /// A certificate's validity has ended.
         Expired {
             /// Which certificate.
@@ -430,25 +440,30 @@ reasons! {
         FromFuture {
             /// How far, in milliseconds.
             by_ms: u64,
-        } => "document_from_future", "timestamp: {by} from now, beyond the leeway; is the clock behind?", by = Span(*by_ms);
+        } => "document_from_future",
+            "timestamp: {by} from now, beyond the leeway; is the clock behind?", by = Span(*by_ms);
         /// The document is older than the policy's maximum age.
         TooOld {
             /// Its age in milliseconds.
             age_ms: u64,
             /// The maximum age in milliseconds.
             max_age_ms: u64,
-        } => "document_too_old", "timestamp: {age} old, where at most {max} are allowed", age = Span(*age_ms), max = Span(*max_age_ms);
+        } => "document_too_old",
+            "timestamp: {age} old, where at most {max} are allowed",
+            age = Span(*age_ms), max = Span(*max_age_ms);
     }
 }
 
 reasons! {
-    /// Why a well-formed document under a well-formed chain is not to be trusted.
+    /// Why a well-formed document under a well-formed chain must not be trusted.
     DocumentFault {
         /// The COSE signature does not verify under the leaf's key.
-        Signature => "document_signature_invalid", "signature: this does not verify under the certificate's key";
-        /// PCR0, 1 and 2 are all zero: the enclave ran in debug mode and its host reads its memory and console.
+        Signature => "document_signature_invalid",
+            "signature: this does not verify under the certificate's key";
+        /// PCR0, 1 and 2 are all zero: the enclave ran in debug mode, where the host reads memory and
+        /// console.
         DebugMode => "debug_mode", "pcrs: PCR0, PCR1 and PCR2 are zero: a debug enclave, which hides nothing";
-        /// One of PCR0, 1 and 2 is zero, but not all: no enclave measures so.
+        /// One or two of PCR0, 1 and 2 are zero, which no enclave measures.
         PcrZero {
             /// The index.
             index: u8,
@@ -461,7 +476,7 @@ reasons! {
     AnchorFault {
         /// The PEM text does not hold exactly one certificate.
         Pem => "anchor_pem", "trust anchor: the PEM must hold exactly one certificate";
-        /// The certificate is empty or has more than 1,024 bytes, so that no `cabundle` could hold it.
+        /// The certificate is empty or has more than 1,024 bytes, so it does not fit into a `cabundle`.
         Length {
             /// The length in bytes.
             len: usize,
@@ -474,7 +489,7 @@ reasons! {
 reasons! {
     /// Why PCR values cannot serve as the measurements of a release.
     MeasurementsFault {
-        /// No PCRs at all.
+        /// No PCRs.
         Empty => "measurements_empty", "measurements: at least PCR0 is needed";
         /// No PCR0.
         WithoutPcr0 => "measurements_without_pcr0", "measurements: PCR0, the image, is missing";
@@ -493,7 +508,7 @@ reasons! {
             /// The index.
             index: u8,
         } => "measurements_duplicate", "measurements: PCR{index} appears twice";
-        /// Not JSON as `nitro-cli` prints it: another form, a name twice, another hash algorithm.
+        /// Not JSON as `nitro-cli` prints it: another form, a repeated name, another hash algorithm.
         Json {
             /// What was expected, and what was found.
             why: String,
@@ -506,19 +521,21 @@ reasons! {
 reasons! {
     /// How a verified document differs from what the policy expects.
     AppraisalFault {
-        /// The PCRs are not those of any one release.
+        /// The PCRs match no single release.
         Pcrs {
-            /// The PCRs that differ from, or are absent against, the closest release, by ascending index.
+            /// The PCRs that differ from the closest release, by ascending index. An absent PCR differs.
             differing: Vec<PcrDifference>,
-        } => "pcr_mismatch", "pcrs: no accepted release has this whole set; against the closest, {list}", list = Listed(differing);
-        /// The nonce is another one, or unset.
+        } => "pcr_mismatch",
+            "pcrs: no accepted release has this whole set; against the closest, {list}",
+            list = Listed(differing);
+        /// The nonce differs, or is unset.
         Nonce {
             /// The length of the expected one, in bytes.
             expected: usize,
             /// The length of the document's, in bytes; `None` if it is unset.
             found: Option<usize>,
         } => "nonce_mismatch", "nonce: {lengths}", lengths = Lengths(*expected, *found);
-        /// The user data is other, or unset.
+        /// The user data differs, or is unset.
         UserData {
             /// The length of the expected one, in bytes.
             expected: usize,
@@ -528,15 +545,15 @@ reasons! {
     }
 }
 
-/// A PCR that is not what a release says. Measurements are public.
+/// A PCR whose value differs from a release's. Measurements are public.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PcrDifference {
     /// Its index.
     pub index: u8,
-    /// What the release says.
+    /// The value of the release.
     pub expected: [u8; PCR_LEN],
-    /// What the document says; `None` if it does not have this PCR.
+    /// The value of the document; `None` if it does not have this PCR.
     pub found: Option<[u8; PCR_LEN]>,
 }
 
@@ -559,7 +576,7 @@ impl fmt::Display for Hex<'_> {
     }
 }
 
-/// Differences, one after another.
+/// Differences, separated by commas.
 struct Listed<'a>(&'a [PcrDifference]);
 
 impl fmt::Display for Listed<'_> {
@@ -571,7 +588,7 @@ impl fmt::Display for Listed<'_> {
     }
 }
 
-/// How two values differ, without their bytes: a nonce may be a secret of its protocol.
+/// The lengths of two values that differ. Their bytes are not shown: a nonce may be a secret of its protocol.
 struct Lengths(usize, Option<usize>);
 
 impl fmt::Display for Lengths {

@@ -1,4 +1,4 @@
-//! Reference values: which PCRs a release consists of.
+//! Reference values: the PCRs of a release.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,10 +6,10 @@ use std::fmt;
 use crate::document::{PCR_COUNT, PCR_LEN, Pcrs};
 use crate::error::{Error, MeasurementsFault, PcrDifference};
 
-/// The measurements of one release: PCR values that belong together and are only ever compared together.
+/// The measurements of one release: PCR values that are compared as one set only.
 ///
-/// PCR0 measures the whole image, PCR1 the kernel and its first ramdisk, PCR2 the application, PCR3 the parent's IAM role,
-/// PCR4 the parent instance, PCR8 the certificate that signed the image.
+/// PCR0 measures the whole image, PCR1 the kernel and its first ramdisk, PCR2 the application, PCR3 the
+/// parent's IAM role, PCR4 the parent instance, PCR8 the certificate that signed the image.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Measurements {
     pcrs: BTreeMap<u8, [u8; PCR_LEN]>,
@@ -20,8 +20,8 @@ impl Measurements {
     ///
     /// # Errors
     ///
-    /// [`Error::Measurements`] for sets that would accept what they should not: an empty one, one without PCR0, one whose
-    /// PCR0, 1 or 2 is zero (debug mode), an index above 31, or an index twice.
+    /// [`Error::Measurements`] for an empty set, a set without PCR0, zero in PCR0, 1 or 2 (debug mode), an
+    /// index above 31, or a repeated index.
     pub fn new(pcrs: impl IntoIterator<Item = (u8, [u8; PCR_LEN])>) -> Result<Self, Error> {
         let mut set = BTreeMap::new();
         for (index, value) in pcrs {
@@ -49,7 +49,7 @@ impl Measurements {
         self.pcrs.iter().map(|(index, value)| (*index, value))
     }
 
-    /// The PCRs whose values are not these. None means that the whole set matches.
+    /// The PCRs that differ from this set. If there is none, the whole set matches.
     pub(crate) fn differing(&self, pcrs: &Pcrs<'_>) -> Vec<PcrDifference> {
         let all = self.iter().map(|(index, expected)| (index, expected, pcrs.at(index)));
         let differing = all.filter(|(_, expected, found)| *found != Some(*expected));

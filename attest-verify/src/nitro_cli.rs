@@ -8,16 +8,16 @@ use crate::measurements::Measurements;
 use crate::strict_json::{self, shown};
 
 impl Measurements {
-    /// Reads one release's measurements: `{"Measurements": {"HashAlgorithm": "Sha384 { ... }", "PCR0": "…", …}}` with
-    /// whatever else `nitro-cli` prints beside them, or the inner object alone.
+    /// Reads the measurements of one release: `{"Measurements": {"HashAlgorithm": "Sha384 { ... }", "PCR0":
+    /// "…", …}}` with the other fields that `nitro-cli` prints, or the inner object alone.
     ///
-    /// Values are 96 hexadecimal digits of either case. `HashAlgorithm` may be absent. The JSON is held to the rule of
-    /// release documents (`docs/releases.md`), after a byte order mark, if there is one.
+    /// Values are 96 hexadecimal digits of either case. `HashAlgorithm` may be absent. The JSON must obey the
+    /// rule of release documents (`docs/releases.md`). A byte order mark before it is allowed.
     ///
     /// # Errors
     ///
-    /// [`MeasurementsFault::Json`] for anything else, a name that appears twice included, and what [`Measurements::new`]
-    /// says of a set that cannot be used.
+    /// [`MeasurementsFault::Json`] for anything else, also for a repeated name, and the errors of
+    /// [`Measurements::new`].
     pub fn from_nitro_cli_json(json: &str) -> Result<Self, Error> {
         let json = json.strip_prefix('\u{feff}').unwrap_or(json);
         let all = match strict_json::read(json.as_bytes()) {
@@ -60,7 +60,7 @@ impl Measurements {
     }
 }
 
-/// Exactly what `nitro-cli` writes for SHA-384, and the bare name: `Sha384/256` is another algorithm.
+/// Accepts what `nitro-cli` writes for SHA-384, and the bare name. `Sha384/256` is another algorithm.
 fn check_algorithm(name: &str) -> Result<(), Error> {
     match name {
         "Sha384" | "Sha384 { ... }" => Ok(()),
@@ -74,7 +74,7 @@ fn is_entry(name: &str) -> bool {
     name == "HashAlgorithm" || pcr_index(name).is_some()
 }
 
-/// The number of `PCR0` to `PCR99`, in its one spelling.
+/// The number of `PCR0` to `PCR99`, without leading zeros.
 fn pcr_index(name: &str) -> Option<u8> {
     let digits = name.strip_prefix("PCR")?;
     let index = digits.parse().ok()?;

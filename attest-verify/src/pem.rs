@@ -1,37 +1,37 @@
-//! Which block of a PEM text is meant (RFC 7468), by one rule for all languages.
+//! The one block of a PEM text (RFC 7468), by one rule for all languages.
 //!
-//! What is in a block is for its reader to say.
+//! The contents of a block are the caller's to parse.
 
 use std::fmt;
 
 /// The longest label, in characters.
 const MAX_LABEL_LEN: usize = 64;
-/// What OpenSSL writes in front of an `EC PRIVATE KEY`. It says nothing that the key does not.
+/// OpenSSL writes this block before an `EC PRIVATE KEY`. The key repeats its contents.
 const PARAMETERS: &str = "EC PARAMETERS";
 
 /// A block of a PEM text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PemBlock<'a> {
-    /// What stands behind `BEGIN`, for example `PUBLIC KEY`.
+    /// The label after `BEGIN`, for example `PUBLIC KEY`.
     pub label: &'a str,
-    /// All between the two lines: base64, with white space that does not matter.
+    /// The text between the two lines: base64 with white space.
     pub body: &'a str,
 }
 
-/// Why there is not exactly one block.
+/// Why a text does not have exactly one block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PemFault {
-    /// There is none.
+    /// No block.
     None,
-    /// One has no end.
+    /// A block without an end.
     Broken,
-    /// There are several.
+    /// Several blocks.
     Several(usize),
 }
 
 impl<'a> PemBlock<'a> {
-    /// The only block of `text`. A byte order mark in front, and text around blocks, do not matter: OpenSSL prints
-    /// attributes there. Nor does a block of `EC PARAMETERS` beside another one.
+    /// The only block of `text`. A byte order mark and text around the block are ignored, because OpenSSL
+    /// prints attributes there. A block of `EC PARAMETERS` beside another block is ignored too.
     ///
     /// # Errors
     ///
@@ -70,7 +70,7 @@ impl<'a> PemBlock<'a> {
     }
 }
 
-/// 1 to 64 of `A-Z`, `0-9` and space. What has another one is not a block.
+/// Labels have 1 to 64 of `A-Z`, `0-9` and space.
 fn is_label(label: &str) -> bool {
     let is_one = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b' ';
     (1..=MAX_LABEL_LEN).contains(&label.len()) && label.bytes().all(is_one)
@@ -79,9 +79,9 @@ fn is_label(label: &str) -> bool {
 impl fmt::Display for PemFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::None => f.write_str("there is no PEM block (-----BEGIN …-----)"),
-            Self::Broken => f.write_str("a PEM block has no end"),
-            Self::Several(n) => write!(f, "there are {n} PEM blocks, and exactly one is due"),
+            Self::None => f.write_str("expected a PEM block (-----BEGIN …-----), found none"),
+            Self::Broken => f.write_str("a PEM block has no END line"),
+            Self::Several(n) => write!(f, "expected exactly one PEM block, found {n}"),
         }
     }
 }
@@ -91,12 +91,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_around_a_block_does_not_matter() {
+    fn text_around_a_block_is_ignored() {
         for text in [
             "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
             "\u{feff}-----BEGIN PUBLIC KEY-----\r\nAA\r\nAA\r\n-----END PUBLIC KEY-----",
-            "Bag Attributes\n  friendlyName: x\n-----BEGIN PUBLIC KEY-----\n AA\tAA -----END PUBLIC KEY-----\nend",
-            "-----BEGIN EC PARAMETERS-----\nBg==\n-----END EC PARAMETERS-----\n-----BEGIN PUBLIC KEY-----AAAA-----END PUBLIC KEY-----",
+            "Bag Attributes\n  name: x\n-----BEGIN PUBLIC KEY-----\n AA\tAA -----END PUBLIC KEY-----\nend",
+            concat!(
+                "-----BEGIN EC PARAMETERS-----\nBg==\n-----END EC PARAMETERS-----\n",
+                "-----BEGIN PUBLIC KEY-----AAAA-----END PUBLIC KEY-----",
+            ),
         ] {
             let block = PemBlock::only(text).unwrap();
             assert_eq!((block.label, block.base64().collect()), ("PUBLIC KEY", b"AAAA".to_vec()), "{text}");
@@ -104,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn exactly_one_block_is_due() {
+    fn exactly_one_block_is_accepted() {
         let block = "-----BEGIN A-----\nAAAA\n-----END A-----\n";
         for (text, fault) in [
             (String::new(), PemFault::None),

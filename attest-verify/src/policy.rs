@@ -1,4 +1,4 @@
-//! Appraisal: is this genuine document from an enclave that the caller wants to talk to, now, and about this?
+//! Appraisal: compares a genuine document with what the caller expects.
 
 use std::ops::Deref;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use crate::support::millis;
 use crate::time::CheckTime;
 use crate::verifier::{VerifiedDocument, not_from_future};
 
-/// What a caller expects of a document, apart from its being genuine.
+/// What a caller expects of a genuine document.
 ///
-/// A policy without reference values must be asked for by [`Policy::insecure_without_pcrs`]; an empty list is no policy.
+/// A policy without reference values is [`Policy::insecure_without_pcrs`]; an empty list is an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// `None` is the escape; `Some` is never empty.
+    /// `None` is the insecure escape. `Some` is never empty.
     releases: Option<Vec<Measurements>>,
     max_age_ms: Option<u64>,
     nonce: Option<Vec<u8>>,
@@ -22,12 +22,12 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Accepts any of these releases. Each one's measurements match as one whole set: a document with PCR0 of one release
-    /// and PCR2 of another matches neither.
+    /// Accepts any of these releases. The measurements of a release match as one whole set: a document with
+    /// PCR0 of one release and PCR2 of another matches neither.
     ///
     /// # Errors
     ///
-    /// [`Error::Measurements`] when there is no release.
+    /// [`Error::Measurements`] without a release.
     pub fn new(releases: impl IntoIterator<Item = Measurements>) -> Result<Self, Error> {
         let releases: Vec<_> = releases.into_iter().collect();
         match releases.is_empty() {
@@ -36,9 +36,9 @@ impl Policy {
         }
     }
 
-    /// Accepts any image that anybody runs in any enclave.
+    /// Accepts any image in any enclave.
     ///
-    /// Insecure: it proves that *some* enclave answered, which whoever holds an AWS account can arrange.
+    /// Insecure: it proves only that *some* enclave answered, and anyone with an AWS account can run one.
     #[must_use]
     pub fn insecure_without_pcrs() -> Self {
         Self::with(None)
@@ -65,8 +65,9 @@ impl Policy {
         self
     }
 
-    /// Compares a verified document with what is expected. `time` should be what the document was verified at; one that
-    /// was verified historically and is to be judged as of then takes [`CheckTime::exactly`] its own timestamp.
+    /// Compares a verified document with what is expected. `time` is the time that the document was verified
+    /// at. For a document that was verified historically, it is [`CheckTime::exactly`] the document's own
+    /// timestamp.
     ///
     /// # Errors
     ///
@@ -94,7 +95,7 @@ impl Policy {
 
     fn check_age(&self, timestamp_ms: u64, time: &CheckTime) -> Result<(), Error> {
         not_from_future(timestamp_ms, time)?;
-        // A timestamp within the leeway has no age yet.
+        // A timestamp within the leeway has age 0.
         let age_ms = time.now_ms.saturating_sub(timestamp_ms);
         match self.max_age_ms {
             Some(max_age_ms) if age_ms > max_age_ms => {
@@ -117,12 +118,12 @@ impl Policy {
     }
 }
 
-/// The lengths of what is expected, if something is, and of what is there instead of it.
+/// The lengths of the expected and the found value, if a value is expected and they differ.
 fn differing(expected: Option<&[u8]>, found: Option<&[u8]>) -> Option<(usize, Option<usize>)> {
     expected.filter(|_| expected != found).map(|expected| (expected.len(), found.map(<[u8]>::len)))
 }
 
-/// A verified document that a [`Policy`] accepted. There is no other way to make one.
+/// A verified document that a [`Policy`] accepted. It cannot be made in another way.
 #[derive(Clone, Debug)]
 pub struct AcceptedDocument<'a> {
     document: VerifiedDocument<'a>,
@@ -130,7 +131,8 @@ pub struct AcceptedDocument<'a> {
 }
 
 impl<'a> AcceptedDocument<'a> {
-    /// Which of the policy's releases matched, counted from 0; `None` under [`Policy::insecure_without_pcrs`].
+    /// Which of the policy's releases matched, counted from 0; `None` under
+    /// [`Policy::insecure_without_pcrs`].
     #[must_use]
     pub fn release(&self) -> Option<usize> {
         self.release

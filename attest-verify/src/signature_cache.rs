@@ -1,17 +1,18 @@
-//! What a verifier remembers: certificate signatures that it has verified before.
+//! A cache of certificate signatures that verified.
 //!
-//! Chains repeat. The certificates above the leaf are the same for hours to weeks, and the leaf itself for up to three
-//! hours, while signatures are nearly all that a verification costs. So signatures that verified are remembered, and
-//! nothing else is: `verify(key, message, signature)` is a function of its three arguments, and this module remembers some
-//! of its arguments for which it said yes. **A verdict cannot change by it.** Whatever else a verdict depends on, the time,
-//! the order, every extension, the algorithm identifiers, is read and checked again for every document.
+//! Chains repeat: the certificates above the leaf stay the same for hours to weeks, and the leaf for up to
+//! three hours. Signatures are nearly the whole cost of a verification. `verify(key, message, signature)` is
+//! a function of its three arguments, and the cache holds arguments for which it returned true. **It cannot
+//! change a verdict.** Everything else (time, order, every extension, algorithm identifiers) is read and
+//! checked again for every document.
 //!
-//! An entry is the three arguments themselves and not a hash of them. The signature is one of the three: a certificate with
-//! the same signed part and another signature is another certificate, valid or not, and goes through verification. (Whoever
-//! has a certificate can make its second valid signature, so a certificate can take two places here; not more.)
+//! An entry is the three arguments themselves, not a hash of them. A certificate with the same signed part
+//! and another signature is another entry and is verified. (ECDSA is malleable: from one valid signature a
+//! second one can be computed, so a certificate can take two entries, not more.)
 //!
-//! Memory is bounded by the number of entries, each of which is at most 1,217 bytes and its place in the table. Only chains
-//! of documents that were verified to the end get in, so that nobody fills it without certificates under the trust anchor.
+//! The number of entries is bounded. An entry has at most 1,217 bytes, besides its place in the table. Only
+//! chains of fully verified documents are inserted, so filling the cache takes certificates under the trust
+//! anchor.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,7 +26,7 @@ use crate::crypto::Provider;
 use crate::time::CheckTime;
 use crate::x509::{self, POINT_LEN};
 
-/// A certificate's signature together with what decides about it.
+/// A certificate's signature, with the key and the bytes that decide whether it is valid.
 #[derive(Clone, Copy)]
 pub(crate) struct Signed<'a> {
     pub(crate) issuer_key: &'a [u8; POINT_LEN],
@@ -34,22 +35,23 @@ pub(crate) struct Signed<'a> {
 }
 
 impl Signed<'_> {
-    /// All three, the two of fixed length first, so that no other three have the same bytes.
+    /// The key of an entry. The two parts of fixed length come first, so no other three parts give the same
+    /// bytes.
     fn to_key(self) -> Box<[u8]> {
         [&self.issuer_key[..], &self.signature[..], self.tbs].concat().into_boxed_slice()
     }
 }
 
-/// Signatures that verified. Shared between threads.
+/// Signatures that verified. Shared between threads; the least recently used ones are evicted.
 pub(crate) struct SignatureCache {
     capacity: usize,
-    /// Counts lookups, as the time by which the least recently used entry is found.
+    /// Counts lookups: the clock for eviction.
     ticks: AtomicU64,
     entries: RwLock<HashMap<Box<[u8]>, CacheEntry>>,
 }
 
 struct CacheEntry {
-    /// After this the certificate is refused before its signature is asked for, so that the entry is of no use.
+    /// After this time the certificate is refused before its signature is checked, so the entry is useless.
     not_after_ms: u64,
     last_used: AtomicU64,
 }
@@ -63,14 +65,14 @@ impl SignatureCache {
         if self.capacity == 0 {
             return false;
         }
-        // After a panic of another thread nothing is remembered any more, and everything is still verified.
+        // If the lock is poisoned, the cache is empty and every signature is verified.
         let Ok(entries) = self.entries.read() else { return false };
         let Some(entry) = entries.get(&signed.to_key()) else { return false };
         entry.last_used.store(self.ticks.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         true
     }
 
-    /// Remembers signatures **that verified**, each with its certificate's notAfter.
+    /// Inserts signatures **that verified**, each with its certificate's notAfter.
     pub(crate) fn insert<'a>(&self, verified: impl Iterator<Item = (Signed<'a>, u64)>, time: &CheckTime) {
         if self.capacity == 0 {
             return;
@@ -100,8 +102,8 @@ impl fmt::Debug for SignatureCache {
     }
 }
 
-/// Forgets what has expired and, if that is nothing, the half that was not used for the longest time: in halves, so that a
-/// full memory is looked through once in many insertions and not at each.
+/// Evicts expired entries. If there are none, evicts the least recently used half, so that a full cache is
+/// scanned once in many insertions.
 fn make_room(entries: &mut HashMap<Box<[u8]>, CacheEntry>, time: &CheckTime) {
     let before = entries.len();
     entries.retain(|_, entry| time.past(entry.not_after_ms).is_none());
@@ -115,7 +117,7 @@ fn make_room(entries: &mut HashMap<Box<[u8]>, CacheEntry>, time: &CheckTime) {
     entries.retain(|_, entry| *entry.last_used.get_mut() > median);
 }
 
-/// The one algorithm that path validation gets to know: a provider's, asked only about what is not remembered.
+/// The only algorithm that path validation may use: looks into the cache first, then asks the provider.
 #[derive(Debug)]
 pub(crate) struct CachedAlgorithm<'a> {
     pub(crate) provider: Provider,
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_bounded_and_keeps_what_is_used() {
+    fn the_cache_is_bounded_and_keeps_recent_entries() {
         let cache = SignatureCache::new(64);
         insert(&cache, b"in use", u64::MAX, 0);
         for number in 0_u32..10_000 {
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_expired_makes_room_first() {
+    fn expired_entries_are_evicted_first() {
         let cache = SignatureCache::new(3);
         insert(&cache, b"short", 10, 0);
         insert(&cache, b"long", 100, 0);
@@ -205,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn without_capacity_nothing_is_remembered() {
+    fn a_cache_of_size_0_holds_nothing() {
         let cache = SignatureCache::new(0);
         insert(&cache, b"certificate", 10, 0);
         assert!(!cache.contains(signed(b"certificate")));
@@ -213,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_elsewhere_makes_it_forget_and_not_fail() {
+    fn a_poisoned_lock_empties_the_cache() {
         let cache = SignatureCache::new(8);
         insert(&cache, b"certificate", 10, 0);
         std::thread::scope(|scope| {

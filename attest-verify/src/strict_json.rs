@@ -1,9 +1,9 @@
-//! JSON under one rule that every language can hold to.
+//! Strict JSON: one rule for every language.
 //!
-//! At every level of a text and also in what nothing here looks at: UTF-8 without a byte order mark, RFC 8259, no key twice
-//! in an object, whole numbers from -(2^53 - 1) to 2^53 - 1 without fraction, exponent or minus zero, no half of a surrogate
-//! pair, and at most 127 arrays and objects within one another. So two readers cannot read different things: other parsers
-//! keep the last of two keys, or round.
+//! The rule holds at every level, also in unknown fields: UTF-8 without a byte order mark, RFC 8259, no
+//! repeated key in an object, integers from -(2^53 - 1) to 2^53 - 1 without fraction, exponent or minus zero,
+//! no lone surrogates, and at most 127 nested arrays and objects. Two parsers then cannot read different
+//! values: others keep the last of two keys, or round.
 
 pub use serde_json;
 
@@ -14,28 +14,28 @@ use serde::de::{DeserializeOwned, Error as _, IntoDeserializer, MapAccess, SeqAc
 use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
 use serde_json::{Map, Value};
 
-/// The largest number: 2^53 - 1, above which JavaScript rounds.
+/// The largest integer: 2^53 - 1, above which JavaScript rounds.
 const MAX_NUMBER: u64 = (1 << 53) - 1;
 
-/// Reads all of `bytes` under the rule, as a document: a structure is an object, never a list of its fields.
+/// Reads all of `bytes` as one document under the rule. A structure is an object, never a list of its fields.
 ///
 /// # Errors
 ///
-/// What is not JSON, and what JSON has more than one reading of. The error's text may repeat a value.
+/// Input that is not JSON, breaks the rule, or is not a `T`. The text of the error may repeat a value.
 pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
     serde_json::from_slice(bytes).and_then(|Strict(value)| T::deserialize(Strict(value)))
 }
 
-/// Foreign text in a message: at most 100 characters, none of which does anything to a terminal.
+/// Foreign text for a message: at most 100 characters, without those that control a terminal.
 #[must_use]
 pub fn shown(text: &str) -> String {
-    // What is escaped and is no quotation mark or backslash: control characters, and those that turn text around.
+    // Escaped characters except quotation marks and backslashes: control and bidirectional characters.
     let acts = |c: char| !matches!(c, '"' | '\'' | '\\') && c.escape_debug().len() > 1;
     text.chars().take(100).map(|c| if acts(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// JSON under the rule. `serde_json` itself sees to UTF-8, the grammar, surrogates and the depth, as long as every value is
-/// looked at, which it is here.
+/// A value under the rule. `serde_json` itself checks UTF-8, the grammar, surrogates and the depth, provided
+/// that every value is visited, as here.
 struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {
@@ -61,7 +61,8 @@ impl<'de> Visitor<'de> for StrictVisitor {
         Ok(value.into())
     }
 
-    // Numbers with a fraction or an exponent, minus zero and the very large are floating point to the parser, and refused so.
+    // The parser reads fractions, exponents, minus zero and very large numbers as floating point, which has
+    // no visitor here.
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
         match value <= MAX_NUMBER {
             true => Ok(value.into()),
@@ -105,7 +106,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 }
 
-/// From values to documents. As [`Value`] does it, but for one thing: a structure is an object, and never a list of its fields.
+/// Deserializes as [`Value`] does, except that a structure must be an object, never a list of its fields.
 impl<'de> Deserializer<'de> for Strict {
     type Error = serde_json::Error;
 
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rule_holds_also_where_nothing_looks() {
+    fn the_rule_holds_in_unknown_fields() {
         for value in [
             "9007199254740991",
             "-9007199254740991",
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_is_an_object_and_no_list_of_its_fields() {
+    fn a_structure_is_an_object_not_a_list() {
         let inner = Some(Box::new(Document { known: 2, inner: None }));
         assert_eq!(
             read_document(br#"{"inner":{"inner":null,"known":2},"known":1}"#),

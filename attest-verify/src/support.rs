@@ -1,10 +1,9 @@
-//! What `ok2cry-release-verify` shares with this crate to declare its reasons. Not for other crates: it may change in any
-//! version.
+//! Items that `ok2cry-release-verify` shares with this crate. They are not part of the stable API.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Declares an enum of reasons with the code and the sentence of each in one place, so that neither can be forgotten.
+/// Declares an enum of reasons, with the code and the text of each in one place.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __reasons {
@@ -50,7 +49,7 @@ macro_rules! __reasons {
 
 pub use crate::__reasons as reasons;
 
-/// Milliseconds as people say them, in the largest unit that leaves at least two of it.
+/// Milliseconds for people, in the largest unit that gives at least 2.
 pub struct Span(pub u64);
 
 impl fmt::Display for Span {

@@ -1,16 +1,17 @@
-//! The clock that a document is checked against: a parameter, never asked for by the checks themselves.
+//! The time that a document is checked at. It is a parameter: the checks read no clock.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// How far behind the checking clock may be unless the caller says otherwise: one minute, in milliseconds.
+/// The default leeway of a [`CheckTime`]: one minute, in milliseconds.
 pub const DEFAULT_LEEWAY_MS: u64 = 60_000;
 
-/// What time it is, and how far that clock may be behind.
+/// The current time, and how far that clock may be behind.
 ///
-/// Leaf certificates are made seconds before the document that they sign and are not backdated. So a clock that is a
-/// little behind sees a certificate that is not valid yet, or a document from the future. `leeway_ms` forgives exactly
-/// that: the beginning of every validity and the document's timestamp may lie up to `leeway_ms` after `now_ms`. It never
-/// prolongs anything: the end of a validity and the maximum age are held to `now_ms` itself.
+/// Leaf certificates are made seconds before the document that they sign and are not backdated. A clock that
+/// is slightly behind sees a certificate that is not valid yet, or a document from the future. `leeway_ms`
+/// tolerates exactly that: the beginning of every validity and the document's timestamp may lie up to
+/// `leeway_ms` after `now_ms`. It never extends anything: the end of a validity and the maximum age are
+/// compared with `now_ms` itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckTime {
     /// The time, in Unix milliseconds.
@@ -32,25 +33,25 @@ impl CheckTime {
         Self { now_ms, leeway_ms: 0 }
     }
 
-    /// What the system's clock says, with a leeway of [`DEFAULT_LEEWAY_MS`]. A clock before 1970 counts as 1970, where
-    /// nothing is valid yet.
+    /// The system's time, with a leeway of [`DEFAULT_LEEWAY_MS`]. A clock before 1970 counts as 1970, when no
+    /// certificate is valid.
     ///
     /// # Panics
     ///
-    /// Where Rust has no system clock (`wasm32-unknown-unknown`): use [`CheckTime::at`] there.
+    /// On targets without a system clock (`wasm32-unknown-unknown`). Use [`CheckTime::at`] there.
     #[must_use]
     pub fn system() -> Self {
         let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self::at(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// How far `instant_ms` lies in the future, when that is beyond the leeway.
+    /// How far `instant_ms` lies in the future, in milliseconds, if that is beyond the leeway.
     #[must_use]
     pub fn beyond_leeway(&self, instant_ms: u64) -> Option<u64> {
         instant_ms.checked_sub(self.now_ms).filter(|by_ms| *by_ms > self.leeway_ms)
     }
 
-    /// How long ago `instant_ms` was, when it lies in the past.
+    /// How long ago `instant_ms` was, in milliseconds, if it lies in the past.
     #[must_use]
     pub fn past(&self, instant_ms: u64) -> Option<u64> {
         self.now_ms.checked_sub(instant_ms).filter(|by_ms| *by_ms > 0)

@@ -1,4 +1,4 @@
-//! From bytes to a [`VerifiedDocument`].
+//! Verification: from bytes to a [`VerifiedDocument`], and the order of all checks.
 
 use std::sync::Arc;
 
@@ -11,17 +11,18 @@ use crate::signature_cache::{CachedAlgorithm, SignatureCache};
 use crate::time::CheckTime;
 use crate::x509::Certificate;
 
-/// How many certificates a [`Verifier`] remembers unless it is told otherwise: some 1.3 MB at most.
+/// The default size of a [`Verifier`]'s signature cache, in certificates: at most 1.3 MB.
 pub const DEFAULT_SIGNATURE_CACHE: usize = 1024;
 
-/// Verifies attestation documents under one trust anchor. Make one and keep it; it may be shared between threads.
+/// Verifies attestation documents under one trust anchor. Keep it for many documents. It may be shared
+/// between threads.
 ///
-/// A verifier remembers the certificate signatures of documents that it verified, so that the next document of the same
-/// enclave costs one signature instead of five. Nothing else is taken over from one document to the next: every rule is
-/// checked for every document, and a verdict never depends on what was verified before. Clones share what they remember.
+/// A verifier caches the certificate signatures of documents that it verified, so the next document of the
+/// same enclave costs one signature instead of five. Nothing else is reused: every rule is checked for every
+/// document, and a verdict never depends on earlier documents. Clones share the cache.
 ///
-/// Everything that follows from a document alone is checked here. What a caller expects of it (measurements, nonce, age)
-/// is a [`Policy`](crate::Policy)'s.
+/// It checks everything that follows from a document alone. A [`Policy`](crate::Policy) checks what a caller
+/// expects: measurements, nonce, age.
 #[derive(Clone, Debug)]
 pub struct Verifier {
     anchor: TrustAnchor,
@@ -31,7 +32,8 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier under `anchor`: [`TrustAnchor::aws_nitro`] for real enclaves. It uses the default [`Provider`].
+    /// A verifier under `anchor` with the default [`Provider`]. For real enclaves use
+    /// [`TrustAnchor::aws_nitro`].
     #[must_use]
     pub fn new(anchor: TrustAnchor) -> Self {
         let cache = Arc::new(SignatureCache::new(DEFAULT_SIGNATURE_CACHE));
@@ -44,11 +46,10 @@ impl Verifier {
         Self { provider, ..self }
     }
 
-    /// Remembers at most so many certificates, in place of [`DEFAULT_SIGNATURE_CACHE`]; 0 for none. It begins with none, also
-    /// where `self` has remembered some.
+    /// Caches at most this many certificate signatures; 0 disables the cache. The new cache is empty.
     ///
-    /// A chain has three certificates that last for a day to weeks and, per enclave, a leaf that lasts for three hours. So a
-    /// service with n enclaves on as many instances does well with 2 n + 10. Each takes at most 1.3 kB.
+    /// A chain has three certificates that are valid for a day to weeks, and per enclave a leaf that is valid
+    /// for three hours. For n enclaves on n instances, 2 n + 10 is enough. Each entry takes at most 1.3 kB.
     #[must_use]
     pub fn with_signature_cache(mut self, certificates: usize) -> Self {
         self.cache = Arc::new(SignatureCache::new(certificates));
@@ -57,31 +58,32 @@ impl Verifier {
 
     /// Accepts documents of debug enclaves, whose PCR0, 1 and 2 are zero.
     ///
-    /// Insecure: such a document says nothing about the code, and the host reads a debug enclave's console.
+    /// Insecure: such a document says nothing about the code, and the host reads the console of a debug
+    /// enclave.
     #[must_use]
     pub fn insecure_allow_debug(mut self) -> Self {
         self.allow_debug = true;
         self
     }
 
-    /// Verifies a document at `time`: it is well-formed, every certificate is valid, everything is signed.
+    /// Verifies a document at `time`: its form, the validity of every certificate, every signature.
     ///
     /// # Errors
     ///
-    /// The first rule that the document breaks. Rules are checked in a fixed order: size, envelope, payload, certificates
-    /// and their chain, clock, signatures, debug mode.
+    /// The first rule that the document breaks. Rules are checked in a fixed order: size, envelope, payload,
+    /// certificates and their chain, clock, signatures, debug mode.
     pub fn verify<'a>(&self, bytes: &'a [u8], time: &CheckTime) -> Result<VerifiedDocument<'a>, Error> {
         self.check(bytes, Some(time))
     }
 
-    /// Verifies a document at its own timestamp, for audits of what is past.
+    /// Verifies a document at its own timestamp, for audits.
     ///
-    /// It proves that the document *was* good at that time, which the document itself names. It says nothing about now:
-    /// whoever has got hold of an old leaf key since can make such documents today.
+    /// It proves that the document *was* genuine at the time that the document itself names. It says nothing
+    /// about now: an old leaf key that was stolen since can still sign such documents.
     ///
     /// # Errors
     ///
-    /// As [`Verifier::verify`]; a certificate that was not valid at the document's time is a clock error as well.
+    /// As [`Verifier::verify`]. A certificate that was not valid at the document's time is a clock error too.
     pub fn verify_historical<'a>(&self, bytes: &'a [u8]) -> Result<VerifiedDocument<'a>, Error> {
         self.check(bytes, None)
     }
@@ -104,7 +106,7 @@ impl Verifier {
             .verify(chain.leaf().key(), &document.envelope.signed_bytes(), document.envelope.signature)
             .map_err(|_| Error::Document(DocumentFault::Signature))?;
 
-        // Last, so that "debug mode" is said of genuine documents only.
+        // Last, so that only genuine documents are reported as debug mode.
         self.check_measured(&claims.pcrs)?;
         self.cache.insert(chain.signed(), time);
         Ok(VerifiedDocument { claims, chain })
@@ -124,10 +126,10 @@ impl Verifier {
     }
 }
 
-/// A document that a [`Verifier`] verified. There is no other way to make one.
+/// A document that a [`Verifier`] verified. It cannot be made in another way.
 ///
-/// It is genuine: a Nitro module signed these values, within a certificate chain to the trust anchor. Whether the enclave
-/// is one to trust is what [`Policy::appraise`](crate::Policy::appraise) says.
+/// It is genuine: a Nitro module signed these values, under a certificate chain to the trust anchor. Whether
+/// the enclave is the expected one is decided by [`Policy::appraise`](crate::Policy::appraise).
 #[derive(Clone, Debug)]
 pub struct VerifiedDocument<'a> {
     claims: Claims<'a>,
@@ -148,7 +150,7 @@ impl<'a> VerifiedDocument<'a> {
         self.chain.leaf()
     }
 
-    /// Whether PCR0, 1 and 2 are zero, which only [`Verifier::insecure_allow_debug`] lets through.
+    /// Whether PCR0, 1 and 2 are zero. Only [`Verifier::insecure_allow_debug`] accepts such documents.
     #[must_use]
     pub fn is_debug(&self) -> bool {
         self.claims.pcrs.at(0) == Some(&[0; PCR_LEN])
@@ -174,7 +176,7 @@ mod tests {
     use crate::crypto::Ecdsa;
     use crate::x509::POINT_LEN;
 
-    /// How many signatures this test's thread has had verified.
+    /// Counts the signatures that this thread verified.
     struct Counting;
 
     std::thread_local! {
@@ -214,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn every_signature_is_verified_once_and_then_remembered() {
+    fn every_signature_is_verified_once_and_then_cached() {
         let verifier = verifier();
         let document = Enclave::new().document();
         assert_eq!(signatures(&verifier, &document), (true, 5), "cold: four certificates, one document");
@@ -230,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_documents_leave_nothing_behind() {
+    fn refused_documents_insert_nothing() {
         let changes: [fn(&mut Enclave); 5] = [
             |e| e.on_signature = |signature| signature[95] ^= 1,
             |e| e.set_pcrs((0..16).map(|index| (index, vec![u8::from(index > 2); 48]))),
@@ -246,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded() {
+    fn the_cache_is_bounded() {
         let verifier = verifier().with_signature_cache(6);
         for serial in 0..40 {
             assert!(signatures(&verifier, &with_leaf(serial)).0);

@@ -1,4 +1,4 @@
-//! The command line, as scripts see it: exit status, reason codes, JSON, input formats.
+//! The command line: exit status, reason codes, JSON, input formats.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 #![allow(clippy::indexing_slicing, reason = "JSON of the program under test")]
 
@@ -297,8 +297,9 @@ fn unusable_input_and_arguments_are_no_verdict() {
     }
 }
 
-/// Every fifth vector that is judged without a clock's leeway or a policy of its own, and all that are made to cost something,
-/// in a process that has 64 MiB of address space: what is refused is refused for the same reason.
+/// Every fifth vector that is judged without a clock's leeway or a policy of its own, and all that are made
+/// to cost something, in a process that has 64 MiB of address space: what is refused is refused for the same
+/// reason.
 #[test]
 fn vectors_get_their_verdicts_in_little_memory() {
     let started = Instant::now();
@@ -323,7 +324,8 @@ fn vectors_get_their_verdicts_in_little_memory() {
             let output = command.output().unwrap();
             let name = &case.name;
             match &case.expected {
-                // A file of text is taken for hex or base64, and an empty one for none at all: that is no verdict.
+                // A file of text is taken for hex or base64, and an empty one for none at all: that is no
+                // verdict.
                 _ if str::from_utf8(&bytes).is_ok() => assert_ne!(output.status.code(), Some(0), "{name}"),
                 Expected::Accepted { .. } => {
                     assert_eq!(output.status.code(), Some(0), "{name}: {}", stderr(&output));

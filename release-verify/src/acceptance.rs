@@ -1,4 +1,4 @@
-//! From a pinned release key to the measurements that are accepted now.
+//! Acceptance: from a pinned release key to the measurements that are accepted now. The order of all checks.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -25,14 +25,15 @@ use crate::version::Version;
 
 /// How old a list may be unless [`ReleaseKey::with_max_list_age`] says otherwise: seven days.
 pub const DEFAULT_MAX_LIST_AGE: Duration = Duration::from_hours(7 * 24);
-/// The most tiles that are fetched for one check. A consistency proof needs two for each level of tiles, of which a log of
-/// 2^48 entries has six; a bundle that brings the others needs no more.
+/// The most tiles that are fetched for one check. A consistency proof needs two for each of the six tile
+/// levels of a log with 2^48 entries. The bundle has the others.
 const MAX_FETCHED_TILES: usize = 32;
 
-/// What a client holds instead of measurements: the keys that sign a product's root documents, and what it insists on.
+/// What a client pins instead of measurements: the keys that sign a product's root documents, and its own
+/// limits.
 ///
-/// The keys may be those of any version of the root document. The client finds the document that they signed and follows
-/// the versions from there.
+/// The keys may be those of any version of the root document. The check finds the document that they signed
+/// and follows the versions from there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReleaseKey {
     pinned: Role,
@@ -41,8 +42,8 @@ pub struct ReleaseKey {
 }
 
 impl ReleaseKey {
-    /// One key, as PEM (`PUBLIC KEY`, ECDSA P-384). Whoever holds it alone decides, whatever threshold the root document
-    /// sets for its own successors: pin as many as must sign.
+    /// One key, as PEM (`PUBLIC KEY`, ECDSA P-384). Its holder alone decides, whatever threshold the root
+    /// document sets. Pin as many keys as must sign.
     ///
     /// # Errors
     ///
@@ -51,45 +52,45 @@ impl ReleaseKey {
         Ok(Self::from_role(Role::new(1, vec![SignerKey::from_pem(pem)?])?))
     }
 
-    /// Several keys, of which a number has to have signed. This number, and not the root document's own, is what protects this
-    /// client.
+    /// Several keys with a threshold. This threshold protects the client, not the one in the root document.
     #[must_use]
     pub fn from_role(pinned: Role) -> Self {
         Self { pinned, max_list_age_ms: millis(DEFAULT_MAX_LIST_AGE), minimum_version: Version::new(0, 0, 0) }
     }
 
-    /// Takes lists of at most this age: how long a host can withhold a revocation. Seven days unless set.
+    /// Accepts lists of at most this age, which bounds how long a host can withhold a revocation. The default
+    /// is seven days.
     #[must_use]
     pub fn with_max_list_age(self, max_list_age: Duration) -> Self {
         Self { max_list_age_ms: millis(max_list_age), ..self }
     }
 
-    /// Takes no release below this, whatever is listed.
+    /// Accepts no release below this version, even if it is listed.
     #[must_use]
     pub fn with_minimum_version(self, minimum_version: Version) -> Self {
         Self { minimum_version, ..self }
     }
 
-    /// Checks a bundle offline: root documents from the pinned keys on, the list, every listed manifest, and that all of
-    /// them are in the log. `anchor` is the root that the enclaves' documents will be verified under. `memory` is what this
-    /// client knew before, and knows better after a success, or when all that is wrong is that no release is left
-    /// ([`ReleaseFault::NoRelease`]); after any other error it is as it was.
+    /// Checks a bundle offline: root documents from the pinned keys on, the list, every listed manifest, and
+    /// that all of them are in the log. `anchor` is the root that the enclaves' documents are verified under.
+    /// `state` is what this client saw before. It is updated on success, and on [`ReleaseFault::NoRelease`];
+    /// after any other error it is unchanged.
     ///
     /// # Errors
     ///
-    /// [`Error::Release`], [`Error::ReleaseLog`], and [`Error::Attestation`] for a manifest with registers that nobody should trust.
+    /// [`Error::Release`], [`Error::ReleaseLog`], and [`Error::Attestation`] for a manifest with registers that no policy may hold.
     pub fn check(
         &self,
         bundle: &Bundle,
         anchor: &TrustAnchor,
-        memory: &mut ReleaseState,
+        state: &mut ReleaseState,
         time: &CheckTime,
     ) -> Result<AcceptedReleases, Error> {
-        self.check_with_tiles(bundle, &|_: &Tile| None, anchor, memory, time)
+        self.check_with_tiles(bundle, &|_: &Tile| None, anchor, state, time)
     }
 
-    /// Like [`ReleaseKey::check`]; `more` is asked for tiles that the bundle lacks. A client that remembers a checkpoint
-    /// needs some when the log has grown past a full tile since.
+    /// Like [`ReleaseKey::check`], with a source of tiles that the bundle lacks. A client with a saved
+    /// checkpoint needs some if the log has grown past a full tile since.
     ///
     /// # Errors
     ///
@@ -99,50 +100,33 @@ impl ReleaseKey {
         bundle: &Bundle,
         more: &dyn TileSource,
         anchor: &TrustAnchor,
-        memory: &mut ReleaseState,
+        state: &mut ReleaseState,
         time: &CheckTime,
     ) -> Result<AcceptedReleases, Error> {
         let pinned = self.pinned.digest();
-        let remembered = memory.of(&pinned);
+        let saved = state.of(&pinned);
         let clock_ms = time.now_ms;
-        let time = &remembered.not_before(time);
-        let walked = self.walk_roots(bundle, &remembered)?;
+        let time = &saved.not_before(time);
+        let walked = self.walk_roots(bundle, &saved)?;
+        walked.check(anchor, time)?;
         let root = &walked.newest;
-        if let Some(by_ms) = time.past(root.expires_at) {
-            return Err(ReleaseFault::RootExpired { by_ms }.into());
-        }
-        if root.attestation_root.0 != anchor.fingerprint() {
-            return Err(ReleaseFault::Anchor.into());
-        }
         let note = bundle.checkpoint.as_bytes();
         let (checkpoint, cosigned) = root.log.verify_checkpoint(note, time)?;
         let tiles = CachedTiles { bundle, more, fetched: RefCell::default() };
-        let log = Tiles::new(&tiles, checkpoint.size);
-        check_log(&remembered, &checkpoint, &log)?;
+        let log = CheckedLog { tiles: Tiles::new(&tiles, checkpoint.size), checkpoint };
+        log.check_continues(&saved)?;
         for entry in bundle.roots.iter().skip(walked.first) {
-            is_in_log(root::WHAT, entry, &checkpoint, &log)?;
+            log.check_includes(root::WHAT, entry)?;
         }
 
-        // So a list of before does not come back under a root document that would let it.
-        if bundle.roots.last().is_some_and(|newest| bundle.list.index <= newest.index) {
-            return Err(ReleaseFault::ListBeforeRoot.into());
-        }
-        let envelope = Envelope::decode(list::WHAT, bundle.list.envelope.as_bytes())?;
-        let list = ReleaseList::verify(&envelope, root)?;
-        let digest = sha384(envelope.unverified_payload());
-        self.check_age(&list, time)?;
-        // Other list keys count anew: what the old ones signed last is not to bind them.
-        if walked.remembered.as_ref().is_none_or(|remembered| remembered.lists == root.lists) {
-            check_list(&remembered, &list, &digest)?;
-        }
-        is_in_log(list::WHAT, &bundle.list, &checkpoint, &log)?;
-
-        let releases = self.releases(bundle, root, &list, &checkpoint, &log)?;
+        let (list, digest) = self.check_list(bundle, &walked, &saved, time)?;
+        log.check_includes(list::WHAT, &bundle.list)?;
+        let releases = self.releases(bundle, root, &list, &log)?;
         let threshold = root.log.witness_threshold;
         if cosigned < threshold {
             return Err(ReleaseFault::WitnessesBelowThreshold { found: cosigned, threshold }.into());
         }
-        let known = Remembered {
+        let seen = Remembered {
             root_version: root.version,
             root_sha384: Some(walked.digest),
             list_version: list.version,
@@ -150,37 +134,55 @@ impl ReleaseKey {
             checkpoint: Some(Note::parse(note)?.signed_only_by(root.log.keys())),
             latest_ms: Some(time.now_ms.max(list.issued_at)),
         };
-        memory.set(pinned, known);
+        state.set(pinned, seen);
         let too_old_ms = list.issued_at.saturating_add(self.max_list_age_ms);
         let ends_ms = list.expires_at.min(root.expires_at).min(too_old_ms);
-        // By the clock that the policy will be held to: it is this far behind.
+        // The end by the caller's clock, which may be behind the saved time.
         let ends_ms = ends_ms.saturating_sub(time.now_ms.saturating_sub(clock_ms));
-        // Remembered even so: a list that revokes everything is not to be followed by the one before.
-        match releases.is_empty() {
-            true => Err(ReleaseFault::NoRelease.into()),
-            false => {
-                let measurements = releases.iter().map(|release| release.measurements.clone());
-                let policy = ReleasePolicy::new(measurements.collect(), ends_ms)?;
-                Ok(AcceptedReleases { releases, list, root: walked.newest, policy })
-            }
-        }
+        // The state is saved even without a release: an older list must not follow one that revokes everything.
+        AcceptedReleases::new(releases, list, walked.newest, ends_ms)
     }
 
-    /// From the first root document that the pinned keys have signed to the newest. What is remembered must be among them:
-    /// the keys that are pinned may have been stolen since they were replaced. It is never where a walk begins, because a
-    /// memory can be written by others than this client: it can only ever refuse.
-    fn walk_roots(&self, bundle: &Bundle, memory: &Remembered) -> Result<Walked, Error> {
+    /// Verifies the list, and returns it with the SHA-384 of its payload.
+    fn check_list(
+        &self,
+        bundle: &Bundle,
+        walked: &Walked,
+        saved: &Remembered,
+        time: &CheckTime,
+    ) -> Result<(ReleaseList, Hex<48>), Error> {
+        let root = &walked.newest;
+        // An older list must not come back under a root document that would accept it.
+        if bundle.roots.last().is_some_and(|newest| bundle.list.index <= newest.index) {
+            return Err(ReleaseFault::ListBeforeRoot.into());
+        }
+        let envelope = Envelope::decode(list::WHAT, bundle.list.envelope.as_bytes())?;
+        let list = ReleaseList::verify(&envelope, root)?;
+        let digest = sha384(envelope.unverified_payload());
+        self.check_age(&list, time)?;
+        // Other list keys count anew: the last list of the old keys does not bind them.
+        if walked.remembered.as_ref().is_none_or(|remembered| remembered.lists == root.lists) {
+            check_not_rolled_back(saved, &list, &digest)?;
+        }
+        Ok((list, digest))
+    }
+
+    /// Follows root documents from the first one that the pinned keys have signed to the newest. The saved
+    /// document must be among them, because pinned keys may have been stolen after they were replaced. The
+    /// walk never begins at the saved document: others may be able to write the state, so it can only cause
+    /// refusals.
+    fn walk_roots(&self, bundle: &Bundle, saved: &Remembered) -> Result<Walked, Error> {
         let mut walked: Option<Walked> = None;
         let mut named = KeyIds::new([]);
         for (first, entry) in bundle.roots.iter().enumerate() {
             let envelope = Envelope::decode(root::WHAT, entry.envelope.as_bytes())?;
             let digest = sha384(envelope.unverified_payload());
-            let is_remembered = memory.root_sha384 == Some(digest);
+            let is_remembered = saved.root_sha384 == Some(digest);
             named = KeyIds::new(envelope.key_ids());
             let mut next = match walked.take() {
                 None => match RootDocument::verify(&envelope, &self.pinned) {
                     Ok(newest) => Walked { first, newest, digest, remembered: None },
-                    // From before the pinned keys held.
+                    // From before the pinned keys were in use.
                     Err(Error::Release(
                         ReleaseFault::KeyUnknown { .. } | ReleaseFault::BelowThreshold { .. },
                     )) => continue,
@@ -195,10 +197,10 @@ impl ReleaseKey {
         }
         let walked =
             walked.ok_or_else(|| ReleaseFault::RootNotPinned { pinned: self.pinned.key_ids(), named })?;
-        let seen = memory.root_version;
+        let seen = saved.root_version;
         match walked.newest.version {
             found if found < seen => Err(ReleaseFault::RootRolledBack { found, seen }.into()),
-            _ if memory.root_sha384.is_some() && walked.remembered.is_none() => {
+            _ if saved.root_sha384.is_some() && walked.remembered.is_none() => {
                 Err(ReleaseFault::RootForked { seen }.into())
             }
             _ => Ok(walked),
@@ -225,8 +227,7 @@ impl ReleaseKey {
         bundle: &Bundle,
         root: &RootDocument,
         list: &ReleaseList,
-        checkpoint: &Checkpoint,
-        log: &Tiles<'_>,
+        log: &CheckedLog<'_>,
     ) -> Result<Vec<AcceptedRelease>, Error> {
         let mut entries = bundle.manifests.iter();
         let mut releases = Vec::new();
@@ -245,7 +246,7 @@ impl ReleaseKey {
                 }
                 .into());
             }
-            is_in_log(manifest::WHAT, entry, checkpoint, log)?;
+            log.check_includes(manifest::WHAT, entry)?;
             if listed.version >= self.minimum_version {
                 let measurements = manifest.measurements()?;
                 releases.push(AcceptedRelease { measurements, manifest });
@@ -259,17 +260,29 @@ impl ReleaseKey {
 }
 
 struct Walked {
-    /// Where in the bundle it begins.
+    /// The index in the bundle where the walk begins.
     first: usize,
     newest: RootDocument,
-    /// Of the newest's payload.
+    /// SHA-384 of the payload of the newest document.
     digest: Hex<48>,
-    /// The document that the client remembers, once it was met.
+    /// The saved document, once it was found.
     remembered: Option<RootDocument>,
 }
 
 impl Walked {
-    /// One version further.
+    /// Checks that the newest document has not expired, and that it is for enclaves under `anchor`.
+    fn check(&self, anchor: &TrustAnchor, time: &CheckTime) -> Result<(), Error> {
+        let root = &self.newest;
+        if let Some(by_ms) = time.past(root.expires_at) {
+            return Err(ReleaseFault::RootExpired { by_ms }.into());
+        }
+        if root.attestation_root.0 != anchor.fingerprint() {
+            return Err(ReleaseFault::Anchor.into());
+        }
+        Ok(())
+    }
+
+    /// Follows to the next version.
     fn follow(self, envelope: &Envelope, digest: Hex<48>) -> Result<Self, Error> {
         let root = RootDocument::verify(envelope, &self.newest.root)?;
         let expected = self.newest.version.saturating_add(1);
@@ -283,7 +296,7 @@ impl Walked {
     }
 }
 
-/// The bundle's tiles, and others: each asked for once, and not without end.
+/// The bundle's tiles, then those of another source: each fetched once, with a limit.
 struct CachedTiles<'a> {
     bundle: &'a Bundle,
     more: &'a dyn TileSource,
@@ -307,38 +320,45 @@ fn sha384(bytes: &[u8]) -> Hex<48> {
     Hex(Sha384::digest(bytes).into())
 }
 
-fn is_in_log(
-    what: &'static str,
-    entry: &BundleEntry,
-    checkpoint: &Checkpoint,
-    log: &Tiles<'_>,
-) -> Result<(), Error> {
-    let absent = || Error::from(ReleaseFault::NotInLog { what });
-    if entry.index >= checkpoint.size {
-        return Err(absent());
+/// A log whose checkpoint was verified.
+struct CheckedLog<'a> {
+    checkpoint: Checkpoint,
+    tiles: Tiles<'a>,
+}
+
+impl CheckedLog<'_> {
+    /// Checks that the log has this entry at its index.
+    fn check_includes(&self, what: &'static str, entry: &BundleEntry) -> Result<(), Error> {
+        let absent = || Error::from(ReleaseFault::NotInLog { what });
+        let Checkpoint { size, root, .. } = &self.checkpoint;
+        if entry.index >= *size {
+            return Err(absent());
+        }
+        let leaf = leaf_hash(entry.envelope.as_bytes());
+        let path = self.tiles.inclusion_proof(entry.index)?;
+        match proves_inclusion(&leaf, entry.index, *size, &path, root) {
+            true => Ok(()),
+            false => Err(absent()),
+        }
     }
-    let leaf = leaf_hash(entry.envelope.as_bytes());
-    let path = log.inclusion_proof(entry.index)?;
-    match proves_inclusion(&leaf, entry.index, checkpoint.size, &path, &checkpoint.root) {
-        true => Ok(()),
-        false => Err(absent()),
+
+    /// Checks that the log continues the one of the saved checkpoint.
+    fn check_continues(&self, saved: &Remembered) -> Result<(), Error> {
+        let Some(seen) = saved.log()? else { return Ok(()) };
+        let now = &self.checkpoint;
+        if seen.origin != now.origin {
+            // Another log: only a root document can have named it.
+            return Ok(());
+        }
+        let proof = self.tiles.consistency_proof(seen.size)?;
+        match proves_consistency(seen.size, &seen.root, now.size, &now.root, &proof) {
+            true => Ok(()),
+            false => Err(ReleaseFault::LogForked { found: now.size, seen: seen.size }.into()),
+        }
     }
 }
 
-fn check_log(seen: &Remembered, now: &Checkpoint, log: &Tiles<'_>) -> Result<(), Error> {
-    let Some(seen) = seen.log()? else { return Ok(()) };
-    if seen.origin != now.origin {
-        // Another log: only a root document can have said so.
-        return Ok(());
-    }
-    let proof = log.consistency_proof(seen.size)?;
-    match proves_consistency(seen.size, &seen.root, now.size, &now.root, &proof) {
-        true => Ok(()),
-        false => Err(ReleaseFault::LogForked { found: now.size, seen: seen.size }.into()),
-    }
-}
-
-fn check_list(seen: &Remembered, list: &ReleaseList, digest: &Hex<48>) -> Result<(), Error> {
+fn check_not_rolled_back(seen: &Remembered, list: &ReleaseList, digest: &Hex<48>) -> Result<(), Error> {
     if list.version < seen.list_version {
         return Err(ReleaseFault::ListRolledBack { found: list.version, seen: seen.list_version }.into());
     }
@@ -350,7 +370,7 @@ fn check_list(seen: &Remembered, list: &ReleaseList, digest: &Hex<48>) -> Result
     }
 }
 
-/// Releases that were checked. There is no other way to make one.
+/// Releases that were checked. It cannot be made in another way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcceptedReleases {
     releases: Vec<AcceptedRelease>,
@@ -359,7 +379,7 @@ pub struct AcceptedReleases {
     policy: ReleasePolicy,
 }
 
-/// One of them.
+/// An accepted release.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcceptedRelease {
     measurements: Measurements,
@@ -367,32 +387,46 @@ pub struct AcceptedRelease {
 }
 
 impl AcceptedReleases {
-    /// The releases, in the order in which [`ok2cry_attest_verify::AcceptedDocument::release`] counts them.
+    fn new(
+        releases: Vec<AcceptedRelease>,
+        list: ReleaseList,
+        root: RootDocument,
+        ends_ms: u64,
+    ) -> Result<Self, Error> {
+        if releases.is_empty() {
+            return Err(ReleaseFault::NoRelease.into());
+        }
+        let measurements = releases.iter().map(|release| release.measurements.clone());
+        let policy = ReleasePolicy::new(measurements.collect(), ends_ms)?;
+        Ok(Self { releases, list, root, policy })
+    }
+
+    /// The releases, in the order of [`ok2cry_attest_verify::AcceptedDocument::release`].
     #[must_use]
     pub fn releases(&self) -> &[AcceptedRelease] {
         &self.releases
     }
 
-    /// The list that they are in.
+    /// The list of these releases.
     #[must_use]
     pub fn list(&self) -> &ReleaseList {
         &self.list
     }
 
-    /// The root document that holds.
+    /// The newest root document.
     #[must_use]
     pub fn root(&self) -> &RootDocument {
         &self.root
     }
 
-    /// When they end, in Unix milliseconds of the clock that they were checked by: with the list, with the root document,
-    /// or when the list is older than the client takes. Earlier where that clock was behind the latest time in the memory.
+    /// When they end, in Unix milliseconds of the clock of the check: with the list, with the root document,
+    /// or at the maximum age of the list. Earlier if that clock was behind the latest time in the state.
     #[must_use]
     pub fn ends_ms(&self) -> u64 {
         self.policy.ends_ms()
     }
 
-    /// Accepts enclaves that run one of them, until they end.
+    /// A policy that accepts enclaves that run one of the releases, until they end.
     #[must_use]
     pub fn policy(&self) -> ReleasePolicy {
         self.policy.clone()
@@ -400,19 +434,19 @@ impl AcceptedReleases {
 }
 
 impl AcceptedRelease {
-    /// Its version.
+    /// The version.
     #[must_use]
     pub fn version(&self) -> Version {
         self.manifest.predicate.version
     }
 
-    /// Its measurements, one set.
+    /// The measurements, one set.
     #[must_use]
     pub fn measurements(&self) -> &Measurements {
         &self.measurements
     }
 
-    /// Its manifest.
+    /// The manifest.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest

@@ -1,4 +1,4 @@
-//! All that a client needs of a release log at once.
+//! The bundle: all that a client needs of a release log, in one file.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +14,12 @@ use crate::list::MAX_RELEASES;
 /// The longest bundle that is read, in bytes.
 pub const MAX_BUNDLE_LEN: usize = 4 << 20;
 pub(crate) const WHAT: &str = "bundle";
-/// The most root documents of a bundle: one a month for more than twenty years.
+/// The most root documents of a bundle: one a month for 21 years.
 const MAX_ROOTS: usize = 256;
 
-/// The signed documents that hold now, where each is in the log, the log's checkpoint, and the tiles that show it. What a
-/// parent or any static host serves as `bundle.json`. Nothing in it is believed before [`crate::ReleaseKey::check`].
+/// The current signed documents, their indices in the log, the log's checkpoint, and the tiles that prove
+/// them. A parent or any static host serves it as `bundle.json`. Nothing in it is trusted before
+/// [`crate::ReleaseKey::check`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bundle {
@@ -26,7 +27,7 @@ pub struct Bundle {
     pub roots: Vec<BundleEntry>,
     /// The list.
     pub list: BundleEntry,
-    /// The manifest of every listed release, and no other, in the list's order.
+    /// The manifest of every listed release, and no others, in the order of the list.
     pub manifests: Vec<BundleEntry>,
     /// A signed checkpoint of the log.
     pub checkpoint: String,
@@ -34,13 +35,13 @@ pub struct Bundle {
     pub tiles: BTreeMap<String, String>,
 }
 
-/// An entry of the log.
+/// An entry of the log in a bundle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BundleEntry {
-    /// Its number in the log, from 0.
+    /// The index in the log, from 0.
     pub index: u64,
-    /// Its text, byte for byte: an envelope.
+    /// The bytes of the entry: an envelope.
     pub envelope: String,
 }
 

@@ -10,17 +10,17 @@ use crate::fault::ReleaseFault;
 use crate::json;
 use crate::key::{KeyIds, MAX_KEYS, Role};
 
-/// The longest envelope that is read, in bytes. An entry of the log is its envelope, and its length has 16 bits there.
+/// The longest envelope that is read, in bytes. Envelopes are log entries, whose length has 16 bits.
 pub const MAX_ENVELOPE_LEN: usize = 0xffff;
-/// The most signatures of an envelope: two whole roles, because a root document that exchanges its keys is signed by old and
-/// new ones.
+/// The most signatures of an envelope: two roles, because a root document that replaces its keys is signed by
+/// old and new ones.
 const MAX_SIGNATURES: usize = 2 * MAX_KEYS;
 
-/// A DSSE envelope ([the specification](https://github.com/secure-systems-lab/dsse/blob/v1.0.0/envelope.md)) whose
-/// signatures nobody has looked at yet: [`Envelope::verify`] hands out the payload.
+/// A DSSE envelope ([the specification](https://github.com/secure-systems-lab/dsse/blob/v1.0.0/envelope.md))
+/// whose signatures are not verified yet: [`Envelope::verify`] returns the payload.
 ///
-/// Fields that the specification does not know are ignored in the envelope, which nobody signs, as it asks. In payloads
-/// they are refused.
+/// Unknown fields of the envelope are ignored, as the specification requires: no signature covers them. In
+/// payloads they are refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
     payload_type: String,
@@ -30,7 +30,7 @@ pub struct Envelope {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Signature {
-    /// Which key is to be tried. Whether it has signed, verification alone decides.
+    /// The key to try. Only verification decides whether it signed.
     keyid: String,
     der: Vec<u8>,
 }
@@ -57,7 +57,7 @@ impl Envelope {
         Self { payload_type: payload_type.to_owned(), payload, signatures: Vec::new() }
     }
 
-    /// Reads an envelope of at most [`MAX_ENVELOPE_LEN`] bytes. `what` is what errors call it.
+    /// Reads an envelope of at most [`MAX_ENVELOPE_LEN`] bytes. Errors call it `what`.
     ///
     /// # Errors
     ///
@@ -79,7 +79,7 @@ impl Envelope {
         })
     }
 
-    /// Adds a signature over [`Envelope::signed_bytes`]: DER, by the key that is called `keyid`.
+    /// Adds a signature over [`Envelope::signed_bytes`]: DER, by the key with this `keyid`.
     pub fn add_signature(&mut self, keyid: &str, der: Vec<u8>) {
         self.signatures.push(Signature { keyid: keyid.to_owned(), der });
     }
@@ -98,12 +98,12 @@ impl Envelope {
         })
     }
 
-    /// The keys that signatures name. Whether they have signed, [`Envelope::verify`] decides.
+    /// The keys that the signatures name. They are not verified.
     pub fn key_ids(&self) -> impl Iterator<Item = &str> {
         self.signatures.iter().map(|signature| signature.keyid.as_str())
     }
 
-    /// What a signature covers: DSSE's pre-authentication encoding of type and payload.
+    /// The bytes that a signature covers: DSSE's pre-authentication encoding of type and payload.
     #[must_use]
     pub fn signed_bytes(&self) -> Vec<u8> {
         let (kind, payload) = (&self.payload_type, &self.payload);
@@ -112,25 +112,25 @@ impl Envelope {
         bytes
     }
 
-    /// What the payload is said to be. Nobody vouches for it yet.
+    /// The type of the payload, unverified.
     #[must_use]
     pub fn payload_type(&self) -> &str {
         &self.payload_type
     }
 
-    /// The payload, which nobody vouches for yet.
+    /// The payload, unverified.
     #[must_use]
     pub fn unverified_payload(&self) -> &[u8] {
         &self.payload
     }
 
-    /// The payload, if it is of this type and enough distinct keys of `role` have signed it. Signatures that name other
-    /// keys, or none, are passed over: other roles may have signed too.
+    /// Returns the payload, if it is of this type and enough distinct keys of `role` have signed it.
+    /// Signatures that name other keys, or none, are skipped: other roles may have signed too.
     ///
     /// # Errors
     ///
-    /// [`ReleaseFault::PayloadType`], and for signatures [`ReleaseFault::Signature`], [`ReleaseFault::Repeated`],
-    /// [`ReleaseFault::KeyUnknown`] and [`ReleaseFault::BelowThreshold`].
+    /// [`ReleaseFault::PayloadType`], and for signatures [`ReleaseFault::Signature`],
+    /// [`ReleaseFault::Repeated`], [`ReleaseFault::KeyUnknown`] and [`ReleaseFault::BelowThreshold`].
     pub fn verify(&self, what: &'static str, payload_type: &str, role: &Role) -> Result<&[u8], Error> {
         if self.payload_type != payload_type {
             return Err(ReleaseFault::PayloadType { what, found: json::shown(&self.payload_type) }.into());
@@ -159,8 +159,8 @@ impl Envelope {
 }
 
 impl Signature {
-    /// Which key of the role has made this signature; `None` if it does not name one. A name leads to one verification at
-    /// most, so nobody can have many made, and is evidence of nothing.
+    /// The index of the role's key that made this signature; `None` if the signature names no key of the
+    /// role. A name causes at most one verification, which bounds the work, and proves nothing.
     fn signer(&self, what: &'static str, message: &[u8], role: &Role) -> Result<Option<usize>, Error> {
         let Some(named) = role.keys().iter().position(|key| key.id() == self.keyid) else { return Ok(None) };
         let der = DerSignature::from_bytes(&self.der).ok();
@@ -173,7 +173,7 @@ impl Signature {
     }
 }
 
-/// DSSE: a signer may take either alphabet, a verifier must take both.
+/// Decodes both alphabets, as DSSE requires of verifiers.
 fn base64(text: &str) -> Option<Vec<u8>> {
     Base64::decode_vec(text).or_else(|_| Base64Url::decode_vec(text)).ok()
 }

@@ -1,10 +1,10 @@
-//! Why releases were refused: by their documents, by the log, or by the measurements in them.
+//! Why releases were refused: documents, log, or measurements.
 
 use std::fmt;
 
 use crate::fault::ReleaseFault;
 
-/// Why a release, or what was to show it, was refused.
+/// Why releases, or an enclave's document, were refused.
 ///
 /// [`Error::code`] is stable and meant for programs; `Display` is a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,12 +14,13 @@ pub enum Error {
     Release(ReleaseFault),
     /// The log: its note, its checkpoint or its tiles.
     Log(ok2cry_tlog::Error),
-    /// Measurements that no policy may hold, or an attestation document that was refused.
+    /// Measurements that no policy may hold, or a refused attestation document.
     Attestation(ok2cry_attest_verify::Error),
 }
 
 impl Error {
-    /// The stable, machine-readable reason, in `snake_case`. `docs/releases.md` and `docs/attestation.md` list all of them.
+    /// The stable, machine-readable reason, in `snake_case`. `docs/releases.md` and `docs/attestation.md`
+    /// list all of them.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -29,7 +30,7 @@ impl Error {
         }
     }
 
-    /// Every code that is this crate's or the log's, each once. Those of [`Error::Attestation`] are
+    /// The codes of this crate and of the log, each once. Those of [`Error::Attestation`] are
     /// [`ok2cry_attest_verify::Error::all_codes`].
     pub fn all_codes() -> impl Iterator<Item = &'static str> {
         let log = ok2cry_tlog::Error::CODES.iter().filter(|code| !ReleaseFault::CODES.contains(code));

@@ -19,7 +19,7 @@ pub(crate) fn read<T: DeserializeOwned>(what: &'static str, bytes: &[u8], max: u
     strict_json::read(bytes).map_err(|e| ReleaseFault::Json { what, why: shown(&e.to_string()) }.into())
 }
 
-/// JSON of what cannot fail to be JSON.
+/// Writes JSON. The types of this crate cannot fail to serialize.
 pub(crate) fn write(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }

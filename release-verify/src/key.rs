@@ -1,4 +1,4 @@
-//! Public keys of those who sign releases, and how many of them it takes.
+//! Public keys of signers, and roles: keys with a threshold.
 
 use std::fmt;
 
@@ -17,7 +17,8 @@ use crate::json::Hex;
 /// The most keys of a role.
 pub(crate) const MAX_KEYS: usize = 16;
 
-/// An ECDSA P-384 public key. In JSON: base64 of its DER (`SubjectPublicKeyInfo`), which is a PEM without its first and last line.
+/// An ECDSA P-384 public key. In JSON: base64 of its DER (`SubjectPublicKeyInfo`), which is PEM without the
+/// first and last line.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SignerKey {
     key: VerifyingKey,
@@ -25,7 +26,7 @@ pub struct SignerKey {
 }
 
 impl SignerKey {
-    /// Reads the one encoding that such a key has: DER, the named curve, an uncompressed point.
+    /// Reads the only accepted encoding: DER, the named curve, an uncompressed point.
     ///
     /// # Errors
     ///
@@ -58,7 +59,7 @@ impl SignerKey {
         &self.der
     }
 
-    /// What signatures call it: SHA-256 of its DER, hexadecimal.
+    /// The `keyid` of its signatures: SHA-256 of its DER, hexadecimal.
     #[must_use]
     pub fn id(&self) -> String {
         Hex::<32>(Sha256::digest(&self.der).into()).to_string()
@@ -89,7 +90,7 @@ impl<'de> Deserialize<'de> for SignerKey {
     }
 }
 
-/// Keys, and how many of them must sign.
+/// Keys, and the number of them that must sign.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "JsonRole")]
 pub struct Role {
@@ -127,7 +128,7 @@ impl Role {
         KeyIds::new(ids.iter().map(String::as_str))
     }
 
-    /// SHA-384 of the threshold and of the keys, in whichever order they are given.
+    /// SHA-384 of the threshold and of the sorted keys.
     pub(crate) fn digest(&self) -> Hex<48> {
         let mut keys: Vec<_> = self.keys.iter().map(SignerKey::as_der).collect();
         keys.sort_unstable();
@@ -142,14 +143,14 @@ impl Role {
     }
 }
 
-/// What signatures or a role call keys, for messages: the first 16 digits of each, "no keyid" for a signature without one.
+/// Key ids for messages: the first 16 digits of each, "no keyid" for a signature without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyIds(Vec<String>);
 
 impl KeyIds {
-    /// How many ids a message holds.
+    /// The most ids in a message.
     const SHOWN: usize = 4;
-    /// How much of each.
+    /// The digits shown of each.
     const DIGITS: usize = 16;
 
     pub(crate) fn new<'a>(ids: impl IntoIterator<Item = &'a str>) -> Self {

@@ -1,41 +1,27 @@
-//! Signed releases: which measurements are accepted now, from a key that hardly ever changes.
+#![doc = include_str!("../README.md")]
 //!
-//! A client pins a [`ReleaseKey`]. Somebody, anybody, hands it a [`Bundle`]; [`ReleaseKey::check`] decides offline whether it
-//! holds. Its answer is a policy of whole measurement sets that ends with the list.
+//! # Documents
 //!
-//! ```
-//! use std::time::Duration;
-//!
-//! use ok2cry_attest_verify::{CheckTime, TrustAnchor};
-//! use ok2cry_release_verify::{Bundle, Error, ReleaseKey, ReleasePolicy, ReleaseState};
-//!
-//! fn policy(release_key_pem: &str, bundle_json: &[u8], state: &mut ReleaseState) -> Result<ReleasePolicy, Error> {
-//!     let key = ReleaseKey::from_pem(release_key_pem)?.with_max_list_age(Duration::from_hours(24));
-//!     let bundle = Bundle::decode(bundle_json)?;
-//!     Ok(key.check(&bundle, &TrustAnchor::aws_nitro(), state, &CheckTime::system())?.policy())
-//! }
-//! ```
-//!
-//! | document | signed by | says |
+//! | document | signed by | content |
 //! |---|---|---|
-//! | [`RootDocument`] | k of n root keys, of this version and the one before | who signs what, which log, which witnesses, until when |
-//! | [`Manifest`] | k of n builders | that an image has these measurements |
-//! | [`ReleaseList`] | k of n list keys | every release that is accepted now. Absence is revocation |
-//! | [`Checkpoint`](ok2cry_tlog::Checkpoint) | the log, and its witnesses | what is in the log, for ever |
+//! | [`RootDocument`] | k of n root keys, of this version and the one before | signers, log, witnesses, expiry |
+//! | [`Manifest`] | k of n builders | the measurements of an image |
+//! | [`ReleaseList`] | k of n list keys | every accepted release; a release that is not listed is revoked |
+//! | [`Checkpoint`](ok2cry_tlog::Checkpoint) | the log and its witnesses | size and root of the log |
 //!
-//! Root, manifest and list are DSSE envelopes with ECDSA P-384, and entries of the log, which is
-//! [C2SP tlog-tiles](https://c2sp.org/tlog-tiles). `docs/releases.md` is the specification, with the reason for every rule.
+//! Root document, manifest and list are DSSE envelopes with ECDSA P-384, and entries of the log, which is
+//! [C2SP tlog-tiles](https://c2sp.org/tlog-tiles).
 //!
 //! # Map
 //!
-//! | module | idea |
+//! | module | contents |
 //! |---|---|
-//! | `acceptance` | the order of all checks; what a client pins and gets |
-//! | `policy` | appraisal of an enclave under the list |
-//! | `state` | what a client remembers |
-//! | `bundle` | all that a client needs, in one file |
-//! | `root`, `list`, `manifest`, `version` | what the documents say |
-//! | `envelope`, `key` | DSSE and who has signed |
+//! | `acceptance` | the order of all checks: [`ReleaseKey`], [`AcceptedReleases`] |
+//! | `policy` | appraisal of an enclave under the list: [`ReleasePolicy`] |
+//! | `state` | what a client saves between checks: [`ReleaseState`] |
+//! | `bundle` | all that a client needs, in one file: [`Bundle`] |
+//! | `root`, `list`, `manifest`, `version` | the documents |
+//! | `envelope`, `key` | DSSE, signers and roles |
 //! | `json` | strict reading |
 //! | `error`, `fault` | every reason with its code |
 

@@ -1,4 +1,4 @@
-//! The release list: every release that is accepted now. A release that is not in it is revoked.
+//! The release list: every release that is accepted now. A release that is not listed is revoked.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ pub const MAX_RELEASES: usize = 32;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseList {
-    /// One more with each list, whatever it says.
+    /// Increases by one with each list.
     pub version: u64,
     /// The product, as the root document calls it.
     pub product: String,
@@ -27,7 +27,7 @@ pub struct ReleaseList {
     pub issued_at: u64,
     /// When it ends, in Unix milliseconds.
     pub expires_at: u64,
-    /// No release below this is in the list.
+    /// The list has no release below this version.
     pub minimum_version: Version,
     /// The releases: 0 to [`MAX_RELEASES`], each version and each manifest once.
     pub releases: Vec<ListedRelease>,
@@ -37,7 +37,7 @@ pub struct ReleaseList {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListedRelease {
-    /// Its version.
+    /// The version.
     pub version: Version,
     /// SHA-384 of the manifest, which is the payload of its envelope.
     pub manifest_sha384: Hex<48>,
@@ -84,7 +84,7 @@ impl ReleaseList {
         json::write(self)
     }
 
-    /// Reads a list that the list keys of `root` have signed, and that `root` is for.
+    /// Verifies a list of the product of `root`, signed by its list keys.
     pub(crate) fn verify(envelope: &Envelope, root: &RootDocument) -> Result<Self, Error> {
         let list = Self::decode(envelope.verify(WHAT, LIST_PAYLOAD_TYPE, &root.lists)?)?;
         if list.product != root.product {

@@ -19,13 +19,13 @@ pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 /// The type of the predicate. `docs/releases.md` describes it.
 pub const PREDICATE_TYPE: &str = "https://github.com/ok2cry/ok2cry/blob/main/docs/releases.md#manifest-v1";
 pub(crate) const WHAT: &str = "manifest";
-/// What `nitro-cli` writes in front of the registers.
+/// The hash algorithm, as `nitro-cli` writes it.
 const HASH_ALGORITHM: &str = "Sha384 { ... }";
 
-/// An [in-toto statement](https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md): that an image has these
-/// measurements, and what it was built from.
+/// An [in-toto statement](https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md): that an
+/// image has these measurements, and its sources.
 ///
-/// Unknown fields are refused: what is signed and not understood could be what restricts the rest.
+/// Unknown fields are refused, because one could restrict the others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -37,7 +37,7 @@ pub struct Manifest {
     /// [`PREDICATE_TYPE`].
     #[serde(rename = "predicateType")]
     pub predicate_type: String,
-    /// What is said about it.
+    /// The predicate.
     pub predicate: Predicate,
 }
 
@@ -61,7 +61,7 @@ pub struct Digests {
     pub sha384: Hex<48>,
 }
 
-/// What a manifest says about its image.
+/// The predicate of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Predicate {
@@ -69,21 +69,21 @@ pub struct Predicate {
     pub version: Version,
     /// When the manifest was made, in Unix milliseconds.
     pub created_at: u64,
-    /// What it was built from.
+    /// The source that it was built from.
     pub source: Source,
     /// The registers exactly as `nitro-cli` prints them.
     #[serde(rename = "Measurements")]
     pub measurements: BTreeMap<String, String>,
     /// SHA-256 of the root certificate (DER) under which the image attests.
     pub attestation_root: Hex<32>,
-    /// The checks that an image for development drops. No image for production has this.
+    /// The checks that a development image drops. Production images do not have this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub development: Option<String>,
     /// SHA-256 of the bill of materials, a `CycloneDX` document in JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sbom_sha256: Option<Hex<32>>,
-    /// How it was built: toolchain, inputs and their digests, configuration, crypto provider. For people and for those who
-    /// build again; nothing here depends on it.
+    /// How it was built: toolchain, inputs and their digests, configuration, crypto provider. For people and
+    /// for rebuilds; no check reads it.
     #[serde(default)]
     pub build: BTreeMap<String, serde_json::Value>,
 }
@@ -104,7 +104,7 @@ impl Manifest {
     /// # Errors
     ///
     /// [`ReleaseFault::Json`], [`ReleaseFault::Field`], [`ReleaseFault::ManifestPcrMissing`], and
-    /// [`Error::Attestation`] for registers that cannot be trusted (zeros).
+    /// [`Error::Attestation`] for registers that no policy may hold (zeros).
     pub fn decode(payload: &[u8]) -> Result<Self, Error> {
         let manifest: Self = json::read(WHAT, payload, crate::MAX_ENVELOPE_LEN)?;
         let refused = |field, rule| Err(ReleaseFault::Field { what: WHAT, field, rule }.into());
@@ -127,7 +127,7 @@ impl Manifest {
         json::write(self)
     }
 
-    /// The image that this is about.
+    /// The image.
     #[must_use]
     pub fn image(&self) -> Option<&Subject> {
         self.subject.first()
@@ -167,7 +167,7 @@ impl Manifest {
         Ok(Measurements::new(pcrs)?)
     }
 
-    /// Reads a manifest that the manifest keys of `root` have signed, and that `root` is for.
+    /// Verifies a manifest of the product of `root`, signed by its manifest keys.
     pub(crate) fn verify(envelope: &Envelope, root: &RootDocument) -> Result<Self, Error> {
         let manifest = Self::decode(envelope.verify(WHAT, STATEMENT_PAYLOAD_TYPE, &root.manifests)?)?;
         let name = manifest.image().map_or("", |image| image.name.as_str());

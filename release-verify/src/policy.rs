@@ -1,4 +1,4 @@
-//! Appraisal of an enclave under a signed list: which releases it may run, and until when.
+//! Appraisal of an enclave under a signed list: the accepted releases, and their end.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use ok2cry_attest_verify::{
 use crate::error::Error;
 use crate::fault::ReleaseFault;
 
-/// What is expected of an enclave's document: one of the listed releases, before the list ends. From
+/// What is expected of an enclave's document: one of the listed releases, before they end. From
 /// [`AcceptedReleases::policy`](crate::AcceptedReleases::policy).
 ///
-/// It holds a [`Policy`] of the same releases, and adds what only a signed list can say: that it has ended, and why nothing in
-/// it matches.
+/// It wraps a [`Policy`] of the same releases, and adds two verdicts: that the list has ended, and why no
+/// release matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReleasePolicy {
     policy: Policy,
@@ -53,7 +53,8 @@ impl ReleasePolicy {
     ///
     /// # Errors
     ///
-    /// The first difference, in this order: timestamp and age, end of the list, measurements, nonce, user data.
+    /// The first difference, in this order: timestamp and age, end of the list, measurements, nonce, user
+    /// data.
     pub fn appraise<'a>(
         &self,
         document: VerifiedDocument<'a>,
@@ -61,7 +62,7 @@ impl ReleasePolicy {
     ) -> Result<AcceptedDocument<'a>, Error> {
         let pcrs = document.pcrs().clone();
         let verdict = self.policy.appraise(document, time);
-        // The age of the document comes before the end of the list, and everything else after it.
+        // The document's time is checked before the end of the list, everything else after it.
         if !matches!(verdict, Err(DocumentError::Clock(_)))
             && let Some(by_ms) = time.past(self.ends_ms)
         {
@@ -73,9 +74,9 @@ impl ReleasePolicy {
         }
     }
 
-    /// Why no release has these registers.
+    /// Why no release matches these registers.
     fn unlisted(&self, pcrs: &Pcrs<'_>) -> ReleaseFault {
-        // Each register is that of some release: the whole was put together from several.
+        // Each register is that of some release, so they were combined from several.
         let known = |index| {
             let found = pcrs.at(index);
             self.releases

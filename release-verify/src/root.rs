@@ -1,4 +1,4 @@
-//! The root document: which keys sign what, until when. The one thing that is rotated by its own rules.
+//! The root document: which keys sign what, until when. It is replaced by its own rules.
 
 use ok2cry_attest_verify::CheckTime;
 use ok2cry_tlog::{Checkpoint, Note, VerifierKey};
@@ -16,25 +16,26 @@ pub(crate) const WHAT: &str = "root";
 /// The most witnesses that a root document names.
 const MAX_WITNESSES: usize = 16;
 
-/// Who speaks for a product's releases. Signed by its own root keys and, unless it is the first, by those of the version before.
+/// The keys and the log of a product's releases. Signed by its own root keys and, unless it is the first, by
+/// those of the version before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RootDocument {
-    /// 1 for the first, and one more each time.
+    /// 1 for the first; increases by one each time.
     pub version: u64,
-    /// What is released: the name of every manifest's subject. 1 to 64 of `[a-z0-9._-]`.
+    /// The product: the name of every manifest's subject. 1 to 64 of `[a-z0-9._-]`.
     pub product: String,
-    /// When the document ends, in Unix milliseconds.
+    /// When the document expires, in Unix milliseconds.
     pub expires_at: u64,
     /// SHA-256 of the root certificate (DER) under which these releases attest: AWS's in production.
     pub attestation_root: Hex<32>,
-    /// Who signs root documents.
+    /// The signers of root documents.
     pub root: Role,
-    /// Who signs manifests.
+    /// The signers of manifests.
     pub manifests: Role,
-    /// Who signs lists.
+    /// The signers of lists.
     pub lists: Role,
-    /// The log that everything is in.
+    /// The log of all documents.
     pub log: ReleaseLog,
 }
 
@@ -48,12 +49,13 @@ pub struct ReleaseLog {
     /// Witnesses that may cosign them.
     #[serde(with = "json::verifier_keys")]
     pub witnesses: Vec<VerifierKey>,
-    /// How many of them must.
+    /// How many of them must cosign.
     pub witness_threshold: usize,
 }
 
 impl ReleaseLog {
-    /// Reads a checkpoint that the log has signed. Answers also how many of the log's witnesses have cosigned it.
+    /// Verifies a checkpoint that the log has signed. Returns it with the number of the log's witnesses that
+    /// have cosigned it.
     ///
     /// # Errors
     ///
@@ -96,7 +98,7 @@ impl RootDocument {
         json::write(self)
     }
 
-    /// Reads a root document that `signers`, and the document's own root keys, have signed.
+    /// Verifies a root document that `signers` and the document's own root keys have signed.
     pub(crate) fn verify(envelope: &Envelope, signers: &Role) -> Result<Self, Error> {
         let root = Self::decode(envelope.verify(WHAT, ROOT_PAYLOAD_TYPE, signers)?)?;
         envelope.verify(WHAT, ROOT_PAYLOAD_TYPE, &root.root)?;
@@ -118,7 +120,7 @@ impl RootDocument {
         if witnesses.len() > MAX_WITNESSES || !witnesses.iter().all(VerifierKey::is_witness) {
             return refused("log.witnesses", "at most 16 keys of type 4 (cosignature/v1)");
         }
-        // By key, not by name: a witness under two names is one.
+        // Compared by key: a witness under two names is one witness.
         let distinct = witnesses
             .iter()
             .enumerate()

@@ -1,4 +1,4 @@
-//! What a client keeps between checks: one entry for each set of pinned keys.
+//! The state that a client saves between checks: one entry for each set of pinned keys.
 
 use std::collections::BTreeMap;
 
@@ -9,28 +9,28 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::json::{self, Hex};
 
-/// The longest memory that is read or written, in bytes.
+/// The longest state that is read or written, in bytes.
 pub const MAX_STATE_LEN: usize = 1 << 20;
 /// The most entries.
 const MAX_ENTRIES: usize = 32;
 
-/// What a client keeps between checks, so that a host cannot take it back in time or show it another log. A client that
-/// keeps nothing has the list's age and the pinned key to go by.
+/// What a client saves between checks, so that a host cannot roll it back or show it another log. Without a
+/// state, only the list's age and the pinned key protect a client.
 ///
-/// Each set of pinned keys has an entry of its own, so clients that pin different keys can share a memory. Some 2 kB for
-/// each. The JSON form is that of all of ok2cry's clients (`docs/releases.md`).
+/// Each set of pinned keys has its own entry, so clients that pin different keys can share a state. An entry
+/// has about 2 kB. All clients of ok2cry share the JSON form (`docs/releases.md`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReleaseState {
     entries: BTreeMap<Hex<48>, Remembered>,
 }
 
 impl ReleaseState {
-    /// Reads what [`ReleaseState::encode`] wrote, and the form of before, which had one entry.
+    /// Reads what [`ReleaseState::encode`] wrote, and an older form, which had one entry.
     ///
     /// # Errors
     ///
-    /// [`ReleaseFault::TooLarge`](crate::ReleaseFault::TooLarge), [`ReleaseFault::Json`](crate::ReleaseFault::Json), or
-    /// what [`Checkpoint::parse`] says.
+    /// [`ReleaseFault::TooLarge`](crate::ReleaseFault::TooLarge),
+    /// [`ReleaseFault::Json`](crate::ReleaseFault::Json), or the errors of [`Checkpoint::parse`].
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let value: serde_json::Value = json::read(WHAT, bytes, MAX_STATE_LEN)?;
         if value.get("memories").is_some() {
@@ -45,29 +45,29 @@ impl ReleaseState {
         let before: Before = json::read(WHAT, bytes, MAX_STATE_LEN)?;
         let (pinned, remembered) = before.into();
         remembered.log()?;
-        // Without the keys that it was followed from it says nothing.
+        // Without its pinned keys the entry is useless.
         Ok(Self { entries: pinned.map(|pinned| (pinned, remembered)).into_iter().collect() })
     }
 
-    /// The memory as JSON.
+    /// The state as JSON.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         json::write(&Current { memories: self.entries.clone() })
     }
 
-    /// The newest checkpoint that was accepted, with its signatures: that of the keys that were checked last.
+    /// The newest accepted checkpoint of the most recently checked keys, with its signatures.
     #[must_use]
     pub fn checkpoint(&self) -> Option<&str> {
         let last = self.entries.values().max_by_key(|remembered| remembered.latest_ms.unwrap_or(0))?;
         last.checkpoint.as_deref()
     }
 
-    /// What was followed from these keys. What was followed from others, or from fewer of them, says nothing about these.
+    /// The entry of these keys. Entries of other keys, or of a subset, do not count.
     pub(crate) fn of(&self, pinned: &Hex<48>) -> Remembered {
         self.entries.get(pinned).cloned().unwrap_or_default()
     }
 
-    /// Replaces what is known of these keys. The entries that were used longest ago make room.
+    /// Replaces the entry of these keys. The least recently used entries are evicted.
     pub(crate) fn set(&mut self, pinned: Hex<48>, remembered: Remembered) {
         self.entries.insert(pinned, remembered);
         while self.entries.len() > MAX_ENTRIES || self.encode().len() > MAX_STATE_LEN {
@@ -82,33 +82,34 @@ impl ReleaseState {
     }
 }
 
-const WHAT: &str = "memory";
+const WHAT: &str = "state";
 
-/// One entry.
+/// One entry of a state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Remembered {
     pub(crate) root_version: u64,
-    /// Of its payload.
+    /// SHA-384 of its payload.
     pub(crate) root_sha384: Option<Hex<48>>,
     pub(crate) list_version: u64,
     pub(crate) list_sha384: Option<Hex<48>>,
-    /// With the signatures of the log and its witnesses: beside another it is the evidence of a fork.
+    /// With the signatures of the log and its witnesses: two such checkpoints can prove a fork.
     pub(crate) checkpoint: Option<String>,
-    /// The latest time at which a list was valid for this client, in Unix milliseconds. It is never earlier than this.
+    /// The latest time at which a list was valid for this client, in Unix milliseconds. The current time is
+    /// not earlier.
     pub(crate) latest_ms: Option<u64>,
 }
 
 impl Remembered {
-    /// `time`, unless its clock was set back since the last check.
+    /// `time`, or the latest saved time if the clock was set back.
     pub(crate) fn not_before(&self, time: &CheckTime) -> CheckTime {
         CheckTime { now_ms: time.now_ms.max(self.latest_ms.unwrap_or(0)), ..*time }
     }
 
-    /// The newest checkpoint that was accepted.
+    /// The newest accepted checkpoint.
     pub(crate) fn log(&self) -> Result<Option<Checkpoint>, Error> {
         let Some(note) = &self.checkpoint else { return Ok(None) };
-        // Its signatures were verified before it was remembered.
+        // Its signatures were verified before it was saved.
         Ok(Some(Checkpoint::parse(Note::parse(note.as_bytes())?.unverified_text())?))
     }
 }
@@ -119,7 +120,7 @@ struct Current {
     memories: BTreeMap<Hex<48>, Remembered>,
 }
 
-/// The form of before 0.2: one entry, for whichever keys were checked last.
+/// The form before 0.2: one entry, for the keys that were checked last.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Before {
@@ -155,23 +156,23 @@ mod tests {
 
     #[test]
     fn each_set_of_keys_has_its_own_entry() {
-        let mut memory = ReleaseState::default();
-        memory.set(key(1), Remembered { list_version: 7, ..at(10) });
-        memory.set(key(2), Remembered { list_version: 3, ..at(20) });
-        assert_eq!(memory.of(&key(1)).list_version, 7);
-        assert_eq!(memory.of(&key(3)), Remembered::default());
-        assert_eq!(ReleaseState::decode(&memory.encode()), Ok(memory));
+        let mut state = ReleaseState::default();
+        state.set(key(1), Remembered { list_version: 7, ..at(10) });
+        state.set(key(2), Remembered { list_version: 3, ..at(20) });
+        assert_eq!(state.of(&key(1)).list_version, 7);
+        assert_eq!(state.of(&key(3)), Remembered::default());
+        assert_eq!(ReleaseState::decode(&state.encode()), Ok(state));
     }
 
     #[test]
-    fn the_form_of_before_is_read_and_rewritten() {
+    fn the_old_form_is_read_and_rewritten() {
         let old = |pinned: &str| {
             format!(r#"{{"pinned_sha384":{pinned},"root_version":2,"list_version":7,"checkpoint":null}}"#)
         };
         let hex = format!("\"{}\"", key(1));
-        let memory = ReleaseState::decode(old(&hex).as_bytes()).unwrap();
-        assert_eq!(memory.of(&key(1)).list_version, 7);
-        let written = String::from_utf8(memory.encode()).unwrap();
+        let state = ReleaseState::decode(old(&hex).as_bytes()).unwrap();
+        assert_eq!(state.of(&key(1)).list_version, 7);
+        let written = String::from_utf8(state.encode()).unwrap();
         let entry = r#"{"root_version":2,"root_sha384":null,"list_version":7,"list_sha384":null,"checkpoint":null,"latest_ms":null}"#;
         assert_eq!(written, format!("{{\"memories\":{{{hex}:{entry}}}}}"));
         assert_eq!(ReleaseState::decode(old("null").as_bytes()), Ok(ReleaseState::default()));
@@ -202,18 +203,18 @@ mod tests {
     }
 
     #[test]
-    fn the_entry_that_was_used_longest_ago_makes_room() {
-        let mut memory = ReleaseState::default();
-        (0..32).for_each(|n| memory.set(key(n), at(100 + u64::from(n))));
-        memory.set(key(5), at(1000));
-        memory.set(key(40), at(1));
-        assert_eq!(memory.entries.len(), 32);
-        assert!(!memory.entries.contains_key(&key(0)));
-        assert!(memory.entries.contains_key(&key(5)) && memory.entries.contains_key(&key(40)));
-        // 24 of the longest notes, of which each character takes two.
+    fn the_least_recently_used_entry_is_evicted() {
+        let mut state = ReleaseState::default();
+        (0..32).for_each(|n| state.set(key(n), at(100 + u64::from(n))));
+        state.set(key(5), at(1000));
+        state.set(key(40), at(1));
+        assert_eq!(state.entries.len(), 32);
+        assert!(!state.entries.contains_key(&key(0)));
+        assert!(state.entries.contains_key(&key(5)) && state.entries.contains_key(&key(40)));
+        // 24 of the longest notes; each character takes two bytes in JSON.
         let long = Remembered { checkpoint: Some("\n".repeat(1 << 16)), ..at(2000) };
-        (50..74).for_each(|n| memory.set(key(n), long.clone()));
-        assert!(memory.encode().len() <= MAX_STATE_LEN);
-        assert!(memory.entries.contains_key(&key(73)) && !memory.entries.contains_key(&key(5)));
+        (50..74).for_each(|n| state.set(key(n), long.clone()));
+        assert!(state.encode().len() <= MAX_STATE_LEN);
+        assert!(state.entries.contains_key(&key(73)) && !state.entries.contains_key(&key(5)));
     }
 }

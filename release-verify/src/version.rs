@@ -1,11 +1,11 @@
-//! Versions of releases: three numbers.
+//! Release versions: three numbers.
 
 use std::fmt;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// `major.minor.patch`, ordered as numbers. Nothing is put before or after it.
+/// `major.minor.patch`, ordered as numbers, without prefix or suffix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version([u32; 3]);
 

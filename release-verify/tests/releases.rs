@@ -1,4 +1,4 @@
-//! What clients are handed about releases, and what they decide.
+//! Bundles, and the verdicts of clients on them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 #![allow(clippy::indexing_slicing, reason = "test code over documents of its own")]
 
@@ -19,25 +19,25 @@ static CASES: LazyLock<Vec<ReleaseCase>> = LazyLock::new(cases);
 fn every_case_has_its_verdict() {
     let mut covered = BTreeSet::new();
     for case in CASES.iter() {
-        let mut memory = match read_memory(case) {
-            Ok(memory) => memory,
+        let mut state = match read_state(case) {
+            Ok(state) => state,
             Err(error) => {
                 assert_eq!(Expected::Refused(error.code()), case.expected, "{}: {error}", case.name);
                 continue;
             }
         };
-        let before = memory.clone();
-        let verdict = check(case, &mut memory);
+        let before = state.clone();
+        let verdict = check(case, &mut state);
         match (&case.expected, &verdict) {
             (Expected::Accepted(versions), Ok(accepted)) => {
                 let found: Vec<_> = accepted.releases().iter().map(|r| r.version().to_string()).collect();
                 assert_eq!(found, *versions, "{}", case.name);
-                assert!(memory.checkpoint().is_some(), "{}", case.name);
+                assert!(state.checkpoint().is_some(), "{}", case.name);
             }
             (Expected::Refused(code), Err(error)) => {
                 assert_eq!(error.code(), *code, "{}: {error}", case.name);
-                // But for a list that leaves nothing: the one before is not to come back.
-                assert_eq!(memory == before, *code != "no_release_accepted", "{}", case.name);
+                // A list without accepted releases is saved, so that an older one cannot come back.
+                assert_eq!(state == before, *code != "no_release_accepted", "{}", case.name);
                 covered.insert(*code);
             }
             _ => panic!("{}: {:?}, and the verdict is {verdict:?}", case.name, case.expected),
@@ -47,23 +47,23 @@ fn every_case_has_its_verdict() {
 }
 
 #[test]
-fn what_was_accepted_is_remembered_and_still_accepted() {
+fn accepted_bundles_are_saved_and_accepted_again() {
     for case in CASES.iter().filter(|case| matches!(case.expected, Expected::Accepted(_))) {
-        let mut memory = memory(case);
-        check(case, &mut memory).unwrap();
-        let again = ReleaseState::decode(&memory.encode()).unwrap();
-        assert_eq!(again, memory);
-        check(case, &mut memory).unwrap();
-        assert_eq!(again, memory, "{}", case.name);
+        let mut state = state(case);
+        check(case, &mut state).unwrap();
+        let again = ReleaseState::decode(&state.encode()).unwrap();
+        assert_eq!(again, state);
+        check(case, &mut state).unwrap();
+        assert_eq!(again, state, "{}", case.name);
     }
 }
 
-/// Who was to sign, and whose signatures came instead.
+/// Errors name the keys that must sign, and the keys that signatures name.
 #[test]
-fn a_missing_or_another_keyid_is_told() {
+fn errors_name_the_expected_and_found_keyids() {
     let said = |name: &str| {
         let case = CASES.iter().find(|case| case.name == name).unwrap_or_else(|| panic!("no case {name:?}"));
-        check(case, &mut memory(case)).unwrap_err().to_string()
+        check(case, &mut state(case)).unwrap_err().to_string()
     };
     let id = |key: u8| Key(key).id()[..16].to_owned();
     let (lists, stranger, builder) = (id(0x31), id(0x41), id(0x21));
@@ -80,7 +80,7 @@ fn a_missing_or_another_keyid_is_told() {
         (
             "a manifest is signed by one builder of two",
             format!(
-                "signed by 1 of the keys that may, where 2 must; expected signatures with keyid {builder}"
+                "signed by 1 of the allowed keys, where 2 must sign; expected signatures with keyid {builder}"
             ),
         ),
         (
@@ -106,7 +106,7 @@ fn a_missing_or_another_keyid_is_told() {
     }
 }
 
-/// Whatever byte of a bundle changes, a client accepts the same releases or none.
+/// If any byte of a bundle changes, a client accepts the same releases or none.
 #[test]
 fn a_changed_byte_never_changes_what_is_accepted() {
     let case = &CASES[0];
@@ -127,7 +127,7 @@ fn a_changed_byte_never_changes_what_is_accepted() {
     assert!(refused > case.bundle.len() / 37 * 9 / 10);
 }
 
-/// A client that remembers a short log needs more than the bundle's tiles once the log is long.
+/// A client that saved a short log needs more than the bundle's tiles once the log is long.
 #[test]
 fn tiles_that_the_bundle_lacks_are_fetched() {
     let short = ReleaseFixture::with(|w| w.earlier = 100);
@@ -141,19 +141,19 @@ fn tiles_that_the_bundle_lacks_are_fetched() {
         bundle: String::from_utf8(short.bundle().to_string().into_bytes()).unwrap(),
         ..CASES[0].clone()
     };
-    let mut memory = ReleaseState::default();
-    check(&case, &mut memory).unwrap();
-    assert_eq!(check_bundle(&case, &bundle, &mut memory.clone()).unwrap_err().code(), "tile_missing");
+    let mut state = ReleaseState::default();
+    check(&case, &mut state).unwrap();
+    assert_eq!(check_bundle(&case, &bundle, &mut state.clone()).unwrap_err().code(), "tile_missing");
 
     let more = Bundle { tiles: all, ..bundle.clone() };
     key(&case)
-        .check_with_tiles(&bundle, &more, &TrustAnchor::aws_nitro(), &mut memory, &CheckTime::at(case.now_ms))
+        .check_with_tiles(&bundle, &more, &TrustAnchor::aws_nitro(), &mut state, &CheckTime::at(case.now_ms))
         .unwrap();
 }
 
-/// An enclave is accepted if its registers are those of one listed release.
+/// An enclave is accepted if its registers match one listed release.
 #[test]
-fn enclaves_are_held_to_whole_listed_releases() {
+fn enclaves_must_match_one_whole_listed_release() {
     let appraise = |world: &ReleaseFixture, pcrs: [[u8; 48]; 3], now_ms: u64| {
         let case = ReleaseCase { bundle: world.bundle().to_string(), ..CASES[0].clone() };
         let accepted = check(&case, &mut ReleaseState::default()).unwrap();
@@ -174,12 +174,12 @@ fn enclaves_are_held_to_whole_listed_releases() {
     assert_eq!(code(appraise(&both, of([0x60, 0x71, 0x72]), NOW_MS)), "measurements_mixed");
     assert_eq!(code(appraise(&both, of([0x01, 0x02, 0x03]), NOW_MS)), "release_not_listed");
 
-    // 1.2.0 is revoked: what it measures is nothing that was ever released.
+    // 1.2.0 is revoked: its measurements are not listed.
     let revoked = ReleaseFixture::with(|w| drop(w.manifests.remove(0)));
     assert_eq!(appraise(&revoked, new, NOW_MS), Ok(0));
     assert_eq!(code(appraise(&revoked, old, NOW_MS)), "release_not_listed");
 
-    // A client that asks once and runs for ever stops when the list does, or when it is older than this client takes.
+    // A long-running client stops accepting when the list ends, or reaches the client's maximum age.
     let ends = both.list.body["expires_at"].as_u64().unwrap();
     assert_eq!(appraise(&both, old, ends), Ok(0));
     assert_eq!(code(appraise(&both, old, ends + 1)), "list_expired");
@@ -205,53 +205,53 @@ fn one_pinned_key_is_enough() {
     }
 }
 
-/// Two programs, or two versions of a page, with one memory and other keys.
+/// Two programs, or two versions of a web page, with one state and other keys.
 #[test]
-fn clients_with_other_keys_share_a_memory() {
+fn clients_with_other_keys_share_a_state() {
     let ours = CASES[0].clone();
     let theirs = ReleaseCase { threshold: 1, pinned: ours.pinned[..1].to_vec(), ..ours.clone() };
     let newer = ReleaseFixture::with(|w| w.list.body["version"] = 8.into()).bundle().to_string();
-    let mut memory = ReleaseState::default();
-    check(&ReleaseCase { bundle: newer, ..ours.clone() }, &mut memory).unwrap();
-    check(&theirs, &mut memory).unwrap();
-    let mut memory = ReleaseState::decode(&memory.encode()).unwrap();
-    assert_eq!(check(&ours, &mut memory).unwrap_err().code(), "log_forked");
-    check(&theirs, &mut memory).unwrap();
+    let mut state = ReleaseState::default();
+    check(&ReleaseCase { bundle: newer, ..ours.clone() }, &mut state).unwrap();
+    check(&theirs, &mut state).unwrap();
+    let mut state = ReleaseState::decode(&state.encode()).unwrap();
+    assert_eq!(check(&ours, &mut state).unwrap_err().code(), "log_forked");
+    check(&theirs, &mut state).unwrap();
 }
 
-/// A clock that is set back makes no list younger: it was valid at a later time before.
+/// A clock that is set back does not make a list younger: it was checked at a later time before.
 #[test]
-fn a_clock_that_is_set_back_does_not_stretch_a_list() {
+fn a_clock_set_back_does_not_extend_a_list() {
     let day_ms = 24 * 3_600_000;
     let mut case = ReleaseCase { max_list_age_ms: 2 * day_ms, ..CASES[0].clone() };
-    let mut memory = ReleaseState::default();
-    let fresh = check(&case, &mut memory.clone()).unwrap();
+    let mut state = ReleaseState::default();
+    let fresh = check(&case, &mut state.clone()).unwrap();
     let issued_ms = fresh.list().issued_at;
     case.now_ms = issued_ms + 2 * day_ms;
-    assert_eq!(check(&case, &mut memory).unwrap().ends_ms(), issued_ms + 2 * day_ms);
+    assert_eq!(check(&case, &mut state).unwrap().ends_ms(), issued_ms + 2 * day_ms);
 
-    // The clock is right, and a day later set back to before.
+    // The clock is right, and later set back by a day.
     case.now_ms = issued_ms + day_ms;
-    let again = check(&case, &mut memory).unwrap();
+    let again = check(&case, &mut state).unwrap();
     assert_eq!(again.ends_ms(), issued_ms + day_ms, "by the clock that is a day behind");
     case.max_list_age_ms = day_ms;
-    assert_eq!(check(&case, &mut memory).unwrap_err().code(), "list_too_old");
+    assert_eq!(check(&case, &mut state).unwrap_err().code(), "list_too_old");
     check(&case, &mut ReleaseState::default()).unwrap();
 }
 
-/// A clock that is far ahead refuses what it sees, and is not remembered.
+/// A clock that is far ahead causes a refusal, and its time is not saved.
 #[test]
-fn a_clock_that_was_ahead_does_not_refuse_for_ever() {
+fn a_clock_that_was_ahead_is_not_saved() {
     let case = &CASES[0];
-    let mut memory = ReleaseState::default();
+    let mut state = ReleaseState::default();
     let ahead = ReleaseCase { now_ms: case.now_ms * 2, ..case.clone() };
-    check(&ahead, &mut memory).unwrap_err();
-    assert_eq!(memory, ReleaseState::default());
-    check(case, &mut memory).unwrap();
+    check(&ahead, &mut state).unwrap_err();
+    assert_eq!(state, ReleaseState::default());
+    check(case, &mut state).unwrap();
 }
 
 #[test]
-fn a_damaged_memory_is_no_memory() {
+fn a_damaged_state_is_refused() {
     for memory in [
         "",
         "{}",
@@ -281,11 +281,11 @@ fn versions(accepted: &AcceptedReleases) -> Vec<(Version, Vec<u8>)> {
     accepted.releases().iter().map(of).collect()
 }
 
-fn memory(case: &ReleaseCase) -> ReleaseState {
-    read_memory(case).unwrap()
+fn state(case: &ReleaseCase) -> ReleaseState {
+    read_state(case).unwrap()
 }
 
-fn read_memory(case: &ReleaseCase) -> Result<ReleaseState, Error> {
+fn read_state(case: &ReleaseCase) -> Result<ReleaseState, Error> {
     case.memory.as_ref().map_or_else(
         || Ok(ReleaseState::default()),
         |memory| ReleaseState::decode(memory.to_string().as_bytes()),
@@ -299,17 +299,17 @@ fn key(case: &ReleaseCase) -> ReleaseKey {
         .with_minimum_version(Version::parse(case.minimum_version).unwrap())
 }
 
-fn check(case: &ReleaseCase, memory: &mut ReleaseState) -> Result<AcceptedReleases, Error> {
-    check_bundle(case, &Bundle::decode(case.bundle.as_bytes())?, memory)
+fn check(case: &ReleaseCase, state: &mut ReleaseState) -> Result<AcceptedReleases, Error> {
+    check_bundle(case, &Bundle::decode(case.bundle.as_bytes())?, state)
 }
 
 fn check_bundle(
     case: &ReleaseCase,
     bundle: &Bundle,
-    memory: &mut ReleaseState,
+    state: &mut ReleaseState,
 ) -> Result<AcceptedReleases, Error> {
     let anchors = [TrustAnchor::aws_nitro(), TrustAnchor::from_der(&Enclave::new().root()).unwrap()];
     let held = |anchor: &&TrustAnchor| Hex(anchor.fingerprint()).to_string() == case.attestation_root;
     let anchor = anchors.iter().find(held).unwrap();
-    key(case).check(bundle, anchor, memory, &CheckTime::at(case.now_ms))
+    key(case).check(bundle, anchor, state, &CheckTime::at(case.now_ms))
 }

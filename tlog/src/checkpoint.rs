@@ -6,22 +6,22 @@ use crate::error::Error;
 use crate::merkle::Hash;
 use crate::note::{Note, VerifierKey};
 
-/// The largest tree that is read about. It keeps all arithmetic far from its ends.
+/// The largest tree size that is accepted. It keeps all arithmetic far from overflow.
 const MAX_SIZE: u64 = 1 << 48;
 
 /// The head of a log ([c2sp.org/tlog-checkpoint](https://c2sp.org/tlog-checkpoint)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// Which log.
+    /// The origin: the name of the log.
     pub origin: String,
-    /// How many entries it has.
+    /// The number of entries.
     pub size: u64,
     /// The Merkle tree hash of all of them (RFC 6962 §2.1).
     pub root: Hash,
 }
 
 impl Checkpoint {
-    /// Reads the text of a note. Extension lines are passed over, as the specification asks.
+    /// Reads the text of a note. Extension lines are ignored, as the specification requires.
     ///
     /// # Errors
     ///
@@ -39,7 +39,7 @@ impl Checkpoint {
         }
         let number =
             size.parse().ok().filter(|number: &u64| number.to_string() == size && *number <= MAX_SIZE);
-        let number = number.ok_or_else(|| refused("its size is no plain decimal number up to 2^48"))?;
+        let number = number.ok_or_else(|| refused("its size is not a decimal number up to 2^48"))?;
         let mut hash = [0; 32];
         match Base64::decode(root, &mut hash) {
             Ok(decoded) if decoded.len() == 32 => {}
@@ -48,19 +48,19 @@ impl Checkpoint {
         Ok(Self { origin: origin.to_owned(), size: number, root: hash })
     }
 
-    /// The text of a note.
+    /// The text for a note.
     #[must_use]
     pub fn to_text(&self) -> String {
         format!("{}\n{}\n{}\n", self.origin, self.size, Base64::encode_string(&self.root))
     }
 
-    /// Reads the checkpoint of a note that `key`, the log's, has signed.
+    /// Returns the checkpoint of a note, if `key`, the log's, has signed it.
     ///
     /// # Errors
     ///
     /// [`Error::Signature`], [`Error::Unsigned`], [`Error::Checkpoint`] and [`Error::Origin`].
     pub fn verify(note: &Note<'_>, key: &VerifierKey) -> Result<Self, Error> {
-        // The text of a note that nobody known has signed is not to be looked at.
+        // The text of an unsigned note must not be parsed.
         if !note.is_signed_by(key)? {
             return Err(Error::Unsigned);
         }

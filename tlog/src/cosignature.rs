@@ -1,10 +1,11 @@
-//! [c2sp.org/tlog-cosignature](https://c2sp.org/tlog-cosignature): what witnesses sign, which is a time and a checkpoint.
+//! [c2sp.org/tlog-cosignature](https://c2sp.org/tlog-cosignature): witnesses sign a time and a checkpoint.
 
 use crate::error::Error;
 use crate::note::{Note, VerifierKey};
 
 impl Note<'_> {
-    /// When `key`, a witness's, has cosigned, in Unix seconds: the latest time, if there are several.
+    /// When `key`, a witness's, has cosigned, in Unix seconds: the latest time, if there are several. A
+    /// cosignature that names the key and does not verify is an error.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! The Merkle tree of RFC 6962 §2.1 with SHA-256: hashes, and proofs that are checked as RFC 9162 §2.1.3 and §2.1.4 say.
+//! The Merkle tree of RFC 6962 §2.1 with SHA-256: hashes, and the verification of proofs by RFC 9162 §2.1.3
+//! and §2.1.4.
 
 use sha2::{Digest, Sha256};
 
@@ -17,8 +18,8 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
     Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
 }
 
-/// Whether `path` proves that the entry with this hash is the one at `index` of the tree of `size` entries with this root
-/// (RFC 9162 §2.1.3.2).
+/// Whether `path` proves that the entry with this hash is the one at `index` of the tree of `size` entries
+/// with this root (RFC 9162 §2.1.3.2).
 #[must_use]
 pub fn proves_inclusion(leaf: &Hash, index: u64, size: u64, path: &[Hash], root: &Hash) -> bool {
     if index >= size {
@@ -44,8 +45,9 @@ pub fn proves_inclusion(leaf: &Hash, index: u64, size: u64, path: &[Hash], root:
     last == 0 && hash == *root
 }
 
-/// Whether `proof` proves that the tree of `size` entries with `root` begins with the `old_size` entries that had `old_root`
-/// (RFC 9162 §2.1.4.2). An empty tree is the beginning of every other; equal sizes need equal roots and no proof.
+/// Whether `proof` proves that the tree of `size` entries with `root` begins with the `old_size` entries that
+/// had `old_root` (RFC 9162 §2.1.4.2). An empty tree is consistent with every tree; equal sizes need equal
+/// roots and an empty proof.
 #[must_use]
 pub fn proves_consistency(old_size: u64, old_root: &Hash, size: u64, root: &Hash, proof: &[Hash]) -> bool {
     if old_size == 0 || old_size == size {
@@ -54,7 +56,7 @@ pub fn proves_consistency(old_size: u64, old_root: &Hash, size: u64, root: &Hash
     if old_size > size {
         return false;
     }
-    // A whole subtree's hash is known already, and left out of the proof.
+    // The hash of a complete subtree is known and omitted from the proof.
     let mut rest = proof.iter();
     let first = match old_size.is_power_of_two() {
         true => Some(old_root),

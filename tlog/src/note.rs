@@ -1,4 +1,5 @@
-//! [c2sp.org/signed-note](https://c2sp.org/signed-note): notes, and the verifier keys that name who signed them.
+//! [c2sp.org/signed-note](https://c2sp.org/signed-note): notes, and the verifier keys that name who signed
+//! them.
 
 use std::fmt;
 
@@ -13,7 +14,7 @@ pub const MAX_NOTE_LEN: usize = 1 << 16;
 /// The most signatures of a note. The specification asks for at least 16.
 const MAX_SIGNATURES: usize = 64;
 
-/// A note of [c2sp.org/signed-note](https://c2sp.org/signed-note) whose signatures nobody has looked at yet.
+/// A signed note whose signatures are not verified yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note<'a> {
     text: &'a str,
@@ -54,13 +55,13 @@ impl<'a> Note<'a> {
         Ok(Self { text, signatures })
     }
 
-    /// The text, with its final newline. Nobody vouches for it yet.
+    /// The text, with its final newline, unverified.
     #[must_use]
     pub fn unverified_text(&self) -> &'a str {
         self.text
     }
 
-    /// The note with the signatures of these keys alone.
+    /// The note with only the signatures that name these keys.
     #[must_use]
     pub fn signed_only_by<'k>(&self, keys: impl IntoIterator<Item = &'k VerifierKey>) -> String {
         let keys: Vec<_> = keys.into_iter().map(|key| (key.name(), key.id())).collect();
@@ -72,7 +73,7 @@ impl<'a> Note<'a> {
         format!("{}\n{}", self.text, lines.collect::<String>())
     }
 
-    /// Whether `key`, a log's, has signed. A signature that names the key and is not the key's refuses the whole note.
+    /// Whether `key`, a log's, has signed. A signature that names the key and does not verify is an error.
     ///
     /// # Errors
     ///
@@ -108,13 +109,14 @@ impl<'a> NoteSignature<'a> {
     }
 }
 
-/// A plain signature of the note's text.
+/// The type of an Ed25519 signature of the note's text.
 const TYPE_ED25519: u8 = 0x01;
-/// A witness's, over a time and the text.
+/// The type of a witness's Ed25519 signature, over a time and the text.
 const TYPE_COSIGNATURE: u8 = 0x04;
 
-/// A verifier key (`vkey`) of [C2SP signed notes](https://c2sp.org/signed-note): `NAME+ID+BASE64(TYPE ‖ KEY)`, where the ID is
-/// the first 4 bytes of SHA-256(NAME ‖ "\n" ‖ TYPE ‖ KEY), hexadecimal. Type 1 is a log's Ed25519 key, type 4 a witness's.
+/// A verifier key (`vkey`) of [C2SP signed notes](https://c2sp.org/signed-note): `NAME+ID+BASE64(TYPE ‖
+/// KEY)`, where the ID is the first 4 bytes of SHA-256(NAME ‖ "\n" ‖ TYPE ‖ KEY), hexadecimal. Type 1 is a
+/// log's Ed25519 key, type 4 a witness's.
 #[derive(Clone, PartialEq, Eq)]
 pub struct VerifierKey {
     name: String,
@@ -144,17 +146,17 @@ impl VerifierKey {
         let key = Base64::decode(encoded, &mut bytes).ok()?;
         let (kind, key) = key.split_first()?;
         let parsed = Self::new(name, *kind, key.try_into().ok()?)?;
-        // One spelling for each key.
+        // Each key has one spelling.
         (parsed.to_string() == text).then_some(parsed)
     }
 
-    /// The name that goes in front of signatures; a log's is its origin.
+    /// The name in signature lines. A log's is its origin.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The ID that goes in front of signatures.
+    /// The ID before the signature bytes.
     #[must_use]
     pub fn id(&self) -> [u8; 4] {
         let digest: [u8; 32] = Sha256::new()
@@ -200,7 +202,7 @@ impl VerifierKey {
     }
 }
 
-/// Not empty, no spaces of any kind, no plus sign, nothing that a terminal acts on.
+/// Whether a name is allowed: not empty, without spaces, plus signs and control characters.
 fn is_key_name(name: &str) -> bool {
     !name.is_empty() && !name.chars().any(|c| c.is_whitespace() || c == '+' || c.is_control())
 }

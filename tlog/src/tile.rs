@@ -1,4 +1,4 @@
-//! Tiles of a log ([c2sp.org/tlog-tiles](https://c2sp.org/tlog-tiles)), and the proofs that are made from them.
+//! [c2sp.org/tlog-tiles](https://c2sp.org/tlog-tiles): tiles, their paths, and proofs computed from them.
 
 use crate::error::Error;
 use crate::merkle::{Hash, node_hash};
@@ -8,7 +8,7 @@ const HEIGHT: u32 = 8;
 /// Hashes in a full tile.
 const WIDTH: u64 = 1 << HEIGHT;
 
-/// Where a tile is: its level, its number there, and how many hashes it has.
+/// The coordinates of a tile: level, number within the level, and width in hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tile {
     level: u32,
@@ -17,7 +17,7 @@ pub struct Tile {
 }
 
 impl Tile {
-    /// The tile of that level and number in a log of `size` entries, if it has one.
+    /// The tile with this level and number in a log of `size` entries, if it exists.
     #[must_use]
     pub fn of(level: u32, number: u64, size: u64) -> Option<Self> {
         let hashes = size.checked_shr(HEIGHT.checked_mul(level)?).unwrap_or(0);
@@ -30,31 +30,31 @@ impl Tile {
         (0..8).flat_map(move |level| (0..).map_while(move |number| Self::of(level, number, size)))
     }
 
-    /// How many hashes it has: 256, or fewer at the log's end.
+    /// The number of hashes: 256, or fewer at the end of the log.
     #[must_use]
     pub fn width(&self) -> u64 {
         self.width
     }
 
-    /// Its level: 0 holds the hashes of entries.
+    /// The level: level 0 holds the hashes of entries.
     #[must_use]
     pub fn level(&self) -> u32 {
         self.level
     }
 
-    /// Its number in its level.
+    /// The number within the level.
     #[must_use]
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// Its address below the log's: `tile/0/x001/234.p/56`.
+    /// The path below the log's prefix: `tile/0/x001/234.p/56`.
     #[must_use]
     pub fn path(&self) -> String {
         format!("tile/{}/{}", self.level, self.place())
     }
 
-    /// The address of the bundle that holds the entries whose hashes are in this tile of level 0: `tile/entries/x001/234.p/56`.
+    /// The path of the entry bundle that belongs to this tile of level 0: `tile/entries/x001/234.p/56`.
     #[must_use]
     pub fn entries_path(&self) -> String {
         format!("tile/entries/{}", self.place())
@@ -74,9 +74,9 @@ impl Tile {
     }
 }
 
-/// Where tiles come from. Nothing that it says is believed: proofs are checked against a signed root.
+/// A source of tiles. It is not trusted: proofs are checked against a signed root.
 pub trait TileSource {
-    /// The bytes of a tile, if they are to be had.
+    /// The bytes of a tile, or `None` if it is not available.
     fn tile(&self, tile: &Tile) -> Option<Vec<u8>>;
 }
 
@@ -86,7 +86,7 @@ impl<F: Fn(&Tile) -> Option<Vec<u8>>> TileSource for F {
     }
 }
 
-/// A log of some size, read through its tiles.
+/// Reads a log of a given size through its tiles.
 pub struct Tiles<'a> {
     source: &'a dyn TileSource,
     size: u64,
@@ -99,7 +99,7 @@ impl<'a> Tiles<'a> {
         Self { source, size }
     }
 
-    /// The root of the tree (RFC 6962 §2.1), which is the hash of nothing for an empty log.
+    /// The root of the tree (RFC 6962 §2.1). For an empty log it is the hash of the empty string.
     ///
     /// # Errors
     ///
@@ -108,17 +108,17 @@ impl<'a> Tiles<'a> {
         self.range(0, self.size)
     }
 
-    /// The proof that the tree has the entry at `index` (RFC 6962 §2.1.1).
+    /// The proof that the tree has its entry at `index` (RFC 6962 §2.1.1).
     ///
     /// # Errors
     ///
-    /// As [`Tiles::root`], and [`Error::NotInLog`] if there is no such entry.
+    /// As [`Tiles::root`], and [`Error::NotInLog`] for an index beyond the end.
     pub fn inclusion_proof(&self, index: u64) -> Result<Vec<Hash>, Error> {
         if index >= self.size {
             return Err(Error::NotInLog { index, size: self.size });
         }
         let (mut begin, mut end, mut path) = (0, self.size, Vec::new());
-        // From the root down: what is beside the way.
+        // From the root down: the siblings of the path.
         while end - begin > 1 {
             let middle = begin + split(end - begin);
             if index < middle {
@@ -147,7 +147,7 @@ impl<'a> Tiles<'a> {
             return Ok(path);
         }
         let (mut begin, mut end) = (0, self.size);
-        // Whether the subtree that is left begins where the old tree does: then the verifier knows its hash.
+        // Whether the remaining subtree begins at entry 0: then the verifier knows its hash.
         let mut whole = true;
         while end != old_size {
             let middle = begin + split(end - begin);
@@ -167,7 +167,7 @@ impl<'a> Tiles<'a> {
         Ok(path)
     }
 
-    /// The tree hash of the entries from `begin` to `end`, where `begin` is where such a subtree can begin.
+    /// The tree hash of the entries from `begin` to `end`. `begin` must be aligned for such a subtree.
     fn range(&self, begin: u64, end: u64) -> Result<Hash, Error> {
         let count = end - begin;
         if count == 0 {
@@ -182,10 +182,10 @@ impl<'a> Tiles<'a> {
         Ok(node_hash(&self.range(begin, middle)?, &self.range(middle, end)?))
     }
 
-    /// The hash of the `number`th whole subtree of `2^height` entries.
+    /// The hash of the complete subtree with this number among those of `2^height` entries.
     fn node(&self, height: u32, number: u64) -> Result<Hash, Error> {
         let (level, above) = (height / HEIGHT, height % HEIGHT);
-        // The first hash of the tile's lowest row that is below the node, and how many there are.
+        // The first hash in the tile's lowest row below the node, and their count.
         let (first, count) = (number << above, 1_u64 << above);
         let missing = || Error::TileMissing { path: format!("tile/{level}, hash {first}") };
         let tile = Tile::of(level, first / WIDTH, self.size).ok_or_else(missing)?;
@@ -204,7 +204,7 @@ impl<'a> Tiles<'a> {
     }
 }
 
-/// Where a tree of `count` entries (2 or more) is split: the largest power of two below `count`.
+/// The split of a tree of `count` entries, 2 or more: the largest power of two below `count`.
 fn split(count: u64) -> u64 {
     1 << (63 - (count - 1).leading_zeros())
 }

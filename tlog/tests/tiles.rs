@@ -1,4 +1,4 @@
-//! Tiles, and the proofs that are made from them, beside a tree of the test suite's own.
+//! Tiles and the proofs computed from them, compared with the forge's tree.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 #![allow(clippy::indexing_slicing, reason = "test code over logs of its own")]
 
@@ -8,7 +8,7 @@ use ok2cry_attest_forge::release::Log;
 use ok2cry_tlog::merkle::{leaf_hash, proves_consistency, proves_inclusion};
 use ok2cry_tlog::{Tile, Tiles};
 
-/// The proofs that are made from tiles are those of RFC 6962, for every entry and every earlier size.
+/// Proofs computed from tiles verify, for every entry and every earlier size.
 #[test]
 fn tiles_give_the_proofs_of_the_tree() {
     for size in [1, 2, 3, 7, 8, 255, 256, 257, 511, 513, 700] {

@@ -1,4 +1,4 @@
-//! The fast provider: AWS-LC, whose P-384 is s2n-bignum's.
+//! The fast provider: AWS-LC, with P-384 from s2n-bignum.
 
 use ::aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
 use pki_types::InvalidSignature;
@@ -20,7 +20,7 @@ impl Ecdsa for AwsLcRs {
         message: &[u8],
         signature: &[u8; SIGNATURE_LEN],
     ) -> Result<(), InvalidSignature> {
-        // AWS-LC would also take a point in hybrid form, which is as long and begins with 6 or 7.
+        // AWS-LC would also accept a point in hybrid form, which has the same length and begins with 6 or 7.
         if key.first() != Some(&4) {
             return Err(InvalidSignature);
         }

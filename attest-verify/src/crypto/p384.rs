@@ -21,7 +21,7 @@ impl Ecdsa for P384 {
         message: &[u8],
         signature: &[u8; SIGNATURE_LEN],
     ) -> Result<(), InvalidSignature> {
-        // A certificate's key is public: nothing here needs constant time.
+        // A certificate's key is public, so constant time is not needed.
         let key = VerifyingKey::from_sec1_bytes(key).map_err(|_| InvalidSignature)?;
         let signature = Signature::from_slice(signature).map_err(|_| InvalidSignature)?;
         key.verify(message, &signature).map_err(|_| InvalidSignature)

@@ -1,4 +1,4 @@
-//! The extensions that decide what a certificate may do: basicConstraints and keyUsage (RFC 5280 §4.2.1).
+//! The extensions that restrict a certificate: basicConstraints and keyUsage (RFC 5280 §4.2.1).
 
 use crate::der::{self, DerReader};
 use crate::error::CertificateFault;
@@ -12,17 +12,17 @@ const NAME_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x1e];
 const CRL_DISTRIBUTION_POINTS: &[u8] = &[0x55, 0x1d, 0x1f];
 const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
 
-/// Nitro's certificates have at most five. A bound keeps the search for duplicates cheap.
+/// Nitro's certificates have at most five. The bound keeps the search for duplicates cheap.
 const MAX_EXTENSIONS: usize = 16;
 
-/// What the extensions of one certificate say. Extensions that are neither known nor critical say nothing here.
+/// The extensions of one certificate. Unknown extensions that are not critical are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extensions {
-    /// basicConstraints: absent means that this is no CA.
+    /// basicConstraints: if absent, the certificate is not a CA.
     pub(crate) is_ca: bool,
     /// pathLenConstraint, of CAs only.
     pub(crate) path_len: Option<u8>,
-    /// keyUsage: absent means that nothing is allowed, which is stricter than RFC 5280 and what AWS asks for.
+    /// keyUsage: if absent, nothing is allowed, which is stricter than RFC 5280 and required by AWS.
     pub(crate) key_usage: KeyUsage,
 }
 
@@ -55,9 +55,10 @@ impl Extensions {
                 BASIC_CONSTRAINTS => (this.is_ca, this.path_len) = basic_constraints(value)?,
                 KEY_USAGE => this.key_usage = KeyUsage::read(value)?,
                 _ if critical => return Err(CertificateFault::CriticalExtension),
-                // Must be critical (RFC 5280 §4.2.1.10): whoever wrote it otherwise did not mean it to hold.
+                // Must be critical (RFC 5280 §4.2.1.10); here it is not.
                 NAME_CONSTRAINTS => return Err(list.malformed()),
-                // `webpki` reads their outer form wherever they stand, so it belongs to the form of a certificate.
+                // `webpki` parses the outer form of these in every certificate, so it is checked here as
+                // well.
                 SUBJECT_ALT_NAME | CRL_DISTRIBUTION_POINTS | EXTENDED_KEY_USAGE => {
                     let mut value = DerReader::new(value, part);
                     value.expect(der::SEQUENCE)?;
@@ -88,7 +89,7 @@ impl KeyUsage {
         let bits = reader.expect(der::BIT_STRING)?;
         let malformed = reader.malformed();
         reader.finish()?;
-        // Named bits: DER cuts trailing zeros, so the last bit that is sent is set (X.690 §11.2.2).
+        // Named bits: DER omits trailing zeros, so the last encoded bit is set (X.690 §11.2.2).
         match bits {
             [unused @ 0..=7, byte] if byte.trailing_zeros() == u32::from(*unused) => Ok(Self(*byte)),
             // decipherOnly, the ninth bit.
@@ -104,7 +105,7 @@ fn basic_constraints(value: &[u8]) -> Result<(bool, Option<u8>), CertificateFaul
     let mut constraints = outer.nested(der::SEQUENCE, part)?;
     outer.finish()?;
     let is_ca = constraints.optional_true()?;
-    // Only a CA can have a length of path below it (RFC 5280 §4.2.1.9): elsewhere it is a trailing byte.
+    // Only a CA can have a pathLenConstraint (RFC 5280 §4.2.1.9); elsewhere it is a trailing byte.
     let path_len = match is_ca && !constraints.is_empty() {
         true => match constraints.unsigned()? {
             [len] => Some(*len),

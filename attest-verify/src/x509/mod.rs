@@ -1,8 +1,8 @@
 //! One certificate by itself: strict DER, version 3, P-384 and ecdsa-with-SHA384 (RFC 5280 §4.1).
 //!
-//! `rustls-webpki` parses the same bytes again when it validates the path. What is read here is what it leaves to its
-//! callers: key usage, the algorithms, the exact encoding, and what a report shows. How certificates relate to each other
-//! is [`crate::chain`]'s business.
+//! `rustls-webpki` parses the same bytes again when it validates the path. This module checks what it leaves
+//! to its callers: key usage, the algorithms, the exact encoding, and the fields of reports. [`crate::chain`]
+//! checks how certificates relate to each other.
 
 mod extensions;
 mod name;
@@ -48,7 +48,8 @@ impl<'a> Certificate<'a> {
         self.serial
     }
 
-    /// The subject, one `type=value` per attribute in the order of the certificate. Not made for parsing.
+    /// The subject, one `type=value` per attribute in the order of the certificate. For people, not for
+    /// parsing.
     #[must_use]
     pub fn subject(&self) -> String {
         name::display(self.subject)
@@ -66,7 +67,7 @@ impl<'a> Certificate<'a> {
         self.not_before_ms
     }
 
-    /// When the validity ends, in Unix milliseconds; valid at that very millisecond and not after it.
+    /// When the validity ends, in Unix milliseconds, inclusive.
     #[must_use]
     pub fn not_after_ms(&self) -> u64 {
         self.not_after_ms
@@ -91,7 +92,7 @@ impl<'a> Certificate<'a> {
         let (not_before_ms, not_after_ms) = validity(&mut tbs)?;
         let subject = name::read(&mut tbs, "subject")?;
         let key = public_key(&mut tbs)?;
-        // The obsolete unique identifiers ([1], [2]) are refused here: they are not [3].
+        // The obsolete unique identifiers ([1], [2]) are refused: [3] is expected.
         let extensions = match tbs.is_empty() {
             true => Extensions::default(),
             false => Extensions::read(&mut tbs)?,
@@ -111,7 +112,7 @@ impl<'a> Certificate<'a> {
         })
     }
 
-    /// The issuer's name as it is encoded. Names are compared byte for byte, which is stricter than RFC 5280 §7.1.
+    /// The issuer's name as encoded. Names are compared byte for byte, which is stricter than RFC 5280 §7.1.
     pub(crate) fn issuer_der(&self) -> &'a [u8] {
         self.issuer
     }
@@ -150,7 +151,7 @@ impl fmt::Debug for Certificate<'_> {
 }
 
 fn version(tbs: &mut DerReader<'_>) -> Result<(), CertificateFault> {
-    // Version 1 leaves the field out.
+    // Version 1 omits the field.
     if tbs.peek_tag() != Some(der::CONTEXT_0) {
         return Err(CertificateFault::Version);
     }
@@ -168,8 +169,8 @@ fn signature_algorithm(reader: &mut DerReader<'_>) -> Result<(), CertificateFaul
     }
 }
 
-/// Two positive integers of at most 48 bytes (RFC 3279 §2.2.3) and nothing else, so that one signature has one encoding.
-/// Returns them side by side, each filled up with zeros in front.
+/// Reads two positive integers of at most 48 bytes (RFC 3279 §2.2.3) and nothing else, so that one signature
+/// has one encoding. Returns r and s, each padded with leading zeros.
 pub(crate) fn signature_value(bytes: &[u8]) -> Result<[u8; SIGNATURE_LEN], CertificateFault> {
     let part = "signatureValue";
     let mut outer = DerReader::new(bytes, part);

@@ -1,4 +1,5 @@
-//! Distinguished names: checked in full when they are read, so that reports can show them (RFC 5280 §4.1.2.4).
+//! Distinguished names: checked in full when they are read, so that reports can show them (RFC 5280
+//! §4.1.2.4).
 
 use std::fmt::Write;
 
@@ -24,7 +25,7 @@ pub(crate) fn display(name: &[u8]) -> String {
     let mut out = String::new();
     for (id, value) in attributes(name, "name").flatten() {
         let separator = if out.is_empty() { "" } else { ", " };
-        // Escapes: a name comes from a certificate and goes to a terminal.
+        // Escaped: the name may go to a terminal.
         let _ = write!(out, "{separator}{}={}", label(id), value.unwrap_or("?").escape_debug());
     }
     out

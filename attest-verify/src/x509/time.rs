@@ -1,4 +1,5 @@
-//! Validity times: `UTCTime` until 2049, `GeneralizedTime` from 2050, both to the second and in UTC (RFC 5280 §4.1.2.5).
+//! Validity times: `UTCTime` until 2049, `GeneralizedTime` from 2050, both to the second and in UTC (RFC 5280
+//! §4.1.2.5).
 
 use crate::der::{self, DerReader};
 use crate::error::CertificateFault;
@@ -39,7 +40,8 @@ fn unix_seconds(year: u64, rest: &[u8]) -> Option<u64> {
     Some(days * 86_400 + hour * 3_600 + minute * 60 + second)
 }
 
-/// Days of the proleptic Gregorian calendar from 1970 on, counted as complete years plus days before the month.
+/// Days of the proleptic Gregorian calendar from 1970 on, counted as complete years plus days before the
+/// month.
 fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
     let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let (before, len) = match month {
@@ -85,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_the_calendar_s() {
+    fn times_are_read_as_dates() {
         for (text, seconds) in [
             ("700101000000Z", 0),
             ("191028132805Z", 1_572_269_285),

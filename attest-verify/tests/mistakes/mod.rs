@@ -1,4 +1,5 @@
-//! What people do by mistake, and what the program says to it: another file, another form, a clock, a full disk.
+//! What people do by mistake, and what the program says to it: another file, another form, a clock, a full
+//! disk.
 
 use std::fs::File;
 use std::process::{Command, Output, Stdio};
@@ -168,7 +169,7 @@ fn a_root_is_read_from_pem_and_from_der() {
         ("zip archive", b"PK\x03\x04AWS_NitroEnclaves_Root-G1.zip".to_vec()),
         ("PEM of a public key", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n".to_vec()),
         ("another text", Base64::encode_string(&root).into_bytes()),
-        ("bytes that are no text", vec![0x30, 0xff]),
+        ("bytes that are not text", vec![0x30, 0xff]),
         ("exactly one certificate", pem(&root).repeat(2).into_bytes()),
         ("bytes after", [&root[..], &[0]].concat()),
     ] {
@@ -179,7 +180,7 @@ fn a_root_is_read_from_pem_and_from_der() {
 }
 
 #[test]
-fn what_the_arguments_lack_is_told_as_json_too() {
+fn usage_errors_are_reported_as_json() {
     let setup = Setup::new();
     for args in [
         &["--at", NOW, "--json"][..],
@@ -197,7 +198,7 @@ fn what_the_arguments_lack_is_told_as_json_too() {
 }
 
 #[test]
-fn times_of_reports_are_taken_back() {
+fn times_of_reports_are_accepted_as_input() {
     let setup = Setup::new();
     for at in ["1768478400", "1768478400000", "2026-01-15T13:00:00+01:00"] {
         let output = setup.run(&["--at", at, "--insecure-without-pcrs", "--json"]);
@@ -219,7 +220,7 @@ fn times_of_reports_are_taken_back() {
 }
 
 #[test]
-fn a_clock_that_disagrees_comes_with_what_to_do() {
+fn clock_errors_have_a_hint() {
     let setup = Setup::new();
     for (args, clock) in [
         (&["--at", "2026-01-16T12:00:00Z"][..], "--at says 2026-01-16T12:00:00Z"),
@@ -237,7 +238,7 @@ fn a_clock_that_disagrees_comes_with_what_to_do() {
     }
 }
 
-/// Everything that is printed to stdout, and the exit status that it has otherwise.
+/// Commands that print to stdout, with their exit status.
 fn printing(setup: &Setup) -> Vec<(Command, i32)> {
     let document = |args: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_attest-verify"));
@@ -267,7 +268,7 @@ fn printing(setup: &Setup) -> Vec<(Command, i32)> {
 }
 
 #[test]
-fn an_answer_that_cannot_be_written_is_no_success() {
+fn unwritable_output_is_an_error() {
     let setup = Setup::new();
     for (mut command, status) in printing(&setup) {
         assert_eq!(command.output().unwrap().status.code(), Some(status), "{command:?}");
@@ -284,7 +285,7 @@ fn an_answer_that_cannot_be_written_is_no_success() {
     }
 }
 
-/// Where nothing can be said at all, the exit status still says it.
+/// If no output can be written, the exit status still tells.
 #[test]
 fn errors_that_cannot_be_written_keep_their_status() {
     let setup = Setup::new();

@@ -1,4 +1,4 @@
-//! Clocks and policies: which genuine documents are accepted, when, and by whom.
+//! Clocks and policies: which genuine documents are accepted, and when.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use ok2cry_attest_verify::{
 use super::verifier;
 
 #[test]
-fn a_clock_that_is_behind_within_leeway_accepts_a_fresh_document() {
+fn a_clock_within_the_leeway_accepts_a_fresh_document() {
     assert_eq!(verdict_at(CheckTime::at(LEAF_NOT_BEFORE_MS)), Ok(()));
     assert_eq!(verdict_at(CheckTime::at(TIMESTAMP_MS - DEFAULT_LEEWAY_MS)), Ok(()));
     assert_eq!(
@@ -29,7 +29,7 @@ fn a_clock_that_is_behind_within_leeway_accepts_a_fresh_document() {
 }
 
 #[test]
-fn leeway_prolongs_nothing() {
+fn leeway_extends_nothing() {
     for leeway_ms in [0, DEFAULT_LEEWAY_MS, u64::MAX] {
         assert_eq!(verdict_at(CheckTime { now_ms: LEAF_NOT_AFTER_MS, leeway_ms }), Ok(()));
         assert_eq!(verdict_at(CheckTime { now_ms: LEAF_NOT_AFTER_MS + 1, leeway_ms }), Err("expired"));
@@ -38,7 +38,7 @@ fn leeway_prolongs_nothing() {
 }
 
 #[test]
-fn history_is_judged_at_the_document_s_own_time() {
+fn historical_verification_uses_the_documents_time() {
     let enclave = Enclave::new();
     let document = enclave.document();
     let judge = verifier(&enclave);
@@ -46,7 +46,7 @@ fn history_is_judged_at_the_document_s_own_time() {
     assert_eq!(judge.verify(&document, &years_later).unwrap_err().code(), "expired");
     let verified = judge.verify_historical(&document).unwrap();
     assert_eq!(verified.timestamp_ms(), TIMESTAMP_MS);
-    // The age is the policy's, and the policy knows what time it is.
+    // The policy checks the age, at the time that it is given.
     let policy = Policy::insecure_without_pcrs().with_max_age(Duration::from_secs(1));
     assert_eq!(policy.appraise(verified.clone(), &years_later).unwrap_err().code(), "document_too_old");
     assert!(policy.appraise(verified, &CheckTime::exactly(TIMESTAMP_MS)).is_ok());
@@ -70,7 +70,7 @@ fn documents_age() {
 fn a_release_matches_as_one_whole_set() {
     let ours = release([(0, pcr(0)), (1, pcr(1)), (2, pcr(2))]);
     let other = release([(0, [1; 48]), (1, [1; 48]), (2, [1; 48])]);
-    // PCR0 and 1 of ours, PCR2 of the other, and the other way round.
+    // PCR0 and 1 of ours with PCR2 of the other, and the reverse.
     let mixed = release([(0, pcr(0)), (1, pcr(1)), (2, [1; 48])]);
     let mixed_too = release([(0, [1; 48]), (1, pcr(1)), (2, pcr(2))]);
 
@@ -78,7 +78,7 @@ fn a_release_matches_as_one_whole_set() {
     assert_eq!(appraise(&Policy::new([other.clone(), ours.clone()]).unwrap()), Ok(Some(1)));
     assert_eq!(appraise(&Policy::new([other.clone()]).unwrap()), Err("pcr_mismatch"));
     assert_eq!(appraise(&Policy::new([mixed, mixed_too, other]).unwrap()), Err("pcr_mismatch"));
-    // A PCR that the document does not have is no wildcard, nor is zero.
+    // An absent PCR is not a wildcard, and neither is zero.
     for missing in [[0; 48], [9; 48]] {
         let policy = Policy::new([release([(0, pcr(0)), (31, missing)])]).unwrap();
         assert_eq!(appraise(&policy), Err("pcr_mismatch"));
@@ -100,7 +100,7 @@ fn measurements_that_would_accept_too_much_cannot_be_made() {
     assert_eq!(code(&[(0, [1; 48]), (2, [0; 48])]), Err("measurements_zero"));
     assert_eq!(code(&[(0, [1; 48]), (32, [1; 48])]), Err("measurements_index"));
     assert_eq!(code(&[(0, [1; 48]), (0, [1; 48])]), Err("measurements_duplicate"));
-    // PCR8 is zero in images that are not signed, and a release may say so.
+    // PCR8 is zero in unsigned images, and a release may require that.
     assert!(code(&[(0, [1; 48]), (8, [0; 48])]).is_ok());
     assert_eq!(Policy::new([]).unwrap_err().code(), "policy_without_release");
 }
@@ -173,7 +173,7 @@ fn debug_documents_need_the_escape_and_match_no_release() {
     assert_eq!(policy.appraise(document, &CheckTime::at(NOW_MS)).unwrap_err().code(), "pcr_mismatch");
 }
 
-/// `nitro-cli`'s own form, and every other one.
+/// The forms of `nitro-cli`, and others.
 #[cfg(feature = "json")]
 #[test]
 fn measurements_of_nitro_cli_are_read_strictly() {
@@ -228,7 +228,7 @@ fn measurements_of_nitro_cli_are_read_strictly() {
 }
 
 #[test]
-fn differences_are_told_with_both_values() {
+fn differences_show_both_values() {
     let policy = Policy::new([release([(0, pcr(0)), (2, pcr(1)), (31, pcr(1))])]).unwrap();
     let enclave = Enclave::new();
     let bytes = enclave.document();
@@ -260,7 +260,7 @@ fn differences_are_told_with_both_values() {
 }
 
 #[test]
-fn an_accepted_document_tells_what_was_verified() {
+fn an_accepted_document_has_the_verified_fields() {
     with_document(|document| {
         let accepted = Policy::insecure_without_pcrs().appraise(document, &CheckTime::at(NOW_MS)).unwrap();
         assert_eq!(accepted.module_id(), "i-0123-enc0123");
@@ -285,9 +285,9 @@ fn decoding_alone_reads_the_same_fields() {
     assert_eq!(document.cabundle().len(), 4);
 }
 
-/// Other people's decoders read the test signer's documents as this crate does.
+/// Other decoders read the documents of the test signer as this crate does.
 #[test]
-fn the_test_signer_speaks_cose() {
+fn the_test_signer_writes_cose() {
     use coset::CborSerializable;
     let bytes = Enclave::new().document();
     let sign1 = coset::CoseSign1::from_slice(&bytes).unwrap();

@@ -1,4 +1,5 @@
-//! Documents that break one rule each, correctly signed wherever signing is possible, are refused with that rule's code.
+//! Documents that break one rule each, correctly signed wherever signing is possible, are refused with that
+//! rule's code.
 
 use std::time::{Duration, Instant};
 
@@ -39,7 +40,7 @@ fn broken_chains_are_refused() {
     refused(cases::CHAIN);
 }
 
-/// A leaf's key signs documents. Whatever else it may have signed makes nobody an issuer.
+/// A leaf's key signs documents. A certificate that it signed is not accepted.
 #[test]
 fn a_certificate_that_the_leaf_issued_is_refused() {
     refused(cases::ISSUED_BY_LEAF);
@@ -124,7 +125,7 @@ fn times_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn huge_and_deep_documents_cost_nothing() {
+fn huge_and_deep_documents_are_refused_quickly() {
     let started = Instant::now();
     for raw in cases::RAW {
         let bytes = raw.bytes();
@@ -147,7 +148,7 @@ fn every_cut_is_refused() {
     }
 }
 
-/// The signature covers the payload and the chain covers itself, so that no byte is free.
+/// The signature covers the payload, and certificates are signed, so every byte is covered.
 #[test]
 fn every_changed_byte_is_refused() {
     let enclave = Enclave::new();
@@ -174,7 +175,7 @@ fn documents_of_other_roots_are_refused() {
 }
 
 #[test]
-fn certificates_that_are_no_root_cannot_be_trusted() {
+fn certificates_that_are_not_roots_are_refused() {
     type Change = fn(&mut Cert);
     let cases: [(&str, Change); 9] = [
         ("anchor_not_root", |c| *c = Cert::at(1)),
@@ -203,7 +204,7 @@ fn clocks_decide_as_documented() {
 }
 
 #[test]
-fn debug_enclaves_pass_by_the_escape_alone() {
+fn debug_enclaves_need_the_escape() {
     judged(cases::DEBUG);
 }
 

@@ -1,11 +1,12 @@
-//! Everything that the crate promises about documents. It runs once per provider: `tests/p384.rs`, `tests/aws_lc_rs.rs`.
+//! The test suite for documents. It runs once per provider: `tests/p384.rs`, `tests/aws_lc_rs.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 #![allow(clippy::indexing_slicing, reason = "test code over documents of its own")]
 
 mod appraisal;
+mod cache;
 mod hostile;
 mod real_documents;
-mod remembering;
+
 mod vectors;
 
 use std::collections::HashMap;
@@ -16,7 +17,7 @@ use ok2cry_attest_verify::{CheckTime, Error, TrustAnchor, VerifiedDocument, Veri
 
 use crate::provider;
 
-/// A verifier under the root of `enclave` that has seen nothing yet.
+/// A verifier under the root of `enclave` with an empty cache.
 fn verifier(enclave: &Enclave) -> Verifier {
     Verifier::new(anchor(enclave)).with_provider(provider())
 }
@@ -25,15 +26,15 @@ fn anchor(enclave: &Enclave) -> TrustAnchor {
     TrustAnchor::from_der(&enclave.root()).unwrap()
 }
 
-/// The one verdict on a document, whatever the verifier has seen before: nothing, the same document, a good document of the
-/// same chain, or everything that this function was ever called with, in whichever order.
+/// The verdict on a document. It must be the same for every state of the cache: empty, after the same
+/// document, after a good document of the same chain, and after all documents of earlier calls.
 fn judge(enclave: &Enclave, bytes: &[u8], time: &CheckTime, debug: bool) -> Result<(), &'static str> {
     let of = |verifier: Verifier| if debug { verifier.insecure_allow_debug() } else { verifier };
     let cold = of(verifier(enclave)).with_signature_cache(0);
     let expected = shown(cold.verify(bytes, time));
 
     let warm = of(verifier(enclave));
-    // Where the change is in the root itself, this one is refused and nothing is remembered.
+    // If the change is in the root itself, this document is refused and nothing is cached.
     let _ = warm.verify(&GOOD, &CheckTime::at(NOW_MS));
     for _ in 0..2 {
         assert_eq!(shown(warm.verify(bytes, time)), expected, "warm");
@@ -58,7 +59,7 @@ fn experienced(enclave: &Enclave) -> Verifier {
     shared.entry(enclave.root()).or_insert_with(|| verifier(enclave)).clone()
 }
 
-/// A verdict with everything that can be seen of it.
+/// A verdict with all its fields.
 fn shown(result: Result<VerifiedDocument<'_>, Error>) -> Result<String, Error> {
     result.map(|document| format!("{document:?}"))
 }

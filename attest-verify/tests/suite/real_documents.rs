@@ -1,7 +1,8 @@
-//! Real documents of real enclaves get their known verdicts.
+//! Real documents get their known verdicts.
 //!
-//! They lie outside the repository, in `../shared/attestation-documents` beside the workspace, because they are other
-//! people's. Without that folder the test says so and passes, except in CI.
+//! They are not in the repository because they belong to others. The folder is
+//! `../shared/attestation-documents` beside the workspace. Without it the tests print that and pass, except
+//! in CI.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// The code that a verifier must refuse with, unless it must accept.
+    /// The expected code, or `None` for a document that must be accepted.
     fn refusal(&self) -> Option<&'static str> {
         match self.verdict_at_own_timestamp.as_str() {
             "accept" => None,
@@ -55,7 +56,7 @@ fn real_documents_get_their_verdicts() {
         let name = &entry.file;
         let bytes = std::fs::read(folder.join(name)).unwrap();
         let own_time = CheckTime::exactly(entry.at_ms);
-        // One verifier remembers nothing, another all the documents before this one; both see this one twice.
+        // One verifier has no cache, the other one saw all earlier documents. Both verify this one twice.
         let results = [&cold, &verifier]
             .into_iter()
             .flat_map(|verifier| [verifier.verify(&bytes, &own_time), verifier.verify_historical(&bytes)]);
@@ -103,7 +104,7 @@ fn a_real_document_with_any_byte_flipped_is_refused() {
     let verifier = Verifier::new(TrustAnchor::aws_nitro()).with_provider(provider()).insecure_allow_debug();
     let entry = entries.iter().find(|entry| entry.refusal().is_none()).unwrap();
     let mut bytes = std::fs::read(folder.join(&entry.file)).unwrap();
-    // A prime step: every byte of one document would be 4,500 times five signatures.
+    // Every seventh byte: all 4,500 would take five signatures each.
     for index in (0..bytes.len()).step_by(7) {
         bytes[index] ^= 0x01;
         assert!(verifier.verify_historical(&bytes).is_err(), "byte {index}");
@@ -124,7 +125,7 @@ fn corpus() -> Option<(PathBuf, Vec<Entry>)> {
     }
 }
 
-/// Says something even when the test passes: the test harness captures `println!`, but not this.
+/// Prints also when the test passes: the test harness captures `println!` only.
 fn report(line: &str) {
     std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }

@@ -1,4 +1,4 @@
-//! The vectors in `tests/vectors/attestation`, read as another language would read them.
+//! The vectors in `tests/vectors/attestation`, read as another language reads them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::vectors::{Case, Claims, Expected, files, unhex};
 #[test]
 fn vectors_get_their_verdicts() {
     let mut count = 0;
-    // Each verifier sees all cases of its root, twice, in order and backwards.
+    // Each verifier sees all cases of its root in order, then backwards.
     for (file, root, cases) in files() {
         let mut experienced: BTreeMap<(Vec<u8>, bool), Verifier> = BTreeMap::new();
         for case in cases.iter().chain(cases.iter().rev()) {

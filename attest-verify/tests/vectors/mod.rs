@@ -1,4 +1,4 @@
-//! Reads the files of `tests/vectors/attestation`; its README says what is in them.
+//! Reads the files of `tests/vectors/attestation`, which its README describes.
 #![allow(dead_code, clippy::unwrap_used, reason = "test code, of which each test file uses a part")]
 
 use std::collections::BTreeMap;

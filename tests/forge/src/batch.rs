@@ -7,14 +7,14 @@ use crate::{Enclave, cbor};
 /// A hash of the tree.
 pub type Hash = [u8; 48];
 
-/// The records that one document speaks for, and what its header says of them.
+/// The records of one document, and the fields of its header.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// Root of the tree over the records.
     pub root: Hash,
-    /// How many records there are.
+    /// The number of records.
     pub size: u64,
-    /// How many entries the audit log has.
+    /// The size of the audit log.
     pub log_size: u64,
     /// Root of the audit log, 32 bytes.
     pub log_root: Vec<u8>,
@@ -35,7 +35,7 @@ impl Batch {
         }
     }
 
-    /// The hashes that prove the record at `index`, nearest sibling first (RFC 9162 §2.1.3.1).
+    /// The inclusion proof of the record at `index`, leaf's sibling first (RFC 9162 §2.1.3.1).
     #[must_use]
     pub fn path(&self, index: usize) -> Vec<Hash> {
         path_of(&self.leaves, index)
@@ -55,7 +55,7 @@ impl Batch {
 }
 
 impl Enclave {
-    /// An enclave of this log key (DER), whose document attests a batch with this header.
+    /// An enclave with this log key (DER), whose document attests a batch with this header.
     #[must_use]
     pub fn attesting(header: &[u8], log_key: &[u8]) -> Self {
         Self::with(|e| {

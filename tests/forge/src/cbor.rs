@@ -1,4 +1,4 @@
-//! Writes CBOR, right or wrong.
+//! Writes CBOR, valid or invalid.
 
 /// Major type and argument, in the shortest form.
 #[must_use]

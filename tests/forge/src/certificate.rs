@@ -1,4 +1,4 @@
-//! One certificate: every part of it can be changed before it is signed.
+//! One certificate. Every part can be changed before it is signed.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -23,7 +23,7 @@ pub const LEAF: usize = 4;
 /// The instance CA's place, which issues the leaf.
 pub const INSTANCE: usize = 3;
 
-/// A key per place in the chain, the same in every run. Everybody knows them: use them nowhere.
+/// The key of a place in the chain, the same in every run. The keys are public: for tests only.
 #[must_use]
 pub fn key(place: usize) -> &'static SigningKey {
     static KEYS: LazyLock<Vec<SigningKey>> =
@@ -31,8 +31,8 @@ pub fn key(place: usize) -> &'static SigningKey {
     &KEYS[place]
 }
 
-/// The signature (RFC 6979) of `message` by the key of this place. Most of what is signed was signed before, so the last
-/// signatures are kept.
+/// The signature (RFC 6979) of `message` by the key of this place. Recent signatures are cached, because most
+/// messages repeat.
 pub(crate) fn sign(place: usize, message: &[u8]) -> Signature {
     type Made = HashMap<(usize, Vec<u8>), Signature>;
     static MADE: LazyLock<Mutex<Made>> = LazyLock::new(Mutex::default);
@@ -67,7 +67,7 @@ pub struct Cert {
     pub key_algorithm: Vec<u8>,
     /// Contents of the key's BIT STRING.
     pub point: Vec<u8>,
-    /// In order; without any the field is left out.
+    /// In order. Without extensions the field is omitted.
     pub extensions: Vec<Extension>,
     /// Bytes after the extensions.
     pub after_extensions: Vec<u8>,
@@ -157,7 +157,7 @@ impl Cert {
         }
     }
 
-    /// The part that is signed.
+    /// The signed part.
     #[must_use]
     pub fn tbs(&self) -> Vec<u8> {
         let extensions: Vec<_> = self
@@ -182,7 +182,7 @@ impl Cert {
         ])
     }
 
-    /// Its signature as DER.
+    /// The signature as DER.
     #[must_use]
     pub fn signature(&self) -> Vec<u8> {
         let signature = sign(self.signer, &self.tbs());
@@ -197,10 +197,11 @@ impl Cert {
         (self.on_der)(der::seq(&[&self.tbs(), &algorithm, &der::bit_string(0, &self.signature())]))
     }
 
-    /// Makes the certificate so long, in bytes, by an extension that says nothing.
+    /// Pads the certificate to a length in bytes, with an extension without meaning.
     pub fn pad_to(&mut self, length: usize) {
         self.extensions.push(Extension::new(&[0x2a, 3, 4], false, vec![0; 300]));
-        // A byte of filler is a byte of the certificate; but the signature changes with it, by a byte or two.
+        // A byte of padding is a byte of the certificate, but the length of the signature changes by a byte
+        // or two.
         for _ in 0..64 {
             let missing = length as i64 - self.sign().len() as i64;
             if missing == 0 {
@@ -210,7 +211,7 @@ impl Cert {
             let wanted = filler.len() as i64 + missing;
             filler.resize(usize::try_from(wanted).unwrap(), 0);
         }
-        // The lengths went back and forth: another filler signs otherwise.
+        // The lengths alternated: try other padding.
         self.extensions.pop();
         self.serial = der::uint(&[&self.serial[2..], &[1]].concat());
         self.pad_to(length);

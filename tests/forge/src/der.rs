@@ -1,4 +1,4 @@
-//! Writes DER, right or wrong.
+//! Writes DER, valid or invalid.
 
 /// Tag, length in the shortest form, contents.
 #[must_use]
@@ -30,7 +30,7 @@ pub fn uint(bytes: &[u8]) -> Vec<u8> {
     tlv(0x02, &value)
 }
 
-/// A BIT STRING with so many unused bits.
+/// A BIT STRING with this number of unused bits.
 #[must_use]
 pub fn bit_string(unused: u8, bytes: &[u8]) -> Vec<u8> {
     tlv(0x03, &[&[unused], bytes].concat())

@@ -1,9 +1,9 @@
-//! One document: every part of it can be changed before it is signed, and some after.
+//! One document. Every part can be changed before it is signed, and some after.
 
 use crate::certificate::{Cert, LEAF, sign};
 use crate::{TIMESTAMP_MS, cbor, pcr};
 
-/// Everything that goes into one document. Change what you like, then [`Enclave::document`].
+/// The parts of one document. Change any, then call [`Enclave::document`].
 #[derive(Clone, Debug)]
 pub struct Enclave {
     /// Root first, leaf last.
@@ -18,7 +18,7 @@ pub struct Enclave {
     pub indefinite: bool,
     /// Changes the payload before it is signed.
     pub on_payload: fn(Vec<u8>) -> Vec<u8>,
-    /// What comes before the protected header.
+    /// The bytes before the protected header.
     pub prefix: Vec<u8>,
     /// The protected header, as a CBOR item.
     pub protected: Vec<u8>,
@@ -30,7 +30,7 @@ pub struct Enclave {
     pub signer: usize,
     /// Changes the document's signature.
     pub on_signature: fn(&mut Vec<u8>),
-    /// What comes after the signature.
+    /// The bytes after the signature.
     pub suffix: Vec<u8>,
 }
 
@@ -74,7 +74,7 @@ impl Enclave {
         }
     }
 
-    /// [`Enclave::new`], changed.
+    /// [`Enclave::new`] with a change.
     #[must_use]
     pub fn with(change: impl FnOnce(&mut Self)) -> Self {
         let mut this = Self::new();
@@ -82,19 +82,19 @@ impl Enclave {
         this
     }
 
-    /// Gives a field another value, as a CBOR item.
+    /// Sets a field to a CBOR item.
     pub fn set(&mut self, field: &str, value: Vec<u8>) {
         let key = cbor::text(field);
         self.fields.iter_mut().find(|(k, _)| *k == key).unwrap().1 = value;
     }
 
-    /// Leaves a field out.
+    /// Removes a field.
     pub fn remove(&mut self, field: &str) {
         let key = cbor::text(field);
         self.fields.retain(|(k, _)| *k != key);
     }
 
-    /// The PCRs as given, in place of those of [`Enclave::new`].
+    /// Replaces the PCRs of [`Enclave::new`].
     pub fn set_pcrs(&mut self, pcrs: impl IntoIterator<Item = (u64, Vec<u8>)>) {
         let pcrs: Vec<_> =
             pcrs.into_iter().map(|(index, value)| (cbor::uint(index), cbor::bytes(&value))).collect();

@@ -1,12 +1,12 @@
-//! A module of our own: its PKI and its signer, with a handle on every byte before it is signed.
+//! A test module: its PKI and its signer. Every byte can be changed before it is signed.
 //!
-//! [`Enclave::new`] is a document like those of real modules; [`Enclave::with`] changes what you like in it. [`cases`] are
-//! the changes that must be refused, and those that must not. Every run makes the same bytes: the keys are fixed, and the
-//! signatures are RFC 6979's.
+//! [`Enclave::new`] is a document like those of real modules; [`Enclave::with`] changes any part. [`cases`]
+//! are the changes that must be refused, and those that must be accepted. Every run gives the same bytes: the
+//! keys are fixed, and signatures follow RFC 6979.
 //!
-//! The writers are made by hand and share nothing with the verifier, because libraries refuse to write what must be refused.
-//! A test of the verifier holds this signer to other people's decoders. **Nothing here is secret or safe**: the keys are
-//! public and the code panics. It is a dependency of tests, vectors and fuzz targets only.
+//! The encoders share no code with the verifier, and libraries refuse to write invalid input. A test of the
+//! verifier checks this signer with other decoders. **Not for production**: the keys are public and the code
+//! panics. It is a dependency of tests, vectors and fuzz targets only.
 #![allow(
     clippy::needless_pass_by_value,
     clippy::semicolon_if_nothing_returned,
@@ -50,7 +50,7 @@ pub fn pcr(index: u8) -> [u8; 48] {
     if index < 5 { [0xa0 + index; 48] } else { [0; 48] }
 }
 
-/// SHA-256 of some bytes, which is how root certificates are told apart.
+/// SHA-256 of bytes, which identifies root certificates.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     use sha2::Digest as _;

@@ -1,4 +1,4 @@
-//! The command line: what can be said, and how values are read.
+//! The command line: arguments, and how their values are parsed.
 
 use std::path::PathBuf;
 
@@ -12,8 +12,8 @@ use crate::input;
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Exit status: 0 accepted, 1 refused, 2 no verdict: usage, input that cannot be used, output that cannot \
-                  be written."
+    after_help = "Exit status: 0 accepted, 1 refused, 2 no verdict: usage, input that cannot be used, \
+                  output that cannot be written."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -27,16 +27,25 @@ pub(crate) enum Command {
 }
 
 #[derive(Args)]
-#[command(group = ArgGroup::new("expectation").required(true).args(["pcr", "measurements", "insecure_without_pcrs"]))]
+#[command(group = ArgGroup::new("expectation")
+    .required(true)
+    .args(["pcr", "measurements", "insecure_without_pcrs"]))]
 pub(crate) struct DocumentArgs {
     /// The document: a path, or - for standard input; raw, base64, base64url or hex
     pub(crate) file: PathBuf,
     /// Trust this root certificate (PEM or DER) instead of AWS's
     #[arg(long, value_name = "FILE")]
     pub(crate) root: Option<PathBuf>,
-    /// Verify as of now (our clock may be a minute behind), as of the document's own time (for audits), or as of exactly
-    /// a time: 2026-01-31T12:00:00Z, or Unix time in seconds (10 digits) or milliseconds (13 digits)
-    #[arg(long, default_value = "now", value_name = "now|document|TIME", value_parser = parse_at, allow_hyphen_values = true)]
+    /// Verify as of now (our clock may be a minute behind), as of the document's own time (for audits), or as
+    /// of exactly a time: 2026-01-31T12:00:00Z, or Unix time in seconds (10 digits) or milliseconds (13
+    /// digits)
+    #[arg(
+        long,
+        default_value = "now",
+        value_name = "now|document|TIME",
+        value_parser = parse_at,
+        allow_hyphen_values = true
+    )]
     pub(crate) at: At,
     /// Refuse documents that are older than this, like 90s, 5m or 1h 30m
     #[arg(long, value_name = "DURATION", value_parser = parse_duration_ms, allow_hyphen_values = true)]
@@ -44,7 +53,8 @@ pub(crate) struct DocumentArgs {
     /// Expect this measurement, like 0=<96 hex digits>; all together are one set, which must hold PCR0
     #[arg(long, value_name = "N=HEX", value_parser = parse_pcr)]
     pub(crate) pcr: Vec<(u8, [u8; PCR_LEN])>,
-    /// Expect the measurements of this release, as nitro-cli prints them (JSON). If repeated, any one must match whole
+    /// Expect the measurements of this release, as nitro-cli prints them (JSON). If repeated, any one must
+    /// match whole
     #[arg(long, value_name = "FILE")]
     pub(crate) measurements: Vec<PathBuf>,
     /// Expect this nonce
@@ -56,14 +66,19 @@ pub(crate) struct DocumentArgs {
     /// Accept debug enclaves, whose console the host reads and whose measurements are zero
     #[arg(long)]
     pub(crate) insecure_allow_debug: bool,
-    /// Accept any image that anybody runs
+    /// Accept any image
     #[arg(long)]
     pub(crate) insecure_without_pcrs: bool,
     /// Print JSON, also when there is no verdict
     #[arg(long)]
     pub(crate) json: bool,
     /// Who computes ECDSA. No verdict depends on it
-    #[arg(long, value_name = "NAME", value_parser = parse_provider, default_value = default_provider().name())]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = parse_provider,
+        default_value = default_provider().name()
+    )]
     pub(crate) provider: Provider,
 }
 
@@ -75,11 +90,11 @@ pub(crate) enum At {
     Time(u64),
 }
 
-/// clap would take a `Vec<u8>` for a list of arguments.
+/// A type of its own: clap takes a `Vec<u8>` for a list of arguments.
 #[derive(Clone)]
 pub(crate) struct Bytes(pub(crate) Vec<u8>);
 
-/// The fastest that there is.
+/// The fastest provider of this build.
 fn default_provider() -> Provider {
     Provider::all().last().unwrap_or_default()
 }
@@ -91,8 +106,8 @@ fn parse_provider(name: &str) -> Result<Provider, String> {
     })
 }
 
-/// Unix times are read in the two lengths that every time from 2001 to 2286 has, so that seconds are never taken for
-/// milliseconds.
+/// A Unix time has 10 digits (seconds) or 13 (milliseconds), as every time from 2001 to 2286 has, so the two
+/// cannot be confused.
 fn parse_at(text: &str) -> Result<At, String> {
     match text {
         "now" => return Ok(At::Now),

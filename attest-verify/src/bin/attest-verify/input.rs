@@ -1,4 +1,4 @@
-//! Reading files: a document in whatever form it was saved, root certificates, measurements.
+//! Input files: documents in several encodings, root certificates, measurements.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,8 +9,8 @@ use ok2cry_attest_verify::{MAX_DOCUMENT_LEN, Measurements, TrustAnchor};
 
 use crate::kind;
 
-/// Room for hex with line breaks, and for UTF-16. A raw file that is longer is cut, and then too long for the verifier as
-/// well.
+/// Enough for hex with line breaks, and for UTF-16. A longer raw file is cut; the rest is still too long for
+/// the verifier.
 const MAX_INPUT_LEN: usize = 4 * MAX_DOCUMENT_LEN;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -25,7 +25,7 @@ pub(crate) fn document(path: &Path) -> Result<Vec<u8>, String> {
 /// Reads a root certificate: PEM or DER.
 pub(crate) fn root(path: &Path) -> Result<TrustAnchor, String> {
     named(path, |bytes| {
-        // Of a length that every certificate here has.
+        // DER of a certificate begins so, given its length.
         if bytes.starts_with(&[0x30, 0x81]) || bytes.starts_with(&[0x30, 0x82]) {
             return TrustAnchor::from_der(bytes).map_err(|error| error.to_string());
         }
@@ -57,7 +57,7 @@ pub(crate) fn hex(text: &str) -> Option<Vec<u8>> {
     pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
 }
 
-/// Reads at most [`MAX_INPUT_LEN`] bytes and one; what is wrong with them is told with the path in front.
+/// Reads at most [`MAX_INPUT_LEN`] + 1 bytes. Error messages begin with the path.
 fn named<T>(path: &Path, read: impl FnOnce(&[u8]) -> Result<T, String>) -> Result<T, String> {
     let (name, bytes) = match path.as_os_str() == "-" {
         true => ("standard input".to_owned(), take(io::stdin().lock())),
@@ -78,10 +78,10 @@ fn take(from: impl Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The bytes of a document, or what was found in its place. Text is decoded; everything else that is not recognised is left
-/// to the verifier, which says what is wrong with it.
+/// The bytes of a document, or what was found instead. Text is decoded. Other unknown input goes to the
+/// verifier, which reports the error.
 ///
-/// No document's hex (`84…`, `d2…`) could be another's base64 (`h…`, `0o…`), so text has one reading.
+/// A document's hex begins with `84` or `d2`, its base64 with `h` or `0o`, so text has one reading.
 fn decode(bytes: &[u8]) -> Result<Vec<u8>, String> {
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     if let Some(kind) = kind::of_bytes(bytes) {
@@ -100,7 +100,7 @@ fn decode(bytes: &[u8]) -> Result<Vec<u8>, String> {
     }
 }
 
-/// The form of an encoding with what it holds.
+/// The encoding of a text, and the decoded bytes.
 fn decode_text(text: &str) -> Result<(&'static str, Vec<u8>), String> {
     let dense: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
     if let Some(bytes) = hex(&dense) {
@@ -116,7 +116,7 @@ fn decode_text(text: &str) -> Result<(&'static str, Vec<u8>), String> {
     decoded.ok_or_else(other)
 }
 
-/// UTF-8 with or without a byte order mark; otherwise what was found.
+/// The text of UTF-8 bytes without its byte order mark; otherwise what was found.
 fn text(bytes: &[u8]) -> Result<&str, String> {
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     if bytes.len() > MAX_INPUT_LEN {
@@ -125,5 +125,5 @@ fn text(bytes: &[u8]) -> Result<&str, String> {
     if let Some(kind) = kind::of_bytes(bytes) {
         return Err(kind.to_owned());
     }
-    kind::text(bytes).ok_or_else(|| "bytes that are no text".to_owned())
+    kind::text(bytes).ok_or_else(|| "bytes that are not text".to_owned())
 }

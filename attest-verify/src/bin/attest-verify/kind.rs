@@ -1,13 +1,14 @@
-//! What a file is that is no document: text, or something else that people keep beside documents. Recognised by the first
-//! bytes, so that a mistake is not told as a forgery.
+//! Recognises files that are not attestation documents by their first bytes, so that a mistake is not
+//! reported as a forgery.
 
-/// Text in UTF-8 without control characters but white space. No document is text: it begins with bytes that are not UTF-8.
+/// The bytes as text: UTF-8 without control characters other than white space. No document is text: it begins
+/// with bytes that are not UTF-8.
 pub(crate) fn text(bytes: &[u8]) -> Option<&str> {
     let text = str::from_utf8(bytes).ok()?;
     text.chars().all(|c| !c.is_control() || c.is_ascii_whitespace()).then_some(text)
 }
 
-/// Another kind of file or token than a document, if it is one that can be recognised.
+/// The kind of a file or token that is not a document, if it is recognised.
 pub(crate) fn of_bytes(bytes: &[u8]) -> Option<&'static str> {
     let begins = |prefix: &[u8]| bytes.starts_with(prefix);
     let at = |offset: usize, part: &[u8]| bytes.get(offset..).is_some_and(|rest| rest.starts_with(part));
@@ -22,7 +23,7 @@ pub(crate) fn of_bytes(bytes: &[u8]) -> Option<&'static str> {
         (begins(b"\x7fELF"), "a program"),
         // X.690: a SEQUENCE with a length of two bytes.
         (begins(&[0x30, 0x82]), "DER (a certificate, a key or PKCS #7)"),
-        // Tags 399 and 61, and the collection of tokens that newer Arm CCA firmware makes.
+        // Tag 399, and the token collection of newer Arm CCA firmware.
         (begins(&[0xd9, 0x01, 0x8f]) || begins(&[0xd9, 0x03, 0x8b]), "an Arm CCA attestation token"),
         (begins(&[0xd9, 0x02, 0x5a]), "an EAT token bundle"),
         (begins(&[0xd8, 0x3d]), "a CBOR web token (CWT or EAT)"),
@@ -39,7 +40,7 @@ pub(crate) fn of_bytes(bytes: &[u8]) -> Option<&'static str> {
     known.into_iter().find(|(matches, _)| *matches).map(|(_, kind)| kind)
 }
 
-/// The same for text that is neither hex nor base64.
+/// The kind of a text that is neither hex nor base64.
 pub(crate) fn of_text(text: &str) -> Option<String> {
     let text = text.trim();
     if let Some(label) = text.strip_prefix("-----BEGIN ").and_then(|rest| rest.split_once("-----")) {
@@ -58,7 +59,7 @@ pub(crate) fn of_text(text: &str) -> Option<String> {
     Some(kind.to_owned())
 }
 
-/// With its byte order mark, or without one if it begins with two characters of ASCII.
+/// Recognised by its byte order mark, or by two ASCII characters at the beginning.
 fn is_utf16(bytes: &[u8]) -> bool {
     let printable = |byte: u8| (b' '..=b'~').contains(&byte) || byte.is_ascii_whitespace();
     match bytes {

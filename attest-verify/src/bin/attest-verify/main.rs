@@ -1,7 +1,7 @@
 //! `attest-verify`: the crate of the same name on the command line.
 //!
-//! Exit status: 0 accepted, 1 refused (the reason's code on stderr and in `--json`), 2 no verdict: usage, input that cannot be
-//! used, output that cannot be written.
+//! Exit status: 0 accepted, 1 refused (the reason's code on stderr and in `--json`), 2 no verdict: usage,
+//! input that cannot be used, output that cannot be written.
 
 mod args;
 mod input;
@@ -20,7 +20,7 @@ use self::args::{At, Cli, Command, DocumentArgs};
 use self::report::{Checks, Report};
 
 fn main() -> ExitCode {
-    // Not asked of the arguments, which may be what is wrong.
+    // Searched by hand, because the arguments may not parse.
     let json = std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == "--json");
     match run() {
         Ok(status) => status,
@@ -102,7 +102,8 @@ impl DocumentArgs {
         Ok((policy.appraise(document, &time)?, time))
     }
 
-    /// The releases of which one must match, each with what a report calls it. None under `--insecure-without-pcrs`.
+    /// The releases of which one must match, with their names in reports. Empty under
+    /// `--insecure-without-pcrs`.
     fn releases(&self) -> Result<Vec<Release>, Failure> {
         let mut releases = Vec::new();
         for path in &self.measurements {
@@ -151,12 +152,12 @@ impl DocumentArgs {
         }
     }
 
-    /// What to look at after a refusal that is often a mistake of the one who asks.
+    /// Advice for refusals that are often a mistake of the user.
     fn hint(&self, error: &Error, now: CheckTime) -> Option<String> {
         match (error, self.at) {
             (Error::Clock(_), At::Now) => Some(format!(
-                "the clock of this computer says {}; if that is right, ask for a new document, or judge this one as of its \
-                 own time, as an audit does: --at document",
+                "the clock of this computer says {}; if that is right, ask for a new document, \
+                 or judge this one as of its own time, as an audit does: --at document",
                 report::rfc3339(now.now_ms)
             )),
             (Error::Clock(_), At::Time(ms)) => Some(format!(
@@ -177,27 +178,28 @@ struct Release {
     file: Option<String>,
 }
 
-/// Why there is no verdict.
+/// Why a verdict could not be given.
 enum Failure {
-    /// In the words of the parser of arguments.
+    /// Arguments that do not parse.
     Arguments(clap::Error),
     /// Arguments that do not fit together.
     Usage(String),
     /// A file that cannot be used.
     Input(String),
-    /// What was to be printed could not be written.
+    /// Output could not be written.
     Output(io::Error),
 }
 
 impl Failure {
-    /// Says so on stderr and, for machines, on stdout. If neither can be written, the exit status says it.
+    /// Reports the failure on stderr and, with `--json`, on stdout. If neither can be written, the exit
+    /// status tells.
     fn tell(&self, json: bool) {
         let (reason, message) = match self {
             Self::Arguments(error) => {
                 tell(&error.render().ansi().to_string());
                 let text = error.render().to_string();
                 let text = text.strip_prefix("error: ").unwrap_or(&text);
-                // Without the usage and the advice that follow it.
+                // Without the usage text that follows.
                 ("usage_invalid", text.split("\n\n").next().unwrap_or(text).trim().to_owned())
             }
             Self::Usage(message) => ("usage_invalid", message.clone()),
@@ -214,12 +216,12 @@ impl Failure {
     }
 }
 
-/// Writes to stdout, all of it or an error: a full disk or a reader that has gone away is not an answer that was given.
+/// Writes to stdout, completely or with an error: a full disk or a closed pipe must not look like success.
 fn print(text: &str) -> Result<(), Failure> {
     write(&mut anstream::stdout(), text).map_err(Failure::Output)
 }
 
-/// Writes to stderr. Where that fails there is no place left to say so, and the exit status is not 0 anyway.
+/// Writes to stderr. A failure cannot be reported; the exit status is not 0 anyway.
 fn tell(text: &str) {
     let _ = write(&mut anstream::stderr(), text);
 }

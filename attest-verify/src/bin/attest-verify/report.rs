@@ -1,6 +1,6 @@
-//! What an accepted document looks like, for people and for machines.
+//! Reports about a document, as text and as JSON.
 //!
-//! Refused documents are not shown: what they say is whoever's word.
+//! Refused documents are not shown: their contents are not authenticated.
 
 use std::fmt::Write;
 
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use crate::style::{bad, faint, good, label, warn};
 
-/// What was asked for beyond the document's being genuine.
+/// What was checked besides the document being genuine.
 pub(crate) struct Checks {
     pub(crate) pcrs: Vec<u8>,
-    /// The file of measurements that matched.
+    /// The measurements file that matched.
     pub(crate) measurements: Option<String>,
     pub(crate) max_age_ms: Option<u64>,
     pub(crate) nonce: bool,
@@ -237,7 +237,7 @@ pub(crate) fn refusal_json(error: &Error, hint: Option<&str>) -> String {
     format!("{value:#}\n")
 }
 
-/// No verdict: a reason that is no rule's code.
+/// JSON without a verdict. `reason` is not the code of a rule.
 pub(crate) fn failure_json(reason: &str, message: &str) -> String {
     let value = json!({ "verdict": Value::Null, "reason": reason, "message": message });
     format!("{value:#}\n")

@@ -1,8 +1,8 @@
-//! Colours. `anstream` takes them out again where nobody sees them: not a terminal, `NO_COLOR`, `TERM=dumb`.
+//! Colours. `anstream` removes them if the output is not a terminal, and for `NO_COLOR` and `TERM=dumb`.
 
 use anstyle::{AnsiColor, Style};
 
-/// The name of a line, as wide as the widest.
+/// The label of a line, padded to the longest.
 pub(crate) fn label(text: &str) -> String {
     styled(Style::new().bold(), &format!("{text:<10}"))
 }

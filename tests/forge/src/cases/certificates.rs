@@ -291,7 +291,7 @@ pub const CERTIFICATES: &[Case] = &[
         e.certs[LEAF].signer = 2;
     }),
     ("a byte after the key", "der_trailing_bytes", |e| {
-        // The key with more at its end comes first; the other is never reached.
+        // The malformed key is read first.
         let algorithm = der::tlv(0x30, &e.certs[LEAF].key_algorithm);
         let key = der::seq(&[&algorithm, &der::bit_string(0, &e.certs[LEAF].point), &[5, 0]]);
         e.certs[LEAF].subject.extend(key);
@@ -329,7 +329,7 @@ fn extension(id: &[u8], value: &[u8]) -> Vec<u8> {
     der::seq(&[&der::tlv(6, id), &der::tlv(4, value)])
 }
 
-/// A SEQUENCE with more at its end.
+/// A SEQUENCE with more elements at its end.
 fn inside(sequence: &[u8], more: &[u8]) -> Vec<u8> {
     let header = if sequence[1] == 0x82 {
         4

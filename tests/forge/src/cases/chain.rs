@@ -82,8 +82,8 @@ pub const CHAIN: &[Case] = &[
     ("pathLen 2 in the root", "path_length_exceeded", |e| {
         *e.certs[0].extension(19) = Extension::basic_constraints(true, Some(2));
     }),
-    // Two rules broken at once. All certificates are read first, root first; then names; then each issuer by all its rules; the
-    // leaf last.
+    // Cases that break two rules. The order of checks: all certificates are parsed, root first; then names;
+    // then each issuer by all its rules; the leaf last.
     ("a malformed leaf, and two CAs swapped", "der_trailing_bytes", |e| {
         e.on_cabundle = |b| b.swap(1, 2);
         e.on_certificate = |d| [d, vec![0]].concat();
@@ -122,7 +122,7 @@ pub const CHAIN: &[Case] = &[
     }),
 ];
 
-/// A leaf's key signs documents. Whatever else it may have signed makes nobody an issuer.
+/// A leaf's key signs documents. A certificate that it signed must not be accepted.
 pub const ISSUED_BY_LEAF: &[Case] = &[
     ("a certificate that the leaf issued, as it is", "path_length_exceeded", extended),
     ("a certificate that the leaf issued, under CAs without pathLen", "issuer_not_ca", |e| {
@@ -145,7 +145,7 @@ pub const ISSUED_BY_LEAF: &[Case] = &[
     ),
 ];
 
-/// The last byte of s, changed: the same signed part, the same form, no signature.
+/// Changes the last byte of s: the same signed part and form, not a valid signature.
 fn changed(mut signature: Vec<u8>) -> Vec<u8> {
     *signature.last_mut().unwrap() ^= 1;
     signature

@@ -1,4 +1,4 @@
-//! Documents that try to cost memory or time: nesting, claimed lengths, repetition.
+//! Documents that try to exhaust memory or time: nesting, claimed lengths, repetition.
 
 use super::Case;
 use crate::{cbor, der};
@@ -42,18 +42,18 @@ pub const DOS: &[Case] = &[
     }),
 ];
 
-/// Bytes that are no signed document at all: `head`, then `byte` so many times.
+/// Bytes that are not a signed document: `head`, then `byte` repeated `count` times.
 #[derive(Clone, Copy, Debug)]
 pub struct Raw {
-    /// For people.
+    /// The name, for people.
     pub name: &'static str,
-    /// What it must be refused with.
+    /// The expected code.
     pub code: &'static str,
-    /// How the bytes begin.
+    /// The first bytes.
     pub head: &'static [u8],
-    /// What follows.
+    /// The repeated byte.
     pub byte: u8,
-    /// How often.
+    /// The number of repetitions.
     pub count: usize,
 }
 
@@ -61,10 +61,10 @@ const fn raw(name: &'static str, code: &'static str, head: &'static [u8], byte: 
     Raw { name, code, head, byte, count }
 }
 
-/// The largest document that is looked at.
+/// The largest document that is read, in bytes.
 const LARGEST: usize = 32_768;
 
-/// Nesting, claimed lengths and sizes around nothing.
+/// Nesting, claimed lengths and sizes without content.
 pub const RAW: &[Raw] = &[
     raw("nothing", "cbor_truncated", &[], 0, 0),
     raw("200,000 nested arrays", "document_too_large", &[], 0x81, 200_000),
@@ -98,7 +98,7 @@ const UNPROTECTED: [u8; 7] = [0x84, 0x44, 0xa1, 1, 0x38, 0x22, 0xbb];
 const PAYLOAD: [u8; 8] = [0x84, 0x44, 0xa1, 1, 0x38, 0x22, 0xa0, 0x5b];
 
 impl Raw {
-    /// The bytes themselves.
+    /// The bytes of the case.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         [self.head, &vec![self.byte; self.count]].concat()

@@ -1,5 +1,5 @@
-//! Hostile documents: each breaks one rule, is correctly signed wherever signing is possible, and must be refused with the
-//! code that stands beside it.
+//! Hostile documents. Each breaks one rule, is correctly signed wherever possible, and must be refused with
+//! the code of its case.
 
 mod certificates;
 mod chain;
@@ -21,5 +21,5 @@ pub use valid::{CLOCK, DEBUG, Judged, VALID};
 
 use crate::Enclave;
 
-/// A name for people, the expected code, and what is different from [`Enclave::new`].
+/// A name, the expected code, and the change to [`Enclave::new`].
 pub type Case = (&'static str, &'static str, fn(&mut Enclave));

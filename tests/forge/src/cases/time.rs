@@ -40,7 +40,7 @@ pub const TIME: &[Case] = &[
         e.set("timestamp", cbor::uint(NOW_MS + 120_000));
         e.on_signature = |s| s[0] ^= 1;
     }),
-    // The leeway forgives each of them its beginning; a path is validated at one instant all the same.
+    // The leeway tolerates that either is not valid yet, but a path is validated at one time.
     ("a leaf that begins after its issuer has ended, within the leeway", "path_invalid", |e| {
         e.certs[INSTANCE].validity.1 = der::utc_time("260115120010Z");
         e.certs[LEAF].validity.0 = der::utc_time("260115120030Z");

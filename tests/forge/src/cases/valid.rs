@@ -1,4 +1,4 @@
-//! What must be accepted: every form that real modules use, and every limit from inside.
+//! Documents that must be accepted: every form that real modules use, and every limit from inside.
 
 use super::certificates::CLIENT_AUTH;
 use crate::{
@@ -6,20 +6,20 @@ use crate::{
     cbor, der, other_s,
 };
 
-/// A document that is accepted, or that depends on the clock or the escape that it is judged with.
+/// A document that is accepted, or whose verdict depends on the clock or on the debug escape.
 #[derive(Clone, Copy, Debug)]
 pub struct Judged {
-    /// For people.
+    /// The name, for people.
     pub name: &'static str,
-    /// The code that it must be refused with, or `None` when it must be accepted.
+    /// The expected code, or `None` if it must be accepted.
     pub code: Option<&'static str>,
-    /// The checking clock, in Unix milliseconds.
+    /// The time of the check, in Unix milliseconds.
     pub now_ms: u64,
     /// How far that clock may be behind, in milliseconds.
     pub leeway_ms: u64,
-    /// Whether debug enclaves are let through.
+    /// Whether debug enclaves are accepted.
     pub allow_debug: bool,
-    /// What is different from [`Enclave::new`].
+    /// The change to [`Enclave::new`].
     pub change: fn(&mut Enclave),
 }
 
@@ -86,7 +86,7 @@ pub const VALID: &[Judged] = &[
     valid("a root that is valid beyond 2049", |e| {
         e.certs[0].validity.1 = der::tlv(0x18, b"20500101000000Z");
     }),
-    // ECDSA is malleable. Nothing forbids the other s, and remembering the first must not matter.
+    // ECDSA is malleable. The other s is valid, whether or not the first is cached.
     valid("the other s of the document's signature", |e| {
         e.on_signature = |signature| {
             let s = other_s(&signature[48..]);
@@ -116,7 +116,7 @@ pub const VALID: &[Judged] = &[
     valid("a root of 1,024 bytes", |e| e.certs[0].pad_to(1024)),
     valid("a payload of 16,384 bytes", |e| {
         e.set("module_id", cbor::text(&"i".repeat(10_000)));
-        // Prefix, headers, the payload's own head and the signature are 108 bytes.
+        // Prefix, headers, the payload's head and the signature have 108 bytes.
         let missing = 16_384 - (e.document().len() - 108);
         e.set("module_id", cbor::text(&"i".repeat(10_000 + missing)));
     }),
@@ -147,7 +147,7 @@ pub const VALID: &[Judged] = &[
         let value = der::seq(&[&server_auth, CLIENT_AUTH]);
         e.certs[LEAF].extensions.push(Extension::new(&[0x55, 0x1d, 37], false, value));
     }),
-    // Path validation begins below the root: what its extended key usage says does not matter.
+    // Path validation begins below the root and ignores its extended key usage.
     valid("a root for servers", |e| {
         let server_auth = der::tlv(6, &[0x2b, 6, 1, 5, 5, 7, 3, 1]);
         e.certs[0].extensions.push(Extension::new(&[0x55, 0x1d, 37], false, der::seq(&[&server_auth])));
@@ -163,7 +163,7 @@ pub const VALID: &[Judged] = &[
         let attribute = |tag, value: &[u8]| der::seq(&[&der::tlv(6, &[0x55, 4, 10]), &der::tlv(tag, value)]);
         let one = der::tlv(0x31, &[attribute(0x13, b"(*)\x7f"), attribute(0x16, b"a@b")].concat());
         let two = der::tlv(0x31, &attribute(0x0c, "é".as_bytes()));
-        // TeletexString and BMPString are let pass unread.
+        // TeletexString and BMPString are accepted without decoding.
         let three = der::tlv(0x31, &[attribute(0x14, &[0xff]), attribute(0x1e, &[0, 0x61])].concat());
         e.certs[LEAF].subject = der::seq(&[&one, &two, &three]);
     }),
@@ -199,7 +199,7 @@ pub const CLOCK: &[Judged] = &[
     at("at the largest time that JSON can hold", Some("expired"), 9_007_199_254_740_991, LEEWAY_MS),
 ];
 
-/// Debug enclaves, judged by somebody who lets them through.
+/// Debug enclaves, verified with the escape.
 pub const DEBUG: &[Judged] = &[
     debug("a debug enclave that is let through", None, |e| zero(e, |index| index <= 2)),
     debug("no debug enclave where they are let through", None, |_| {}),

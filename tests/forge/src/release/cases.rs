@@ -1,15 +1,15 @@
-//! What a client is handed, and the one verdict on it.
+//! Cases: what a client receives, and the expected verdict.
 
 use base64ct::{Base64, Encoding};
 use serde_json::{Value, json};
 
-use super::world::{
+use super::fixture::{
     AWS_ROOT, BUILDERS, DAY_MS, Key, LIST_KEYS, NEW_ROOT_KEYS, NoteKey, ROOT_KEYS, ReleaseFixture, STRANGER,
     envelope, hex, manifest, pinned_digest, root,
 };
 use crate::NOW_MS;
 
-/// A verdict.
+/// An expected verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// These versions are accepted.
@@ -18,28 +18,28 @@ pub enum Expected {
     Refused(&'static str),
 }
 
-/// One client, once.
+/// One check by one client.
 #[derive(Clone, Debug)]
 pub struct ReleaseCase {
-    /// What is the matter.
+    /// The name of the case.
     pub name: &'static str,
     /// The keys that the client pins.
     pub pinned: Vec<Key>,
-    /// How many of them must have signed.
+    /// The threshold.
     pub threshold: usize,
-    /// The attestation root that it holds (SHA-256): AWS's, or that of [`crate::Enclave::new`].
+    /// The client's attestation root (SHA-256): AWS's, or that of [`crate::Enclave::new`].
     pub attestation_root: String,
-    /// What it remembers.
+    /// The client's saved state.
     pub memory: Option<Value>,
-    /// What time it is, in Unix milliseconds.
+    /// The current time, in Unix milliseconds.
     pub now_ms: u64,
-    /// The oldest list that it takes, in milliseconds.
+    /// The client's maximum age of lists, in milliseconds.
     pub max_list_age_ms: u64,
-    /// The lowest version that it takes.
+    /// The lowest version that the client accepts.
     pub minimum_version: &'static str,
-    /// What it is handed.
+    /// The bundle, as JSON.
     pub bundle: String,
-    /// What it must decide.
+    /// The expected verdict.
     pub expected: Expected,
 }
 
@@ -59,7 +59,7 @@ impl ReleaseCase {
         }
     }
 
-    /// The case as `tests/vectors/v1/releases.json` has it.
+    /// The case in the form of `tests/vectors/v1/releases.json`.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let keys: Vec<_> = self.pinned.iter().map(|key| Base64::encode_string(&key.der())).collect();
@@ -85,7 +85,7 @@ impl ReleaseCase {
     }
 }
 
-/// Every case. The first is what should happen every day.
+/// Every case. The first is the normal one.
 #[must_use]
 pub fn cases() -> Vec<ReleaseCase> {
     [
@@ -110,7 +110,7 @@ pub(super) fn mock_root() -> String {
     hex(&sha2::Sha256::digest(crate::Enclave::new().root()))
 }
 
-/// The largest number that every language reads as it is.
+/// The largest integer that every language reads exactly.
 const MAX_NUMBER: u64 = (1 << 53) - 1;
 
 const BOTH: Expected = Expected::Accepted(&["1.2.0", "1.3.0"]);
@@ -152,7 +152,7 @@ fn accepted() -> Vec<ReleaseCase> {
         good("the same again", |_| {}).with(|c| c.memory = Some(ReleaseFixture::new().memory())),
         good("the log is long", |w| w.earlier = 700),
         good("the log has grown since", |w| w.earlier = 300).with(|c| {
-            // Its documents are the first entries of the log that has now grown by one list.
+            // Its documents are the first entries of the log, which has grown by one list since.
             let mut longer = ReleaseFixture::with(|w| w.earlier = 300);
             longer.on_log = |log| log.0.push(b"something else".to_vec());
             c.memory = Some(ReleaseFixture::with(|w| w.earlier = 300).memory());
@@ -229,7 +229,7 @@ fn accepted() -> Vec<ReleaseCase> {
     ]
 }
 
-/// The forge puts documents into its log in another order than they came in, so a later world's log is another log.
+/// A saved state without the log: the forge does not append, so a later fixture has another log.
 pub(super) fn without_log(mut memory: Value) -> Value {
     memory["checkpoint"] = Value::Null;
     memory
@@ -272,7 +272,7 @@ fn signatures() -> Vec<ReleaseCase> {
     ]
 }
 
-/// The bundle of `world` with any payload as its list, which is signed and in the log.
+/// The bundle of `world` with any payload as its list, signed and logged.
 #[must_use]
 pub fn bundle_with_list(world: &ReleaseFixture, payload: &[u8]) -> String {
     let mut bundle = world.bundle();
@@ -298,7 +298,7 @@ fn relist(bundle: &mut Value, manifest: &[u8]) {
     relog(bundle);
 }
 
-/// Makes a log of what the bundle holds now, so that nothing but the change is wrong.
+/// Makes a log of the bundle's documents, so that only the change is wrong.
 pub(super) fn relog(bundle: &mut Value) {
     let entries: Vec<Value> = bundle["roots"]
         .as_array()
@@ -391,12 +391,12 @@ fn lists() -> Vec<ReleaseCase> {
             .with(|c| c.max_list_age_ms = DAY_MS - 1),
         bad("list_before_root", "a list from before a root document that exchanges the list keys", |w| {
             rotated(w);
-            // The old list key may sign still, with others.
+            // The old list key may still sign, with others.
             let mut keys = w.roots[1].body["manifests"]["keys"].clone();
             keys.as_array_mut().unwrap().push(w.roots[0].body["lists"]["keys"][0].clone());
             w.roots[1].body["lists"]["keys"] = keys;
             w.on_bundle = |b| {
-                // The same documents, and the root document came last.
+                // The same documents, with the root document last.
                 let mut entries: Vec<_> = b["manifests"].as_array().unwrap().clone();
                 entries.insert(0, b["roots"][0].clone());
                 entries.extend([b["list"].clone(), b["roots"][1].clone()]);
@@ -582,14 +582,14 @@ fn logs() -> Vec<ReleaseCase> {
     ]
 }
 
-/// What a client remembers of `world`, had its list been an older one.
+/// The state of a client that saw `world` with an older list.
 fn older_list(world: &ReleaseFixture) -> Value {
     let mut memory = world.memory();
     memory["list_version"] = 1.into();
     memory
 }
 
-/// A list whose payload is changed as text, and signed again.
+/// A list whose payload is changed as text and signed again.
 fn resigned(name: &'static str, code: &'static str, change: impl FnOnce(&str) -> String) -> ReleaseCase {
     let mut case = bad(code, name, |_| {});
     let bundle = ReleaseFixture::new().bundle();
@@ -638,7 +638,7 @@ fn encodings() -> Vec<ReleaseCase> {
     ]
 }
 
-/// The rule for JSON holds in whatever is read, also where nothing looks.
+/// The JSON rule holds in all input, also in unknown fields.
 fn json_rule() -> Vec<ReleaseCase> {
     const CODE: &str = "release_json_invalid";
     let bundle = |name, from: &str, to: &str| {
@@ -646,7 +646,7 @@ fn json_rule() -> Vec<ReleaseCase> {
         assert!(good.contains(from), "{from}");
         bad(CODE, name, |_| {}).with(|c| c.bundle = good.replacen(from, to, 1))
     };
-    // The list's envelope with a field that nobody knows, which DSSE lets pass.
+    // The list's envelope with an unknown field, which DSSE allows.
     let unknown = |name, value: &str| bad(CODE, name, |_| {}).with(|c| c.bundle = bundle_with_unknown(value));
     let build = |name, value: &str| bad(CODE, name, |_| {}).with(|c| c.bundle = bundle_with_build(value));
     let is_good = |c: &mut ReleaseCase| c.expected = BOTH;

@@ -1,4 +1,4 @@
-//! Forged signatures, and both sides of every limit of releases.
+//! Forged signatures, and both sides of every limit.
 
 use base64ct::{Base64, Encoding};
 use serde_json::{Value, json};
@@ -6,18 +6,18 @@ use serde_json::{Value, json};
 use super::cases::{
     Expected, ReleaseCase, bad, good, mock_root, payload_of, relog, rotated, without_log, witnessed,
 };
-use super::small_order;
-use super::world::{
+use super::fixture::{
     BUILDERS, DAY_MS, Key, LIST_KEYS, NEW_ROOT_KEYS, NoteKey, ROOT_KEYS, ReleaseFixture, STRANGER, envelope,
     manifest, root,
 };
+use super::small_order;
 use crate::NOW_MS;
 
 pub(super) fn cases() -> Vec<ReleaseCase> {
     [envelopes(), thresholds(), notes(), walks(), logs(), lists(), manifests(), roots(), times()].concat()
 }
 
-/// Signatures of a key by another: the name alone is evidence of nothing.
+/// Signatures in another key's name: a name proves nothing.
 fn envelopes() -> Vec<ReleaseCase> {
     const CODE: &str = "release_signature_invalid";
     vec![
@@ -265,7 +265,7 @@ fn walks() -> Vec<ReleaseCase> {
             },
         )
         .with(|c| {
-            // The newest is signed by keys that are not pinned; that it was seen before does not help.
+            // The newest is signed by keys that are not pinned. A saved state that has it does not help.
             c.memory = Some(without_log(ReleaseFixture::with(third).memory()));
         }),
         bad("root_out_of_sequence", "a root document twice", |w| {
@@ -566,7 +566,7 @@ fn times() -> Vec<ReleaseCase> {
             witnessed(w);
             w.cosigners[0].1 = u64::MAX;
         }),
-        // For appraisals: what is accepted ends with the root document, or when the list is older than the client takes.
+        // For appraisals: acceptance ends with the root document, or at the maximum age of the list.
         good("a root document that ends before the list", |w| {
             w.roots[0].body["expires_at"] = (NOW_MS + DAY_MS).into();
         }),
@@ -581,7 +581,7 @@ fn edit(entry: &mut Value, change: impl FnOnce(&mut Value)) {
     entry["envelope"] = envelope.to_string().into();
 }
 
-/// Puts a stranger's signature in the place of this one, and leaves its name. The log holds what comes of it.
+/// Replaces a signature by another key's and keeps the name. The log has the result.
 fn forge(bundle: &mut Value, document: &str, signature: usize) {
     let entry = match &mut bundle[document] {
         Value::Array(entries) => &mut entries[0],
@@ -609,7 +609,7 @@ fn sign_list_with(bundle: &mut Value, signature: &[u8]) {
     relog(bundle);
 }
 
-/// Another signature of the log's under its checkpoint.
+/// Adds another signature of the log to its checkpoint.
 fn sign_note(bundle: &mut Value, sign: fn(&NoteKey, &str) -> Vec<u8>) {
     let key = ReleaseFixture::new().log_key;
     let text = bundle["checkpoint"].as_str().unwrap().split_once("\n\n").unwrap().0.to_owned() + "\n";

@@ -1,15 +1,15 @@
-//! Both sides of the limits of lengths and counts: of documents, notes, bundles, names and memories.
+//! Both sides of the limits of lengths and counts: documents, notes, bundles, names and states.
 
 use serde_json::{Map, Value, json};
 
 use super::cases::{ReleaseCase, bad, good, relog};
-use super::world::{NoteKey, ReleaseFixture, hex};
+use super::fixture::{NoteKey, ReleaseFixture, hex};
 
 pub(super) fn cases() -> Vec<ReleaseCase> {
     [envelopes(), counts(), notes(), memories()].concat()
 }
 
-/// An envelope is an entry of the log, whose length has 16 bits there.
+/// An envelope is a log entry, whose length has 16 bits.
 fn envelopes() -> Vec<ReleaseCase> {
     const CODE: &str = "release_document_too_large";
     fn padded(bundle: &mut Value, unknown: &str, characters: usize) {
@@ -100,7 +100,7 @@ fn notes() -> Vec<ReleaseCase> {
     ]
 }
 
-/// Memories of clients that pin other keys.
+/// States of clients that pin other keys.
 fn memories() -> Vec<ReleaseCase> {
     const CODE: &str = "release_json_invalid";
     let of = |names: Vec<String>| {

@@ -1,4 +1,4 @@
-//! A transparency log, the plain way: every hash is computed from all entries, each time.
+//! A transparency log without optimisation: every hash is computed from all entries.
 
 use sha2::{Digest, Sha256};
 
@@ -18,7 +18,7 @@ impl Log {
     pub fn tiles(&self) -> Vec<(String, Vec<u8>)> {
         let mut tiles = Vec::new();
         for level in 0_u32.. {
-            // One hash of this level is the tree hash of so many entries.
+            // The number of entries below one hash of this level.
             let span = 256_usize.pow(level);
             let hashes: Vec<_> = self.0.chunks_exact(span).map(tree_hash).collect();
             if hashes.is_empty() {

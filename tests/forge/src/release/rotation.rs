@@ -1,10 +1,10 @@
-//! Large roles that are exchanged, and where a client begins that remembers a root document.
+//! Replacement of large roles, and the beginning of a walk for a client with a saved root document.
 
 use base64ct::{Base64, Encoding as _};
 use serde_json::{Value, json};
 
 use super::cases::{ReleaseCase, bad, good};
-use super::world::{
+use super::fixture::{
     BUILDERS, Key, LIST_KEYS, NEW_ROOT_KEYS, ROOT_KEYS, ReleaseFixture, STRANGER, pinned_digest, root,
 };
 
@@ -25,7 +25,7 @@ fn role(threshold: usize, keys: &[Key]) -> Value {
     json!({"threshold": threshold, "keys": keys})
 }
 
-/// `threshold` of 16 root keys are exchanged for as many others of 16.
+/// `threshold` of 16 root keys are replaced by as many of 16 others.
 fn exchanged(world: &mut ReleaseFixture, threshold: usize) {
     let (old, new) = (keys(0x90, 16), keys(0xa0, 16));
     world.roots[0].body["root"] = role(threshold, &old);
@@ -66,7 +66,7 @@ fn large_roles() -> Vec<ReleaseCase> {
     ]
 }
 
-/// Root keys were exchanged twice: the pinned keys have signed the first two documents and not the third.
+/// Root keys were replaced twice: the pinned keys have signed the first two documents and not the third.
 fn twice(world: &mut ReleaseFixture) {
     let mut second = root(2, &NEW_ROOT_KEYS, &world.log_key);
     second.by.extend_from_slice(&ROOT_KEYS[..2]);
@@ -75,7 +75,7 @@ fn twice(world: &mut ReleaseFixture) {
     world.roots.extend([second, third]);
 }
 
-/// What a client remembers decides what it refuses, and never where it begins.
+/// A saved state can cause refusals. It never decides where the walk begins.
 fn beginnings() -> Vec<ReleaseCase> {
     const CODE: &str = "root_not_pinned";
     let remembers_the_third = |c: &mut ReleaseCase| c.memory = Some(ReleaseFixture::with(twice).memory());
@@ -113,7 +113,7 @@ fn beginnings() -> Vec<ReleaseCase> {
     ]
 }
 
-/// The releases of somebody else, whole and in a log.
+/// Another publisher's releases, complete and logged.
 fn stranger(world: &mut ReleaseFixture) {
     world.roots = vec![root(1, &LAST_ROOT_KEYS, &world.log_key)];
 }

@@ -1,4 +1,4 @@
-//! Ed25519 signatures that satisfy the equation and must be refused all the same (RFC 8032 §5.1.7, and its stricter readings).
+//! Ed25519 signatures that satisfy the equation and must still be refused (RFC 8032 §5.1.7, read strictly).
 
 use base64ct::{Base64, Encoding};
 use sha2::{Digest as _, Sha256, Sha512};
@@ -16,7 +16,8 @@ const NEUTRAL: [u8; 32] = {
     point
 };
 
-/// A signature of the key whose seed is 32 times `secret`, with the neutral element as R: S·B = R + k·A holds.
+/// A signature of the key whose seed is 32 times `secret`, with the neutral element as R: S·B = R + k·A
+/// holds.
 pub(super) fn signature(secret: u8, text: &str) -> [u8; 64] {
     let key = ed25519_dalek::SigningKey::from_bytes(&[secret; 32]).verifying_key().to_bytes();
     let mut scalar: [u8; 32] = Sha512::digest([secret; 32])[..32].try_into().unwrap();
@@ -37,7 +38,7 @@ pub(super) fn unreduced(signature: &[u8; 64]) -> [u8; 64] {
 pub(super) fn vkey(name: &str) -> String {
     let key = [&[1], &NEUTRAL[..]].concat();
     let id = Sha256::new().chain_update(name).chain_update([b'\n']).chain_update(&key).finalize();
-    format!("{name}+{}+{}", super::world::hex(&id[..4]), Base64::encode_string(&key))
+    format!("{name}+{}+{}", super::fixture::hex(&id[..4]), Base64::encode_string(&key))
 }
 
 fn joined(r: &[u8], s: Number) -> [u8; 64] {
@@ -91,7 +92,7 @@ fn difference(a: Number, b: Number) -> Number {
 mod tests {
     use super::*;
 
-    /// Those who check the equation alone take it: so it is the order of R for which it must be refused.
+    /// A check of the equation alone accepts it, so it must be refused for the order of R.
     #[test]
     fn the_equation_holds() {
         let key = ed25519_dalek::SigningKey::from_bytes(&[0x51; 32]).verifying_key();

@@ -1,4 +1,4 @@
-//! What a verifier remembers changes how long it takes and nothing else.
+//! The signature cache changes the duration of a verification and nothing else.
 
 use ok2cry_attest_forge::{Cert, Enclave, INSTANCE, LEAF, LEAF_NOT_AFTER_MS, NOW_MS, cbor, der};
 use ok2cry_attest_verify::{CheckTime, Verifier};
@@ -7,7 +7,7 @@ use super::{GOOD, anchor, verifier};
 use crate::provider;
 
 #[test]
-fn a_remembered_chain_expires_on_time() {
+fn a_cached_chain_expires_on_time() {
     let verifier = verifier(&Enclave::new());
     verifier.verify(&GOOD, &CheckTime::at(NOW_MS)).unwrap();
     assert!(verifier.verify(&GOOD, &CheckTime::at(LEAF_NOT_AFTER_MS)).is_ok());
@@ -17,9 +17,9 @@ fn a_remembered_chain_expires_on_time() {
     assert_eq!(code(NOW_MS), Ok(()));
 }
 
-/// The signed part is the same, the signature is not: it must not pass for the remembered one.
+/// The signed part is the same and the signature is not: the cache must not match.
 #[test]
-fn a_remembered_certificate_with_another_signature_is_refused() {
+fn a_cached_certificate_with_another_signature_is_refused() {
     for place in 1..=LEAF {
         let forged = Enclave::with(|e| {
             e.certs[place].on_signature = |mut signature| {
@@ -31,15 +31,15 @@ fn a_remembered_certificate_with_another_signature_is_refused() {
         verifier.verify(&GOOD, &CheckTime::at(NOW_MS)).unwrap();
         let error = verifier.verify(&forged.document(), &CheckTime::at(NOW_MS)).unwrap_err();
         assert_eq!(error.code(), "certificate_signature_invalid", "place {place}");
-        // Nor did the refusal leave anything behind.
+        // The refusal inserts nothing into the cache.
         let error = verifier.verify(&forged.document(), &CheckTime::at(NOW_MS)).unwrap_err();
         assert_eq!(error.code(), "certificate_signature_invalid", "place {place}");
     }
 }
 
-/// A remembered leaf under an issuer of the same name with another key is another certificate.
+/// A cached leaf under an issuer of the same name with another key is another certificate.
 #[test]
-fn a_remembered_certificate_under_another_issuer_key_is_refused() {
+fn a_cached_certificate_under_another_key_is_refused() {
     let other = Enclave::with(|e| {
         e.certs[INSTANCE].point =
             ok2cry_attest_forge::key(7).verifying_key().to_sec1_point(false).as_bytes().to_vec();
@@ -50,9 +50,9 @@ fn a_remembered_certificate_under_another_issuer_key_is_refused() {
     assert_eq!(error.code(), "certificate_signature_invalid");
 }
 
-/// Remembered CAs are not trusted in another role or place.
+/// Cached CAs are not trusted in another role or place.
 #[test]
-fn remembered_certificates_make_no_new_paths() {
+fn cached_certificates_open_no_new_paths() {
     let verifier = verifier(&Enclave::new());
     verifier.verify(&GOOD, &CheckTime::at(NOW_MS)).unwrap();
     let code = |change: fn(&mut Enclave)| {
@@ -77,9 +77,9 @@ fn remembered_certificates_make_no_new_paths() {
     assert_eq!(code(|_| {}), Ok(()));
 }
 
-/// Many enclaves in little memory: whatever is forgotten is verified again.
+/// Many enclaves with a small cache: evicted signatures are verified again.
 #[test]
-fn forgetting_changes_no_verdict() {
+fn eviction_changes_no_verdict() {
     let verifier = Verifier::new(anchor(&Enclave::new())).with_provider(provider()).with_signature_cache(3);
     let documents: Vec<_> = (0..6_u8)
         .map(|number| {

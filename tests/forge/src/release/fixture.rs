@@ -1,4 +1,4 @@
-//! A product, the people who sign for it, and its log.
+//! A fixture: a product, its signers, and its log.
 
 use base64ct::{Base64, Encoding};
 use ed25519_dalek::Signer as _;
@@ -17,7 +17,7 @@ pub(super) const DAY_MS: u64 = 24 * 3_600_000;
 /// SHA-256 of AWS's root certificate, as AWS publishes it.
 pub(super) const AWS_ROOT: &str = "641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b";
 
-/// An ECDSA key. The number is all of its private key.
+/// An ECDSA key. The number determines the private key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key(pub u8);
 
@@ -28,7 +28,7 @@ impl Key {
         self.signing().verifying_key().to_public_key_der().unwrap().into_vec()
     }
 
-    /// What signatures call it.
+    /// The `keyid` of its signatures.
     #[must_use]
     pub fn id(self) -> String {
         hex(&Sha256::digest(self.der()))
@@ -55,14 +55,14 @@ pub fn pem(keys: &[Key]) -> String {
     keys.iter().map(of).collect()
 }
 
-/// An Ed25519 key of a log (type 1) or of a witness (type 4). The number is all of its private key.
+/// An Ed25519 key of a log (type 1) or of a witness (type 4). The number determines the private key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoteKey {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its type.
+    /// The type.
     pub kind: u8,
-    /// Its private key.
+    /// The number of the private key.
     pub secret: u8,
 }
 
@@ -78,7 +78,7 @@ impl NoteKey {
         format!("{}+{}+{}", self.name, hex(&self.id()), Base64::encode_string(&key))
     }
 
-    /// The line of a signature over `text`; a witness says it at `seconds`.
+    /// The signature line over `text`. A witness's cosignature has the time `seconds`.
     #[must_use]
     pub fn line(&self, text: &str, seconds: u64) -> String {
         let mut bytes = vec![];
@@ -93,7 +93,7 @@ impl NoteKey {
         self.line_with(&bytes)
     }
 
-    /// A line that says that these bytes are this key's signature.
+    /// A signature line with these bytes in this key's name.
     pub(super) fn line_with(&self, signature: &[u8]) -> String {
         let bytes = [&self.id(), signature].concat();
         format!("— {} {}\n", self.name, Base64::encode_string(&bytes))
@@ -117,14 +117,14 @@ impl NoteKey {
     }
 }
 
-/// A document that is not signed yet, and who will.
+/// An unsigned document and its signers.
 #[derive(Clone, Debug)]
 pub struct Unsigned {
     /// DSSE's payload type.
     pub payload_type: &'static str,
-    /// What it says.
+    /// The payload, as JSON.
     pub body: Value,
-    /// Who signs it.
+    /// The signers.
     pub by: Vec<Key>,
 }
 
@@ -150,20 +150,20 @@ pub fn envelope(payload_type: &str, payload: &[u8], by: &[Key]) -> Value {
     json!({"payload": Base64::encode_string(payload), "payloadType": payload_type, "signatures": signatures})
 }
 
-/// Everything about a product's releases at one moment.
+/// The releases of a product at one time.
 #[derive(Clone, Debug)]
 pub struct ReleaseFixture {
     /// Root documents, the oldest first.
     pub roots: Vec<Unsigned>,
     /// Manifests of the listed releases.
     pub manifests: Vec<Unsigned>,
-    /// The list. Its `releases` are made from the manifests if it has none.
+    /// The list. If its `releases` are empty, they are filled from the manifests.
     pub list: Unsigned,
     /// Entries of the log that come before these documents.
     pub earlier: usize,
     /// The log's key.
     pub log_key: NoteKey,
-    /// Witnesses that cosign, and when, in Unix seconds.
+    /// Witnesses that cosign, each with a time in Unix seconds.
     pub cosigners: Vec<(NoteKey, u64)>,
     /// Changes the log before its checkpoint is made.
     pub on_log: fn(&mut Log),
@@ -173,7 +173,7 @@ pub struct ReleaseFixture {
     pub on_bundle: fn(&mut Value),
 }
 
-/// Keys by their role. Each role has three.
+/// Keys by role, three each.
 pub(super) const ROOT_KEYS: [Key; 3] = [Key(0x11), Key(0x12), Key(0x13)];
 pub(super) const NEW_ROOT_KEYS: [Key; 3] = [Key(0x14), Key(0x15), Key(0x16)];
 pub(super) const BUILDERS: [Key; 3] = [Key(0x21), Key(0x22), Key(0x23)];
@@ -181,7 +181,7 @@ pub(super) const LIST_KEYS: [Key; 1] = [Key(0x31)];
 pub(super) const STRANGER: Key = Key(0x41);
 
 impl ReleaseFixture {
-    /// Releases 1.2.0 and 1.3.0 are out, built by two of three builders, listed yesterday for a week.
+    /// Releases 1.2.0 and 1.3.0, signed by two of three builders, listed yesterday for a week.
     #[must_use]
     pub fn new() -> Self {
         let log_key = NoteKey::new("releases.example/log", 1, 0x51);
@@ -209,7 +209,7 @@ impl ReleaseFixture {
         }
     }
 
-    /// [`ReleaseFixture::new`], changed.
+    /// [`ReleaseFixture::new`] with a change.
     #[must_use]
     pub fn with(change: impl FnOnce(&mut Self)) -> Self {
         let mut world = Self::new();
@@ -217,7 +217,7 @@ impl ReleaseFixture {
         world
     }
 
-    /// The log with everything in it.
+    /// The log with all documents.
     #[must_use]
     pub fn log(&self) -> Log {
         let mut log = Log((0..self.earlier).map(|i| format!("earlier entry {i}").into_bytes()).collect());
@@ -238,7 +238,7 @@ impl ReleaseFixture {
         format!("{text}\n{}{lines}", self.log_key.line(&text, 0))
     }
 
-    /// What a client is handed.
+    /// The bundle for clients.
     #[must_use]
     pub fn bundle(&self) -> Value {
         let mut index = self.earlier;
@@ -264,7 +264,7 @@ impl ReleaseFixture {
         bundle
     }
 
-    /// What a client remembers that was handed this bundle before.
+    /// The state of a client that accepted this bundle.
     #[must_use]
     pub fn memory(&self) -> Value {
         json!({
@@ -302,7 +302,7 @@ impl Default for ReleaseFixture {
     }
 }
 
-/// A root document for production: two of three root keys, two of three builders, one list key.
+/// A production root document: two of three root keys, two of three builders, one list key.
 pub(super) fn root(version: u64, root_keys: &[Key], log_key: &NoteKey) -> Unsigned {
     let role = |threshold: u8, keys: &[Key]| {
         let keys: Vec<_> = keys.iter().map(|key| Base64::encode_string(&key.der())).collect();
@@ -355,7 +355,7 @@ pub(super) fn manifest(version: &str, pcr: u8) -> Unsigned {
     }
 }
 
-/// What a client calls the keys that it pins: SHA-384 of the threshold and of the keys' DER, sorted.
+/// The name of pinned keys in a state: SHA-384 of the threshold and of the keys' DER, sorted.
 pub(super) fn pinned_digest(threshold: usize, keys: &[Key]) -> String {
     let mut keys: Vec<_> = keys.iter().map(|key| key.der()).collect();
     keys.sort_unstable();
