@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ok2cry_attest_verify::support::millis;
 use ok2cry_attest_verify::{CheckTime, Measurements, TrustAnchor};
-use ok2cry_tlog::merkle::{leaf_hash, proves_consistency, proves_inclusion};
+use ok2cry_tlog::merkle::leaf_hash;
 use ok2cry_tlog::{Checkpoint, Note, Tile, TileSource, Tiles};
 use sha2::{Digest, Sha384};
 
@@ -330,13 +330,12 @@ impl CheckedLog<'_> {
     /// Checks that the log has this entry at its index.
     fn check_includes(&self, what: &'static str, entry: &BundleEntry) -> Result<(), Error> {
         let absent = || Error::from(ReleaseFault::NotInLog { what });
-        let Checkpoint { size, root, .. } = &self.checkpoint;
-        if entry.index >= *size {
+        if entry.index >= self.checkpoint.size {
             return Err(absent());
         }
         let leaf = leaf_hash(entry.envelope.as_bytes());
         let path = self.tiles.inclusion_proof(entry.index)?;
-        match proves_inclusion(&leaf, entry.index, *size, &path, root) {
+        match self.checkpoint.head().includes(entry.index, &leaf, &path) {
             true => Ok(()),
             false => Err(absent()),
         }
@@ -351,7 +350,7 @@ impl CheckedLog<'_> {
             return Ok(());
         }
         let proof = self.tiles.consistency_proof(seen.size)?;
-        match proves_consistency(seen.size, &seen.root, now.size, &now.root, &proof) {
+        match now.head().continues(&seen.head(), &proof) {
             true => Ok(()),
             false => Err(ReleaseFault::LogForked { found: now.size, seen: seen.size }.into()),
         }
