@@ -78,7 +78,8 @@ impl ReleaseKey {
     ///
     /// # Errors
     ///
-    /// [`Error::Release`], [`Error::ReleaseLog`], and [`Error::Attestation`] for a manifest with registers that no policy may hold.
+    /// [`Error::Release`], [`Error::Log`], and [`Error::Attestation`] for a manifest with registers that no
+    /// policy may hold.
     pub fn check(
         &self,
         bundle: &Bundle,
@@ -139,7 +140,8 @@ impl ReleaseKey {
         let ends_ms = list.expires_at.min(root.expires_at).min(too_old_ms);
         // The end by the caller's clock, which may be behind the saved time.
         let ends_ms = ends_ms.saturating_sub(time.now_ms.saturating_sub(clock_ms));
-        // The state is saved even without a release: an older list must not follow one that revokes everything.
+        // The state is saved even without a release: an older list must not follow one that revokes
+        // everything.
         AcceptedReleases::new(releases, list, walked.newest, ends_ms)
     }
 

@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::fault::ReleaseFault;
 
-/// The codes of [`ok2cry_tlog::Error`] that reading a release log can give. `not_in_log` is [`ReleaseFault::NotInLog`]'s too.
+/// The codes of [`ok2cry_tlog::Error`] that reading a release log can give. `not_in_log` is
+/// [`ReleaseFault::NotInLog`]'s too.
 const LOG_CODES: &[&str] = &[
     "note_invalid",
     "checkpoint_invalid",

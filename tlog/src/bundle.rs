@@ -1,4 +1,5 @@
-//! [c2sp.org/tlog-tiles](https://c2sp.org/tlog-tiles): entry bundles, which hold the entries of a tile of level 0.
+//! [c2sp.org/tlog-tiles](https://c2sp.org/tlog-tiles): entry bundles, which hold the entries of a tile of
+//! level 0.
 
 use crate::error::Error;
 
@@ -11,7 +12,8 @@ const MAX_ENTRIES: usize = 256;
 ///
 /// # Errors
 ///
-/// [`Error::EntryBundle`] for another number of entries, and for an entry of more than [`MAX_ENTRY_LEN`] bytes.
+/// [`Error::EntryBundle`] for another number of entries, and for an entry of more than [`MAX_ENTRY_LEN`]
+/// bytes.
 pub fn encode_entries<T: AsRef<[u8]>>(entries: &[T]) -> Result<Vec<u8>, Error> {
     check_count(entries.len())?;
     let mut bytes = Vec::new();
@@ -28,7 +30,8 @@ pub fn encode_entries<T: AsRef<[u8]>>(entries: &[T]) -> Result<Vec<u8>, Error> {
 ///
 /// # Errors
 ///
-/// [`Error::EntryBundle`] for a width that is not 1 to 256, a bundle that ends within an entry, and trailing bytes.
+/// [`Error::EntryBundle`] for a width that is not 1 to 256, a bundle that ends within an entry, and trailing
+/// bytes.
 pub fn decode_entries(bytes: &[u8], width: usize) -> Result<Vec<&[u8]>, Error> {
     check_count(width)?;
     let mut rest = bytes;

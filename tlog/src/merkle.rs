@@ -1,5 +1,5 @@
-//! The Merkle tree of RFC 6962 §2.1, generic over the hash: hashes, heads, the verification of proofs (RFC 9162
-//! §2.1.3 and §2.1.4), and append.
+//! The Merkle tree of RFC 6962 §2.1, generic over the hash: hashes, heads, the verification of proofs (RFC
+//! 9162 §2.1.3 and §2.1.4), and append.
 //!
 //! C2SP logs use SHA-256, which is the default everywhere.
 
@@ -76,8 +76,8 @@ pub struct TreeHead<H: TreeHash = Sha256> {
 }
 
 impl<H: TreeHash> TreeHead<H> {
-    /// Whether `path` proves that the entry with hash `leaf` is at `index` of this tree (RFC 9162 §2.1.3.2). The
-    /// leaf's sibling comes first.
+    /// Whether `path` proves that the entry with hash `leaf` is at `index` of this tree (RFC 9162 §2.1.3.2).
+    /// The leaf's sibling comes first.
     #[must_use]
     pub fn includes(&self, index: u64, leaf: &H::Hash, path: &[H::Hash]) -> bool {
         if index >= self.size {
@@ -201,7 +201,8 @@ impl<H: TreeHash> Frontier<H> {
     ///
     /// # Errors
     ///
-    /// [`Error::Frontier`] for another number of subtrees than `size` has, and for more than [`MAX_SIZE`] entries.
+    /// [`Error::Frontier`] for another number of subtrees than `size` has, and for more than [`MAX_SIZE`]
+    /// entries.
     pub fn from_peaks(size: u64, peaks: Vec<H::Hash>) -> Result<Self, Error> {
         match size <= MAX_SIZE && u32::try_from(peaks.len()) == Ok(size.count_ones()) {
             true => Ok(Self { size, peaks }),

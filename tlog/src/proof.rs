@@ -103,7 +103,8 @@ impl LogProof {
         Note::parse(self.note.as_bytes())
     }
 
-    /// Checks that the log with this key has the entry with hash `leaf`, and returns the checkpoint that proves it.
+    /// Checks that the log with this key has the entry with hash `leaf`, and returns the checkpoint that
+    /// proves it.
     ///
     /// # Errors
     ///

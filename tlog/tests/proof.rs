@@ -1,4 +1,5 @@
-//! Notes, cosignatures, entry bundles and tlog-proofs: what is written is read again, and everything else is refused.
+//! Notes, cosignatures, entry bundles and tlog-proofs: what is written is read again, and everything else is
+//! refused.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code over logs of its own")]
 
 use ok2cry_attest_forge::release::Log;
