@@ -20,7 +20,7 @@ use crate::x509::POINT_LEN;
 /// | provider | feature | what it is |
 /// |---|---|---|
 /// | [`Provider::p384`] | none: always available, the default | the `p384` crate: portable, pure Rust |
-/// | `Provider::aws_lc_rs` | `aws-lc-rs` | AWS-LC: formally verified arithmetic, about four times as fast; needs a C compiler |
+/// | `Provider::aws_lc_rs` | `aws-lc-rs` | AWS-LC: verified arithmetic, four times as fast |
 #[derive(Clone, Copy)]
 pub struct Provider(&'static dyn Ecdsa);
 

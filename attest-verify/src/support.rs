@@ -8,8 +8,11 @@ use std::time::Duration;
 #[macro_export]
 macro_rules! __reasons {
     ($(#[$meta:meta])* $name:ident {
-        $($(#[$variant_meta:meta])* $variant:ident $({ $($(#[$field_meta:meta])* $field:ident: $ty:ty),* $(,)? })?
-            => $code:literal, $text:literal $(, $arg:ident = $value:expr)*;)*
+        $(
+            $(#[$variant_meta:meta])*
+            $variant:ident $({ $($(#[$field_meta:meta])* $field:ident: $ty:ty),* $(,)? })?
+            => $code:literal, $text:literal $(, $arg:ident = $value:expr)*;
+        )*
     }) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, Eq)]

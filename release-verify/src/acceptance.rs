@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ok2cry_attest_verify::support::millis;
 use ok2cry_attest_verify::{CheckTime, Measurements, TrustAnchor};
-use ok2cry_tlog::merkle::{leaf_hash, proves_consistency, proves_inclusion};
+use ok2cry_tlog::merkle::leaf_hash;
 use ok2cry_tlog::{Checkpoint, Note, Tile, TileSource, Tiles};
 use sha2::{Digest, Sha384};
 
@@ -78,7 +78,8 @@ impl ReleaseKey {
     ///
     /// # Errors
     ///
-    /// [`Error::Release`], [`Error::ReleaseLog`], and [`Error::Attestation`] for a manifest with registers that no policy may hold.
+    /// [`Error::Release`], [`Error::Log`], and [`Error::Attestation`] for a manifest with registers that no
+    /// policy may hold.
     pub fn check(
         &self,
         bundle: &Bundle,
@@ -139,7 +140,8 @@ impl ReleaseKey {
         let ends_ms = list.expires_at.min(root.expires_at).min(too_old_ms);
         // The end by the caller's clock, which may be behind the saved time.
         let ends_ms = ends_ms.saturating_sub(time.now_ms.saturating_sub(clock_ms));
-        // The state is saved even without a release: an older list must not follow one that revokes everything.
+        // The state is saved even without a release: an older list must not follow one that revokes
+        // everything.
         AcceptedReleases::new(releases, list, walked.newest, ends_ms)
     }
 
@@ -330,13 +332,12 @@ impl CheckedLog<'_> {
     /// Checks that the log has this entry at its index.
     fn check_includes(&self, what: &'static str, entry: &BundleEntry) -> Result<(), Error> {
         let absent = || Error::from(ReleaseFault::NotInLog { what });
-        let Checkpoint { size, root, .. } = &self.checkpoint;
-        if entry.index >= *size {
+        if entry.index >= self.checkpoint.size {
             return Err(absent());
         }
         let leaf = leaf_hash(entry.envelope.as_bytes());
         let path = self.tiles.inclusion_proof(entry.index)?;
-        match proves_inclusion(&leaf, entry.index, *size, &path, root) {
+        match self.checkpoint.head().includes(entry.index, &leaf, &path) {
             true => Ok(()),
             false => Err(absent()),
         }
@@ -351,7 +352,7 @@ impl CheckedLog<'_> {
             return Ok(());
         }
         let proof = self.tiles.consistency_proof(seen.size)?;
-        match proves_consistency(seen.size, &seen.root, now.size, &now.root, &proof) {
+        match now.head().continues(&seen.head(), &proof) {
             true => Ok(()),
             false => Err(ReleaseFault::LogForked { found: now.size, seen: seen.size }.into()),
         }

@@ -4,9 +4,9 @@
 //!
 //! | document | signed by | content |
 //! |---|---|---|
-//! | [`RootDocument`] | k of n root keys, of this version and the one before | signers, log, witnesses, expiry |
-//! | [`Manifest`] | k of n builders | the measurements of an image |
-//! | [`ReleaseList`] | k of n list keys | every accepted release; a release that is not listed is revoked |
+//! | [`RootDocument`] | root keys of this version and the one before | signers, log, witnesses, expiry |
+//! | [`Manifest`] | builders | the measurements of an image |
+//! | [`ReleaseList`] | list keys | every accepted release; a release that is not listed is revoked |
 //! | [`Checkpoint`](ok2cry_tlog::Checkpoint) | the log and its witnesses | size and root of the log |
 //!
 //! Root document, manifest and list are DSSE envelopes with ECDSA P-384, and entries of the log, which is

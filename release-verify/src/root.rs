@@ -59,7 +59,7 @@ impl ReleaseLog {
     ///
     /// # Errors
     ///
-    /// [`Error::ReleaseLog`] and [`ReleaseFault::WitnessFromFuture`].
+    /// [`Error::Log`] and [`ReleaseFault::WitnessFromFuture`].
     pub fn verify_checkpoint(&self, note: &[u8], time: &CheckTime) -> Result<(Checkpoint, usize), Error> {
         let note = Note::parse(note)?;
         let checkpoint = Checkpoint::verify(&note, &self.key)?;

@@ -3,11 +3,8 @@
 use base64ct::{Base64, Encoding};
 
 use crate::error::Error;
-use crate::merkle::Hash;
+use crate::merkle::{Hash, MAX_SIZE, TreeHead};
 use crate::note::{Note, VerifierKey};
-
-/// The largest tree size that is accepted. It keeps all arithmetic far from overflow.
-const MAX_SIZE: u64 = 1 << 48;
 
 /// The head of a log ([c2sp.org/tlog-checkpoint](https://c2sp.org/tlog-checkpoint)).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +43,12 @@ impl Checkpoint {
             _ => return Err(refused("its root hash is not base64 of 32 bytes")),
         }
         Ok(Self { origin: origin.to_owned(), size: number, root: hash })
+    }
+
+    /// Size and root of the log.
+    #[must_use]
+    pub fn head(&self) -> TreeHead {
+        TreeHead { size: self.size, root: self.root }
     }
 
     /// The text for a note.

@@ -1,7 +1,7 @@
 //! [c2sp.org/tlog-cosignature](https://c2sp.org/tlog-cosignature): witnesses sign a time and a checkpoint.
 
 use crate::error::Error;
-use crate::note::{Note, VerifierKey};
+use crate::note::{Note, NoteSigner, VerifierKey};
 
 impl Note<'_> {
     /// When `key`, a witness's, has cosigned, in Unix seconds: the latest time, if there are several. A
@@ -17,10 +17,7 @@ impl Note<'_> {
             let parts =
                 parts.and_then(|(time, rest)| Some((u64::from_be_bytes(*time), rest.try_into().ok()?)));
             let verified = parts.filter(|(time, signature)| {
-                key.verify(
-                    format!("cosignature/v1\ntime {time}\n{}", self.unverified_text()).as_bytes(),
-                    signature,
-                )
+                key.verify(message(*time, self.unverified_text()).as_bytes(), signature)
             });
             let Some((time, _)) = verified else {
                 return Err(Error::Signature { name: key.name().to_owned() });
@@ -29,4 +26,25 @@ impl Note<'_> {
         }
         Ok(latest)
     }
+}
+
+impl NoteSigner {
+    /// Cosigns a checkpoint as a witness at `seconds`, in Unix seconds, and returns the signature line.
+    ///
+    /// The witness must have checked the log's signature, and that the checkpoint continues its last one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Note`] for a log's key.
+    pub fn cosign(&self, note: &Note<'_>, seconds: u64) -> Result<String, Error> {
+        if !self.verifier_key().is_witness() {
+            return Err(Error::Note { rule: "a log's key does not cosign" });
+        }
+        Ok(self.line(&seconds.to_be_bytes(), message(seconds, note.unverified_text()).as_bytes()))
+    }
+}
+
+/// The bytes that a cosignature covers.
+fn message(seconds: u64, text: &str) -> String {
+    format!("cosignature/v1\ntime {seconds}\n{text}")
 }

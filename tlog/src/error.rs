@@ -33,7 +33,7 @@ pub enum Error {
         /// The name of the key.
         name: String,
     },
-    /// The log has no entry with this index.
+    /// The entry is not at this index of the log, or the log has no such index.
     NotInLog {
         /// The index.
         index: u64,
@@ -61,6 +61,25 @@ pub enum Error {
         /// The length expected, in bytes.
         expected: usize,
     },
+    /// The bytes are not an entry bundle.
+    EntryBundle {
+        /// The rule that they break.
+        rule: &'static str,
+    },
+    /// The bytes are not a tlog-proof.
+    Proof {
+        /// The rule that they break.
+        rule: &'static str,
+    },
+    /// The number of complete subtrees does not fit the size of the tree.
+    Frontier {
+        /// The size of the tree.
+        size: u64,
+        /// The number of subtrees.
+        subtrees: usize,
+    },
+    /// The tree has the maximum number of entries.
+    Full,
 }
 
 impl Error {
@@ -75,6 +94,10 @@ impl Error {
         "log_rolled_back",
         "tile_missing",
         "tile_length",
+        "entry_bundle_invalid",
+        "tlog_proof_invalid",
+        "frontier_invalid",
+        "log_full",
     ];
 
     /// The stable, machine-readable reason, in `snake_case`.
@@ -90,6 +113,10 @@ impl Error {
             Self::Smaller { .. } => "log_rolled_back",
             Self::TileMissing { .. } => "tile_missing",
             Self::TileLength { .. } => "tile_length",
+            Self::EntryBundle { .. } => "entry_bundle_invalid",
+            Self::Proof { .. } => "tlog_proof_invalid",
+            Self::Frontier { .. } => "frontier_invalid",
+            Self::Full => "log_full",
         }
     }
 }
@@ -109,7 +136,7 @@ impl fmt::Display for Error {
                 write!(f, "checkpoint: the signature of {} does not verify", shown(name))
             }
             Self::NotInLog { index, size } => {
-                write!(f, "log: entry {index} does not exist; the log has {size} entries")
+                write!(f, "log: the entry is not at index {index} of the log with {size} entries")
             }
             Self::Smaller { found, seen } => {
                 write!(f, "checkpoint: the log has {found} entries, and had {seen} before")
@@ -118,6 +145,15 @@ impl fmt::Display for Error {
             Self::TileLength { path, found, expected } => {
                 write!(f, "log: {path} has {found} bytes instead of {expected}")
             }
+            Self::EntryBundle { rule } => write!(f, "entry bundle: {rule}"),
+            Self::Proof { rule } => write!(f, "tlog-proof: {rule}"),
+            Self::Frontier { size, subtrees } => {
+                write!(
+                    f,
+                    "frontier: {subtrees} subtrees do not make a tree of {size} entries, of at most 2^48"
+                )
+            }
+            Self::Full => f.write_str("log: it has the maximum of 2^48 entries"),
         }
     }
 }

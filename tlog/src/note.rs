@@ -4,7 +4,7 @@
 use std::fmt;
 
 use base64ct::{Base64, Encoding};
-use ed25519_dalek::{Signature, VerifyingKey};
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
@@ -199,6 +199,65 @@ impl VerifierKey {
         }
         let key = VerifyingKey::from_bytes(key).ok().filter(|key| !key.is_weak())?;
         Some(Self { name: name.to_owned(), kind, key })
+    }
+}
+
+/// A private key that signs notes, or cosigns checkpoints. It is zeroized on drop.
+pub struct NoteSigner {
+    key: SigningKey,
+    public: VerifierKey,
+}
+
+impl NoteSigner {
+    /// The signer of a log with this origin. `seed` is the private key of RFC 8032.
+    #[must_use]
+    pub fn log(origin: &str, seed: &[u8; 32]) -> Option<Self> {
+        let key = SigningKey::from_bytes(seed);
+        let public = VerifierKey::log(origin, key.verifying_key().as_bytes())?;
+        Some(Self { key, public })
+    }
+
+    /// The signer of a witness with this name. `seed` is the private key of RFC 8032.
+    #[must_use]
+    pub fn witness(name: &str, seed: &[u8; 32]) -> Option<Self> {
+        let key = SigningKey::from_bytes(seed);
+        let public = VerifierKey::witness(name, key.verifying_key().as_bytes())?;
+        Some(Self { key, public })
+    }
+
+    /// The public key.
+    #[must_use]
+    pub fn verifier_key(&self) -> &VerifierKey {
+        &self.public
+    }
+
+    /// Signs a text as a log, and returns the note.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Note`] for a witness's key, and for a text that a note cannot have: too long, with control
+    /// characters, or without a final newline.
+    pub fn sign(&self, text: &str) -> Result<String, Error> {
+        if !self.public.is_log() {
+            return Err(Error::Note { rule: "a witness's key does not sign notes" });
+        }
+        let note = format!("{text}\n{}", self.line(&[], text.as_bytes()));
+        match Note::parse(note.as_bytes())?.text == text {
+            true => Ok(note),
+            false => Err(Error::Note { rule: "its text must end with a newline" }),
+        }
+    }
+
+    /// A signature line: the signature of `message`, after the bytes `prefix`.
+    pub(crate) fn line(&self, prefix: &[u8], message: &[u8]) -> String {
+        let bytes = [&self.public.id()[..], prefix, &self.key.sign(message).to_bytes()].concat();
+        format!("— {} {}\n", self.public.name, Base64::encode_string(&bytes))
+    }
+}
+
+impl fmt::Debug for NoteSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NoteSigner({})", self.public)
     }
 }
 

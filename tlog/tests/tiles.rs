@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 
 use ok2cry_attest_forge::release::Log;
-use ok2cry_tlog::merkle::{leaf_hash, proves_consistency, proves_inclusion};
-use ok2cry_tlog::{Tile, Tiles};
+use ok2cry_tlog::merkle::leaf_hash;
+use ok2cry_tlog::{Tile, Tiles, TreeHead};
 
 /// Proofs computed from tiles verify, for every entry and every earlier size.
 #[test]
@@ -23,35 +23,27 @@ fn tiles_give_the_proofs_of_the_tree() {
         let named: BTreeSet<_> = Tile::all(size).map(|tile| tile.path()).collect();
         assert_eq!(named, tiles.keys().cloned().collect(), "{size}");
 
+        let head: TreeHead = TreeHead { size, root };
         for index in (0..size).step_by(if size > 300 { 17 } else { 1 }) {
             let leaf = leaf_hash(&log.0[usize::try_from(index).unwrap()]);
             let path = reader.inclusion_proof(index).unwrap();
-            assert!(proves_inclusion(&leaf, index, size, &path, &root), "{index} of {size}");
-            assert!(!proves_inclusion(&leaf, index + 1, size, &path, &root), "{index} + 1 of {size}");
-            let mut longer = path.clone();
-            longer.push([0; 32]);
-            assert!(!proves_inclusion(&leaf, index, size, &longer, &root));
-            if !path.is_empty() {
-                assert!(!proves_inclusion(&leaf, index, size, &path[1..], &root));
-            }
+            assert!(head.includes(index, &leaf, &path), "{index} of {size}");
+            assert!(!head.includes(index + 1, &leaf, &path), "{index} + 1 of {size}");
+            assert!(!head.includes(index, &leaf, &[&path[..], &[[0; 32]]].concat()));
+            assert!(path.is_empty() || !head.includes(index, &leaf, &path[1..]));
         }
         for old_size in (0..=size).step_by(if size > 300 { 13 } else { 1 }) {
-            let old_root = log.root(usize::try_from(old_size).unwrap());
+            let old: TreeHead =
+                TreeHead { size: old_size, root: log.root(usize::try_from(old_size).unwrap()) };
             let proof = reader.consistency_proof(old_size).unwrap();
-            assert!(proves_consistency(old_size, &old_root, size, &root, &proof), "{old_size} to {size}");
+            assert!(head.continues(&old, &proof), "{old_size} to {size}");
             if old_size > 0 {
-                assert!(!proves_consistency(old_size, &[7; 32], size, &root, &proof), "{old_size} to {size}");
-                assert!(
-                    !proves_consistency(old_size, &old_root, size, &[7; 32], &proof),
-                    "{old_size} to {size}"
-                );
+                let other = |size| TreeHead { size, root: [7; 32] };
+                assert!(!head.continues(&other(old_size), &proof), "{old_size} to {size}");
+                assert!(!other(size).continues(&old, &proof), "{old_size} to {size}");
             }
-            let mut longer = proof.clone();
-            longer.push([0; 32]);
-            assert!(!proves_consistency(old_size, &old_root, size, &root, &longer), "{old_size} to {size}");
-            if !proof.is_empty() {
-                assert!(!proves_consistency(old_size, &old_root, size, &root, &proof[1..]));
-            }
+            assert!(!head.continues(&old, &[&proof[..], &[[0; 32]]].concat()), "{old_size} to {size}");
+            assert!(proof.is_empty() || !head.continues(&old, &proof[1..]));
         }
         assert_eq!(reader.consistency_proof(size + 1).unwrap_err().code(), "log_rolled_back");
         assert_eq!(reader.inclusion_proof(size).unwrap_err().code(), "not_in_log");

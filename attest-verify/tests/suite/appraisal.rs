@@ -239,8 +239,8 @@ fn differences_show_both_values() {
     assert_eq!(
         error.to_string(),
         format!(
-            "pcrs: no accepted release has this whole set; against the closest, PCR2 must be {one} and is {two}, \
-             PCR31 must be {one} and is absent",
+            "pcrs: no accepted release has this whole set; against the closest, \
+             PCR2 must be {one} and is {two}, PCR31 must be {one} and is absent",
             one = hex(pcr(1)),
             two = hex(pcr(2))
         )

@@ -186,7 +186,14 @@ fn accepted() -> Vec<ReleaseCase> {
         })
         .with(|c| {
             c.expected = Expected::Accepted(&["1.2.0"]);
-            c.memory = Some(json!({"pinned_sha384": pinned_digest(2, &ROOT_KEYS), "root_version": 1, "root_sha384": null, "list_version": 7, "list_sha384": before.memory()["list_sha384"], "checkpoint": null}));
+            c.memory = Some(json!({
+                "pinned_sha384": pinned_digest(2, &ROOT_KEYS),
+                "root_version": 1,
+                "root_sha384": null,
+                "list_version": 7,
+                "list_sha384": before.memory()["list_sha384"],
+                "checkpoint": null
+            }));
         }),
         good("the root keys were exchanged, and the client holds the old ones", rotated),
         good("the root keys were exchanged, and the client holds the new ones", rotated)
@@ -218,7 +225,8 @@ fn accepted() -> Vec<ReleaseCase> {
             memory["root_version"] = 1000.into();
             c.memory = Some(memory);
         }),
-        good("the root keys were exchanged since", rotated).with(|c| c.memory = Some(without_log(ReleaseFixture::new().memory()))),
+        good("the root keys were exchanged since", rotated)
+            .with(|c| c.memory = Some(without_log(ReleaseFixture::new().memory()))),
         good("the list keys were exchanged, and the old ones had signed the last version there is", |w| {
             rotated(w);
             let old = w.roots[0].body["lists"].clone();
@@ -357,8 +365,14 @@ fn roots() -> Vec<ReleaseCase> {
             w.roots[1].body["version"] = 3.into();
         }),
         bad("root_rolled_back", "a newer root document was seen before", |_| {}).with(|c| {
-            c.memory =
-                Some(json!({"pinned_sha384": pinned_digest(2, &ROOT_KEYS), "root_version": 2, "root_sha384": null, "list_version": 0, "list_sha384": null, "checkpoint": null}));
+            c.memory = Some(json!({
+                "pinned_sha384": pinned_digest(2, &ROOT_KEYS),
+                "root_version": 2,
+                "root_sha384": null,
+                "list_version": 0,
+                "list_sha384": null,
+                "checkpoint": null
+            }));
         }),
         bad("root_forked", "stolen pinned keys sign a root document of a much later version", |w| {
             w.roots[0].body["version"] = 1000.into();
@@ -398,7 +412,16 @@ fn roots() -> Vec<ReleaseCase> {
 }
 
 fn lists() -> Vec<ReleaseCase> {
-    let seen = |version: u64| json!({"pinned_sha384": pinned_digest(2, &ROOT_KEYS), "root_version": 1, "root_sha384": null, "list_version": version, "list_sha384": "00".repeat(48), "checkpoint": null});
+    let seen = |version: u64| {
+        json!({
+            "pinned_sha384": pinned_digest(2, &ROOT_KEYS),
+            "root_version": 1,
+            "root_sha384": null,
+            "list_version": version,
+            "list_sha384": "00".repeat(48),
+            "checkpoint": null
+        })
+    };
     vec![
         bad("list_expired", "the list has expired", |_| {}).with(|c| c.now_ms = NOW_MS + 6 * DAY_MS + 1),
         bad("list_too_old", "the list is frozen: valid still, and older than this client takes", |_| {})

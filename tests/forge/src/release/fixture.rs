@@ -339,7 +339,10 @@ pub(super) fn manifest(version: &str, pcr: u8) -> Unsigned {
             "predicate": {
                 "version": version,
                 "created_at": NOW_MS - 2 * DAY_MS,
-                "source": {"repository": "https://git.example/enclave", "commit": "0123456789abcdef0123456789abcdef01234567"},
+                "source": {
+                    "repository": "https://git.example/enclave",
+                    "commit": "0123456789abcdef0123456789abcdef01234567",
+                },
                 "Measurements": {
                     "HashAlgorithm": "Sha384 { ... }",
                     "PCR0": register(0),
