@@ -103,7 +103,7 @@ impl Mode {
             Self::Reply => Ok(mode),
             Self::Plaintext => Err(Failure {
                 message: "this message's key delivers plaintext to the caller: there is no reply for --recipient-key".into(),
-                ..Error::ReleaseMode.into()
+                ..Error::DeliveryMode.into()
             }),
         }
     }
@@ -194,7 +194,7 @@ fn print_reply(reply: SealedBody) -> Result<(), Failure> {
 fn print_plaintext(answer: &[u8]) -> Result<(), Failure> {
     match read_opened(answer)? {
         OpenResponse::Plaintext(plaintext) => print(&plaintext.0),
-        OpenResponse::Sealed(_) => Err(Error::ReleaseMode.into()),
+        OpenResponse::Sealed(_) => Err(Error::DeliveryMode.into()),
     }
 }
 
@@ -204,7 +204,7 @@ fn keep(failure: Failure, answer: &[u8], command: &Open, message: &SealedMessage
     let is_reply = read_sealed(answer).is_ok();
     // A message that does not say to whom its key delivers may be the caller's after all.
     let is_made_up = message.descriptor.is_some()
-        && matches!(read_sealed(answer), Err(Error::ReleaseMode))
+        && matches!(read_sealed(answer), Err(Error::DeliveryMode))
         && failure.code.is_some();
     if is_made_up {
         return failure;

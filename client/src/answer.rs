@@ -51,11 +51,11 @@ pub fn read_opened(body: &[u8]) -> Result<OpenResponse, Error> {
 ///
 /// # Errors
 ///
-/// [`Error::ReleaseMode`] if it is plaintext instead, whatever that is; [`Error::Answer`].
+/// [`Error::DeliveryMode`] if it is plaintext instead, whatever that is; [`Error::Answer`].
 pub fn read_sealed(body: &[u8]) -> Result<SealedBody, Error> {
     let text = Text::read(body)?;
     if only_field(&text.0, "plaintext").is_some() {
-        return Err(Error::ReleaseMode);
+        return Err(Error::DeliveryMode);
     }
     sealed(&text.0)
 }

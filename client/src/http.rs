@@ -17,6 +17,7 @@ use ok2cry_attest_verify::{
 use ok2cry_protocol::{
     http::{AttestedBody, OpenResponse, Problem},
     ids::{KeyId, Nonce},
+    reasons,
     rpc::KeyState,
 };
 use std::{
@@ -41,30 +42,19 @@ pub struct Client {
     network: Arc<Network>,
 }
 
-/// Why a call came to nothing.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CallError {
-    /// The service refused.
-    #[error("{}: {}", .0.code, .0.detail)]
-    Refused(Box<Problem>),
-    /// The answer was refused here.
-    #[error(transparent)]
-    Answer(#[from] Error),
-    /// The service could not be reached, or did not answer in time. What became of the call can be asked: see
-    /// [`Client::state`].
-    #[error("the service cannot be reached: {0}")]
-    Transport(String),
-}
-
-impl CallError {
-    /// The stable, machine-readable reason.
-    pub fn code(&self) -> &str {
-        match self {
-            Self::Refused(problem) => &problem.code,
-            Self::Answer(error) => error.code(),
-            Self::Transport(_) => "transport_failed",
-        }
+reasons! {
+    /// Why a call failed.
+    #[derive(Debug)]
+    pub enum CallError -> &str {
+        /// The service could not be reached, or did not answer in time. [`Client::state`] tells what became of
+        /// the key.
+        Transport(String) => "transport_failed", "the service cannot be reached: {0}";
+    }
+    passing on {
+        /// The service refused.
+        Refused(Box<Problem>) => "{0}";
+        /// The answer was refused here.
+        Answer(#[from] Error) => "{0}";
     }
 }
 

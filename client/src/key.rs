@@ -97,7 +97,7 @@ impl KeyRequest {
     ) -> Result<Vec<VerifiedKey>, Error> {
         let batch = trust.accept_for_keys(&answer.document, time)?;
         if answer.keys.len() as u64 != u64::from(self.count) {
-            return Err(Error::KeyCount { asked: self.count, got: answer.keys.len() });
+            return Err(Error::KeyCount { requested: self.count, found: answer.keys.len() });
         }
         (0..self.count).zip(&answer.keys).map(|(i, key)| self.verify_one(i, key, &batch, time)).collect()
     }

@@ -60,4 +60,4 @@ pub use error::Error;
 pub use key::{KeyRequest, SealedMessage, VerifiedKey};
 pub use keyfile::recipient_public_key;
 pub use recipient::{Expected, OpenedReply, RecipientKey, Seen, SeenSet, sealed_reply};
-pub use trust::{AttestedBatch, Trust};
+pub use trust::{AttestedBatch, DEFAULT_MAX_REPLY_AGE_MS, MAX_DISTANCE_MS, MAX_STATEMENT_AGE_MS, Trust};

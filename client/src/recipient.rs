@@ -121,11 +121,11 @@ impl core::fmt::Debug for RecipientKey {
 ///
 /// # Errors
 ///
-/// [`Error::ReleaseMode`] if it releases plaintext instead: it did not come from a key that names a recipient.
+/// [`Error::DeliveryMode`] if it releases plaintext instead: it did not come from a key that names a recipient.
 pub fn sealed_reply(answer: OpenResponse) -> Result<SealedBody, Error> {
     match answer {
         OpenResponse::Sealed(body) => Ok(body),
-        OpenResponse::Plaintext(_) => Err(Error::ReleaseMode),
+        OpenResponse::Plaintext(_) => Err(Error::DeliveryMode),
     }
 }
 

@@ -11,12 +11,12 @@ use ok2cry_protocol::{
     statement::Statement,
 };
 
-/// How far a record's time may be from its document's, in milliseconds.
-const MAX_DISTANCE_MS: u64 = 60_000;
-/// How old a reply's document may be unless [`Trust::max_reply_age_ms`] says otherwise: ten minutes.
-const DEFAULT_MAX_REPLY_AGE_MS: u64 = 600_000;
-/// How old the document of a statement may be: it answers a nonce that was made for it.
-const MAX_STATEMENT_AGE_MS: u64 = 60_000;
+/// The most that a record's time may differ from its document's, in milliseconds.
+pub const MAX_DISTANCE_MS: u64 = 60_000;
+/// The greatest age of a reply's document unless [`Trust::max_reply_age_ms`] sets another, in milliseconds.
+pub const DEFAULT_MAX_REPLY_AGE_MS: u64 = 600_000;
+/// The greatest age of a statement's document, in milliseconds. It answers a nonce that was made for it.
+pub const MAX_STATEMENT_AGE_MS: u64 = 60_000;
 /// The DER of an Ed25519 `SubjectPublicKeyInfo` up to the key's 32 bytes (RFC 8410 §4).
 const ED25519_SPKI_PREFIX: [u8; 12] =
     [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];

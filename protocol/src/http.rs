@@ -143,6 +143,19 @@ pub struct Problem {
     pub code: String,
 }
 
+impl Problem {
+    /// The stable code.
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.detail)
+    }
+}
+
 impl From<Issued> for IssueResponse {
     fn from(issued: Issued) -> Self {
         let keys = issued.keys.into_iter().map(|(descriptor, inclusion)| {

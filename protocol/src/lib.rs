@@ -20,6 +20,8 @@
 //! | [`code`] | the registry of refusals |
 //! | [`cbor`] | the strict reader and the deterministic writer beneath all records |
 
+mod reasons;
+
 pub mod batch;
 pub mod cbor;
 pub mod code;
