@@ -2,7 +2,8 @@ use ok2cry_attest_verify::{CertificateAt, Error as AttestationError};
 use ok2cry_protocol::{DecodeError, reasons};
 
 reasons! {
-    /// Why something was refused, or could not be done. [`Error::code`] is stable; `docs/errors.md` lists the codes.
+    /// Why something was refused, or could not be done. [`Error::code`] is stable; `docs/errors.md` lists the
+    /// codes.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum Error -> &'static str {
         /// The document carries a nonce; ok2cry's never do.

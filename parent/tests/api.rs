@@ -79,7 +79,7 @@ async fn a_key_that_is_unknown_is_a_problem_and_one_that_ended_is_not() {
 #[tokio::test]
 async fn the_enclaves_refusals_pass_with_code_detail_status_and_retry_after() {
     for code in Code::ALL {
-        let refusal = Refusal::with_detail(*code, "what the enclave said").retry_after(1001);
+        let refusal = Refusal::with_detail(*code, "what the enclave said").with_retry_after_ms(1001);
         let enclave = Enclave::start(move |_| Act::Say(Err(refusal.clone())));
         let answered = enclave.service().get(&format!("/v1/keys/{}", key_id())).await;
         assert_eq!(answered.code(), code.as_str());

@@ -24,7 +24,7 @@ reasons! {
         RecipientInvalid => "recipient_invalid", "The recipient is neither the caller nor a public key", 400;
         /// The recipient's public key is not an uncompressed point on P-384.
         RecipientKeyInvalid => "recipient_key_invalid", "The recipient's key is not a point on P-384", 400;
-        /// The enclave's measured configuration does not release plaintext to callers.
+        /// The enclave's measured configuration does not deliver plaintext to callers.
         CallerNotAllowed => "caller_not_allowed", "The enclave releases nothing to callers", 403;
         /// A suite that is not switched on.
         SuiteUnsupported => "suite_unsupported", "The suite is not switched on", 400;
@@ -36,7 +36,7 @@ reasons! {
         CiphertextInvalid => "ciphertext_invalid", "A ciphertext has 16 to 4112 bytes", 400;
         /// The aad is longer than 1,024 bytes.
         AadInvalid => "aad_invalid", "The aad must not have more than 1024 bytes", 400;
-        /// No such key here: never issued, or ended longer ago than endings are remembered.
+        /// The enclave has no such key: never issued, or its tombstone was dropped.
         UnknownKey => "unknown_key", "There is no such key", 404;
         /// The key has opened another ciphertext, or its reply is no longer kept.
         KeyUsed => "key_used", "The key was used", 409;
@@ -46,35 +46,35 @@ reasons! {
         KeyDestroyed => "key_destroyed", "The key was destroyed", 410;
         /// The ciphertext does not open under this key with this aad. All failures to decrypt look like this.
         OpenFailed => "open_failed", "The ciphertext does not open", 422;
-        /// There is no room for the keys: live ones, those being made, or those that ended and are remembered fill it. The
-        /// detail says which. Live keys are never evicted.
+        /// There is no room for the keys: live keys, keys being made or tombstones fill it. The detail says
+        /// which. Live keys are never evicted.
         StoreFull => "store_full", "The enclave has no room for more keys", 503;
-        /// There is no room for the reply: that for all, the recipient's part of it, or the places for recipients are
-        /// taken. The detail says which.
+        /// There is no room for the reply: the room for all replies, the recipient's share, or the number of
+        /// recipients is used up. The detail says which.
         RepliesFull => "replies_full", "The enclave has no room for another reply", 503;
-        /// Too much is waiting already.
+        /// The queues are full.
         Busy => "busy", "Too many requests are waiting", 503;
         /// The Nitro Secure Module gave no document.
         NsmUnavailable => "nsm_unavailable", "The enclave cannot attest", 503;
-        /// The enclave's clocks disagree, and it opens and issues nothing; or its last attested time is too old to open
-        /// by. The key is as it was.
+        /// The enclave's clocks disagree, so that it neither opens nor issues; or its last attested time is
+        /// too old for an open. The key is unchanged.
         ClockUnsafe => "clock_unsafe", "The enclave does not trust its clock", 503;
-        /// The frame between parent and enclave was not understood. The request may have been carried out: ask for the
+        /// A frame between parent and enclave is invalid. The request may have been carried out: query the
         /// key's state.
         FrameInvalid => "frame_invalid", "Parent and enclave do not understand each other", 502;
-        /// Something broke that should not have.
+        /// An internal error.
         Internal => "internal", "Something went wrong inside", 500;
-        /// The parent has no connection to the enclave. The detail says whether the request was sent; if it was, it may
-        /// have been carried out: ask for the key's state.
+        /// The parent has no connection to the enclave. The detail says whether the request was sent. If it
+        /// was, it may have been carried out: query the key's state.
         EnclaveUnavailable => "enclave_unavailable", "The enclave cannot be reached", 503;
-        /// The enclave did not answer in time. The request may have been carried out: ask for the key's state, or send
-        /// the identical open again.
+        /// The enclave did not answer in time. The request may have been carried out: query the key's state,
+        /// or send the identical open again.
         EnclaveTimeout => "enclave_timeout", "The enclave did not answer in time", 504;
         /// The body is longer than the call takes.
         BodyTooLarge => "body_too_large", "The body is too large", 413;
         /// The body is not `application/json`.
         MediaTypeUnsupported => "media_type_unsupported", "The body must be application/json", 415;
-        /// There is no such resource.
+        /// The resource does not exist.
         NotFound => "not_found", "There is nothing here", 404;
         /// The resource does not take this method.
         MethodNotAllowed => "method_not_allowed", "The method is not allowed here", 405;
@@ -105,19 +105,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_unique_and_found_by_name() {
+    fn codes_are_unique() {
         for code in Code::ALL {
             assert_eq!(Code::from_name(code.as_str()), Some(*code));
         }
     }
 
     #[test]
-    fn the_registry_for_readers_is_this_one() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md");
-        let text = std::fs::read_to_string(path).unwrap();
+    fn the_page_of_codes_has_exactly_these_rows() {
+        let page = include_str!("../../docs/errors.md");
+        let (_, section) = page.split_once("## What the service answers").unwrap();
+        let section = section.split("\n## ").next().unwrap();
         for code in Code::ALL {
-            let row = format!("| `{}` | {} |", code.as_str(), code.status());
-            assert!(text.contains(&row), "docs/errors.md lacks {row}");
+            let row = format!("\n| `{}` | {} |", code.as_str(), code.status());
+            assert!(section.contains(&row), "docs/errors.md lacks {row}");
         }
+        assert_eq!(section.matches("\n| `").count(), Code::ALL.len(), "docs/errors.md has unknown rows");
     }
 }

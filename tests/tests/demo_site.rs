@@ -58,7 +58,8 @@ impl Stage {
     /// Asks through a host that behaves like this.
     fn ask(&self, behaviour: &str, ttl_ms: u64) -> Result<VerifiedKey, String> {
         let client = Client::new(&format!("{}/host/{behaviour}", self.site.url()));
-        let request = KeyRequest::new("card-pin", ttl_ms, &self.recipient).unwrap();
+        let request =
+            KeyRequest::new("card-pin", std::time::Duration::from_millis(ttl_ms), &self.recipient).unwrap();
         match client.issue(request, &self.trust, &CheckTime::system()) {
             Ok(keys) => Ok(keys.into_iter().next().unwrap()),
             Err(error) => Err(error.code().to_owned()),
@@ -110,7 +111,12 @@ fn the_merchant_carries_what_the_issuer_reads_and_the_key_is_used() {
     let stage = Stage::new();
     let order = stage.order();
     let key = stage.ask("honest", 60_000).unwrap();
-    let message = key.seal(&padded(CARD), order.as_bytes(), &CheckTime::system()).unwrap();
+    let message = key
+        .seal(
+            &ok2cry_client::Message { plaintext: &padded(CARD), aad: order.as_bytes() },
+            &CheckTime::system(),
+        )
+        .unwrap();
     let paid = json(&stage.pay(&message));
     assert_eq!(paid["merchant"]["order"], order);
     assert_eq!(paid["merchant"]["received"]["ciphertext"].as_str().unwrap().len(), 363);
@@ -130,7 +136,7 @@ fn a_payment_that_is_not_one_is_refused() {
 
     let sealed = |plaintext: &[u8], order: &str| {
         let key = stage.ask("honest", 60_000).unwrap();
-        key.seal(plaintext, order.as_bytes(), &CheckTime::system()).unwrap()
+        key.seal(&ok2cry_client::Message { plaintext, aad: order.as_bytes() }, &CheckTime::system()).unwrap()
     };
     assert_eq!(refusal(&stage.pay(&sealed(&padded(CARD), "order 1000"))), (404, "unknown_order".into()));
     let order = stage.order();
@@ -142,10 +148,17 @@ fn a_payment_that_is_not_one_is_refused() {
     assert_eq!(refusal(&stage.pay(&changed)), (404, "unknown_key".into()));
 
     let other = RecipientKey::generate().unwrap();
-    let request = KeyRequest::new("card-pin", 60_000, other.public_key()).unwrap();
+    let request =
+        KeyRequest::new("card-pin", std::time::Duration::from_secs(60), other.public_key()).unwrap();
     let client = Client::new(&format!("{}/host/honest", stage.site.url()));
     let mut keys = client.issue(request, &stage.trust, &CheckTime::system()).unwrap();
-    let foreign = keys.remove(0).seal(&padded(CARD), order.as_bytes(), &CheckTime::system()).unwrap();
+    let foreign = keys
+        .remove(0)
+        .seal(
+            &ok2cry_client::Message { plaintext: &padded(CARD), aad: order.as_bytes() },
+            &CheckTime::system(),
+        )
+        .unwrap();
     assert_eq!(refusal(&stage.pay(&foreign)), (422, "recipient_mismatch".into()));
 }
 

@@ -19,7 +19,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("ok2cry-attest-verify", &[]),
     ("ok2cry-attest-forge", &[]),
     ("ok2cry-client", &["ok2cry-protocol", "ok2cry-attest-verify"]),
-    ("ok2cry-cli", &["ok2cry-client", "ok2cry-protocol", "ok2cry-attest-verify"]),
+    ("ok2cry-cli", &["ok2cry-client"]),
     ("ok2cry-enclave", &["ok2cry-protocol", "ok2cry-attest-verify"]),
     ("ok2cry-mock-nsm", &["ok2cry-enclave", "ok2cry-protocol", "ok2cry-attest-verify"]),
     ("ok2cry-parent", &["ok2cry-protocol"]),

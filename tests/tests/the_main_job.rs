@@ -1,7 +1,7 @@
 //! The whole path, many times at once: issue, verify, seal, open, read.
 
 use ok2cry_attest_verify::CheckTime;
-use ok2cry_client::{Expected, KeyRequest, RecipientKey, SeenSet};
+use ok2cry_client::{Expected, KeyRequest, Message, RecipientKey, ReplaySet};
 use ok2cry_protocol::{http::OpenResponse, ids::Purpose, rpc::KeyState};
 use ok2cry_tests::{Deployment, Options, eventually};
 use std::{
@@ -18,7 +18,7 @@ const HABITS: [&[u32]; 5] = [&[1; 20], &[20], &[5, 5, 5, 5], &[1, 19], &[2, 3, 4
 
 struct Recipient {
     key: RecipientKey,
-    seen: Mutex<SeenSet>,
+    seen: Mutex<ReplaySet>,
 }
 
 #[test]
@@ -36,8 +36,13 @@ fn a_thousand_keys_of_fifty_clients_are_verified_sealed_to_and_opened_once_by_th
         for (request_number, count) in HABITS[number % HABITS.len()].iter().enumerate() {
             let recipient = &recipients[(number + request_number) % recipients.len()];
             let issue = || {
-                let request = KeyRequest::new("card-pin", 300_000, recipient.key.public_key()).unwrap();
-                client.issue(request.count(*count).unwrap(), &trust, &CheckTime::system())
+                let request = KeyRequest::new(
+                    "card-pin",
+                    std::time::Duration::from_secs(300),
+                    recipient.key.public_key(),
+                )
+                .unwrap();
+                client.issue(request.with_count(*count).unwrap(), &trust, &CheckTime::system())
             };
             // A slow enclave tells some to come again: nothing has been made for them.
             let keys = eventually("keys", || match issue() {
@@ -52,7 +57,9 @@ fn a_thousand_keys_of_fifty_clients_are_verified_sealed_to_and_opened_once_by_th
 
                 let pin = format!("PIN {number} {request_number} {key_number}");
                 let aad = format!("order {number}/{request_number}/{key_number}");
-                let sealed = key.seal(pin.as_bytes(), aad.as_bytes(), &CheckTime::system()).unwrap();
+                let sealed = key
+                    .seal(&Message { plaintext: pin.as_bytes(), aad: aad.as_bytes() }, &CheckTime::system())
+                    .unwrap();
                 let OpenResponse::Sealed(reply) = client.open(&sealed).unwrap() else {
                     panic!("plaintext came, and a recipient had been named");
                 };

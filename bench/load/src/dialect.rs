@@ -3,7 +3,7 @@
 use crate::Outcome;
 use ok2cry_protocol::{
     frame::{FrameReader, MAX_RESPONSE, encode},
-    rpc::{self, Call, Received, Request},
+    rpc::{self, Call, Request, ResponseReader},
 };
 use std::collections::VecDeque;
 
@@ -56,7 +56,7 @@ pub fn write_post(path: &str, json: &str, to: &mut Vec<u8>) {
 pub enum Reader {
     Frames {
         frames: FrameReader,
-        documents: Received,
+        documents: ResponseReader,
         /// What frames took that were no answers.
         besides: usize,
     },
@@ -69,7 +69,7 @@ pub enum Reader {
 
 impl Reader {
     pub fn frames() -> Self {
-        let (frames, documents) = (FrameReader::new(MAX_RESPONSE), Received::default());
+        let (frames, documents) = (FrameReader::new(MAX_RESPONSE), ResponseReader::default());
         Self::Frames { frames, documents, besides: 0 }
     }
 
@@ -116,7 +116,7 @@ impl Reader {
 type Decoded = (u64, Result<rpc::Answer, String>);
 
 /// The only place that decodes an enclave's responses. `None` for a document that others will name.
-fn read_frame(documents: &mut Received, frame: &[u8]) -> Outcome<Option<Decoded>> {
+fn read_frame(documents: &mut ResponseReader, frame: &[u8]) -> Outcome<Option<Decoded>> {
     let response = documents.read(frame)?;
     Ok(response.map(|response| (response.id, response.result.map_err(|refusal| refusal.to_string()))))
 }

@@ -5,7 +5,7 @@ use crate::metrics::Metrics;
 use ok2cry_protocol::{
     code::Code,
     frame::{FrameReader, MAX_RESPONSE},
-    rpc::{Answer, Call, Received, Refusal},
+    rpc::{Answer, Call, Refusal, ResponseReader},
 };
 use std::{
     collections::HashMap,
@@ -170,7 +170,7 @@ impl Connection {
     }
 
     async fn read_frames(&self, mut stream: impl AsyncRead + Unpin) -> &'static str {
-        let (mut frames, mut received) = (FrameReader::new(MAX_RESPONSE), Received::default());
+        let (mut frames, mut received) = (FrameReader::new(MAX_RESPONSE), ResponseReader::default());
         // Answers in `caller` mode hold plaintext. This buffer and the decoded answer are overwritten; the frame
         // reader's own buffer is overwritten only by later frames, and the kernel's never.
         let mut buffer = Zeroizing::new(vec![0; 64 * 1024]);
@@ -199,7 +199,7 @@ impl Connection {
         }
     }
 
-    fn deliver(&self, received: &mut Received, frame: &[u8]) -> Result<(), &'static str> {
+    fn deliver(&self, received: &mut ResponseReader, frame: &[u8]) -> Result<(), &'static str> {
         let response = received.read(frame).map_err(|_| "response_malformed")?;
         // A document is for answers that come next, and no answer.
         let Some(response) = response else { return Ok(()) };

@@ -204,16 +204,16 @@ impl Drop for Waiter {
 
 /// Too much is under way: nothing was sent.
 pub(crate) fn busy() -> Refusal {
-    Refusal::new(Code::Busy).retry_after(RETRY_AFTER)
+    Refusal::new(Code::Busy).with_retry_after_ms(RETRY_AFTER)
 }
 
 fn not_sent() -> Refusal {
     let detail = "There is no connection to the enclave; the request was not sent";
-    Refusal::with_detail(Code::EnclaveUnavailable, detail).retry_after(RETRY_AFTER)
+    Refusal::with_detail(Code::EnclaveUnavailable, detail).with_retry_after_ms(RETRY_AFTER)
 }
 
 fn lost() -> Refusal {
     let detail =
         "The connection to the enclave broke before the answer came; the request may have been carried out";
-    Refusal::with_detail(Code::EnclaveUnavailable, detail).retry_after(RETRY_AFTER)
+    Refusal::with_detail(Code::EnclaveUnavailable, detail).with_retry_after_ms(RETRY_AFTER)
 }

@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn retry_after_is_in_seconds_rounded_up() {
         for (ms, seconds) in [(1, "1"), (1000, "1"), (1001, "2"), (u64::MAX, "18446744073709552")] {
-            let response = Problem(Refusal::new(Code::StoreFull).retry_after(ms)).into_response();
+            let response = Problem(Refusal::new(Code::StoreFull).with_retry_after_ms(ms)).into_response();
             assert_eq!(response.headers()[header::RETRY_AFTER], seconds);
         }
         let response = Problem::from(Code::StoreFull).into_response();

@@ -5,7 +5,10 @@
 //! cargo run -p ok2cry-tests --bin generate-codes -- --check  # exit 1 if the file differs
 //! ```
 
-use std::{collections::BTreeSet, error::Error, fmt::Write as _, fs, path::Path, process::ExitCode};
+use std::{
+    collections::BTreeSet, error::Error, fmt::Write as _, fs, num::TryFromIntError, path::Path,
+    process::ExitCode, time::Duration,
+};
 
 use ok2cry_attest_verify::release;
 use ok2cry_client::{answer, http::CallError};
@@ -149,17 +152,17 @@ fn limits() -> Result<Vec<(&'static str, u64, &'static str)>, Box<dyn Error>> {
         ),
         (
             "MAX_DISTANCE_MS",
-            ok2cry_client::MAX_DISTANCE_MS,
+            millis(ok2cry_client::MAX_DISTANCE)?,
             "The most that a record's time may differ from its document's, in milliseconds.",
         ),
         (
             "DEFAULT_MAX_REPLY_AGE_MS",
-            ok2cry_client::DEFAULT_MAX_REPLY_AGE_MS,
+            millis(ok2cry_client::DEFAULT_MAX_REPLY_AGE)?,
             "The greatest age of a reply's document unless another is set, in milliseconds.",
         ),
         (
             "MAX_STATEMENT_AGE_MS",
-            ok2cry_client::MAX_STATEMENT_AGE_MS,
+            millis(ok2cry_client::MAX_STATEMENT_AGE)?,
             "The greatest age of a statement's document, in milliseconds.",
         ),
         (
@@ -209,7 +212,11 @@ fn limits() -> Result<Vec<(&'static str, u64, &'static str)>, Box<dyn Error>> {
     ])
 }
 
-/// Digits in groups of three from five digits on, as the sources are written.
+fn millis(duration: Duration) -> Result<u64, TryFromIntError> {
+    duration.as_millis().try_into()
+}
+
+/// Decimal digits, in groups of three if there are five or more.
 fn grouped(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();

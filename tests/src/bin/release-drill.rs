@@ -5,7 +5,7 @@ use ok2cry_attest_verify::{
     CheckTime, TrustAnchor,
     release::{Bundle, Memory, ReleaseKey, Version},
 };
-use ok2cry_client::{Error as ClientError, KeyRequest, RecipientKey, Trust, http::CallError};
+use ok2cry_client::{Error as ClientError, KeyRequest, Message, RecipientKey, Trust, http::CallError};
 use ok2cry_tests::{
     Deployment, HarnessError, Options, Publisher,
     publisher::{BUILDERS, PRODUCT},
@@ -85,10 +85,11 @@ impl Client {
         let (client, time) = (service.client(), CheckTime::system());
         let releases = client.releases(&self.key, &self.anchor, &mut self.memory, &time)?;
         let trust = Trust::from_releases(self.anchor.clone(), &releases)?;
-        let request = KeyRequest::new("card-pin", 60_000, self.recipient.public_key())?;
+        let request =
+            KeyRequest::new("card-pin", std::time::Duration::from_secs(60), self.recipient.public_key())?;
         let keys = client.issue(request, &trust, &time)?;
         for key in keys {
-            key.seal(b"4931", b"order 17", &time)?;
+            key.seal(&Message { plaintext: b"4931", aad: b"order 17" }, &time)?;
         }
         let batch = statement(&client, &trust, &time)?;
         let release = batch.and_then(|index| releases.releases().get(index));

@@ -4,7 +4,7 @@ use super::{PURPOSE, Refusal};
 use crate::{Deployment, HarnessError, any_hpke, raw_http};
 use ok2cry_attest_verify::CheckTime;
 use ok2cry_client::{
-    Expected, RecipientKey, SeenSet, Trust,
+    Expected, RecipientKey, ReplaySet, Trust,
     http::{CallError, Client},
     sealed_reply,
 };
@@ -149,7 +149,7 @@ impl Merchant {
 pub(super) struct Issuer {
     key: RecipientKey,
     trust: Trust,
-    seen: Mutex<SeenSet>,
+    seen: Mutex<ReplaySet>,
 }
 
 impl Issuer {
@@ -170,7 +170,7 @@ impl Issuer {
         let expected = Expected { purpose: &purpose, aad };
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let opened = self.key.open(reply, &expected, &self.trust, &CheckTime::system(), &mut *seen);
-        let opened = opened.map_err(refused)?;
+        let opened = opened.map_err(|e| refused(e.into()))?;
         let card = unpadded(&opened.plaintext).and_then(|card| serde_json::from_slice(card).ok());
         card.ok_or_else(|| Refusal::new(422, "card_invalid", "The message holds no card", ""))
     }

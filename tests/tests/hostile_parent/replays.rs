@@ -2,7 +2,7 @@
 
 use crate::stage::{Meeting, Pair, Stage, open};
 use ok2cry_attest_verify::CheckTime;
-use ok2cry_client::{Expected, KeyRequest, RecipientKey, SeenSet, http::Client};
+use ok2cry_client::{Expected, KeyRequest, Message, RecipientKey, ReplaySet, http::Client};
 use ok2cry_protocol::{
     http::{AttestedBody, SealedBody},
     ids::{Nonce, Purpose},
@@ -25,11 +25,11 @@ fn replies_with_the_same_purpose_and_aad_differ_in_the_key_that_they_name() {
 
     let (recipient, aad) = (RecipientKey::generate().unwrap(), b"order 17");
     let message = || stage.deployment.card_pin_key(60_000, &recipient).unwrap();
-    let [first, second] =
-        [message(), message()].map(|key| key.seal(b"1234", aad, &CheckTime::system()).unwrap());
+    let [first, second] = [message(), message()]
+        .map(|key| key.seal(&Message { plaintext: b"1234", aad }, &CheckTime::system()).unwrap());
     let (purpose, reply) = (Purpose::new("card-pin").unwrap(), open(&stage.deployment, &second));
     let expected = Expected { purpose: &purpose, aad };
-    let seen = &mut SeenSet::default();
+    let seen = &mut ReplaySet::default();
     let opened = recipient.open(&reply, &expected, &stage.trust, &CheckTime::system(), seen).unwrap();
     assert_eq!(*opened.descriptor.hash(), second.descriptor_hash);
     assert_ne!(*opened.descriptor.hash(), first.descriptor_hash);
@@ -40,18 +40,20 @@ fn old_messages_are_refused() {
     let stage = Stage::new();
     let (client, trust) = (stage.deployment.client(), &stage.trust);
     let recipient = RecipientKey::generate().unwrap();
-    let request = || KeyRequest::new("card-pin", 60_000, recipient.public_key()).unwrap();
+    let request =
+        || KeyRequest::new("card-pin", std::time::Duration::from_secs(60), recipient.public_key()).unwrap();
     let purpose = Purpose::new("card-pin").unwrap();
-    let seen = &mut SeenSet::default();
+    let seen = &mut ReplaySet::default();
     let mut read = |reply: &SealedBody, aad: &[u8], time: CheckTime| {
         let opened = recipient.open(reply, &Expected { purpose: &purpose, aad }, trust, &time, seen);
-        opened.map(|opened| opened.plaintext.to_vec()).map_err(|e| e.code())
+        opened.map(|opened| opened.plaintext.to_vec()).map_err(|e| ok2cry_client::Error::from(e).code())
     };
 
     let old_request = request();
     let old_issue = raw_http::post(stage.deployment.url(), "/v1/keys", &old_request.to_json()).unwrap().body;
     let old_key = old_request.verify(&old_issue, trust, &CheckTime::system()).unwrap().remove(0);
-    let old_message = old_key.seal(b"old", b"order 1", &CheckTime::system()).unwrap();
+    let old_message =
+        old_key.seal(&Message { plaintext: b"old", aad: b"order 1" }, &CheckTime::system()).unwrap();
     let old_reply = open(&stage.deployment, &old_message);
     assert_eq!(read(&old_reply, b"order 1", CheckTime::system()).unwrap(), b"old");
 
