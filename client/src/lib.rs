@@ -9,7 +9,7 @@
 //! | [`RecipientKey`], [`Expected`], [`ReplayGuard`], [`ReplaySet`] | the recipient's side |
 //! | [`recipient_public_key`] | reading a recipient's public key: base64url, PEM, JWK |
 //! | [`answer`] | reading the service's answers, strictly |
-//! | [`http`] | a blocking client for a parent's API (feature `http`) |
+//! | `http` | a blocking client for a parent's API (feature `http`) |
 //! | [`measurements`] | reading measurements as `nitro-cli` prints them |
 //! | [`releases`] | following signed releases instead of fixed measurements |
 //! | [`attestation`], [`protocol`] | the crates whose types are used here |

@@ -11,7 +11,7 @@
 //! | [`ids`], [`suite`] | identifiers, nonces, purposes; algorithms, points and `info` strings |
 //! | [`document`] | an attestation document, shared by the answers that carry it |
 //! | [`rpc`], [`frame`] | the messages between parent and enclave, and their frames |
-//! | [`http`] | the JSON bodies of the parent's API (feature `http`) |
+//! | `http` | the JSON bodies of the parent's API (feature `http`) |
 //! | [`code`], [`reasons!`] | the registry of refusals, and the macro that declares such registries |
 //! | [`cbor`] | the strict reader and the deterministic writer of all records |
 

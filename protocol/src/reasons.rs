@@ -13,6 +13,7 @@
 ///
 /// ok2cry_protocol::reasons! {
 ///     /// An error. `code()` returns the type after the arrow.
+///     #[derive(Debug)]
 ///     pub enum Error -> &'static str {
 ///         /// The answer holds another number of keys than requested.
 ///         KeyCount {

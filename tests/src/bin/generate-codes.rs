@@ -5,10 +5,7 @@
 //! cargo run -p ok2cry-tests --bin generate-codes -- --check  # exit 1 if the file differs
 //! ```
 
-use std::{
-    collections::BTreeSet, error::Error, fmt::Write as _, fs, num::TryFromIntError, path::Path,
-    process::ExitCode, time::Duration,
-};
+use std::{collections::BTreeSet, error::Error, fmt::Write as _, fs, path::Path, process::ExitCode};
 
 use ok2cry_attest_verify::release;
 use ok2cry_client::{answer, http::CallError};
@@ -20,6 +17,85 @@ const FILE: &str = "clients/js/src/codes.ts";
 const LINE_WIDTH: usize = 130;
 /// Codes that only the JavaScript client has. Their rows are in `docs/errors.md`.
 const JAVASCRIPT: [&str; 3] = ["base64url_invalid", "key_sealed", "padding_invalid"];
+
+/// The limits: name in TypeScript, value, and what it bounds.
+const LIMITS: &[(&str, u64, &str)] = &[
+    ("MAX_PLAINTEXT", ok2cry_protocol::MAX_PLAINTEXT as u64, "The longest plaintext of a message, in bytes."),
+    (
+        "MAX_CIPHERTEXT",
+        ok2cry_protocol::MAX_CIPHERTEXT as u64,
+        "The longest ciphertext of a message, in bytes.",
+    ),
+    ("MAX_AAD", ok2cry_protocol::MAX_AAD as u64, "The longest `aad`, in bytes."),
+    ("MAX_COUNT", ok2cry_protocol::MAX_COUNT as u64, "The most keys of one request."),
+    ("MIN_NONCE", Nonce::MIN as u64, "The shortest nonce, in bytes."),
+    ("MAX_NONCE", Nonce::MAX as u64, "The longest nonce, in bytes."),
+    ("MAX_BATCH", batch::MAX_BATCH, "The most records in one batch."),
+    ("MAX_PATH", batch::MAX_PATH as u64, "The most hashes in an inclusion path."),
+    ("MAX_DESCRIPTOR", reply::MAX_DESCRIPTOR as u64, "The longest key descriptor, in bytes."),
+    ("MAX_TIME", cbor::MAX_TIME, "The latest time in a record, in Unix milliseconds."),
+    ("POINT_LENGTH", suite::PublicKey::LEN as u64, "An uncompressed point on P-384, in bytes."),
+    ("MAX_ANSWER", answer::MAX_ANSWER as u64, "The longest answer, message or reply that is read, in bytes."),
+    (
+        "MAX_DISTANCE_MS",
+        ok2cry_client::MAX_DISTANCE.as_secs() * 1000,
+        "The most that a record's time may differ from its document's, in milliseconds.",
+    ),
+    (
+        "DEFAULT_MAX_REPLY_AGE_MS",
+        ok2cry_client::DEFAULT_MAX_REPLY_AGE.as_secs() * 1000,
+        "The greatest age of a reply's document unless another is set, in milliseconds.",
+    ),
+    (
+        "MAX_STATEMENT_AGE_MS",
+        ok2cry_client::MAX_STATEMENT_AGE.as_secs() * 1000,
+        "The greatest age of a statement's document, in milliseconds.",
+    ),
+    (
+        "MAX_DOCUMENT_LENGTH",
+        ok2cry_attest_verify::MAX_DOCUMENT_LEN as u64,
+        "The longest attestation document, in bytes.",
+    ),
+    (
+        "MAX_CABUNDLE_LENGTH",
+        ok2cry_attest_verify::MAX_CABUNDLE_LEN as u64,
+        "The most certificates in a document's `cabundle`.",
+    ),
+    (
+        "PCR_LENGTH",
+        ok2cry_attest_verify::PCR_LEN as u64,
+        "A platform configuration register (PCR), in bytes.",
+    ),
+    ("PCR_COUNT", ok2cry_attest_verify::PCR_COUNT as u64, "The number of PCRs that a document can hold."),
+    (
+        "DEFAULT_LEEWAY_MS",
+        ok2cry_attest_verify::DEFAULT_LEEWAY_MS,
+        "How far this clock may be behind unless another leeway is set, in milliseconds.",
+    ),
+    (
+        "DEFAULT_SIGNATURE_CACHE",
+        ok2cry_attest_verify::DEFAULT_REMEMBERED as u64,
+        "The most certificate signatures that a verifier caches unless another number is set.",
+    ),
+    (
+        "DEFAULT_MAX_LIST_AGE_MS",
+        release::DEFAULT_MAX_LIST_AGE_MS,
+        "The greatest age of a release list unless another is set, in milliseconds.",
+    ),
+    ("MAX_RELEASES", release::MAX_RELEASES as u64, "The most releases in a list."),
+    ("MAX_BUNDLE_LENGTH", release::MAX_BUNDLE_LEN as u64, "The longest bundle of releases, in bytes."),
+    (
+        "MAX_ENVELOPE_LENGTH",
+        release::MAX_ENVELOPE_LEN as u64,
+        "The longest signed release document, in bytes.",
+    ),
+    ("MAX_NOTE_LENGTH", release::MAX_NOTE_LEN as u64, "The longest checkpoint of a release log, in bytes."),
+    (
+        "MAX_RELEASE_STATE_LENGTH",
+        release::MAX_MEMORY_LEN as u64,
+        "The longest saved state of the accepted releases, in bytes.",
+    ),
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -88,8 +164,8 @@ fn file() -> Result<String, Box<dyn Error>> {
         "\n/** Every stable code that this client can throw. */\n\
          export type ErrorCode = AttestationCode | ClientCode | ServiceCode | JavaScriptCode;\n",
     );
-    for (name, value, row) in limits()? {
-        write!(out, "\n/** {row} */\nexport const {name} = {};\n", grouped(value))?;
+    for (name, value, row) in LIMITS {
+        write!(out, "\n/** {row} */\nexport const {name} = {};\n", grouped(*value))?;
     }
     let suite::Suite { kem, kdf, aead } = suite::Suite::P384;
     write!(
@@ -120,100 +196,6 @@ fn union(
     };
     writeln!(out, "\n/** {row} */\n{text}")?;
     Ok(())
-}
-
-/// Name in TypeScript, value, and what it bounds.
-fn limits() -> Result<Vec<(&'static str, u64, &'static str)>, Box<dyn Error>> {
-    let of = |value: usize| u64::try_from(value);
-    Ok(vec![
-        (
-            "MAX_PLAINTEXT",
-            of(ok2cry_protocol::MAX_PLAINTEXT)?,
-            "The longest plaintext of a message, in bytes.",
-        ),
-        (
-            "MAX_CIPHERTEXT",
-            of(ok2cry_protocol::MAX_CIPHERTEXT)?,
-            "The longest ciphertext of a message, in bytes.",
-        ),
-        ("MAX_AAD", of(ok2cry_protocol::MAX_AAD)?, "The longest `aad`, in bytes."),
-        ("MAX_COUNT", ok2cry_protocol::MAX_COUNT.into(), "The most keys of one request."),
-        ("MIN_NONCE", of(Nonce::MIN)?, "The shortest nonce, in bytes."),
-        ("MAX_NONCE", of(Nonce::MAX)?, "The longest nonce, in bytes."),
-        ("MAX_BATCH", batch::MAX_BATCH, "The most records in one batch."),
-        ("MAX_PATH", of(batch::MAX_PATH)?, "The most hashes in an inclusion path."),
-        ("MAX_DESCRIPTOR", of(reply::MAX_DESCRIPTOR)?, "The longest key descriptor, in bytes."),
-        ("MAX_TIME", cbor::MAX_TIME, "The latest time in a record, in Unix milliseconds."),
-        ("POINT_LENGTH", of(suite::PublicKey::LEN)?, "An uncompressed point on P-384, in bytes."),
-        (
-            "MAX_ANSWER",
-            of(answer::MAX_ANSWER)?,
-            "The longest answer, message or reply that is read, in bytes.",
-        ),
-        (
-            "MAX_DISTANCE_MS",
-            millis(ok2cry_client::MAX_DISTANCE)?,
-            "The most that a record's time may differ from its document's, in milliseconds.",
-        ),
-        (
-            "DEFAULT_MAX_REPLY_AGE_MS",
-            millis(ok2cry_client::DEFAULT_MAX_REPLY_AGE)?,
-            "The greatest age of a reply's document unless another is set, in milliseconds.",
-        ),
-        (
-            "MAX_STATEMENT_AGE_MS",
-            millis(ok2cry_client::MAX_STATEMENT_AGE)?,
-            "The greatest age of a statement's document, in milliseconds.",
-        ),
-        (
-            "MAX_DOCUMENT_LENGTH",
-            of(ok2cry_attest_verify::MAX_DOCUMENT_LEN)?,
-            "The longest attestation document, in bytes.",
-        ),
-        (
-            "MAX_CABUNDLE_LENGTH",
-            of(ok2cry_attest_verify::MAX_CABUNDLE_LEN)?,
-            "The most certificates in a document's `cabundle`.",
-        ),
-        (
-            "PCR_LENGTH",
-            of(ok2cry_attest_verify::PCR_LEN)?,
-            "A platform configuration register (PCR), in bytes.",
-        ),
-        ("PCR_COUNT", ok2cry_attest_verify::PCR_COUNT.into(), "The number of PCRs that a document can hold."),
-        (
-            "DEFAULT_LEEWAY_MS",
-            ok2cry_attest_verify::DEFAULT_LEEWAY_MS,
-            "How far this clock may be behind unless another leeway is set, in milliseconds.",
-        ),
-        (
-            "DEFAULT_SIGNATURE_CACHE",
-            of(ok2cry_attest_verify::DEFAULT_REMEMBERED)?,
-            "The most certificate signatures that a verifier caches unless another number is set.",
-        ),
-        (
-            "DEFAULT_MAX_LIST_AGE_MS",
-            release::DEFAULT_MAX_LIST_AGE_MS,
-            "The greatest age of a release list unless another is set, in milliseconds.",
-        ),
-        ("MAX_RELEASES", of(release::MAX_RELEASES)?, "The most releases in a list."),
-        ("MAX_BUNDLE_LENGTH", of(release::MAX_BUNDLE_LEN)?, "The longest bundle of releases, in bytes."),
-        (
-            "MAX_ENVELOPE_LENGTH",
-            of(release::MAX_ENVELOPE_LEN)?,
-            "The longest signed release document, in bytes.",
-        ),
-        ("MAX_NOTE_LENGTH", of(release::MAX_NOTE_LEN)?, "The longest checkpoint of a release log, in bytes."),
-        (
-            "MAX_RELEASE_STATE_LENGTH",
-            of(release::MAX_MEMORY_LEN)?,
-            "The longest saved state of the accepted releases, in bytes.",
-        ),
-    ])
-}
-
-fn millis(duration: Duration) -> Result<u64, TryFromIntError> {
-    duration.as_millis().try_into()
 }
 
 /// Decimal digits, in groups of three if there are five or more.

@@ -95,7 +95,7 @@ fn valid(name: &'static str, descriptor: KeyDescriptor) -> Valid {
             issued_at: encoded.issued_at,
             expires_at: encoded.expires_at,
             purpose: encoded.purpose.to_string(),
-            deliver_to: (&encoded.deliver_to).into(),
+            release_to: (&encoded.deliver_to).into(),
             client_nonce: hex(encoded.client_nonce.as_bytes()),
         },
         derived: Derived {

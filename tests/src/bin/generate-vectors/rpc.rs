@@ -150,7 +150,7 @@ fn request_case((call, id): (Call, u64)) -> RequestCase {
             nonce: hex(i.nonce.as_bytes()),
             purpose: i.purpose.to_string(),
             ttl: i.ttl,
-            deliver_to: (&i.deliver_to).into(),
+            release_to: (&i.deliver_to).into(),
             count: i.count,
         },
         Call::Open(o) => CallJson::Open {
