@@ -99,10 +99,11 @@ qemu: rust ## a developer's real enclave: an image booted in QEMU, and a parent 
 	@$(MAKE) --no-print-directory release-tool
 	machine=$$(image/machine) && OK2CRY_TEST_MACHINE=$$machine $(TARGET)/debug/ok2cry-demo
 
-vectors: rust ## check that the frozen vectors are what the committed program makes
+vectors: rust ## check that the frozen vectors, and the codes for TypeScript, are what the committed programs make
 	$(CARGO) build --locked --workspace --bins
 	$(TARGET)/debug/generate-vectors --check
 	$(TARGET)/debug/generate-attestation-vectors --check
+	$(TARGET)/debug/generate-codes --check
 
 bench: rust ## what load does to all of it, beside what one would build otherwise; BENCH=--short only shows that it runs
 	$(CARGO) build --locked --profile $(BENCH_PROFILE) --quiet -p ok2cry-mock-nsm --features aws-lc

@@ -1,8 +1,9 @@
-//! The service's answers, and what else comes as JSON from outside, under one strict rule: size, JSON, shape, fields.
+//! Strict readers for the service's answers and other received JSON. They check size, syntax, shape and
+//! fields.
 //!
-//! JSON is read by the rule of release documents (`docs/releases.md`): no name twice at any level, integers up to 2^53 - 1. An
-//! object is an object, never a list of its fields. An error names the field and the rule, and repeats no value: a value
-//! may be plaintext.
+//! JSON follows the rule of release documents (`docs/releases.md`): names are unique at every level, and
+//! integers are at most 2^53 - 1. A list is not accepted in place of an object. An error names the field and
+//! the rule, and never the value, which may be plaintext.
 
 use crate::Error;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
@@ -14,7 +15,7 @@ use ok2cry_protocol::{
 use serde_json::{Map, Value};
 use zeroize::{Zeroize as _, Zeroizing};
 
-/// The longest answer that is read, in bytes.
+/// The longest answer, message or reply that is read, in bytes.
 pub const MAX_ANSWER: usize = 1 << 20;
 
 /// Reads the answer to `POST /v1/keys`.
@@ -47,15 +48,16 @@ pub fn read_opened(body: &[u8]) -> Result<OpenResponse, Error> {
     Ok(OpenResponse::Plaintext(SecretBytes(Zeroizing::new(plaintext.0))))
 }
 
-/// Reads a sealed reply: the answer to an open, `{"sealed": {"reply", "context"}}`, or its inner object alone.
+/// Reads a sealed reply: the answer to an open, `{"sealed": {"reply", "context"}}`, or its inner object
+/// alone.
 ///
 /// # Errors
 ///
-/// [`Error::ReleaseMode`] if it is plaintext instead, whatever that is; [`Error::Answer`].
+/// [`Error::DeliveryMode`] if it is a `plaintext` object, valid or not; [`Error::Answer`].
 pub fn read_sealed(body: &[u8]) -> Result<SealedBody, Error> {
     let text = Text::read(body)?;
     if only_field(&text.0, "plaintext").is_some() {
-        return Err(Error::ReleaseMode);
+        return Err(Error::DeliveryMode);
     }
     sealed(&text.0)
 }
@@ -69,7 +71,7 @@ pub fn read_attested(body: &[u8]) -> Result<AttestedBody, Error> {
     attested(&Text::read(body)?.0, "the answer")
 }
 
-/// Reads the answer to `GET` and `DELETE /v1/keys/{id}`. Fields that are not known are ignored.
+/// Reads the answer to `GET` and `DELETE /v1/keys/{id}`. Unknown fields are ignored.
 ///
 /// # Errors
 ///
@@ -77,7 +79,7 @@ pub fn read_attested(body: &[u8]) -> Result<AttestedBody, Error> {
 pub fn read_state(body: &[u8]) -> Result<KeyState, Error> {
     let text = Text::read(body)?;
     let state = Object::open(&text.0, "the answer")?.text("state")?;
-    KeyState::from_name(state).ok_or_else(|| refused("state is none of a key's".into()))
+    KeyState::from_name(state).ok_or_else(|| refused("state is not a known state of a key".into()))
 }
 
 fn sealed(answer: &Value) -> Result<SealedBody, Error> {
@@ -99,12 +101,12 @@ fn attested(value: &Value, what: &'static str) -> Result<AttestedBody, Error> {
     })
 }
 
-/// The value of the only field of an object.
+/// The value of `name`, if it is the only field of an object.
 fn only_field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     value.as_object().filter(|map| map.len() == 1)?.get(name)
 }
 
-/// A JSON text that was read. Its texts are overwritten when it is dropped.
+/// A parsed JSON text. Its strings are overwritten when it is dropped.
 pub(crate) struct Text(pub(crate) Value);
 
 impl Text {
@@ -113,7 +115,7 @@ impl Text {
             return Err(refused(format!("it is longer than {MAX_ANSWER} bytes")));
         }
         let read = strict_json::read(body).map(Self);
-        // Not the parser's own text, which may repeat a value.
+        // Without the parser's text, which may hold a value.
         read.map_err(|e| {
             refused(format!("it is not strict JSON, at line {} column {}", e.line(), e.column()))
         })
@@ -135,20 +137,19 @@ fn overwrite(value: &mut Value) {
     }
 }
 
-/// An object of an answer, with the fields that are due.
+/// An object of an answer.
 pub(crate) struct Object<'a> {
     what: &'static str,
     map: &'a Map<String, Value>,
 }
 
 impl<'a> Object<'a> {
-    /// An object with these fields and no other.
+    /// An object with exactly these fields.
     pub(crate) fn new(value: &'a Value, what: &'static str, fields: &[&str]) -> Result<Self, Error> {
-        let object = Self::with_optional(value, what, fields, &[])?;
-        Ok(object)
+        Self::with_optional(value, what, fields, &[])
     }
 
-    /// An object with `fields`, and possibly `optional` ones.
+    /// An object with all of `fields`, and any of `optional`.
     pub(crate) fn with_optional(
         value: &'a Value,
         what: &'static str,
@@ -167,7 +168,7 @@ impl<'a> Object<'a> {
         Ok(object)
     }
 
-    /// An object with whatever fields.
+    /// An object with any fields.
     pub(crate) fn open(value: &'a Value, what: &'static str) -> Result<Self, Error> {
         let map = value.as_object().ok_or_else(|| refused(format!("{what} must be an object")))?;
         Ok(Self { what, map })
@@ -199,7 +200,7 @@ impl<'a> Object<'a> {
         list.map(Vec::as_slice).ok_or_else(|| refused(format!("{field} must be a list")))
     }
 
-    /// Hashes; how many, and how long, is for the proof to judge.
+    /// A list of byte strings. The inclusion proof checks their number and lengths.
     fn path(&self) -> Result<Vec<Bytes>, Error> {
         self.list("path")?.iter().map(|hash| byte_string(hash, "path")).collect()
     }
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn plaintext_where_a_reply_is_due_has_its_code() {
+    fn plaintext_in_place_of_a_reply_has_its_own_code() {
         for text in [r#"{"plaintext":"NDkzMQ"}"#, r#"{"plaintext":4931}"#, r#"{"plaintext":null}"#] {
             assert_eq!(code(read_sealed(text.as_bytes())), "release_mode_mismatch", "{text}");
         }
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_may_come_with_receipts() {
+    fn a_state_may_have_unknown_fields() {
         assert_eq!(read_state(br#"{"state":"used","receipt":{"index":1}}"#).unwrap(), KeyState::Used);
         for bad in [r#"{"state":"asleep"}"#, r#"{"state":null}"#, r#"["used"]"#, "{}"] {
             assert_eq!(code(read_state(bad.as_bytes())), "answer_invalid", "{bad}");

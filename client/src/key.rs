@@ -1,53 +1,60 @@
 use crate::{
-    Error, Trust,
+    AttestedBatch, Error, Trust,
     answer::{Object, Text, read_issued},
-    hybrid,
+    hpke::{SealInput, seal},
+    trust::millis,
 };
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use ok2cry_attest_verify::CheckTime;
 use ok2cry_protocol::{
     Encoded, Hash, MAX_AAD, MAX_COUNT, MAX_PLAINTEXT, Rule,
-    descriptor::{KeyDescriptor, ReleaseTo},
-    http::{Bytes, IssueRequest, IssueResponse, IssuedKey, OpenRequest, RecipientField, RecipientKey},
+    descriptor::{DeliverTo, KeyDescriptor},
+    http::{Bytes, IssueRequest, IssueResponse, IssuedKey, OpenRequest, RecipientField, RecipientKeyBody},
     ids::{InstanceId, KeyId, Nonce, Purpose},
     suite::{PublicKey, Suite, seal_info},
 };
 use serde::Serialize;
+use std::time::Duration;
 
-/// A request for keys, with a fresh nonce. It verifies one answer and is used up by that.
+/// A request for keys, with a fresh random nonce. It verifies one answer, which consumes it.
 #[derive(Debug)]
 pub struct KeyRequest {
     nonce: Nonce,
     purpose: Purpose,
     ttl_ms: u64,
-    release_to: ReleaseTo,
+    deliver_to: DeliverTo,
     count: u32,
 }
 
 impl KeyRequest {
-    /// Asks for one key for `purpose`, which lives for `ttl_ms` milliseconds and whose message `recipient` alone
-    /// will read.
+    /// Requests one key for `purpose` that lives for `ttl`, in whole milliseconds, and delivers to
+    /// `recipient` only.
     ///
     /// # Errors
     ///
-    /// [`Error::Record`] if the purpose is not 1 to 64 of `[a-z0-9._-]`; [`Error::Crypto`] without randomness.
-    pub fn new(purpose: &str, ttl_ms: u64, recipient: &PublicKey) -> Result<Self, Error> {
-        Self::with(purpose, ttl_ms, ReleaseTo::Recipient(*recipient))
+    /// [`Error::Record`] if the purpose is not 1 to 64 of `[a-z0-9._-]`; [`Error::Crypto`] without
+    /// randomness.
+    pub fn new(purpose: &str, ttl: Duration, recipient: &PublicKey) -> Result<Self, Error> {
+        Self::with(purpose, ttl, DeliverTo::Recipient(*recipient))
     }
 
-    /// Asks for one key whose plaintext goes to whoever calls open, in the clear.
+    /// Requests one key that delivers its plaintext to the caller of open, in the clear.
     ///
-    /// Insecure unless the caller of open may read it: the parent, and every company before it, can.
-    pub fn insecure_release_to_caller(purpose: &str, ttl_ms: u64) -> Result<Self, Error> {
-        Self::with(purpose, ttl_ms, ReleaseTo::Caller)
-    }
-
-    /// Asks for `count` keys, 1 to 100, that one document attests.
+    /// Insecure unless the caller, the parent and everything between them may read the plaintext.
     ///
     /// # Errors
     ///
-    /// [`Error::Record`] for another count.
-    pub fn count(self, count: u32) -> Result<Self, Error> {
+    /// As [`KeyRequest::new`].
+    pub fn insecure_deliver_to_caller(purpose: &str, ttl: Duration) -> Result<Self, Error> {
+        Self::with(purpose, ttl, DeliverTo::Caller)
+    }
+
+    /// Requests `count` keys, 1 to 100, under one document.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Record`] for a count out of range.
+    pub fn with_count(self, count: u32) -> Result<Self, Error> {
         if !(1..=MAX_COUNT).contains(&count) {
             let error =
                 ok2cry_protocol::DecodeError { structure: "request", field: "count", rule: Rule::Range };
@@ -58,9 +65,9 @@ impl KeyRequest {
 
     /// The body for `POST /v1/keys`.
     pub fn body(&self) -> IssueRequest {
-        let recipient = match &self.release_to {
-            ReleaseTo::Caller => RecipientField::Named("caller".into()),
-            ReleaseTo::Recipient(key) => RecipientField::Key(RecipientKey {
+        let recipient = match &self.deliver_to {
+            DeliverTo::Caller => RecipientField::Named("caller".into()),
+            DeliverTo::Recipient(key) => RecipientField::Key(RecipientKeyBody {
                 suite: [Suite::P384.kem, Suite::P384.kdf, Suite::P384.aead],
                 public_key: Bytes(key.as_bytes().to_vec()),
             }),
@@ -79,16 +86,31 @@ impl KeyRequest {
         serde_json::to_string(&self.body()).unwrap_or_default()
     }
 
-    /// Verifies the JSON that `POST /v1/keys` answered.
+    /// Verifies the answer to a request for one key: the JSON of `POST /v1/keys`.
     ///
     /// # Errors
     ///
-    /// The first rule that broke: see [`Error::code`]. No key is returned unless all of them hold.
+    /// The first broken rule: see [`Error::code`]. [`Error::KeyCount`] if the request is for more than one
+    /// key.
+    pub fn verify_one(self, answer: &[u8], trust: &Trust, time: &CheckTime) -> Result<VerifiedKey, Error> {
+        self.check_is_for_one()?;
+        only(self.verify(answer, trust, time)?)
+    }
+
+    /// Verifies the answer to a request: the JSON of `POST /v1/keys`. Returns all keys, in order.
+    ///
+    /// # Errors
+    ///
+    /// The first broken rule: see [`Error::code`]. Either all keys are returned or none.
     pub fn verify(self, answer: &[u8], trust: &Trust, time: &CheckTime) -> Result<Vec<VerifiedKey>, Error> {
         self.verify_response(&read_issued(answer)?, trust, time)
     }
 
-    /// The same for an answer that has been read already.
+    /// Verifies an answer that [`answer::read_issued`](crate::answer::read_issued) has parsed.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeyRequest::verify`].
     pub fn verify_response(
         self,
         answer: &IssueResponse,
@@ -97,16 +119,24 @@ impl KeyRequest {
     ) -> Result<Vec<VerifiedKey>, Error> {
         let batch = trust.accept_for_keys(&answer.document, time)?;
         if answer.keys.len() as u64 != u64::from(self.count) {
-            return Err(Error::KeyCount { asked: self.count, got: answer.keys.len() });
+            return Err(Error::KeyCount { requested: self.count, found: answer.keys.len() });
         }
-        (0..self.count).zip(&answer.keys).map(|(i, key)| self.verify_one(i, key, &batch, time)).collect()
+        (0..self.count).zip(&answer.keys).map(|(i, key)| self.verify_key(i, key, &batch, time)).collect()
     }
 
-    fn verify_one(
+    /// [`Error::KeyCount`] unless the request is for one key.
+    pub(crate) fn check_is_for_one(&self) -> Result<(), Error> {
+        match self.count {
+            1 => Ok(()),
+            count => Err(Error::KeyCount { requested: 1, found: count as usize }),
+        }
+    }
+
+    fn verify_key(
         &self,
         i: u32,
         key: &IssuedKey,
-        batch: &crate::AttestedBatch,
+        batch: &AttestedBatch,
         time: &CheckTime,
     ) -> Result<VerifiedKey, Error> {
         const WHAT: &str = "key descriptor";
@@ -120,7 +150,7 @@ impl KeyRequest {
         if d.purpose != self.purpose {
             return Err(Error::Purpose);
         }
-        if d.release_to != self.release_to {
+        if d.deliver_to != self.deliver_to {
             return Err(Error::Recipient(WHAT));
         }
         if d.expires_at.checked_sub(d.issued_at) != Some(self.ttl_ms) {
@@ -131,24 +161,29 @@ impl KeyRequest {
         Ok(VerifiedKey { descriptor: d, document_ms: batch.timestamp_ms(), release: batch.release() })
     }
 
-    fn with(purpose: &str, ttl_ms: u64, release_to: ReleaseTo) -> Result<Self, Error> {
+    fn with(purpose: &str, ttl: Duration, deliver_to: DeliverTo) -> Result<Self, Error> {
         let mut nonce = [0; 32];
-        getrandom::fill(&mut nonce).map_err(|_| Error::Crypto("no randomness"))?;
+        getrandom::fill(&mut nonce).map_err(|_| Error::Crypto("the system has no randomness"))?;
         let nonce = Nonce::new(nonce).map_err(Error::Record)?;
         let purpose = Purpose::new(purpose).map_err(Error::Record)?;
-        Ok(Self { nonce, purpose, ttl_ms, release_to, count: 1 })
+        Ok(Self { nonce, purpose, ttl_ms: millis(ttl), deliver_to, count: 1 })
     }
 }
 
 #[cfg(test)]
 impl KeyRequest {
-    /// The same with a nonce that is not random: for the vectors.
+    /// Replaces the random nonce, for the vectors.
     pub(crate) fn with_nonce(self, nonce: Nonce) -> Self {
         Self { nonce, ..self }
     }
 }
 
-/// A key that is proven to live in an accepted enclave, for this request. It seals one message.
+/// The only key of an answer.
+pub(crate) fn only(keys: Vec<VerifiedKey>) -> Result<VerifiedKey, Error> {
+    keys.into_iter().next().ok_or(Error::KeyCount { requested: 1, found: 0 })
+}
+
+/// A key whose private half is proven to live in an accepted enclave, for this request. It seals one message.
 #[derive(Debug)]
 pub struct VerifiedKey {
     descriptor: Encoded<KeyDescriptor>,
@@ -157,32 +192,32 @@ pub struct VerifiedKey {
 }
 
 impl VerifiedKey {
-    /// Names the key.
+    /// The id of the key.
     pub fn key_id(&self) -> KeyId {
         self.descriptor.key_id
     }
 
-    /// Which boot of an enclave holds the private key.
+    /// The id of the enclave's boot that holds the private key.
     pub fn instance(&self) -> InstanceId {
         self.descriptor.key_id.instance()
     }
 
-    /// When the key is gone, in Unix milliseconds.
+    /// When the key expires, in Unix milliseconds.
     pub fn expires_at_ms(&self) -> u64 {
         self.descriptor.expires_at
     }
 
-    /// When the document was made that attests the key, in Unix milliseconds.
+    /// The time of the document that attests the key, in Unix milliseconds.
     pub fn document_ms(&self) -> u64 {
         self.document_ms
     }
 
-    /// Which of the accepted releases the enclave runs, counted from 0; `None` without reference values.
+    /// The index of the accepted release that the enclave runs; `None` without reference values.
     pub fn release(&self) -> Option<usize> {
         self.release
     }
 
-    /// The descriptor, for those who seal with an HPKE library of their own: the key is in it, and `info` is
+    /// The descriptor, to seal with another HPKE library: it holds the public key, and `info` is
     /// [`seal_info`] of its hash.
     pub fn descriptor(&self) -> &Encoded<KeyDescriptor> {
         &self.descriptor
@@ -200,16 +235,15 @@ impl VerifiedKey {
         format!(r#"{{"kty":"EC","crv":"P-384","x":"{}","y":"{}"}}"#, b64(x), b64(y))
     }
 
-    /// Seals `plaintext` (at most 4,096 bytes) to the key, which is used up by it. Whoever opens must repeat `aad`
-    /// (at most 1,024 bytes), which everybody in between can read.
+    /// Seals one message, which consumes the key.
     ///
-    /// The ciphertext shows how long the plaintext is: pad what has few possible lengths.
+    /// The ciphertext shows the length of the plaintext. Pad a plaintext whose length is a secret.
     ///
     /// # Errors
     ///
-    /// [`Error::KeyExpired`] if the key has expired since it was verified; [`Error::PlaintextTooLong`],
-    /// [`Error::AadTooLong`].
-    pub fn seal(self, plaintext: &[u8], aad: &[u8], time: &CheckTime) -> Result<SealedMessage, Error> {
+    /// [`Error::KeyExpired`], [`Error::PlaintextTooLong`], [`Error::AadTooLong`].
+    pub fn seal(self, message: &Message<'_>, time: &CheckTime) -> Result<SealedMessage, Error> {
+        let Message { plaintext, aad } = *message;
         check_not_expired(&self.descriptor, time)?;
         if plaintext.len() > MAX_PLAINTEXT {
             return Err(Error::PlaintextTooLong);
@@ -218,7 +252,8 @@ impl VerifiedKey {
             return Err(Error::AadTooLong);
         }
         let info = seal_info(self.descriptor.hash());
-        let (enc, ciphertext) = hybrid::seal(&self.descriptor.public_key, &info, aad, plaintext)?;
+        let input = SealInput { info: &info, aad, plaintext };
+        let (enc, ciphertext) = seal(&self.descriptor.public_key, &input)?;
         Ok(SealedMessage {
             key_id: self.descriptor.key_id,
             descriptor_hash: *self.descriptor.hash(),
@@ -230,10 +265,26 @@ impl VerifiedKey {
     }
 }
 
-/// What may be handed to anybody: it opens once, inside the enclave.
+/// A message to seal.
+#[derive(Clone, Copy)]
+pub struct Message<'a> {
+    /// The secret, at most 4,096 bytes ([`MAX_PLAINTEXT`]).
+    pub plaintext: &'a [u8],
+    /// The public context, for example an order id, at most 1,024 bytes ([`MAX_AAD`]). An open must repeat
+    /// it. It travels in the clear.
+    pub aad: &'a [u8],
+}
+
+impl core::fmt::Debug for Message<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Message").field("aad", &self.aad).finish_non_exhaustive()
+    }
+}
+
+/// A sealed message. It opens once, inside the enclave, and may travel through untrusted parties.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedMessage {
-    /// The key that it is sealed to.
+    /// The id of the key that it is sealed to.
     pub key_id: KeyId,
     /// H of the key's descriptor.
     pub descriptor_hash: Hash,
@@ -241,19 +292,18 @@ pub struct SealedMessage {
     pub enc: PublicKey,
     /// HPKE's ciphertext.
     pub ciphertext: Vec<u8>,
-    /// The context that was sealed with it.
+    /// The `aad` that it was sealed with.
     pub aad: Vec<u8>,
-    /// The key's descriptor, if the message brings it: to whom the key delivers, for what, and until when. Its hash is
-    /// `descriptor_hash`, and nobody else vouches for it.
+    /// The key's descriptor, if the message holds it. Its hash is `descriptor_hash`; it is not attested here.
     pub descriptor: Option<Encoded<KeyDescriptor>>,
 }
 
 impl SealedMessage {
-    /// Reads a message as [`SealedMessage::encode`] writes it, here or in another language's client.
+    /// Reads a message as [`SealedMessage::encode`] writes it, in any language's client.
     ///
     /// # Errors
     ///
-    /// [`Error::Answer`]; also for a descriptor that is another key's.
+    /// [`Error::Answer`], also if the descriptor belongs to another key.
     pub fn parse(json: &[u8]) -> Result<Self, Error> {
         const FIELDS: [&str; 5] = ["key_id", "descriptor_hash", "enc", "ciphertext", "aad"];
         let refused = |why: &str| Error::Answer(why.into());
@@ -275,13 +325,13 @@ impl SealedMessage {
         let descriptor = descriptor.map(|bytes| Encoded::<KeyDescriptor>::decode(&bytes.0)).transpose();
         let descriptor = descriptor.map_err(|_| refused("descriptor is not a key descriptor"))?;
         if descriptor.as_ref().is_some_and(|d| d.key_id != key_id || *d.hash() != descriptor_hash) {
-            return Err(refused("descriptor is another key's"));
+            return Err(refused("descriptor belongs to another key"));
         }
         let (ciphertext, aad) = (message.bytes("ciphertext")?.0, message.bytes("aad")?.0);
         Ok(Self { key_id, descriptor_hash, enc, ciphertext, aad, descriptor })
     }
 
-    /// The whole message as JSON: what travels to the party that has it opened.
+    /// The whole message as JSON, for the party that requests the open.
     pub fn encode(&self) -> String {
         let file = MessageFile {
             key_id: self.key_id.to_base64url(),
@@ -292,9 +342,9 @@ impl SealedMessage {
         serde_json::to_string(&file).unwrap_or_default()
     }
 
-    /// To whom the key delivers, if the message says so.
-    pub fn release_to(&self) -> Option<&ReleaseTo> {
-        self.descriptor.as_ref().map(|descriptor| &descriptor.release_to)
+    /// To whom the key delivers, if the message holds the descriptor.
+    pub fn deliver_to(&self) -> Option<&DeliverTo> {
+        self.descriptor.as_ref().map(|descriptor| &descriptor.deliver_to)
     }
 
     /// The body for `POST /v1/keys/{id}/open`.

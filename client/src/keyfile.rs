@@ -1,8 +1,8 @@
-//! P-384 keys as files and arguments hold them: one encoding of each is read, and what was found instead is named, with the
-//! command that converts it.
+//! P-384 keys in files and arguments. Each kind of key has one accepted encoding; an error names what was
+//! found instead, and the command that converts it.
 //!
-//! One encoding, because readers differ in the others: a private key without its public half, or with a compressed one,
-//! opens replies on one platform and not on the next.
+//! Platforms differ in other encodings: a private key without its public half, or with a compressed one, can
+//! be read on some of them only.
 
 use crate::{
     Error,
@@ -13,7 +13,8 @@ use ok2cry_attest_verify::{PemBlock, PemFault};
 use ok2cry_protocol::suite::PublicKey;
 use zeroize::Zeroizing;
 
-/// The DER of a P-384 private key (RFC 5958, RFC 5915) up to its scalar, as OpenSSL, WebCrypto and Go write it.
+/// The DER of a P-384 private key (RFC 5958, RFC 5915) up to its scalar, as OpenSSL, WebCrypto and Go write
+/// it.
 const PRIVATE_PREFIX: [u8; 35] = [
     0x30, 0x81, 0xb6, 0x02, 0x01, 0x00, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01,
     0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22, 0x04, 0x81, 0x9e, 0x30, 0x81, 0x9b, 0x02, 0x01, 0x01, 0x04,
@@ -27,21 +28,25 @@ const PUBLIC_PREFIX: [u8; 23] = [
     0x04, 0x00, 0x22, 0x03, 0x62, 0x00,
 ];
 
-const CONVERT: &str = "`openssl ec -in FILE -param_enc named_curve -conv_form uncompressed | openssl pkey -out NEW` converts it";
-const MAKE_ONE: &str = "a P-384 key is due: make one with `ok2cry recipient new FILE`";
-const CONVERT_JWK: &str = "`node -e 'const c=require(\"crypto\");console.log(c.createPrivateKey({key:JSON.parse(require(\"fs\")\
-                           .readFileSync(0)),format:\"jwk\"}).export({type:\"pkcs8\",format:\"pem\"}))' <FILE >NEW` converts it";
-const CONVERT_PUBLIC: &str = "`openssl pkey -pubin -in FILE -ec_conv_form uncompressed -ec_param_enc named_curve -out NEW` converts it";
+const CONVERT: &str = "`openssl ec -in FILE -param_enc named_curve -conv_form uncompressed | \
+                       openssl pkey -out NEW` converts it";
+const MAKE_ONE: &str = "expected a P-384 key: make one with `ok2cry recipient new FILE`";
+const CONVERT_JWK: &str = concat!(
+    r#"`node -e 'const c=require("crypto");console.log(c.createPrivateKey({key:JSON.parse(require("fs")"#,
+    r#".readFileSync(0)),format:"jwk"}).export({type:"pkcs8",format:"pem"}))' <FILE >NEW` converts it"#
+);
+const CONVERT_PUBLIC: &str = "`openssl pkey -pubin -in FILE -ec_conv_form uncompressed \
+                              -ec_param_enc named_curve -out NEW` converts it";
 
-/// A private key's scalar, and the point that its file has beside it.
+/// A private key's scalar, and the point in its file.
 pub(crate) type PrivateHalf = (Zeroizing<[u8; 48]>, [u8; PublicKey::LEN]);
 
-/// Reads PEM (`PRIVATE KEY`) of a P-384 key in its one encoding: PKCS #8, the named curve, an uncompressed public half.
-/// Whether the halves belong together is not looked at.
+/// Reads the PEM (`PRIVATE KEY`) of a P-384 key: PKCS #8, the named curve, an uncompressed public half. It
+/// does not check that the halves belong together.
 ///
 /// # Errors
 ///
-/// [`Error::PrivateKey`], which says what was found instead.
+/// [`Error::PrivateKey`] names what was found instead.
 pub(crate) fn read_private(pem: &str) -> Result<PrivateHalf, Error> {
     let block = PemBlock::only(pem).map_err(|fault| refused_private(without_block(pem, fault)))?;
     if block.label != "PRIVATE KEY" || block.body.contains("ENCRYPTED") {
@@ -51,18 +56,19 @@ pub(crate) fn read_private(pem: &str) -> Result<PrivateHalf, Error> {
     private_half(&der).ok_or_else(|| refused_private(private_encoding(&der)))
 }
 
-/// Reads the public key of a recipient: base64url of its point (130 characters), PEM (`PUBLIC KEY`), or a JWK.
+/// Reads the public key of a recipient: base64url of its point (130 characters), PEM (`PUBLIC KEY`), or a
+/// JWK.
 ///
 /// # Errors
 ///
-/// [`Error::RecipientKey`], which says what was found instead.
+/// [`Error::RecipientKey`] names what was found instead.
 pub fn recipient_public_key(text: &str) -> Result<PublicKey, Error> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_matches([' ', '\t', '\r', '\n']);
     let point = match () {
         () if text.starts_with('{') => jwk_point(text)?,
         () if text.contains("-----BEGIN") => pem_point(text)?,
         () => Base64UrlUnpadded::decode_vec(text).map_err(|_| {
-            refused_public("neither 130 characters of base64url, nor PEM, nor a JSON Web Key".into())
+            refused_public("expected 130 characters of base64url, PEM or a JSON Web Key".into())
         })?,
     };
     match PublicKey::new(&point) {
@@ -85,10 +91,11 @@ fn pem_point(text: &str) -> Result<Vec<u8>, Error> {
             return Err(refused_public(why.into()));
         }
         label if label.ends_with("PRIVATE KEY") => {
-            let why = "it is a private key, which nobody else may have; `ok2cry recipient show FILE` prints its public half";
+            let why = "it is a private key, which must stay secret; `ok2cry recipient show FILE` prints its \
+                       public half";
             return Err(refused_public(why.into()));
         }
-        label => return Err(refused_public(format!("it is a PEM of {label}"))),
+        label => return Err(refused_public(format!("expected a PEM of PUBLIC KEY, found {label}"))),
     }
     let der = decode(&block).ok_or_else(|| refused_public("its base64 is damaged".into()))?;
     if let Some(point) = der.strip_prefix(&PUBLIC_PREFIX).filter(|point| point.len() == PublicKey::LEN) {
@@ -99,8 +106,8 @@ fn pem_point(text: &str) -> Result<Vec<u8>, Error> {
             format!("it is a P-384 key in another encoding (a compressed point?); {CONVERT_PUBLIC}")
         }
         Some(EXPLICIT) => format!("it has explicit curve parameters; if they are P-384's, {CONVERT_PUBLIC}"),
-        Some(other) => format!("it is a key for {other}; a P-384 key is due"),
-        None => "it is no key that is known here; a P-384 key is due".into(),
+        Some(other) => format!("expected a P-384 key, found a key for {other}"),
+        None => "expected a P-384 key, found an unknown kind".into(),
     }))
 }
 
@@ -109,7 +116,7 @@ fn jwk_point(text: &str) -> Result<Vec<u8>, Error> {
     let json = Text::read(text.as_bytes()).map_err(|_| rule("it is not strict JSON"))?;
     let jwk = Object::open(&json.0, "a JWK").map_err(|_| rule("it is not an object"))?;
     if jwk.has("d") {
-        return Err(rule("it has a private half (d), which nobody else may have"));
+        return Err(rule("it has a private half (d), which must stay secret"));
     }
     let is = |field: &str, value: &str| jwk.text(field).is_ok_and(|found| found == value);
     if !is("kty", "EC") || !is("crv", "P-384") {
@@ -129,15 +136,16 @@ fn private_half(der: &[u8]) -> Option<PrivateHalf> {
     Some((Zeroizing::new(*scalar), point))
 }
 
-/// What is wrong with PKCS #8 in another encoding, or of another key.
+/// The fault of PKCS #8 in another encoding, or of another kind of key.
 fn private_encoding(der: &[u8]) -> String {
     match algorithm(der) {
         Some(P384) => format!(
-            "it is a P-384 key in another encoding (without its public half, or with a compressed one); {CONVERT}"
+            "it is a P-384 key in another encoding (without its public half, or with a compressed one); \
+             {CONVERT}"
         ),
         Some(EXPLICIT) => format!("it has explicit curve parameters; if they are P-384's, {CONVERT}"),
         Some(other) => format!("it is a key for {other}; {MAKE_ONE}"),
-        None => format!("it is no key that is known here; {MAKE_ONE}"),
+        None => format!("it is not a known kind of key; {MAKE_ONE}"),
     }
 }
 
@@ -147,27 +155,29 @@ fn private_label(block: &PemBlock<'_>) -> String {
         _ if block.body.contains("ENCRYPTED") => {
             format!("it is encrypted; {CONVERT}, and asks for the passphrase")
         }
-        "EC PRIVATE KEY" => format!("it is in SEC 1 form (EC PRIVATE KEY), and PKCS #8 is due; {CONVERT}"),
-        "EC PARAMETERS" => "it has a curve's parameters and no key".into(),
-        "PUBLIC KEY" => "it is a public key; the private half is due".into(),
-        "CERTIFICATE" => "it is a certificate, which holds a public key; the private half is due".into(),
+        "EC PRIVATE KEY" => format!("expected PKCS #8, found SEC 1 (EC PRIVATE KEY); {CONVERT}"),
+        "EC PARAMETERS" => "it has the parameters of a curve and no key".into(),
+        "PUBLIC KEY" => "it is a public key; expected the private half".into(),
+        "CERTIFICATE" => "it is a certificate, which holds a public key; expected the private half".into(),
         "RSA PRIVATE KEY" => format!("it is an RSA key; {MAKE_ONE}"),
-        "OPENSSH PRIVATE KEY" => format!("it is a key of OpenSSH's; {MAKE_ONE}"),
-        label => format!("it is a PEM of {label}; PRIVATE KEY is due"),
+        "OPENSSH PRIVATE KEY" => format!("it is an OpenSSH key; {MAKE_ONE}"),
+        label => format!("expected a PEM of PRIVATE KEY, found {label}"),
     }
 }
 
 fn without_block(text: &str, fault: PemFault) -> String {
     let start = text.trim_start_matches('\u{feff}').trim_start();
     match fault {
-        PemFault::None if start.starts_with('{') => format!("it is JSON, perhaps a JSON Web Key; {CONVERT_JWK}"),
+        PemFault::None if start.starts_with('{') => {
+            format!("it is JSON; if it is a JSON Web Key, {CONVERT_JWK}")
+        }
         PemFault::None if start.starts_with("MI") => {
-            "it is base64 without its PEM lines; `openssl base64 -d -A -in FILE | openssl pkey -inform DER -out NEW` \
-             converts it"
+            "it is base64 without its PEM lines; `openssl base64 -d -A -in FILE | \
+             openssl pkey -inform DER -out NEW` converts it"
                 .into()
         }
         PemFault::None if start.starts_with("ecdsa-sha2-") || start.starts_with("ssh-") => {
-            "it is a public key of OpenSSH's; the private half is due".into()
+            "it is an OpenSSH public key; expected the private half".into()
         }
         fault => fault.to_string(),
     }
@@ -176,7 +186,7 @@ fn without_block(text: &str, fault: PemFault) -> String {
 const P384: &str = "P-384";
 const EXPLICIT: &str = "explicit curve parameters";
 
-/// What the algorithm identifier at the beginning of a key says.
+/// The name of the algorithm at the beginning of a key.
 fn algorithm(der: &[u8]) -> Option<&'static str> {
     const NAMED: [(&[u8], &str); 10] = [
         (&[0x2b, 0x81, 0x04, 0x00, 0x22], P384),
@@ -188,7 +198,7 @@ fn algorithm(der: &[u8]) -> Option<&'static str> {
         (&[0x2b, 0x65, 0x71], "Ed448"),
         (&[0x2b, 0x65, 0x6e], "X25519"),
         (&[0x2b, 0x65, 0x6f], "X448"),
-        // An elliptic curve without a name.
+        // An elliptic curve with explicit parameters.
         (&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x30], EXPLICIT),
     ];
     let head = der.get(..der.len().min(32))?;
@@ -235,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_key_has_one_encoding_in_whatever_lines() {
+    fn a_private_key_is_read_with_any_line_breaks() {
         let key = RecipientKey::generate().unwrap();
         let der = der(&key);
         assert_eq!((der.len(), &der[..35]), (185, &PRIVATE_PREFIX[..]));
@@ -252,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_found_in_place_of_a_private_key_is_named() {
+    fn errors_name_what_is_not_a_private_key() {
         let (key, other) = (RecipientKey::generate().unwrap(), RecipientKey::generate().unwrap());
         let der = der(&key);
         let sec1 = &der[27..];
@@ -279,7 +289,7 @@ mod tests {
                 of(&[&[0x30, 0x4e], &der[3..24], &[4, 0x37, 0x30, 0x35], &der[30..83]].concat()),
                 "another encoding",
             ),
-            (of(b"not DER"), "no key"),
+            (of(b"not DER"), "not a known kind"),
             (pem("PUBLIC KEY", &der), "public key"),
             (pem("CERTIFICATE", &der), "certificate"),
             (pem("OPENSSH PRIVATE KEY", &der), "OpenSSH"),
@@ -299,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recipients_public_key_comes_in_three_forms() {
+    fn a_public_key_is_read_in_three_forms() {
         let key = *RecipientKey::generate().unwrap().public_key();
         let (x, y) = key.coordinates();
         let base64 = |bytes: &[u8]| Base64UrlUnpadded::encode_string(bytes);
@@ -323,7 +333,7 @@ mod tests {
         };
         for (text, named) in [
             (base64(&compressed), "49 bytes"),
-            (base64(key.as_bytes()).replace('B', "!"), "neither"),
+            (base64(key.as_bytes()).replace('B', "!"), "expected 130"),
             (base64(&[&[4], x, x].concat()), "not on P-384"),
             (spki(&compressed), "compressed"),
             (pem.replace("PUBLIC", "PRIVATE"), "private key"),

@@ -3,12 +3,13 @@
 use crate::Error;
 use ok2cry_attest_verify::{Error as VerifyError, Measurements, MeasurementsFault};
 
-/// Reads one release's measurements ([`Measurements::from_nitro_cli_json`]): the object that `nitro-cli` prints, or the inner
-/// object alone. A byte order mark in front does not matter; no name may be there twice, at any level.
+/// Reads one release's measurements: the object that `nitro-cli` prints, or its inner object alone.
+///
+/// A leading byte order mark is ignored. Names must be unique at every level.
 ///
 /// # Errors
 ///
-/// [`Error::Measurements`] for anything else than SHA-384 PCRs; [`Error::Trust`] for a set that cannot be used
+/// [`Error::Measurements`] unless the values are SHA-384 PCRs; [`Error::Trust`] for a set that cannot be used
 /// as reference values (no PCR0, zeros).
 pub fn from_nitro_cli_json(json: &str) -> Result<Measurements, Error> {
     Measurements::from_nitro_cli_json(json).map_err(|error| match error {
@@ -36,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nitro_clis_own_form_is_read() {
+    fn the_output_of_nitro_cli_is_read() {
         let inner = format!(
             r#"{{"HashAlgorithm":"Sha384 {{ ... }}","PCR0":"{0}","PCR1":"{0}","PCR2":"{0}"}}"#,
             "ab".repeat(48)
@@ -51,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_faulty_file_is_not_told_as_a_refused_document() {
+    fn a_faulty_file_is_not_a_refused_document() {
         let zeros = format!(r#"{{"PCR0":"{}"}}"#, "0".repeat(96));
         let error = from_nitro_cli_json(&zeros).unwrap_err();
         assert_eq!(error.code(), "measurements_zero");
@@ -59,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn other_files_are_refused() {
         let refused = |json: &str| from_nitro_cli_json(json).unwrap_err().code();
         assert_eq!(refused("[]"), "measurements_invalid");
         let pcr = format!(r#""PCR0":"{}""#, "ab".repeat(48));

@@ -1,25 +1,31 @@
-use crate::{Error, Trust, hybrid::PrivateKey, keyfile::read_private};
+use crate::{Error, ReplayEntry, ReplayGuard, Trust, hpke::PrivateKey, keyfile::read_private};
 use ok2cry_attest_verify::CheckTime;
 use ok2cry_protocol::{
-    Encoded, Hash, Record as _,
-    descriptor::{KeyDescriptor, ReleaseTo},
+    Encoded, Record as _,
+    descriptor::{DeliverTo, KeyDescriptor},
     http::{OpenResponse, SealedBody},
     ids::Purpose,
     reply::{Reply, ReplyContext},
     suite::{PublicKey, reply_info},
 };
 use p384::pkcs8::{EncodePrivateKey, LineEnding};
-use std::collections::HashMap;
+use std::convert::Infallible;
 use zeroize::Zeroizing;
 
-/// A recipient's key pair. Rotate it: a sealed reply can be read for as long as this key exists.
+/// A recipient's key pair.
+///
+/// Rotate it: a sealed reply can be read for as long as the private key exists.
 pub struct RecipientKey {
     private: PrivateKey,
     public: PublicKey,
 }
 
 impl RecipientKey {
-    /// A new key pair.
+    /// Makes a key pair.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Crypto`].
     pub fn generate() -> Result<Self, Error> {
         Self::new(PrivateKey::generate())
     }
@@ -28,43 +34,68 @@ impl RecipientKey {
     ///
     /// # Errors
     ///
-    /// [`Error::PrivateKey`], which says what was found instead and which command converts it.
+    /// [`Error::PrivateKey`] names what was found instead, and the command that converts it.
     pub fn from_pem(pem: &str) -> Result<Self, Error> {
         let (scalar, point) = read_private(pem)?;
         let key = Self::new(PrivateKey::from_scalar(scalar.as_ref())?)?;
         if *key.public.as_bytes() != point {
-            return Err(Error::PrivateKey("its public half is another key's".into()));
+            return Err(Error::PrivateKey("its public half belongs to another private key".into()));
         }
         Ok(key)
     }
 
-    /// The key pair as PEM (PKCS #8). Whoever reads it reads all replies.
+    /// The key pair as PEM (PKCS #8). Keep it secret: it opens all replies.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Crypto`].
     pub fn to_pem(&self) -> Result<Zeroizing<String>, Error> {
-        let failed = Error::Crypto("a key cannot be encoded");
+        let failed = Error::Crypto("the private key cannot be encoded");
         let key = p384::SecretKey::from_slice(self.private.scalar().as_ref()).map_err(|_| failed.clone())?;
         key.to_pkcs8_pem(LineEnding::LF).map_err(|_| failed)
     }
 
-    /// What to name as recipient when asking for keys.
+    /// The public half, for [`KeyRequest::new`](crate::KeyRequest::new).
     pub fn public_key(&self) -> &PublicKey {
         &self.public
     }
 
-    /// Opens a reply, once everything about it holds: an accepted enclave attests its context, the context was made
-    /// for this key, and purpose, `aad` and key are what is expected.
+    /// Checks and opens a reply: an accepted enclave must attest its context, the context must be made for
+    /// this key, and the purpose and `aad` must be the `expected` ones.
     ///
-    /// `seen` must remember across restarts what it was shown, if a repeated reply must not act twice.
+    /// `guard` is asked last, so that it stores genuine replies only.
     ///
     /// # Errors
     ///
-    /// The first rule that broke: see [`Error::code`]. A refused reply leaves no trace in `seen`.
-    pub fn open(
+    /// [`OpenError::Refused`] with the first broken rule; [`OpenError::Guard`] if `guard` failed.
+    pub fn open<G: ReplayGuard>(
         &self,
         body: &SealedBody,
         expected: &Expected<'_>,
         trust: &Trust,
         time: &CheckTime,
-        seen: &mut impl Seen,
+        guard: &mut G,
+    ) -> Result<OpenedReply, OpenError<G::Error>> {
+        let opened = self.open_unguarded(body, expected, trust, time)?;
+        let descriptor = &opened.descriptor;
+        let entry = ReplayEntry {
+            descriptor_hash: *descriptor.hash(),
+            forget_at_ms: descriptor.expires_at.saturating_add(trust.reply_horizon_ms()),
+            now_ms: time.now_ms,
+        };
+        match guard.insert(&entry) {
+            Ok(true) => Ok(opened),
+            Ok(false) => Err(Error::Replayed.into()),
+            Err(error) => Err(OpenError::Guard(error)),
+        }
+    }
+
+    fn open_unguarded(
+        &self,
+        body: &SealedBody,
+        expected: &Expected<'_>,
+        trust: &Trust,
+        time: &CheckTime,
     ) -> Result<OpenedReply, Error> {
         let at = &body.context;
         let batch = trust.accept_for_reply(&at.document, time)?;
@@ -83,7 +114,7 @@ impl RecipientKey {
         if descriptor.key_id.instance() != batch.instance() {
             return Err(Error::Instance("reply"));
         }
-        if descriptor.release_to != ReleaseTo::Recipient(self.public) {
+        if descriptor.deliver_to != DeliverTo::Recipient(self.public) {
             return Err(Error::Recipient("reply"));
         }
         if descriptor.purpose != *expected.purpose {
@@ -97,12 +128,6 @@ impl RecipientKey {
         let binding = reply.binding();
         let secret = self.private.reply_secret(&context.enc, &info, &binding)?;
         let plaintext = secret.open(&reply.ciphertext, &binding).ok_or(Error::ReplyOpen)?;
-
-        // Last, so that only genuine replies are remembered.
-        let forget_at = descriptor.expires_at.saturating_add(trust.reply_horizon_ms());
-        if !seen.first_time(descriptor.hash(), forget_at, time.now_ms) {
-            return Err(Error::Replayed);
-        }
         Ok(OpenedReply { plaintext, descriptor: reply.descriptor })
     }
 
@@ -117,35 +142,67 @@ impl core::fmt::Debug for RecipientKey {
     }
 }
 
-/// The sealed reply of an answer to open.
+/// The sealed reply in an answer to open.
 ///
 /// # Errors
 ///
-/// [`Error::ReleaseMode`] if it releases plaintext instead: it did not come from a key that names a recipient.
+/// [`Error::DeliveryMode`] if the answer is plaintext: its key does not name a recipient, or the parent made
+/// it up.
 pub fn sealed_reply(answer: OpenResponse) -> Result<SealedBody, Error> {
     match answer {
         OpenResponse::Sealed(body) => Ok(body),
-        OpenResponse::Plaintext(_) => Err(Error::ReleaseMode),
+        OpenResponse::Plaintext(_) => Err(Error::DeliveryMode),
     }
 }
 
-/// What a recipient expects of a reply. Without it a genuine reply to another question would pass for this one's.
+/// What a recipient expects of a reply. These checks refuse genuine replies to other requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected<'a> {
-    /// What the key was for.
+    /// The purpose of the key.
     pub purpose: &'a Purpose,
-    /// What the message was sealed with. It must name one transaction: replies to two messages with the same purpose
-    /// and `aad` can be told apart only by the descriptors in them.
+    /// The `aad` of the message. It should identify one transaction: replies to two messages with the same
+    /// purpose and `aad` differ only in their descriptors.
     pub aad: &'a [u8],
 }
 
-/// Plaintext that came from an accepted enclave, sealed by whoever held the descriptor: HPKE's base mode
-/// authenticates no sender.
+/// A plaintext that an accepted enclave delivered.
+///
+/// Its sender is not authenticated (HPKE base mode): anyone with the key's descriptor could seal it.
 pub struct OpenedReply {
-    /// What was sealed. Overwritten when dropped.
+    /// The plaintext. Overwritten when dropped.
     pub plaintext: Zeroizing<Vec<u8>>,
-    /// The key that it was sealed to; its hash is the idempotency key.
+    /// The descriptor of the key. Its hash is the idempotency key.
     pub descriptor: Encoded<KeyDescriptor>,
+}
+
+/// Why [`RecipientKey::open`] failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError<E> {
+    /// The reply is refused.
+    #[error("{0}")]
+    Refused(#[from] Error),
+    /// The replay guard failed. The reply was not accepted and can be opened again.
+    #[error("the replay guard failed: {0}")]
+    Guard(#[source] E),
+}
+
+impl<E> OpenError<E> {
+    /// The stable code of a refused reply; `None` if the guard failed.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused(error) => Some(error.code()),
+            Self::Guard(_) => None,
+        }
+    }
+}
+
+impl From<OpenError<Infallible>> for Error {
+    fn from(error: OpenError<Infallible>) -> Self {
+        match error {
+            OpenError::Refused(error) => error,
+            OpenError::Guard(never) => match never {},
+        }
+    }
 }
 
 impl core::fmt::Debug for OpenedReply {
@@ -154,51 +211,12 @@ impl core::fmt::Debug for OpenedReply {
     }
 }
 
-/// Remembers which keys a reply was accepted for.
-pub trait Seen {
-    /// Notes a descriptor's hash. Answers whether it is new.
-    ///
-    /// After `forget_at_ms` (Unix milliseconds) no reply for it is accepted any more and it may be forgotten;
-    /// `now_ms` is the time of the call.
-    fn first_time(&mut self, descriptor: &Hash, forget_at_ms: u64, now_ms: u64) -> bool;
-}
-
-/// Remembers in memory, until this value is dropped.
-#[derive(Debug, Default)]
-pub struct SeenSet {
-    forget_at: HashMap<Hash, u64>,
-    /// The next time that it is worth looking for what can be forgotten.
-    sweep_at_len: usize,
-}
-
-impl Seen for SeenSet {
-    fn first_time(&mut self, descriptor: &Hash, forget_at_ms: u64, now_ms: u64) -> bool {
-        if self.forget_at.len() >= self.sweep_at_len.max(1024) {
-            self.forget_at.retain(|_, forget_at| *forget_at > now_ms);
-            self.sweep_at_len = self.forget_at.len().saturating_mul(2);
-        }
-        self.forget_at.insert(*descriptor, forget_at_ms).is_none()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_was_seen_is_remembered_until_it_cannot_come_again() {
-        let mut seen = SeenSet::default();
-        assert!(seen.first_time(&[1; 48], 100, 0));
-        assert!(!seen.first_time(&[1; 48], 100, 99));
-        let hash = |n: u32| ok2cry_protocol::hash(&[&n.to_be_bytes()]);
-        for n in 0..10_000 {
-            assert!(seen.first_time(&hash(n), u64::from(n) + 10, u64::from(n)));
-        }
-        assert!(seen.forget_at.len() < 2500, "{}", seen.forget_at.len());
-    }
-
-    #[test]
-    fn a_key_survives_pem_and_shows_only_its_public_half() {
+    fn a_key_round_trips_as_pem_and_debug_hides_the_secret() {
         let key = RecipientKey::generate().unwrap();
         let pem = key.to_pem().unwrap();
         let again = RecipientKey::from_pem(&pem).unwrap();

@@ -1,20 +1,21 @@
-//! The frozen answers in `tests/vectors/v1` get their verdicts: which keys are sealed to, which replies and statements are
-//! accepted, and the code of everything else. Within the crate, because a request's nonce is nobody's to choose.
+//! The frozen answers in `tests/vectors/v1` get the listed verdicts: accepted keys, replies and statements,
+//! and the codes of refusals. A module of the crate, because the nonce of a request cannot be set from
+//! outside.
 
 use crate::{
-    Error, Expected, KeyRequest, RecipientKey, Seen, SeenSet, Trust, VerifiedKey,
+    Error, Expected, KeyRequest, Message, RecipientKey, ReplayEntry, ReplayGuard, ReplaySet, Trust,
+    VerifiedKey,
     answer::{read_attested, read_opened, read_sealed},
 };
 use ok2cry_attest_verify::{CheckTime, Measurements, Policy, TrustAnchor};
 use ok2cry_protocol::{
-    Hash,
     http::OpenResponse,
     ids::{Nonce, Purpose},
     suite::PublicKey,
 };
 use p384::pkcs8::{EncodePrivateKey as _, LineEnding};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::{collections::HashMap, convert::Infallible, time::Duration};
 
 #[test]
 fn keys_are_accepted_and_refused_as_the_vectors_say() {
@@ -26,7 +27,8 @@ fn keys_are_accepted_and_refused_as_the_vectors_say() {
         if let (Some(seal), Ok(keys)) = (case.get("seal"), verified) {
             let time = CheckTime { now_ms: number(&seal["now_ms"]), ..time };
             let key = keys.into_iter().next().unwrap();
-            let sealed = key.seal(&bytes(&seal["plaintext"]), &bytes(&seal["aad"]), &time);
+            let (plaintext, aad) = (&*bytes(&seal["plaintext"]), &*bytes(&seal["aad"]));
+            let sealed = key.seal(&Message { plaintext, aad }, &time);
             outcomes.push((seal["expected"].clone(), verdict(sealed.as_ref().map(|_| json!(true)))));
         }
         outcomes
@@ -36,28 +38,31 @@ fn keys_are_accepted_and_refused_as_the_vectors_say() {
 #[test]
 fn replies_are_accepted_and_refused_as_the_vectors_say() {
     judge("replies.json", 190, |file, case, trust| {
-        let trust =
-            case.get("max_age_ms").map_or(trust.clone(), |max| trust.clone().max_reply_age_ms(number(max)));
+        let trust = case.get("max_age_ms").map_or(trust.clone(), |max| {
+            trust.clone().with_max_reply_age(Duration::from_millis(number(max)))
+        });
         let recipient = recipient(case.get("recipient").unwrap_or(&file["recipient"]));
         let purpose = Purpose::new(text(&case["expect"]["purpose"])).unwrap();
         let aad = bytes(&case["expect"]["aad"]);
-        let mut seen = Noting::default();
+        let mut guard = Recorder::default();
         for hash in case.get("seen").map_or(&[][..], list) {
-            seen.first_time(&bytes(hash).try_into().unwrap(), u64::MAX, 0);
+            let descriptor_hash = bytes(hash).try_into().unwrap();
+            let Ok(_) = guard.insert(&ReplayEntry { descriptor_hash, forget_at_ms: u64::MAX, now_ms: 0 });
         }
         let expected = &case["expected"];
         let until = &expected["accepted"]["remember_until_ms"];
         let mut open = || {
             let opened = read_sealed(&body(case)).and_then(|reply| {
                 let expected = Expected { purpose: &purpose, aad: &aad };
-                recipient.open(&reply, &expected, &trust, &time(file, case), &mut seen)
+                Ok(recipient.open(&reply, &expected, &trust, &time(file, case), &mut guard)?)
             });
             verdict(opened.as_ref().map(|opened| {
-                let forget_at = seen.forget_at_ms;
+                let forget_at = guard.forget_at_ms;
+                let is_long_enough = forget_at >= until.as_u64().unwrap_or_default();
                 json!({
                     "plaintext": hex(&opened.plaintext),
                     "descriptor_hash": hex(opened.descriptor.hash()),
-                    "remember_until_ms": if forget_at >= until.as_u64().unwrap_or_default() { until.clone() } else { forget_at.into() },
+                    "remember_until_ms": if is_long_enough { until.clone() } else { forget_at.into() },
                 })
             }))
         };
@@ -75,8 +80,8 @@ fn answers_to_callers_are_read_as_the_vectors_say() {
     for case in list(&file["caller_answers"]) {
         let read = match read_opened(text(&case["answer"]).as_bytes()) {
             Ok(OpenResponse::Plaintext(plaintext)) => Ok(json!({"plaintext": hex(&plaintext.0)})),
-            // A caller who asked for plaintext refuses it so.
-            Ok(OpenResponse::Sealed(_)) => Err(Error::ReleaseMode),
+            // A caller that requested plaintext refuses a sealed reply.
+            Ok(OpenResponse::Sealed(_)) => Err(Error::DeliveryMode),
             Err(error) => Err(error),
         };
         assert_eq!(verdict(read.as_ref().map(Clone::clone)), case["expected"], "{}", case["name"]);
@@ -104,7 +109,7 @@ fn statements_are_accepted_and_refused_as_the_vectors_say() {
 }
 
 #[test]
-fn what_callers_bring_is_taken_as_the_vectors_say() {
+fn anchors_and_measurements_are_taken_as_the_vectors_say() {
     let file = file("trust.json");
     let check = |name: &Value, expected: &Value, found: Result<Value, ok2cry_attest_verify::Error>| {
         let found = match found {
@@ -152,7 +157,7 @@ fn what_callers_bring_is_taken_as_the_vectors_say() {
 /// Expected and found.
 type Outcome = (Value, Value);
 
-/// Judges every case of a file with a client that has seen nothing, and with one that has seen the cases before it.
+/// Checks every case of a file with a new client, and with one that has verified the cases before it.
 fn judge(name: &str, at_least: usize, outcomes: impl Fn(&Value, &Value, &Trust) -> Vec<Outcome>) {
     let file = file(name);
     let mut experienced: HashMap<String, Trust> = HashMap::new();
@@ -181,13 +186,13 @@ fn trust(file: &Value, case: &Value) -> Trust {
 }
 
 fn request(asked: &Value) -> KeyRequest {
-    let (purpose, ttl) = (text(&asked["purpose"]), number(&asked["ttl"]));
+    let (purpose, ttl) = (text(&asked["purpose"]), Duration::from_millis(number(&asked["ttl"])));
     let request = match text(&asked["recipient"]) {
-        "caller" => KeyRequest::insecure_release_to_caller(purpose, ttl),
+        "caller" => KeyRequest::insecure_deliver_to_caller(purpose, ttl),
         point => KeyRequest::new(purpose, ttl, &PublicKey::new(&unhex(point)).unwrap()),
     };
     let request = request.unwrap().with_nonce(Nonce::new(bytes(&asked["nonce"])).unwrap());
-    request.count(u32::try_from(number(&asked["count"])).unwrap()).unwrap()
+    request.with_count(u32::try_from(number(&asked["count"])).unwrap()).unwrap()
 }
 
 fn key_json(key: &VerifiedKey) -> Value {
@@ -208,17 +213,19 @@ fn recipient(pair: &Value) -> RecipientKey {
     recipient
 }
 
-/// Remembers, and until when it was asked to.
+/// A replay guard that also keeps the last `forget_at_ms`.
 #[derive(Default)]
-struct Noting {
-    seen: SeenSet,
+struct Recorder {
+    set: ReplaySet,
     forget_at_ms: u64,
 }
 
-impl Seen for Noting {
-    fn first_time(&mut self, descriptor: &Hash, forget_at_ms: u64, now_ms: u64) -> bool {
-        self.forget_at_ms = forget_at_ms;
-        self.seen.first_time(descriptor, forget_at_ms, now_ms)
+impl ReplayGuard for Recorder {
+    type Error = Infallible;
+
+    fn insert(&mut self, entry: &ReplayEntry) -> Result<bool, Infallible> {
+        self.forget_at_ms = entry.forget_at_ms;
+        self.set.insert(entry)
     }
 }
 

@@ -148,7 +148,7 @@ impl Attester {
                 self.counters.asked.fetch_add(records.len() as u64, Ordering::Relaxed);
                 return;
             }
-            Err(TrySendError::Full(job)) => (job, Refusal::new(Code::Busy).retry_after(1000)),
+            Err(TrySendError::Full(job)) => (job, Refusal::new(Code::Busy).with_retry_after_ms(1000)),
             Err(TrySendError::Disconnected(job)) => (job, Code::NsmUnavailable.into()),
         };
         // Whoever asked may have gone.
@@ -319,7 +319,7 @@ impl Worker {
                 self.counters.attested.fetch_add(size as u64, Ordering::Relaxed);
                 for (job, places) in jobs {
                     let result = if timestamp.abs_diff(job.time_ms) > MAX_SKEW_MS {
-                        Err(Refusal::new(Code::ClockUnsafe).retry_after(1000))
+                        Err(Refusal::new(Code::ClockUnsafe).with_retry_after_ms(1000))
                     } else {
                         let inclusions = places
                             .into_iter()
@@ -369,7 +369,7 @@ impl Worker {
 
 /// There is no document, for now.
 pub(crate) fn unavailable() -> Refusal {
-    Refusal::new(Code::NsmUnavailable).retry_after(1000)
+    Refusal::new(Code::NsmUnavailable).with_retry_after_ms(1000)
 }
 
 /// The tolerance between the enclave's clocks is far below what makes a batch unusable.

@@ -295,7 +295,7 @@ impl Context {
         plaintext: &[u8],
     ) -> Result<Sealed, Refusal> {
         if now.reached(self.erase) {
-            return Err(Refusal::new(Code::Busy).retry_after(1));
+            return Err(Refusal::new(Code::Busy).with_retry_after_ms(1));
         }
         let mut reply = Reply {
             context_id: self.id,

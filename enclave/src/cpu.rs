@@ -239,7 +239,7 @@ impl Drop for Threads {
 
 /// The turn did not come in time.
 pub(crate) fn busy() -> Refusal {
-    Refusal::new(Code::Busy).retry_after(1000)
+    Refusal::new(Code::Busy).with_retry_after_ms(1000)
 }
 
 #[cfg(test)]

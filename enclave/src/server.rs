@@ -9,7 +9,7 @@ mod streams;
 use crate::{cpu::Line, service::Service};
 use ok2cry_protocol::{
     frame::{FrameError, FrameReader, MAX_REQUEST, MAX_WRITE},
-    rpc::{Answer, Call, Request, Response, Sent},
+    rpc::{Answer, Call, Request, Response, ResponseWriter},
 };
 use std::{
     future::Future,
@@ -208,7 +208,7 @@ async fn write_responses(
     mut writer: impl AsyncWrite + Unpin,
     mut outbox: UnboundedReceiver<Outgoing>,
 ) -> Result<(), Closed> {
-    let (mut sent, mut frames) = (Sent::default(), Frames::default());
+    let (mut sent, mut frames) = (ResponseWriter::default(), Frames::default());
     let mut outgoing = Vec::with_capacity(AT_ONCE);
     while outbox.recv_many(&mut outgoing, AT_ONCE).await > 0 {
         for (response, shares) in outgoing.drain(..) {
@@ -241,13 +241,13 @@ impl Default for Frames {
 
 impl Frames {
     fn have_room_for(&self, response: &Response) -> bool {
-        self.bytes.is_empty() || self.bytes.capacity() - self.bytes.len() >= response.room()
+        self.bytes.is_empty() || self.bytes.capacity() - self.bytes.len() >= response.max_len()
     }
 
-    fn push(&mut self, sent: &mut Sent, response: &Response, shares: Shares) {
+    fn push(&mut self, sent: &mut ResponseWriter, response: &Response, shares: Shares) {
         self.secret |= matches!(response.result, Ok(Answer::Plaintext(_)));
         // It grows only while it is empty: a buffer that is outgrown is not overwritten.
-        self.bytes.reserve(response.room());
+        self.bytes.reserve(response.max_len());
         sent.write(response, &mut self.bytes);
         self.shares.push(shares);
     }
@@ -276,7 +276,7 @@ mod tests {
     use crate::service::tests::start;
     use ok2cry_protocol::{
         frame,
-        rpc::{Health, Plaintext, Received},
+        rpc::{Health, Plaintext, ResponseReader},
     };
     use tokio::{net::UnixStream, sync::Semaphore};
 
@@ -286,7 +286,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_buffer_with_a_plaintext_in_it_does_not_grow_and_is_emptied_by_writing() {
-        let (mut frames, mut sent, mut written) = (Frames::default(), Sent::default(), Vec::new());
+        let (mut frames, mut sent, mut written) = (Frames::default(), ResponseWriter::default(), Vec::new());
         let plaintext =
             || Response { id: 1, result: Ok(Answer::Plaintext(Plaintext(Zeroizing::new(vec![0x5a; 4000])))) };
         let place = frames.bytes.as_ptr();
@@ -311,7 +311,7 @@ mod tests {
         let request = frame::encode(&Request { id: 1, call: Call::Health }.encode());
         stream.write_all(&request).await.ok()?;
         let (mut frames, mut received, mut buffer) =
-            (FrameReader::new(frame::MAX_RESPONSE), Received::default(), [0; 1024]);
+            (FrameReader::new(frame::MAX_RESPONSE), ResponseReader::default(), [0; 1024]);
         loop {
             if let Some(body) = frames.next_frame().unwrap() {
                 let Ok(Answer::Health(health)) = received.read(body).unwrap()?.result else {

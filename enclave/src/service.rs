@@ -15,9 +15,9 @@ use crate::{
 use ok2cry_protocol::{
     Encoded, Hash, Record,
     code::Code,
-    descriptor::{KeyDescriptor, ReleaseTo},
+    descriptor::{DeliverTo, KeyDescriptor},
     ids::{InstanceId, KeyId, Nonce},
-    reply::request_digest,
+    reply::DigestInput,
     rpc::{Answer, Attested, Call, Health, Open, Plaintext, Refusal},
     statement::Statement,
     suite::{PublicKey, seal_info},
@@ -156,7 +156,7 @@ impl Service {
                 }
             }
         }
-        Err(Refusal::new(Code::Busy).retry_after(1))
+        Err(Refusal::new(Code::Busy).with_retry_after_ms(1))
     }
 
     /// The answer to an open of a key that has been used, or the refusal if it ended otherwise.
@@ -182,9 +182,9 @@ impl Service {
         };
         let descriptor = Encoded::<KeyDescriptor>::decode(ticket.descriptor())
             .map_err(|_| Refusal::new(Code::Internal))?;
-        let recipient = match descriptor.release_to {
-            ReleaseTo::Caller => None,
-            ReleaseTo::Recipient(recipient) => {
+        let recipient = match descriptor.deliver_to {
+            DeliverTo::Caller => None,
+            DeliverTo::Recipient(recipient) => {
                 let room = Sealed::room(descriptor.bytes(), &open.aad, &open.ciphertext);
                 // What cannot be replied to is not worth the curve either.
                 if self.contexts.current(&recipient, now).is_none() {
@@ -233,7 +233,7 @@ impl Service {
                 self.reply_room_ms(),
             ),
         };
-        Refusal::with_detail(Code::RepliesFull, detail).retry_after(wait_ms)
+        Refusal::with_detail(Code::RepliesFull, detail).with_retry_after_ms(wait_ms)
     }
 
     /// In how many milliseconds some room for replies comes back: a reply that is kept no longer, or a context with its proof.
@@ -298,11 +298,12 @@ enum Turn {
 }
 
 fn digest(descriptor: &Hash, open: &Open) -> Hash {
-    request_digest(descriptor, &open.enc, &open.aad, &open.ciphertext)
+    let Open { enc, aad, ciphertext, .. } = open;
+    DigestInput { descriptor, enc, aad, ciphertext }.request_digest()
 }
 
 fn clock_refusal(error: ClockError) -> Refusal {
-    Refusal::with_detail(Code::ClockUnsafe, error.to_string()).retry_after(1000)
+    Refusal::with_detail(Code::ClockUnsafe, error.to_string()).with_retry_after_ms(1000)
 }
 
 mod issue;

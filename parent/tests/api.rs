@@ -79,7 +79,7 @@ async fn an_unknown_key_is_a_problem_but_an_ended_one_is_not() {
 #[tokio::test]
 async fn refusals_of_the_enclave_pass_through_unchanged() {
     for code in Code::ALL {
-        let refusal = Refusal::with_detail(*code, "the enclave's detail").retry_after(1001);
+        let refusal = Refusal::with_detail(*code, "the enclave's detail").with_retry_after_ms(1001);
         let enclave = FakeEnclave::start(move |_| Action::Answer(Err(refusal.clone())));
         let answered = enclave.service().get(&format!("/v1/keys/{}", key_id())).await;
         assert_eq!(answered.code(), code.as_str());

@@ -1,12 +1,12 @@
 //! Many records under one attestation document.
 //!
-//! The document's `user_data` holds the root of a Merkle tree over the records and the head of the audit log;
-//! nothing that a caller chose enters the document except through a leaf.
+//! The document's `user_data` is a batch header: the root of a Merkle tree over the records, and the head of
+//! the audit log. Values that a caller chose enter the document through the leaves only.
 
 use crate::{
     DecodeError, Hash, Record, Rule,
     cbor::{Reader, Writer},
-    merkle::{leaf_hash, root_of_path},
+    merkle::{Position, leaf_hash, root_of_path},
 };
 
 const TYPE: &str = "ok2cry/batch/v1";
@@ -21,7 +21,7 @@ pub const EMPTY_LOG_ROOT: [u8; 32] = [
     0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
 ];
 
-/// What the `user_data` of an attestation document says.
+/// The batch header: the `user_data` of an attestation document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchHeader {
     /// Root of the tree over the batch's records.
@@ -64,19 +64,20 @@ impl Record for BatchHeader {
     }
 }
 
-/// Where in a batch a record stands.
+/// The position of a record in a batch, with its inclusion path.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Inclusion {
-    /// The record's place, from 0.
+    /// The record's position, from 0.
     pub index: u64,
     /// The hashes from its sibling up to the root.
     pub path: Vec<Hash>,
 }
 
 impl Inclusion {
-    /// Whether `record` stands at this place in the batch that `header` describes.
+    /// Whether this path proves that `record` is at this position of the batch with this `header`.
     pub fn proves(&self, record: &[u8], header: &BatchHeader) -> bool {
-        root_of_path(&leaf_hash(record), self.index, header.size, &self.path) == Some(header.root)
+        let position = Position { index: self.index, size: header.size };
+        root_of_path(&leaf_hash(record), position, &self.path) == Some(header.root)
     }
 
     pub(crate) fn write(&self, w: &mut Writer) {
@@ -87,9 +88,9 @@ impl Inclusion {
     }
 
     pub(crate) fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        r.array("inclusion", 2, 2)?;
+        r.array("inclusion", 2..=2)?;
         let index = r.uint("index")?;
-        let n = r.array("path", 0, MAX_PATH)?;
+        let n = r.array("path", 0..=MAX_PATH)?;
         let path = (0..n).map(|_| r.array_of("path")).collect::<Result<_, _>>()?;
         Ok(Self { index, path })
     }
@@ -101,7 +102,7 @@ mod tests {
     use crate::merkle::Tree;
 
     #[test]
-    fn a_record_is_proven_by_its_own_place_only() {
+    fn a_record_is_proven_at_its_own_position_only() {
         let records: Vec<[u8; 1]> = (0..5).map(|i| [i]).collect();
         let tree = Tree::new(records.iter().map(|r| leaf_hash(r)).collect()).unwrap();
         let header = BatchHeader { root: tree.root(), size: 5, log_size: 0, log_root: EMPTY_LOG_ROOT };

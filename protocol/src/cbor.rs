@@ -1,13 +1,14 @@
-//! CBOR in deterministic encoding (RFC 8949 §4.2.1), and nothing besides.
+//! Deterministic CBOR (RFC 8949 §4.2.1), restricted to what the records use.
 //!
-//! Only what the records need exists: unsigned integers, byte and text strings, arrays, and maps whose keys are
-//! consecutive small integers. The reader borrows, never recurses on input, checks every length against the
-//! bytes that are there before it uses it, and refuses whatever the writer would not have written. A general
-//! CBOR library would leave four of these five to its caller.
+//! The records use unsigned integers, byte and text strings, arrays, and maps whose keys are consecutive
+//! small integers. The reader borrows its input and does not recurse on it. It compares every length with the
+//! bytes that are left before it uses the length, and refuses every encoding that the writer would not
+//! produce. A general CBOR library leaves most of these checks to its caller.
 
 use crate::{DecodeError, Rule};
+use core::ops::RangeInclusive;
 
-/// The latest time that a record can name, in Unix milliseconds: 2⁵³ − 1, which every language's numbers hold.
+/// The latest time in a record, in Unix milliseconds: 2⁵³ − 1, which the numbers of every language can hold.
 pub const MAX_TIME: u64 = (1 << 53) - 1;
 
 const UINT: u8 = 0;
@@ -23,17 +24,17 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// A writer that has `capacity` bytes set aside.
+    /// A writer with room for `capacity` bytes.
     pub fn with_capacity(capacity: usize) -> Self {
         Self { out: Vec::with_capacity(capacity) }
     }
 
-    /// A writer that goes on where `out` ends.
+    /// A writer that appends to `out`.
     pub fn after(out: Vec<u8>) -> Self {
         Self { out }
     }
 
-    /// Opens a map of `fields` entries; each must follow through [`Writer::key`] and one value.
+    /// Opens a map of `fields` entries. Each entry is [`Writer::key`] and one value.
     pub fn map(&mut self, fields: u64) -> &mut Self {
         self.head(MAP, fields)
     }
@@ -67,7 +68,7 @@ impl Writer {
         self
     }
 
-    /// The bytes written.
+    /// Takes the bytes that were written.
     pub fn finish(&mut self) -> Vec<u8> {
         core::mem::take(&mut self.out)
     }
@@ -103,18 +104,19 @@ impl<'a> Reader<'a> {
         Self { structure, rest: bytes }
     }
 
-    /// Opens a map; the entries are read through [`Map::key`].
+    /// Opens a map. [`Map::key`] reads its entries.
     pub fn map(&mut self, field: &'static str) -> Result<Map, DecodeError> {
         Ok(Map { left: self.head(field, MAP)?, next: 0 })
     }
 
-    /// Opens an array of `min..=max` items and returns their number.
-    pub fn array(&mut self, field: &'static str, min: usize, max: usize) -> Result<usize, DecodeError> {
+    /// Opens an array whose number of items is in `allowed`, and returns that number.
+    pub fn array(
+        &mut self,
+        field: &'static str,
+        allowed: RangeInclusive<usize>,
+    ) -> Result<usize, DecodeError> {
         let n = self.head(field, ARRAY)?;
-        usize::try_from(n)
-            .ok()
-            .filter(|n| (min..=max).contains(n))
-            .ok_or_else(|| self.error(field, Rule::Length { min, max }))
+        self.length(field, n, &allowed)
     }
 
     /// An unsigned integer.
@@ -127,7 +129,7 @@ impl<'a> Reader<'a> {
         self.safe_uint(field)
     }
 
-    /// An unsigned integer of at most 2⁵³ − 1, which every language's numbers hold.
+    /// An unsigned integer of at most 2⁵³ − 1.
     pub fn safe_uint(&mut self, field: &'static str) -> Result<u64, DecodeError> {
         let value = self.uint(field)?;
         if value > MAX_TIME { Err(self.error(field, Rule::Range)) } else { Ok(value) }
@@ -143,30 +145,38 @@ impl<'a> Reader<'a> {
         T::try_from(self.uint(field)?).map_err(|_| self.error(field, Rule::Range))
     }
 
-    /// A byte string of `min..=max` bytes.
-    pub fn bytes(&mut self, field: &'static str, min: usize, max: usize) -> Result<&'a [u8], DecodeError> {
-        self.string(field, BYTES, min, max)
+    /// A byte string whose length is in `allowed`.
+    pub fn bytes(
+        &mut self,
+        field: &'static str,
+        allowed: RangeInclusive<usize>,
+    ) -> Result<&'a [u8], DecodeError> {
+        self.string(field, BYTES, &allowed)
     }
 
     /// A byte string of exactly `N` bytes.
     pub fn array_of<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
-        let bytes = self.bytes(field, N, N)?;
+        let bytes = self.bytes(field, N..=N)?;
         bytes.try_into().map_err(|_| self.error(field, Rule::Length { min: N, max: N }))
     }
 
-    /// A text string of `min..=max` bytes.
-    pub fn text(&mut self, field: &'static str, min: usize, max: usize) -> Result<&'a str, DecodeError> {
-        let bytes = self.string(field, TEXT, min, max)?;
+    /// A text string whose length in bytes is in `allowed`.
+    pub fn text(
+        &mut self,
+        field: &'static str,
+        allowed: RangeInclusive<usize>,
+    ) -> Result<&'a str, DecodeError> {
+        let bytes = self.string(field, TEXT, &allowed)?;
         core::str::from_utf8(bytes).map_err(|_| self.error(field, Rule::NotUtf8))
     }
 
-    /// The text that says which record this is.
+    /// The text that names the type and version of the record.
     pub fn record_type(&mut self, expected: &'static str) -> Result<(), DecodeError> {
-        let found = self.text("type", 0, 64)?;
+        let found = self.text("type", 0..=64)?;
         if found == expected { Ok(()) } else { Err(self.error("type", Rule::WrongRecord)) }
     }
 
-    /// Checks that nothing follows.
+    /// Checks that no bytes follow.
     pub fn end(&self) -> Result<(), DecodeError> {
         if self.rest.is_empty() { Ok(()) } else { Err(self.error("end", Rule::Trailing)) }
     }
@@ -180,15 +190,21 @@ impl<'a> Reader<'a> {
         &mut self,
         field: &'static str,
         major: u8,
-        min: usize,
-        max: usize,
+        allowed: &RangeInclusive<usize>,
     ) -> Result<&'a [u8], DecodeError> {
         let n = self.head(field, major)?;
-        let n = usize::try_from(n)
-            .ok()
-            .filter(|n| (min..=max).contains(n))
-            .ok_or_else(|| self.error(field, Rule::Length { min, max }))?;
+        let n = self.length(field, n, allowed)?;
         self.take(field, n)
+    }
+
+    fn length(
+        &self,
+        field: &'static str,
+        n: u64,
+        allowed: &RangeInclusive<usize>,
+    ) -> Result<usize, DecodeError> {
+        let n = usize::try_from(n).ok().filter(|n| allowed.contains(n));
+        n.ok_or_else(|| self.error(field, Rule::Length { min: *allowed.start(), max: *allowed.end() }))
     }
 
     fn take(&mut self, field: &'static str, n: usize) -> Result<&'a [u8], DecodeError> {
@@ -221,14 +237,14 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A map that is being read: its keys must be 0, 1, 2, … and all of them there.
+/// A map that is being read. Its keys must be exactly 0, 1, 2, ….
 pub struct Map {
     left: u64,
     next: u64,
 }
 
 impl Map {
-    /// Reads the next key, which must be the one that belongs to `field`.
+    /// Reads the next key, which must be the key of `field`.
     pub fn key(&mut self, reader: &mut Reader<'_>, field: &'static str) -> Result<(), DecodeError> {
         if self.left == 0 {
             return Err(reader.error(field, Rule::Missing));
@@ -283,10 +299,10 @@ mod tests {
     #[test]
     fn a_claimed_length_is_checked_before_it_is_used() {
         let huge = [0x5b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
-        let error = Reader::new("test", &huge).bytes("b", 0, 64).unwrap_err();
+        let error = Reader::new("test", &huge).bytes("b", 0..=64).unwrap_err();
         assert_eq!(error.rule, Rule::Length { min: 0, max: 64 });
         let cut = [0x43, 1, 2];
-        assert_eq!(Reader::new("test", &cut).bytes("b", 0, 64).unwrap_err().rule, Rule::Truncated);
+        assert_eq!(Reader::new("test", &cut).bytes("b", 0..=64).unwrap_err().rule, Rule::Truncated);
     }
 
     #[test]

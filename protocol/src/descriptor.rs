@@ -1,4 +1,4 @@
-//! The key descriptor: everything that anybody may rely on about one disposable key.
+//! The key descriptor: the attested properties of one disposable key.
 
 use crate::{
     DecodeError, Record, Rule,
@@ -9,34 +9,34 @@ use crate::{
 
 const TYPE: &str = "ok2cry/key/v1";
 
-/// What a key is, for whom, for what and for how long. Its bytes are a leaf of an attested batch and their hash
-/// is in the `info` of every message sealed to the key.
+/// The attested properties of a key. Its bytes are a leaf of an attested batch, and their hash is part of the
+/// HPKE `info` of every message that is sealed to the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyDescriptor {
-    /// Names the key and the enclave that holds it.
+    /// The key's id, which begins with the id of the enclave that holds it.
     pub key_id: KeyId,
     /// The algorithms.
     pub suite: Suite,
-    /// What to seal to.
+    /// The public key that messages are sealed to.
     pub public_key: PublicKey,
-    /// When the request was accepted: Unix milliseconds on the enclave's trusted clock.
+    /// When the request was accepted, in Unix milliseconds on the enclave's trusted clock.
     pub issued_at: u64,
-    /// When the key is gone: Unix milliseconds.
+    /// When the key is erased at the latest, in Unix milliseconds.
     pub expires_at: u64,
-    /// What the key is for.
+    /// The purpose of the key.
     pub purpose: Purpose,
-    /// Who reads what the key opens.
-    pub release_to: ReleaseTo,
-    /// The nonce of whoever asked for the key.
+    /// To whom the plaintext is delivered. `release_to` on the wire.
+    pub deliver_to: DeliverTo,
+    /// The nonce of the request for the key.
     pub client_nonce: Nonce,
 }
 
-/// Who reads what a key opens.
+/// To whom the plaintext of a key is delivered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ReleaseTo {
-    /// Whoever calls open gets the plaintext. Off unless the measured configuration switches it on.
+pub enum DeliverTo {
+    /// The caller of open, in the clear. Refused unless the measured configuration allows it.
     Caller,
-    /// The holder of this key, and nobody else, whoever calls open. The suite is the descriptor's own.
+    /// The holder of this public key, sealed to it. The suite is the descriptor's.
     Recipient(PublicKey),
 }
 
@@ -48,7 +48,7 @@ impl Record for KeyDescriptor {
         w.key(3).bytes(self.public_key.as_bytes());
         w.key(4).uint(self.issued_at).key(5).uint(self.expires_at);
         w.key(6).text(self.purpose.as_str()).key(7);
-        self.release_to.write(&mut w);
+        self.deliver_to.write(&mut w);
         w.key(8).bytes(self.client_nonce.as_bytes());
         w.finish()
     }
@@ -72,18 +72,18 @@ impl Record for KeyDescriptor {
             return Err(r.error("expires_at", Rule::Range));
         }
         m.key(r, "purpose")?;
-        let purpose = Purpose::new(r.text("purpose", 1, 64)?).map_err(|e| r.error("purpose", e.rule))?;
+        let purpose = Purpose::new(r.text("purpose", 1..=64)?).map_err(|e| r.error("purpose", e.rule))?;
         m.key(r, "release_to")?;
-        let release_to = ReleaseTo::read(r)?;
+        let deliver_to = DeliverTo::read(r)?;
         m.key(r, "client_nonce")?;
         let client_nonce = read_nonce(r, "client_nonce")?;
         m.end(r)?;
         r.end()?;
-        Ok(Self { key_id, suite, public_key, issued_at, expires_at, purpose, release_to, client_nonce })
+        Ok(Self { key_id, suite, public_key, issued_at, expires_at, purpose, deliver_to, client_nonce })
     }
 }
 
-impl ReleaseTo {
+impl DeliverTo {
     pub(crate) fn write(&self, w: &mut Writer) {
         match self {
             Self::Caller => {
@@ -99,7 +99,7 @@ impl ReleaseTo {
 
     pub(crate) fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         const FIELD: &str = "release_to";
-        let items = r.array(FIELD, 1, 3)?;
+        let items = r.array(FIELD, 1..=3)?;
         match (r.uint(FIELD)?, items) {
             (0, 1) => Ok(Self::Caller),
             (1, 3) => {
@@ -114,7 +114,7 @@ impl ReleaseTo {
 }
 
 pub(crate) fn read_nonce(r: &mut Reader<'_>, field: &'static str) -> Result<Nonce, DecodeError> {
-    let bytes = r.bytes(field, Nonce::MIN, Nonce::MAX)?;
+    let bytes = r.bytes(field, Nonce::MIN..=Nonce::MAX)?;
     Nonce::new(bytes).map_err(|e| r.error(field, e.rule))
 }
 
@@ -136,15 +136,15 @@ pub(crate) mod tests {
             issued_at: 1_800_000_000_000,
             expires_at: 1_800_000_300_000,
             purpose: Purpose::new("card-pin").unwrap(),
-            release_to: ReleaseTo::Recipient(public_key(4)),
+            deliver_to: DeliverTo::Recipient(public_key(4)),
             client_nonce: Nonce::new([5; 16]).unwrap(),
         }
     }
 
     #[test]
     fn what_is_encoded_is_decoded() {
-        for release_to in [ReleaseTo::Caller, ReleaseTo::Recipient(public_key(9))] {
-            let d = KeyDescriptor { release_to, ..descriptor() };
+        for deliver_to in [DeliverTo::Caller, DeliverTo::Recipient(public_key(9))] {
+            let d = KeyDescriptor { deliver_to, ..descriptor() };
             assert_eq!(KeyDescriptor::decode(&d.encode()), Ok(d));
         }
     }

@@ -1,4 +1,4 @@
-//! An attestation document on its way: bytes that many answers share.
+//! An attestation document: bytes that many answers share.
 
 use core::{fmt, ops::Deref};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use {
     std::sync::OnceLock,
 };
 
-/// An attestation document, or what is said to be one: nobody has verified it. Clones share the bytes, and their text.
+/// The bytes of an attestation document, unverified. Clones share the bytes and their JSON text.
 #[derive(Clone)]
 pub struct Document(Arc<Inner>);
 
@@ -20,13 +20,13 @@ struct Inner {
 }
 
 impl Document {
-    /// Whether both are clones of one.
+    /// Whether both are clones of the same value. Equal bytes alone do not make a clone.
     pub fn is_clone_of(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// The document in base64url without padding, as JSON text: encoded, and searched for what would have to be escaped, once for
-    /// all clones. It is always there.
+    /// The document as a JSON string in base64url without padding. It is encoded once for all clones. It is
+    /// never `None`: base64url needs no escapes.
     #[cfg(feature = "http")]
     pub(crate) fn json(&self) -> Option<&RawValue> {
         let json =

@@ -4,13 +4,13 @@ use crate::{DecodeError, Hash, hash};
 pub trait Record: Sized {
     /// The bytes of `self`.
     fn encode(&self) -> Vec<u8>;
-    /// Reads a record strictly: every byte must be as [`Record::encode`] writes it.
+    /// Reads a record strictly: only the bytes that [`Record::encode`] writes are accepted.
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError>;
 }
 
-/// A record with the bytes that it came in and their hash.
+/// A record, its bytes, and their hash.
 ///
-/// The bytes are the authority: they are what was hashed into a batch and what binds a message to its key.
+/// Batches and messages refer to the hash of the bytes, so the bytes are never encoded again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded<T> {
     bytes: Box<[u8]>,
@@ -19,13 +19,13 @@ pub struct Encoded<T> {
 }
 
 impl<T: Record> Encoded<T> {
-    /// Takes bytes from outside.
+    /// Decodes bytes that were received.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let value = T::decode(bytes)?;
         Ok(Self { bytes: bytes.into(), hash: hash(&[bytes]), value })
     }
 
-    /// Encodes a record of one's own making.
+    /// Encodes a record.
     pub fn new(value: T) -> Self {
         let bytes = value.encode().into_boxed_slice();
         Self { hash: hash(&[&bytes]), bytes, value }

@@ -1,53 +1,53 @@
 use core::fmt;
 
-/// Bytes from outside broke a rule. Names the structure, the field and the rule, and never holds the bytes.
+/// Received bytes break a rule. Names the structure, the field and the rule; never holds the bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{structure}: {field}: {rule}")]
 pub struct DecodeError {
-    /// What was being decoded, for example `key descriptor`.
+    /// The structure that was decoded, for example `key descriptor`.
     pub structure: &'static str,
     /// The field, as `docs/protocol.md` names it.
     pub field: &'static str,
-    /// What it broke.
+    /// The rule that the field breaks.
     pub rule: Rule,
 }
 
-/// The rule that a field broke.
+/// The rule that a field breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rule {
-    /// The field is not there.
+    /// The field is missing.
     Missing,
     /// A field of this number is not part of the structure.
     Unknown(u64),
-    /// The field is there twice, or fields are not in ascending order.
+    /// The field is repeated, or the fields are not in ascending order.
     DuplicateOrUnordered(u64),
-    /// Another CBOR type than the one the field has.
+    /// The CBOR type is not the field's.
     WrongType,
-    /// A length or number was not written in its shortest form, or a length was left open.
+    /// A length or number is not in its shortest form, or a length is indefinite.
     NotDeterministic,
     /// The bytes end inside the field.
     Truncated,
-    /// Bytes follow the end.
+    /// Bytes follow the end of the structure.
     Trailing,
     /// A length outside `min..=max` (bytes, or entries of an array).
     Length {
-        /// Least length that is allowed.
+        /// The least allowed length.
         min: usize,
-        /// Greatest length that is allowed.
+        /// The greatest allowed length.
         max: usize,
     },
-    /// A number outside what is allowed.
+    /// A number outside its allowed range.
     Range,
     /// Text that is not UTF-8.
     NotUtf8,
     /// Characters outside `[a-z0-9._-]`.
     Charset,
-    /// Another type or version of record than the one expected.
+    /// The record has another type or version than expected.
     WrongRecord,
-    /// A value that is not one of those that exist.
+    /// The value is not a known one.
     UnknownValue,
-    /// A suite that is not switched on.
+    /// The suite is not enabled.
     UnsupportedSuite,
     /// Not an uncompressed point on P-384.
     NotOnCurve,

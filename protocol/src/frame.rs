@@ -1,7 +1,7 @@
 //! Frames on the stream between parent and enclave: a big-endian u32 length, then that many bytes.
 //!
-//! Both ends read with [`FrameReader`] and close the stream at the first [`FrameError`]: after a length that
-//! lies there is no telling where the next frame begins.
+//! Both ends read with [`FrameReader`] and close the stream at the first [`FrameError`]: after a wrong length
+//! the start of the next frame is unknown.
 
 use crate::cbor::Writer;
 
@@ -9,22 +9,22 @@ use crate::cbor::Writer;
 pub const MAX_REQUEST: usize = 16 * 1024;
 /// The longest response, in bytes: 100 keys with their paths, and one document.
 pub const MAX_RESPONSE: usize = 256 * 1024;
-/// The most bytes to hand to one write on vsock. Some host drivers lose larger packets.
+/// The most bytes of one write on vsock. Some host drivers lose larger packets.
 pub const MAX_WRITE: usize = 16 * 1024;
 
-/// The stream cannot go on.
+/// Why a stream must be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
-    /// A frame says that it is longer than frames may be.
+    /// The length of a frame is above the limit.
     #[error("a frame of {length} bytes is longer than the limit of {limit}")]
     TooLong {
-        /// What the frame says.
+        /// The length in the frame.
         length: u32,
-        /// What is allowed.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// A frame without content.
+    /// A frame has no content.
     #[error("a frame is empty")]
     Empty,
     /// The stream ended inside a frame.
@@ -33,7 +33,7 @@ pub enum FrameError {
 }
 
 impl FrameError {
-    /// A stable name, for counting.
+    /// A stable name for metrics.
     pub fn reason(self) -> &'static str {
         match self {
             Self::TooLong { .. } => "frame_too_long",
@@ -43,14 +43,14 @@ impl FrameError {
     }
 }
 
-/// Puts a length before `body`. The body must not be longer than `u32::MAX`, which no structure of [`crate::rpc`]
-/// comes near.
+/// Makes a frame of `body`, which must not be longer than `u32::MAX`. All structures of [`crate::rpc`] are
+/// shorter.
 pub fn encode(body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
     [&length.to_be_bytes()[..], body].concat()
 }
 
-/// Appends a frame to `out`: whatever `write` writes, after its length.
+/// Appends a frame to `out`; `write` writes its content.
 pub(crate) fn append(out: &mut Vec<u8>, write: impl FnOnce(&mut Writer)) {
     let begin = out.len();
     out.extend_from_slice(&[0; 4]);
@@ -63,8 +63,8 @@ pub(crate) fn append(out: &mut Vec<u8>, write: impl FnOnce(&mut Writer)) {
     }
 }
 
-/// Cuts a stream into frames. Holds at most one frame beyond what was read at once, and allocates only for bytes
-/// that have arrived, whatever a frame says of its length.
+/// Splits a stream into frames. It holds at most one frame beyond the last read. It allocates for bytes that
+/// have arrived, not for the length that a frame claims.
 pub struct FrameReader {
     limit: usize,
     buffer: Vec<u8>,
@@ -77,14 +77,14 @@ impl FrameReader {
         Self { limit, buffer: Vec::new(), consumed: 0 }
     }
 
-    /// Takes bytes from the stream.
+    /// Appends bytes that were read from the stream.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.drain(..self.consumed);
         self.consumed = 0;
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next whole frame's content, if it has arrived.
+    /// The content of the next frame, if all of it has arrived.
     pub fn next_frame(&mut self) -> Result<Option<&[u8]>, FrameError> {
         let Some(rest) = self.buffer.get(self.consumed..) else { return Ok(None) };
         let Some((length, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_arrive_whole_however_the_stream_is_cut() {
+    fn frames_do_not_depend_on_how_the_stream_is_split() {
         let stream = [encode(b"one"), encode(b"three"), encode(&[7; 100])].concat();
         for step in 1..stream.len() {
             let mut reader = FrameReader::new(100);
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_lies_ends_the_stream_without_allocating() {
+    fn a_wrong_length_ends_the_stream_without_allocating() {
         let mut reader = FrameReader::new(100);
         reader.push(&u32::MAX.to_be_bytes());
         assert_eq!(reader.next_frame(), Err(FrameError::TooLong { length: u32::MAX, limit: 100 }));

@@ -1,4 +1,4 @@
-//! The JSON bodies of the parent's HTTP API. Byte strings are base64url without padding; unknown, missing and
+//! The JSON bodies of the parent's HTTP API. Byte strings are base64url without padding. Unknown, missing and
 //! repeated fields are errors.
 
 use crate::{
@@ -11,19 +11,19 @@ use core::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use zeroize::Zeroizing;
 
-/// `POST /v1/keys`.
+/// The body of `POST /v1/keys`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IssueRequest {
     /// 16 to 64 random bytes, used for this request only.
     pub nonce: Bytes,
-    /// What the keys are for: one of the purposes that the enclave's measured configuration has.
+    /// The purpose of the keys, one of the enclave's measured configuration.
     pub purpose: String,
-    /// How long the keys live, in milliseconds.
+    /// The lifetime of the keys, in milliseconds.
     pub ttl: u64,
-    /// Who reads what the keys open.
+    /// To whom the plaintext is delivered.
     pub recipient: RecipientField,
-    /// How many keys, 1 to 100; 1 if left out.
+    /// The number of keys, 1 to 100; 1 if absent.
     #[serde(default = "one")]
     pub count: u32,
 }
@@ -32,33 +32,34 @@ fn one() -> u32 {
     1
 }
 
-/// Who reads what a key opens: `"caller"`, or a suite and a public key.
+/// To whom the plaintext of a key is delivered: `"caller"`, or a suite and a public key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum RecipientField {
     /// The text `"caller"`; any other text is refused.
     Named(String),
-    /// The holder of a key.
-    Key(RecipientKey),
+    /// The recipient's public key.
+    Key(RecipientKeyBody),
 }
 
 /// A recipient's public key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RecipientKey {
+pub struct RecipientKeyBody {
     /// IANA numbers of KEM, KDF and AEAD: `[17, 2, 2]`.
     pub suite: [u16; 3],
     /// The uncompressed P-384 point, 97 bytes.
     pub public_key: Bytes,
 }
 
-/// The answer to `POST /v1/keys`: a proof and what it proves, and nothing that repeats it unproven.
+/// The answer to `POST /v1/keys`: the document and the descriptors that it attests. No attested value is
+/// repeated outside the descriptors.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IssueResponse {
-    /// The attestation document of the batch that all the keys are in.
+    /// The attestation document of the batch that holds all the keys.
     pub document: Document,
-    /// The keys, in the order of their nonces.
+    /// The keys, in the order of their derived nonces.
     pub keys: Vec<IssuedKey>,
 }
 
@@ -68,13 +69,13 @@ pub struct IssueResponse {
 pub struct IssuedKey {
     /// The key descriptor's bytes.
     pub descriptor: Bytes,
-    /// Its place in the batch.
+    /// Its position in the batch, from 0.
     pub index: u64,
     /// Its inclusion path, nearest sibling first.
     pub path: Vec<Bytes>,
 }
 
-/// `POST /v1/keys/{id}/open`.
+/// The body of `POST /v1/keys/{id}/open`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OpenRequest {
@@ -82,7 +83,7 @@ pub struct OpenRequest {
     pub enc: Bytes,
     /// HPKE's ciphertext, 16 to 4,112 bytes.
     pub ciphertext: Bytes,
-    /// The context that the message was sealed with, at most 1,024 bytes; may be empty, not left out.
+    /// The `aad` that the message was sealed with, at most 1,024 bytes. It may be empty but not absent.
     pub aad: Bytes,
 }
 
@@ -90,29 +91,29 @@ pub struct OpenRequest {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum OpenResponse {
-    /// A reply that the recipient alone can read.
+    /// A reply that is sealed to the recipient.
     Sealed(SealedBody),
-    /// The plaintext, in `caller` mode.
+    /// The plaintext, if the key delivers to the caller.
     Plaintext(SecretBytes),
 }
 
-/// A sealed reply and its context.
+/// A sealed reply and its reply context.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SealedBody {
     /// The reply record.
     pub reply: Bytes,
-    /// The context that it is sealed under.
+    /// The reply context that it is sealed under.
     pub context: AttestedBody,
 }
 
-/// A record and its proof.
+/// An attested record: its bytes, its inclusion path, and the document.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttestedBody {
     /// The record's bytes.
     pub record: Bytes,
-    /// Its place in the batch.
+    /// Its position in the batch, from 0.
     pub index: u64,
     /// Its inclusion path, nearest sibling first.
     pub path: Vec<Bytes>,
@@ -120,10 +121,11 @@ pub struct AttestedBody {
     pub document: Document,
 }
 
-/// The answer to `GET` and `DELETE /v1/keys/{id}`. Readers ignore fields that they do not know: receipts will come.
+/// The answer to `GET` and `DELETE /v1/keys/{id}`. Readers ignore unknown fields, so that receipts can be
+/// added.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StateResponse {
-    /// `live`, `used`, `expired`, `destroyed` or `unknown`. Advisory: nobody has signed it.
+    /// `live`, `used`, `expired`, `destroyed` or `unknown`. Advisory: it is not signed.
     pub state: String,
 }
 
@@ -137,10 +139,23 @@ pub struct Problem {
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// What was wrong with this request.
+    /// What is wrong with this request.
     pub detail: String,
     /// The stable code, see `docs/errors.md`.
     pub code: String,
+}
+
+impl Problem {
+    /// The stable code.
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.detail)
+    }
 }
 
 impl From<Issued> for IssueResponse {
@@ -183,7 +198,8 @@ impl From<KeyState> for StateResponse {
     }
 }
 
-/// The place that `index` and `path` name; `None` if the path holds something that is no hash, or too many.
+/// The inclusion with this `index` and `path`; `None` if the path has too many items, or one that is not a
+/// hash.
 pub fn inclusion(index: u64, path: &[Bytes]) -> Option<Inclusion> {
     if path.len() > crate::batch::MAX_PATH {
         return None;
@@ -192,7 +208,7 @@ pub fn inclusion(index: u64, path: &[Bytes]) -> Option<Inclusion> {
     Some(Inclusion { index, path })
 }
 
-// By hand, because serde's untagged enums cannot say which field of the recipient is wrong.
+// Not derived: errors of serde's untagged enums do not name the wrong field.
 impl<'de> Deserialize<'de> for RecipientField {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         struct Visitor;
@@ -209,7 +225,7 @@ impl<'de> Deserialize<'de> for RecipientField {
             }
 
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<RecipientField, A::Error> {
-                let key = RecipientKey::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                let key = RecipientKeyBody::deserialize(de::value::MapAccessDeserializer::new(map))?;
                 Ok(RecipientField::Key(key))
             }
         }
@@ -222,7 +238,7 @@ fn inclusion_fields(inclusion: &Inclusion) -> (u64, Vec<Bytes>) {
     (inclusion.index, inclusion.path.iter().map(|h| Bytes(h.to_vec())).collect())
 }
 
-/// A byte string that JSON holds as base64url without padding.
+/// A byte string; base64url without padding in JSON.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Bytes(pub Vec<u8>);
 
@@ -240,10 +256,10 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
-/// By `serde_json` only: others do not know what its raw text is.
+/// For `serde_json` only: other formats do not support its raw text.
 impl Serialize for Document {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        self.json().ok_or_else(|| ser::Error::custom("is no JSON text"))?.serialize(s)
+        self.json().ok_or_else(|| ser::Error::custom("is not a JSON text"))?.serialize(s)
     }
 }
 
@@ -259,7 +275,7 @@ impl fmt::Debug for Bytes {
     }
 }
 
-/// Plaintext as JSON. Overwritten when dropped, and never shown.
+/// Plaintext; base64url in JSON. Overwritten when dropped; `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretBytes(pub Zeroizing<Vec<u8>>);
 
@@ -303,11 +319,11 @@ mod tests {
     }
 
     #[test]
-    fn a_recipient_that_is_wrong_says_where() {
+    fn errors_name_the_wrong_field_of_a_recipient() {
         let key =
             r#"{"nonce":"AAAA","purpose":"p","ttl":5,"recipient":{"suite":[17,2,2],"public_key":"AAAA"}}"#;
         let request: IssueRequest = serde_json::from_str(key).unwrap();
-        assert!(matches!(request.recipient, RecipientField::Key(RecipientKey { suite: [17, 2, 2], .. })));
+        assert!(matches!(request.recipient, RecipientField::Key(RecipientKeyBody { suite: [17, 2, 2], .. })));
         assert!(refused(&key.replace("public_key\":\"AAAA", "public_key\":\"A+AA")).contains("base64url"));
         assert!(refused(&key.replace("public_key", "key")).contains("unknown field `key`"));
         assert!(refused(&key.replace("\"suite\":[17,2,2],", "")).contains("missing field `suite`"));
@@ -315,13 +331,13 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_says_which_kind_it_is() {
+    fn a_plaintext_answer_has_one_named_field() {
         let plain = OpenResponse::Plaintext(SecretBytes(Zeroizing::new(b"1234".to_vec())));
         assert_eq!(serde_json::to_string(&plain).unwrap(), r#"{"plaintext":"MTIzNA"}"#);
     }
 
     #[test]
-    fn a_document_is_its_base64url_whoever_writes_it() {
+    fn a_document_is_written_as_base64url() {
         let document = Document::from((0..=255).collect::<Vec<u8>>());
         let text = format!("\"{}\"", Base64UrlUnpadded::encode_string(&document));
         for _ in 0..2 {

@@ -1,15 +1,16 @@
-//! Identifiers, nonces and purposes, each checked where it is made.
+//! Identifiers, nonces and purposes. Constructors check their rules.
 
 use crate::{DecodeError, Rule, hash};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use core::fmt;
 
-/// Which boot of an enclave: the first 8 bytes of H("ok2cry v1 instance" ‖ SPKI of the boot's log key).
+/// The id of one boot of an enclave: the first 8 bytes of H("ok2cry v1 instance" ‖ SPKI of the boot's log
+/// key).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InstanceId(pub [u8; 8]);
 
 impl InstanceId {
-    /// The instance whose log key this is (SPKI, DER).
+    /// The id of the instance with this log key (SPKI, DER).
     pub fn of_log_key(spki: &[u8]) -> Self {
         let [a, b, c, d, e, f, g, h, ..] = hash(&[b"ok2cry v1 instance", spki]);
         Self([a, b, c, d, e, f, g, h])
@@ -28,14 +29,14 @@ impl fmt::Debug for InstanceId {
     }
 }
 
-/// Names one key: the instance that owns it ‖ 16 random bytes.
+/// The id of a key: the id of its instance ‖ 16 random bytes.
 ///
-/// Whoever holds it can ask about the key and destroy it, so `Debug` shows the instance alone.
+/// It authorizes status queries and the destruction of the key, so `Debug` shows the instance only.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId(pub [u8; 24]);
 
 impl KeyId {
-    /// The id of a key of `instance`.
+    /// The id of a key of `instance`, from 16 random bytes.
     pub fn new(instance: InstanceId, random: [u8; 16]) -> Self {
         let mut id = [0; 24];
         for (to, from) in id.iter_mut().zip(instance.0.iter().chain(&random)) {
@@ -50,7 +51,7 @@ impl KeyId {
         InstanceId([a, b, c, d, e, f, g, h])
     }
 
-    /// The id as it stands in URLs: base64url, 32 characters.
+    /// The id as URLs hold it: base64url, 32 characters.
     pub fn to_base64url(&self) -> String {
         Base64UrlUnpadded::encode_string(&self.0)
     }
@@ -76,7 +77,7 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// Names one reply context.
+/// The id of a reply context.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContextId(pub [u8; 16]);
 
@@ -86,14 +87,14 @@ impl fmt::Debug for ContextId {
     }
 }
 
-/// A caller's nonce, 16 to 64 bytes. It ties a key to the request that asked for it.
+/// A caller's nonce, 16 to 64 bytes. It binds a key to the request for it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Nonce(Vec<u8>);
 
 impl Nonce {
-    /// Fewest bytes of a nonce.
+    /// The shortest nonce, in bytes.
     pub const MIN: usize = 16;
-    /// Most bytes of a nonce.
+    /// The longest nonce, in bytes.
     pub const MAX: usize = 64;
 
     /// Takes a nonce of 16 to 64 bytes.
@@ -106,9 +107,9 @@ impl Nonce {
         Ok(Self(bytes))
     }
 
-    /// The nonce of key number `index` (from 0) among `count` keys that were asked for with this nonce.
+    /// The nonce of key `index` (from 0) of a request for `count` keys with this nonce.
     ///
-    /// A lone key has the nonce itself; of several, each has H("ok2cry v1 nonce" ‖ nonce ‖ u32 index).
+    /// A single key has the nonce itself. Each of several keys has H("ok2cry v1 nonce" ‖ nonce ‖ u32 index).
     pub fn for_key(&self, index: u32, count: u32) -> Self {
         if count == 1 {
             return self.clone();
@@ -128,12 +129,12 @@ impl fmt::Debug for Nonce {
     }
 }
 
-/// What a key is for, in the words of the enclave's measured configuration: 1 to 64 of `[a-z0-9._-]`.
+/// The purpose of a key, as the enclave's measured configuration names it: 1 to 64 of `[a-z0-9._-]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Purpose(String);
 
 impl Purpose {
-    /// Takes a purpose.
+    /// Checks and takes a purpose.
     pub fn new(text: &str) -> Result<Self, DecodeError> {
         let error = |rule| DecodeError { structure: "request", field: "purpose", rule };
         if !(1..=64).contains(&text.len()) {
@@ -162,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_id_names_its_instance_and_survives_a_url() {
+    fn a_key_id_holds_its_instance_and_round_trips() {
         let id = KeyId::new(InstanceId([7; 8]), [9; 16]);
         assert_eq!(id.instance(), InstanceId([7; 8]));
         assert_eq!(KeyId::from_base64url(&id.to_base64url()), Ok(id));
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_output_holds_nothing_reusable() {
+    fn debug_output_does_not_hold_ids_or_nonces() {
         let id = KeyId::new(InstanceId([7; 8]), [0xab; 16]);
         assert!(!format!("{id:?}").contains("abab"));
         let nonce = Nonce::new([0xab; 16]).unwrap();
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_one_request_have_nonces_of_their_own() {
+    fn each_key_of_a_request_has_its_own_nonce() {
         let nonce = Nonce::new([1; 16]).unwrap();
         assert_eq!(nonce.for_key(0, 1), nonce);
         assert_ne!(nonce.for_key(0, 2), nonce.for_key(1, 2));

@@ -1,4 +1,4 @@
-//! Merkle trees as in RFC 9162 §2.1, over SHA-384.
+//! Merkle trees (RFC 9162 §2.1) with SHA-384.
 
 use crate::{Hash, hash};
 
@@ -7,16 +7,16 @@ pub fn leaf_hash(record: &[u8]) -> Hash {
     hash(&[&[0], record])
 }
 
-/// A tree over leaves, with every level kept so that paths cost no hashing.
+/// A Merkle tree. It keeps every level, so that a path needs no hashing.
 pub struct Tree {
     levels: Vec<Vec<Hash>>,
 }
 
 impl Tree {
-    /// Builds the tree. `None` without leaves: an empty batch attests nothing.
+    /// Builds the tree. `None` without leaves.
     ///
-    /// RFC 9162 splits at the largest power of two below the size. Pairing neighbours and carrying an odd last
-    /// node up unchanged gives the same tree.
+    /// RFC 9162 splits at the largest power of two below the size. Pairing neighbours, and moving an odd last
+    /// node up unchanged, gives the same tree.
     pub fn new(leaves: Vec<Hash>) -> Option<Self> {
         if leaves.is_empty() {
             return None;
@@ -36,12 +36,13 @@ impl Tree {
         Some(Self { levels })
     }
 
-    /// The hash that stands for all leaves.
+    /// The root hash.
     pub fn root(&self) -> Hash {
         self.levels.last().and_then(|level| level.first()).copied().unwrap_or([0; 48])
     }
 
-    /// The inclusion path of leaf `index` (RFC 9162 §2.1.3.1), nearest sibling first. Empty past the end.
+    /// The inclusion path of leaf `index` (RFC 9162 §2.1.3.1), nearest sibling first. Empty if there is no
+    /// such leaf.
     pub fn path(&self, index: usize) -> Vec<Hash> {
         let siblings = self.levels.iter().enumerate().filter_map(|(height, level)| {
             let sibling = (index >> height) ^ 1;
@@ -54,10 +55,20 @@ impl Tree {
     }
 }
 
-/// The root that `leaf` at `index` of a tree of `size` has by `path` (RFC 9162 §2.1.3.2).
+/// The position of a leaf in a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The leaf's index, from 0.
+    pub index: u64,
+    /// The number of leaves in the tree.
+    pub size: u64,
+}
+
+/// Computes the root from `leaf`, its position and its inclusion path (RFC 9162 §2.1.3.2).
 ///
-/// `None` if the index is outside the tree or the path is not consumed exactly.
-pub fn root_of_path(leaf: &Hash, index: u64, size: u64, path: &[Hash]) -> Option<Hash> {
+/// `None` if the index is outside the tree, or the path is too short or too long.
+pub fn root_of_path(leaf: &Hash, position: Position, path: &[Hash]) -> Option<Hash> {
+    let Position { index, size } = position;
     if index >= size {
         return None;
     }
@@ -93,7 +104,7 @@ mod tests {
         (0..n).map(|i| leaf_hash(&i.to_be_bytes())).collect()
     }
 
-    /// MTH as RFC 9162 §2.1.1 writes it down.
+    /// MTH, as RFC 9162 §2.1.1 defines it.
     fn mth(leaves: &[Hash]) -> Hash {
         if let [one] = leaves {
             return *one;
@@ -111,13 +122,14 @@ mod tests {
     }
 
     #[test]
-    fn every_leaf_is_found_by_its_path_and_by_no_other() {
+    fn a_leaf_is_proven_by_its_own_path_only() {
         for n in 1..70 {
             let leaves = leaves(n);
             let tree = Tree::new(leaves.clone()).unwrap();
             for (i, leaf) in leaves.iter().enumerate() {
                 let path = tree.path(i);
-                let root = |leaf, index, size, path: &[Hash]| root_of_path(leaf, index, size, path);
+                let root =
+                    |leaf, index, size, path: &[Hash]| root_of_path(leaf, Position { index, size }, path);
                 let (i, n) = (i as u64, n as u64);
                 assert_eq!(root(leaf, i, n, &path), Some(tree.root()));
                 assert_ne!(root(leaf, (i + 1) % (n + 1), n, &path), Some(tree.root()));
@@ -139,7 +151,8 @@ mod tests {
 
     #[test]
     fn huge_claims_end_quickly() {
-        assert_eq!(root_of_path(&[0; 48], u64::MAX - 1, u64::MAX, &[]), None);
-        assert_eq!(root_of_path(&[0; 48], 0, 0, &[]), None);
+        let position = Position { index: u64::MAX - 1, size: u64::MAX };
+        assert_eq!(root_of_path(&[0; 48], position, &[]), None);
+        assert_eq!(root_of_path(&[0; 48], Position { index: 0, size: 0 }, &[]), None);
     }
 }

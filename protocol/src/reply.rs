@@ -1,8 +1,8 @@
-//! Replies: how an enclave hands plaintext to the one party that may read it.
+//! Replies: how an enclave delivers plaintext to the recipient of a key.
 //!
-//! A *reply context* is one HPKE context to one recipient, attested like a key. Each reply is sealed under a
-//! secret exported from it, bound to the descriptor, the `aad` and the request. There is no counter and no
-//! order: replies can be lost, repeated and reordered without harm.
+//! A *reply context* is an HPKE context to one recipient, attested like a key. Each reply is sealed under a
+//! secret that is exported from the context and bound to the descriptor, the `aad` and the request. Replies
+//! have no counter and no order, so that they may be lost, repeated or reordered.
 
 use crate::{
     DecodeError, Encoded, Hash, MAX_AAD, MAX_CIPHERTEXT, Record,
@@ -24,20 +24,20 @@ const REPLY_TYPE: &str = "ok2cry/reply/v1";
 /// The longest encoding of a key descriptor, in bytes.
 pub const MAX_DESCRIPTOR: usize = 512;
 
-/// One HPKE context to one recipient: a leaf of an attested batch.
+/// An HPKE context to one recipient: a leaf of an attested batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplyContext {
-    /// Names the context.
+    /// The id of the context.
     pub context_id: ContextId,
     /// The algorithms.
     pub suite: Suite,
-    /// Whom the context is for.
+    /// The public key of the recipient.
     pub recipient: PublicKey,
     /// HPKE's encapsulated key.
     pub enc: PublicKey,
-    /// When it was made: Unix milliseconds on the enclave's trusted clock.
+    /// When it was made, in Unix milliseconds on the enclave's trusted clock.
     pub created_at: u64,
-    /// After when nothing is sealed under it: Unix milliseconds.
+    /// When the enclave stops sealing under it, in Unix milliseconds.
     pub expires_at: u64,
 }
 
@@ -77,23 +77,23 @@ impl Record for ReplyContext {
     }
 }
 
-/// What the recipient gets, sealed.
+/// A sealed reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The context that it is sealed under.
     pub context_id: ContextId,
     /// The key that opened the message.
     pub descriptor: Encoded<KeyDescriptor>,
-    /// The caller's context, as the message was sealed with it.
+    /// The `aad` that the message was sealed with.
     pub aad: Vec<u8>,
-    /// Which request this answers.
+    /// The digest of the request that this reply answers.
     pub request_digest: Hash,
-    /// AES-256-GCM under the exported secret, aad = the binding.
+    /// AES-256-GCM under the exported secret, with the binding as its aad.
     pub ciphertext: Vec<u8>,
 }
 
 impl Reply {
-    /// What this reply is bound to.
+    /// The values that this reply is bound to.
     pub fn binding(&self) -> Binding {
         Binding::new(self.descriptor.hash(), &self.aad, &self.request_digest)
     }
@@ -116,34 +116,51 @@ impl Record for Reply {
         m.key(r, "context_id")?;
         let context_id = ContextId(r.array_of("context_id")?);
         m.key(r, "descriptor")?;
-        let descriptor = Encoded::decode(r.bytes("descriptor", 1, MAX_DESCRIPTOR)?)?;
+        let descriptor = Encoded::decode(r.bytes("descriptor", 1..=MAX_DESCRIPTOR)?)?;
         m.key(r, "aad")?;
-        let aad = r.bytes("aad", 0, MAX_AAD)?.to_vec();
+        let aad = r.bytes("aad", 0..=MAX_AAD)?.to_vec();
         m.key(r, "request_digest")?;
         let request_digest = r.array_of("request_digest")?;
         m.key(r, "ciphertext")?;
-        let ciphertext = r.bytes("ciphertext", 16, MAX_CIPHERTEXT)?.to_vec();
+        let ciphertext = r.bytes("ciphertext", 16..=MAX_CIPHERTEXT)?.to_vec();
         m.end(r)?;
         r.end()?;
         Ok(Self { context_id, descriptor, aad, request_digest, ciphertext })
     }
 }
 
-/// Names one open: H("ok2cry v1 request" ‖ H(descriptor) ‖ LP(enc) ‖ LP(aad) ‖ LP(ciphertext)).
-///
-/// LP(x) is the length of x as a big-endian u32, then x, so that no two requests share a digest.
-pub fn request_digest(descriptor: &Hash, enc: &PublicKey, aad: &[u8], ciphertext: &[u8]) -> Hash {
-    let enc = enc.as_bytes();
-    let lp = |x: &[u8]| u32::try_from(x.len()).unwrap_or(u32::MAX).to_be_bytes();
-    hash(&[b"ok2cry v1 request", descriptor, &lp(enc), enc, &lp(aad), aad, &lp(ciphertext), ciphertext])
+/// The values that identify one open.
+#[derive(Clone, Copy)]
+pub struct DigestInput<'a> {
+    /// H(descriptor) of the key.
+    pub descriptor: &'a Hash,
+    /// HPKE's encapsulated key.
+    pub enc: &'a PublicKey,
+    /// The `aad` of the message.
+    pub aad: &'a [u8],
+    /// HPKE's ciphertext.
+    pub ciphertext: &'a [u8],
 }
 
-/// B = H(descriptor) ‖ H(aad) ‖ `request_digest`: what a reply is bound to.
+impl DigestInput<'_> {
+    /// H("ok2cry v1 request" ‖ H(descriptor) ‖ LP(enc) ‖ LP(aad) ‖ LP(ciphertext)).
+    ///
+    /// LP(x) is the length of x as a big-endian u32, then x, so that no two opens share a digest.
+    pub fn request_digest(&self) -> Hash {
+        let Self { descriptor, enc, aad, ciphertext } = self;
+        let enc = enc.as_bytes();
+        let lp = |x: &[u8]| u32::try_from(x.len()).unwrap_or(u32::MAX).to_be_bytes();
+        let (enc_len, aad_len, ciphertext_len) = (lp(enc), lp(aad), lp(ciphertext));
+        hash(&[b"ok2cry v1 request", *descriptor, &enc_len, enc, &aad_len, aad, &ciphertext_len, ciphertext])
+    }
+}
+
+/// B = H(descriptor) ‖ H(aad) ‖ `request_digest`: the values that a reply is bound to.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Binding([u8; 144]);
 
 impl Binding {
-    /// Binds to a key, the caller's context and a request.
+    /// The binding to a key, an `aad` and a request.
     pub fn new(descriptor: &Hash, aad: &[u8], request_digest: &Hash) -> Self {
         let mut b = [0; 144];
         let parts = descriptor.iter().chain(&hash(&[aad])).chain(request_digest).copied().collect::<Vec<_>>();
@@ -153,7 +170,7 @@ impl Binding {
         Self(b)
     }
 
-    /// What the reply's secret is exported under (RFC 9180 §5.3): "ok2cry v1 reply" ‖ B.
+    /// The exporter context of the reply's secret (RFC 9180 §5.3): "ok2cry v1 reply" ‖ B.
     pub fn exporter_context(&self) -> Vec<u8> {
         [&b"ok2cry v1 reply"[..], &self.0].concat()
     }
@@ -164,13 +181,13 @@ impl Binding {
 pub struct ReplySecret(pub [u8; 44]);
 
 impl ReplySecret {
-    /// Seals a reply's plaintext. The secret is used up: its nonce must never meet a second plaintext.
+    /// Seals a reply's plaintext. It consumes the secret, because its nonce must not be used twice.
     pub fn seal(self, plaintext: &[u8], binding: &Binding) -> Option<Vec<u8>> {
         let (cipher, nonce) = self.cipher()?;
         cipher.encrypt(&nonce, Payload { msg: plaintext, aad: &binding.0 }).ok()
     }
 
-    /// Opens a reply's ciphertext; `None` if it was not sealed under this secret and binding.
+    /// Opens a reply's ciphertext. `None` unless it was sealed under this secret and binding.
     pub fn open(self, ciphertext: &[u8], binding: &Binding) -> Option<Zeroizing<Vec<u8>>> {
         let (cipher, nonce) = self.cipher()?;
         cipher.decrypt(&nonce, Payload { msg: ciphertext, aad: &binding.0 }).ok().map(Zeroizing::new)
@@ -192,7 +209,7 @@ mod tests {
     };
 
     #[test]
-    fn contexts_and_replies_survive_encoding() {
+    fn what_is_encoded_is_decoded() {
         let context = ReplyContext {
             context_id: ContextId([1; 16]),
             suite: Suite::P384,
@@ -247,8 +264,10 @@ mod tests {
 
     #[test]
     fn moving_bytes_between_fields_changes_the_digest() {
-        let (d, enc) = ([0; 48], public_key(3));
-        assert_ne!(request_digest(&d, &enc, b"ab", b"c"), request_digest(&d, &enc, b"a", b"bc"));
-        assert_ne!(request_digest(&d, &enc, b"", b"c"), request_digest(&d, &enc, b"c", b""));
+        let (descriptor, enc) = (&[0; 48], &public_key(3));
+        let digest =
+            |aad: &[u8], ciphertext: &[u8]| DigestInput { descriptor, enc, aad, ciphertext }.request_digest();
+        assert_ne!(digest(b"ab", b"c"), digest(b"a", b"bc"));
+        assert_ne!(digest(b"", b"c"), digest(b"c", b""));
     }
 }

@@ -1,4 +1,4 @@
-//! The statement: "an enclave that knows your nonce was here at this time", and nothing more.
+//! The statement: an enclave attests that it received a nonce, and when.
 
 use crate::{
     DecodeError, Record,
@@ -9,12 +9,12 @@ use crate::{
 
 const TYPE: &str = "ok2cry/statement/v1";
 
-/// A leaf that answers `GET /v1/attestation`.
+/// The record that answers `GET /v1/attestation`: a leaf of an attested batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
-    /// The nonce of whoever asked.
+    /// The nonce of the request.
     pub nonce: Nonce,
-    /// When it was made: Unix milliseconds on the enclave's trusted clock.
+    /// When it was made, in Unix milliseconds on the enclave's trusted clock.
     pub time: u64,
 }
 

@@ -1,4 +1,4 @@
-//! The algorithms, and how they are told what they are used for.
+//! The algorithms, public keys, and the `info` strings that separate their uses.
 
 use crate::{
     DecodeError, Hash, Rule,
@@ -8,7 +8,7 @@ use crate::{
 use core::fmt;
 use p384::pkcs8::{EncodePublicKey, LineEnding};
 
-/// An HPKE suite by its IANA numbers (RFC 9180 §7). Never negotiated: the image has one.
+/// An HPKE suite by its IANA numbers (RFC 9180 §7). It is never negotiated: an image has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Suite {
     /// Key encapsulation.
@@ -20,36 +20,36 @@ pub struct Suite {
 }
 
 impl Suite {
-    /// DHKEM(P-384, HKDF-SHA384), HKDF-SHA384, AES-256-GCM: the only suite that is switched on.
+    /// DHKEM(P-384, HKDF-SHA384), HKDF-SHA384, AES-256-GCM: the only enabled suite.
     pub const P384: Self = Self { kem: 0x0011, kdf: 0x0002, aead: 0x0002 };
 
     pub(crate) fn write(self, w: &mut Writer) {
         w.array(3).uint(self.kem.into()).uint(self.kdf.into()).uint(self.aead.into());
     }
 
-    /// Reads a suite, which must be one that is switched on.
+    /// Reads a suite, which must be an enabled one.
     pub(crate) fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         const FIELD: &str = "suite";
-        r.array(FIELD, 3, 3)?;
+        r.array(FIELD, 3..=3)?;
         let suite = Self { kem: r.number(FIELD)?, kdf: r.number(FIELD)?, aead: r.number(FIELD)? };
         suite.check().map_err(|rule| r.error(FIELD, rule))
     }
 
-    /// This suite, if it is switched on.
+    /// This suite, if it is enabled.
     pub fn check(self) -> Result<Self, Rule> {
         if self == Self::P384 { Ok(self) } else { Err(Rule::UnsupportedSuite) }
     }
 }
 
-/// A P-384 public key: 97 bytes, uncompressed, known to be on the curve and not the identity.
+/// A P-384 public key: an uncompressed point of 97 bytes, checked to be on the curve.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PublicKey([u8; Self::LEN]);
 
 impl PublicKey {
-    /// Bytes of an uncompressed point (SEC 1 §2.3.3).
+    /// The length of an uncompressed point, in bytes (SEC 1 §2.3.3).
     pub const LEN: usize = 97;
 
-    /// Takes a point, and checks that it is one.
+    /// Checks and takes an uncompressed point.
     pub fn new(bytes: &[u8]) -> Result<Self, Rule> {
         let array: [u8; Self::LEN] =
             bytes.try_into().map_err(|_| Rule::Length { min: Self::LEN, max: Self::LEN })?;
@@ -73,15 +73,15 @@ impl PublicKey {
             .unwrap_or_default()
     }
 
-    /// The key's affine coordinates (x, y), as a JWK holds them (RFC 7518 §6.2.1).
+    /// The affine coordinates (x, y), as a JWK holds them (RFC 7518 §6.2.1).
     pub fn coordinates(&self) -> (&[u8], &[u8]) {
         let (_, point) = self.0.split_at(1);
         point.split_at(48)
     }
 
-    /// Reads a point that stands in `field`.
+    /// Reads the point in `field`.
     pub(crate) fn read(r: &mut Reader<'_>, field: &'static str) -> Result<Self, DecodeError> {
-        let bytes = r.bytes(field, Self::LEN, Self::LEN)?;
+        let bytes = r.bytes(field, Self::LEN..=Self::LEN)?;
         Self::new(bytes).map_err(|rule| r.error(field, rule))
     }
 }
@@ -124,7 +124,7 @@ mod tests {
         for wrong in [&[0][..], &point[..49], &[&point[..], &[0]].concat()] {
             assert_eq!(PublicKey::new(wrong), Err(Rule::Length { min: 97, max: 97 }));
         }
-        // Coordinates at and above the field's prime are no canonical encoding of anything.
+        // Coordinates at or above the field's prime are not canonical.
         let mut above_prime = [0xff; 97];
         above_prime[0] = 4;
         assert_eq!(PublicKey::new(&above_prime), Err(Rule::NotOnCurve));

@@ -1,5 +1,5 @@
-//! The frozen vectors in `tests/vectors/v1` hold: everything decodes to what they say and encodes back to the same
-//! bytes, and everything that must be refused is refused for the field and the rule that they name.
+//! The frozen vectors in `tests/vectors/v1`: valid cases decode to the named values and encode to the same
+//! bytes, and invalid cases are refused with the named field and rule.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 #![allow(clippy::indexing_slicing, reason = "a vector without a field is a failure too")]
 
@@ -13,16 +13,16 @@ use ok2cry_protocol::{
     DecodeError, Encoded, Record,
     batch::{BatchHeader, Inclusion},
     code::Code,
-    descriptor::{KeyDescriptor, ReleaseTo},
+    descriptor::{DeliverTo, KeyDescriptor},
     document::Document,
     frame::{self, FrameReader},
     hash,
     ids::{ContextId, InstanceId, KeyId, Nonce, Purpose},
     merkle::{Tree, leaf_hash},
-    reply::{Reply, ReplyContext, ReplySecret, request_digest},
+    reply::{DigestInput, Reply, ReplyContext, ReplySecret},
     rpc::{
-        Answer, Attested, Call, Health, Issue, Issued, KeyState, Open, Plaintext, Received, Refusal, Request,
-        Response, SealedReply, Sent,
+        Answer, Attested, Call, Health, Issue, Issued, KeyState, Open, Plaintext, Refusal, Request, Response,
+        ResponseReader, ResponseWriter, SealedReply,
     },
     statement::Statement,
     suite::{PublicKey, Suite, reply_info, seal_info},
@@ -33,7 +33,7 @@ mod descriptors {
     use super::*;
 
     #[test]
-    fn descriptors_say_what_they_say_and_have_one_encoding() {
+    fn descriptors_have_one_encoding() {
         for case in list(&file("key-descriptor.json")["valid"]) {
             let fields = &case["fields"];
             let expected = KeyDescriptor {
@@ -43,7 +43,7 @@ mod descriptors {
                 issued_at: number(&fields["issued_at"]),
                 expires_at: number(&fields["expires_at"]),
                 purpose: Purpose::new(text(&fields["purpose"])).unwrap(),
-                release_to: release_to(&fields["release_to"]),
+                deliver_to: deliver_to(&fields["release_to"]),
                 client_nonce: nonce(&fields["client_nonce"]),
             };
             let encoding = bytes(&case["encoding"]);
@@ -61,7 +61,7 @@ mod descriptors {
     }
 
     #[test]
-    fn invalid_descriptors_are_refused_by_field_and_rule() {
+    fn invalid_descriptors_are_refused() {
         refused::<KeyDescriptor>(&file("key-descriptor.json")["invalid"], 100);
     }
 }
@@ -70,7 +70,7 @@ mod identifiers {
     use super::*;
 
     #[test]
-    fn ids_are_derived_and_written_as_they_are() {
+    fn ids_have_the_derived_values() {
         let ids = file("ids.json");
         for case in list(&ids["instance_ids"]) {
             let id = InstanceId::of_log_key(&bytes(&case["log_key"]));
@@ -88,7 +88,7 @@ mod identifiers {
     }
 
     #[test]
-    fn each_of_several_keys_has_the_nonce_that_is_derived_for_it() {
+    fn each_of_several_keys_has_its_derived_nonce() {
         for case in list(&file("ids.json")["nonces"]) {
             let (nonce, count) = (nonce(&case["nonce"]), u32::try_from(number(&case["count"])).unwrap());
             let expected = list(&case["client_nonces"]);
@@ -100,7 +100,7 @@ mod identifiers {
     }
 
     #[test]
-    fn statements_say_what_they_say_and_nothing_else_is_one() {
+    fn statements_have_one_encoding() {
         let statements = &file("ids.json")["statements"];
         for case in list(&statements["valid"]) {
             let expected = Statement { nonce: nonce(&case["nonce"]), time: number(&case["time"]) };
@@ -115,7 +115,7 @@ mod batches {
     use super::*;
 
     #[test]
-    fn trees_have_their_roots_and_records_their_places() {
+    fn trees_have_the_roots_and_paths_of_the_vectors() {
         for tree in list(&file("batch.json")["trees"]) {
             let size = number(&tree["size"]);
             let rebuilt = Tree::new((0..size).map(|i| leaf_hash(&record(i))).collect()).unwrap();
@@ -132,7 +132,7 @@ mod batches {
     }
 
     #[test]
-    fn records_have_no_other_places() {
+    fn wrong_inclusion_proofs_are_refused() {
         let file = file("batch.json");
         let cases = list(&file["refused"]);
         assert!(cases.len() >= 25);
@@ -148,7 +148,7 @@ mod batches {
     }
 
     #[test]
-    fn headers_say_what_they_say_and_nothing_else_is_one() {
+    fn batch_headers_have_one_encoding() {
         let headers = &file("batch.json")["headers"];
         for case in list(&headers["valid"]) {
             let expected = BatchHeader {
@@ -209,8 +209,9 @@ mod messages {
             assert_eq!(open(&file, case).unwrap(), bytes(&case["plaintext"]), "{}", case["name"]);
 
             let (aad, ciphertext) = (bytes(&case["aad"]), bytes(&case["ciphertext"]));
-            let digest = request_digest(descriptor.hash(), &point(&case["enc"]), &aad, &ciphertext);
-            assert_eq!(digest.to_vec(), bytes(&case["request_digest"]), "{}", case["name"]);
+            let (descriptor, enc) = (descriptor.hash(), &point(&case["enc"]));
+            let input = DigestInput { descriptor, enc, aad: &aad, ciphertext: &ciphertext };
+            assert_eq!(input.request_digest().to_vec(), bytes(&case["request_digest"]), "{}", case["name"]);
         }
     }
 
@@ -276,7 +277,7 @@ mod replies {
     }
 
     #[test]
-    fn replies_open_for_nobody_else_and_nothing_else() {
+    fn replies_open_in_no_other_context() {
         let file = file("reply.json");
         for case in list(&file["must_be_refused"]) {
             assert!(accept(&file, case).is_none(), "{}", case["name"]);
@@ -284,20 +285,20 @@ mod replies {
     }
 
     #[test]
-    fn invalid_contexts_and_replies_are_refused_by_field_and_rule() {
+    fn invalid_contexts_and_replies_are_refused() {
         let file = file("reply.json");
         refused::<ReplyContext>(&file["invalid_contexts"], 40);
         refused::<Reply>(&file["invalid_replies"], 40);
     }
 
-    /// What a recipient does once it has accepted the document.
+    /// Opens a reply as a recipient does after it has accepted the document.
     fn accept(file: &Value, case: &Value) -> Option<Vec<u8>> {
         let own = point(&file["recipient"]["public_key"]);
         let instance = InstanceId(bytes(&case["instance_id"]).try_into().unwrap());
         let context = ReplyContext::decode(&bytes(&case["context"])).unwrap();
         let reply = Reply::decode(&bytes(&case["reply"])).unwrap();
         let ours = context.recipient == own
-            && reply.descriptor.release_to == ReleaseTo::Recipient(own)
+            && reply.descriptor.deliver_to == DeliverTo::Recipient(own)
             && reply.descriptor.key_id.instance() == instance
             && reply.context_id == context.context_id;
         let secret = secret(file, &context, instance, &reply);
@@ -319,7 +320,7 @@ mod frames {
     use super::*;
 
     #[test]
-    fn requests_say_what_they_say_and_nothing_else_is_one() {
+    fn requests_have_one_encoding() {
         let file = file("rpc.json");
         for case in list(&file["requests"]) {
             let request = Request { id: number(&case["id"]), call: call(case) };
@@ -332,23 +333,23 @@ mod frames {
     }
 
     #[test]
-    fn responses_say_what_they_say_and_nothing_else_is_one() {
+    fn responses_have_one_encoding() {
         let file = file("rpc.json");
         for case in list(&file["responses"]) {
             let response = Response { id: number(&case["id"]), result: answer(case) };
             assert_eq!(hex(&response.encode()), text(&case["encoding"]));
             assert_eq!(Response::decode(&bytes(&case["encoding"])), Ok(response.clone()));
-            // So does whoever reads a stream, on which documents have places.
-            assert_eq!(Received::default().read(&bytes(&case["encoding"])), Ok(Some(response)));
+            // A stream may carry whole documents too.
+            assert_eq!(ResponseReader::default().read(&bytes(&case["encoding"])), Ok(Some(response)));
         }
         for case in list(&file["invalid_responses"]) {
             assert_refused(case, &Response::decode(&bytes(&case["encoding"])));
-            assert!(Received::default().read(&bytes(&case["encoding"])).is_err(), "{case}");
+            assert!(ResponseReader::default().read(&bytes(&case["encoding"])).is_err(), "{case}");
         }
     }
 
     #[test]
-    fn streams_are_cut_into_their_frames_however_they_arrive() {
+    fn frames_do_not_depend_on_how_a_stream_arrives() {
         for case in list(&file("rpc.json")["streams"]) {
             let stream = bytes(&case["bytes"]);
             for pieces in [1, 3, stream.len().max(1)] {
@@ -405,11 +406,11 @@ mod frames {
     }
 
     #[test]
-    fn documents_are_found_in_their_places_and_cross_once() {
+    fn documents_are_sent_once_and_found_in_their_slots() {
         let streams = file("documents.json");
         let mut written = 0;
         for stream in list(&streams["streams"]) {
-            let (mut received, mut responses, mut read) = (Received::default(), Vec::new(), Vec::new());
+            let (mut received, mut responses, mut read) = (ResponseReader::default(), Vec::new(), Vec::new());
             for frame in list(&stream["frames"]) {
                 let got = received.read(&bytes(&frame["encoding"]));
                 if frame["place"].is_null() {
@@ -429,9 +430,10 @@ mod frames {
         assert!(written >= 3, "{written}");
     }
 
-    /// What an enclave writes, to which equal documents are one.
+    /// What an enclave writes if equal documents are clones of one.
     fn write(responses: Vec<Response>) -> Vec<u8> {
-        let (mut sent, mut documents, mut out) = (Sent::default(), Vec::<Document>::new(), Vec::new());
+        let (mut sent, mut documents, mut out) =
+            (ResponseWriter::default(), Vec::<Document>::new(), Vec::new());
         for mut response in responses {
             let document = match &mut response.result {
                 Ok(Answer::Issued(issued)) => Some(&mut issued.document),
@@ -451,9 +453,9 @@ mod frames {
     }
 
     #[test]
-    fn a_document_or_a_place_that_breaks_the_rules_closes_the_stream() {
+    fn an_invalid_document_frame_closes_the_stream() {
         for case in list(&file("documents.json")["must_be_refused"]) {
-            let mut received = Received::default();
+            let mut received = ResponseReader::default();
             for frame in list(&case["before"]) {
                 received.read(&bytes(frame)).unwrap();
             }
@@ -469,7 +471,7 @@ mod frames {
                 nonce: nonce(&p["nonce"]),
                 purpose: Purpose::new(text(&p["purpose"])).unwrap(),
                 ttl: number(&p["ttl"]),
-                release_to: release_to(&p["release_to"]),
+                deliver_to: deliver_to(&p["release_to"]),
                 count: u32::try_from(number(&p["count"])).unwrap(),
             }),
             "open" => Call::Open(Open {
@@ -494,7 +496,7 @@ mod frames {
                     Code::from_name(text(&c["code"])).unwrap(),
                     text(&c["detail"]),
                 )
-                .retry_after(number(&c["retry_after"])));
+                .with_retry_after_ms(number(&c["retry_after"])));
             }
             "issued" => Answer::Issued(Issued {
                 document: bytes(&c["document"]).into(),
@@ -535,7 +537,7 @@ mod page {
     use super::*;
 
     #[test]
-    fn the_bytes_in_the_protocol_text_are_those_of_the_vectors() {
+    fn the_bytes_in_the_protocol_page_are_in_the_vectors() {
         let page = format!("{}/../docs/protocol.md", env!("CARGO_MANIFEST_DIR"));
         let page = std::fs::read_to_string(page).unwrap();
         let mut known = Vec::new();
@@ -563,7 +565,7 @@ mod page {
     }
 }
 
-/// That every case is refused as it says, and that there are some.
+/// Asserts that every case is refused as it says, and that there are at least so many.
 fn refused<T: Record + std::fmt::Debug>(cases: &Value, at_least: usize) {
     assert!(list(cases).len() >= at_least, "only {} cases", list(cases).len());
     for case in list(cases) {
@@ -585,12 +587,12 @@ fn receiver(private: &Value, enc: &Value, info: &[u8]) -> AeadCtxR<AesGcm256, Hk
     hpke::setup_receiver(&OpModeR::Base, &private, &enc, info).unwrap()
 }
 
-fn release_to(value: &Value) -> ReleaseTo {
+fn deliver_to(value: &Value) -> DeliverTo {
     if value == "caller" {
-        return ReleaseTo::Caller;
+        return DeliverTo::Caller;
     }
     assert_eq!(suite(&value["suite"]), Suite::P384);
-    ReleaseTo::Recipient(point(&value["public_key"]))
+    DeliverTo::Recipient(point(&value["public_key"]))
 }
 
 fn inclusion(case: &Value) -> Inclusion {

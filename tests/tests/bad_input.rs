@@ -120,7 +120,9 @@ fn a_bad_open_request_gets_its_own_code() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let recipient = RecipientKey::generate().unwrap();
     let key = deployment.card_pin_key(60_000, &recipient).unwrap();
-    let message = key.seal(b"1234", b"order 17", &CheckTime::system()).unwrap();
+    let message = key
+        .seal(&ok2cry_client::Message { plaintext: b"1234", aad: b"order 17" }, &CheckTime::system())
+        .unwrap();
     let good = serde_json::to_value(message.body()).unwrap();
     let path = format!("/v1/keys/{}/open", message.key_id.to_base64url());
 
@@ -483,7 +485,8 @@ fn a_full_store_answers_when_to_retry() {
     let wait: u64 = full.header("retry-after").parse().unwrap();
     assert!((1..=60).contains(&wait), "{wait}");
     for key in keys {
-        let message = key.seal(b"1234", b"", &CheckTime::system()).unwrap();
+        let message =
+            key.seal(&ok2cry_client::Message { plaintext: b"1234", aad: b"" }, &CheckTime::system()).unwrap();
         assert_eq!(deployment.open(&message).unwrap().status(), 200);
     }
     assert_eq!(post(&deployment, "/v1/keys", &issue_body().to_string()), Ok(200));
@@ -576,7 +579,8 @@ fn undisturbed(deployment: &Deployment, live_keys: u64) {
 fn undisturbed_keys(deployment: &Deployment) {
     let recipient = RecipientKey::generate().unwrap();
     let key = deployment.card_pin_key(60_000, &recipient).unwrap();
-    let message = key.seal(b"1234", b"", &CheckTime::system()).unwrap();
+    let message =
+        key.seal(&ok2cry_client::Message { plaintext: b"1234", aad: b"" }, &CheckTime::system()).unwrap();
     assert_eq!(deployment.open(&message).unwrap().status(), 200);
     assert_eq!(raw_http::request(deployment.url(), "GET", "/readyz", &[], b"").unwrap().status(), 200);
 }

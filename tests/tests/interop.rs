@@ -2,7 +2,7 @@
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use ok2cry_attest_verify::CheckTime;
-use ok2cry_client::{Expected, RecipientKey, SeenSet};
+use ok2cry_client::{Expected, RecipientKey, ReplaySet};
 use ok2cry_protocol::{
     http::{Bytes, OpenResponse},
     ids::Purpose,
@@ -58,7 +58,7 @@ fn what_python_seals_an_enclave_opens() {
             panic!("expected a sealed reply, found plaintext");
         };
         let expected = Expected { purpose: &purpose, aad };
-        let seen = &mut SeenSet::default();
+        let seen = &mut ReplaySet::default();
         let opened = recipient.open(&reply, &expected, &trust, &CheckTime::system(), seen).unwrap();
         assert_eq!(opened.plaintext.as_slice(), plaintext);
     }

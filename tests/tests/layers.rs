@@ -21,6 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ok2cry-attest-forge", &[]),
     ("ok2cry-release-verify", &["ok2cry-attest-verify", "ok2cry-tlog"]),
     ("ok2cry-client", &["ok2cry-protocol", "ok2cry-attest-verify", "ok2cry-release-verify", "ok2cry-tlog"]),
+    ("ok2cry-cli", &["ok2cry-client"]),
     ("ok2cry-enclave", &["ok2cry-protocol", "ok2cry-attest-verify"]),
     ("ok2cry-mock-nsm", &["ok2cry-enclave", "ok2cry-protocol", "ok2cry-attest-verify"]),
     ("ok2cry-parent", &["ok2cry-protocol"]),

@@ -7,7 +7,7 @@
 )]
 
 use ok2cry_attest_verify::CheckTime;
-use ok2cry_client::{Expected, KeyRequest, RecipientKey, SealedMessage, SeenSet, VerifiedKey};
+use ok2cry_client::{Expected, KeyRequest, RecipientKey, SealedMessage, ReplaySet, VerifiedKey};
 use ok2cry_protocol::{
     code::Code,
     frame,
@@ -38,7 +38,7 @@ fn of_sixteen_ciphertexts_at_once_one_opens() {
     let refused = answers.iter().filter(|answer| answer.status() != 200);
     assert!(refused.into_iter().all(|answer| answer.refusal().unwrap() == Code::KeyUsed));
     // The reply belongs to the message that was opened.
-    let plaintext = read(&recipient, &answers[opened[0]], &deployment, &mut SeenSet::default()).unwrap();
+    let plaintext = read(&recipient, &answers[opened[0]], &deployment, &mut ReplaySet::default()).unwrap();
     assert_eq!(plaintext, [u8::try_from(opened[0]).unwrap()]);
 }
 
@@ -60,7 +60,7 @@ fn of_sixteen_ciphertexts_at_once_one_opens_to_its_caller() {
 #[test]
 fn sixteen_equal_requests_deliver_to_one_caller() {
     let deployment = Deployment::start(Options::default()).unwrap();
-    let message = caller_key(&deployment).seal(b"1234", AAD, &CheckTime::system()).unwrap();
+    let message = caller_key(&deployment).seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap();
 
     let answers = open_at_once(&deployment, &vec![message.clone(); 16]);
 
@@ -77,13 +77,13 @@ fn sixteen_equal_requests_get_one_reply_accepted_once() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let recipient = RecipientKey::generate().unwrap();
     let key = deployment.card_pin_key(60_000, &recipient).unwrap();
-    let message = key.seal(b"1234", AAD, &CheckTime::system()).unwrap();
+    let message = key.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap();
 
     let answers = open_at_once(&deployment, &vec![message.clone(); 16]);
 
     assert!(answers.iter().all(|answer| answer.status() == 200), "{:?}", statuses(&answers));
     assert!(answers.iter().all(|answer| answer.body == answers[0].body));
-    let seen = &mut SeenSet::default();
+    let seen = &mut ReplaySet::default();
     let read: Vec<_> = answers.iter().map(|answer| read(&recipient, answer, &deployment, seen)).collect();
     assert_eq!(read[0].as_deref(), Ok(&b"1234"[..]));
     assert!(read[1..].iter().all(|again| *again == Err("reply_replayed")));
@@ -95,7 +95,7 @@ fn a_retry_gets_the_same_reply_and_another_ciphertext_does_not() {
     let recipient = RecipientKey::generate().unwrap();
     let key = deployment.card_pin_key(60_000, &recipient).unwrap();
     let other = any_hpke::seal(key.descriptor(), b"9999", AAD).unwrap();
-    let message = key.seal(b"1234", AAD, &CheckTime::system()).unwrap();
+    let message = key.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap();
 
     let first = deployment.open(&message).unwrap();
     assert_eq!(first.status(), 200);
@@ -126,9 +126,9 @@ fn an_idle_enclave_still_answers_retries_and_refusals() {
     let recipient = RecipientKey::generate().unwrap();
     let used = deployment.card_pin_key(60_000, &recipient).unwrap();
     let used_again = any_hpke::seal(used.descriptor(), b"9999", AAD).unwrap();
-    let used = used.seal(b"1234", AAD, &CheckTime::system()).unwrap();
+    let used = used.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap();
     let destroyed = deployment.card_pin_key(60_000, &recipient).unwrap();
-    let destroyed = destroyed.seal(b"1234", AAD, &CheckTime::system()).unwrap();
+    let destroyed = destroyed.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap();
     let first = deployment.open(&used).unwrap();
     assert_eq!(first.status(), 200);
     assert_eq!(deployment.client().destroy(destroyed.key_id).unwrap(), KeyState::Destroyed);
@@ -151,7 +151,7 @@ fn an_open_completes_after_its_caller_disconnects() {
     let recipient = RecipientKey::generate().unwrap();
     let key = deployment.card_pin_key(60_000, &recipient).unwrap();
     let other = any_hpke::seal(key.descriptor(), b"9999", AAD).unwrap();
-    let message = key.seal(b"1234", AAD, &CheckTime::system()).unwrap();
+    let message = key.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap();
 
     let SealedMessage { key_id, enc, aad, ciphertext, .. } = message.clone();
     let open = Request { id: 1, call: Call::Open(Open { key_id, enc, ciphertext, aad }) };
@@ -163,11 +163,11 @@ fn an_open_completes_after_its_caller_disconnects() {
     eventually("the key is used", state);
     assert_eq!(deployment.open(&other).unwrap().refusal().unwrap(), Code::KeyUsed);
     let answer = deployment.open(&message).unwrap();
-    assert_eq!(read(&recipient, &answer, &deployment, &mut SeenSet::default()).unwrap(), b"1234");
+    assert_eq!(read(&recipient, &answer, &deployment, &mut ReplaySet::default()).unwrap(), b"1234");
 }
 
 fn caller_key(deployment: &Deployment) -> VerifiedKey {
-    let request = KeyRequest::insecure_release_to_caller("caller-demo", 60_000).unwrap();
+    let request = KeyRequest::insecure_deliver_to_caller("caller-demo", Duration::from_secs(60)).unwrap();
     deployment.issue(request).unwrap().remove(0)
 }
 
@@ -187,7 +187,7 @@ fn read(
     recipient: &RecipientKey,
     answer: &Message,
     deployment: &Deployment,
-    seen: &mut SeenSet,
+    seen: &mut ReplaySet,
 ) -> Result<Vec<u8>, &'static str> {
     let OpenResponse::Sealed(reply) = serde_json::from_slice(&answer.body).unwrap() else {
         return Err("expected a sealed reply, found plaintext");
@@ -195,7 +195,7 @@ fn read(
     let (purpose, trust) = (Purpose::new("card-pin").unwrap(), deployment.trust().unwrap());
     let expected = Expected { purpose: &purpose, aad: AAD };
     let opened = recipient.open(&reply, &expected, &trust, &CheckTime::system(), seen);
-    opened.map(|opened| opened.plaintext.to_vec()).map_err(|e| e.code())
+    opened.map(|opened| opened.plaintext.to_vec()).map_err(|e| ok2cry_client::Error::from(e).code())
 }
 
 fn plaintext(answer: &Message) -> Vec<u8> {

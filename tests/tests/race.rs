@@ -10,7 +10,7 @@
 )]
 
 use ok2cry_attest_verify::CheckTime;
-use ok2cry_client::{Expected, KeyRequest, RecipientKey, SealedMessage, SeenSet, http::Client};
+use ok2cry_client::{Expected, KeyRequest, Message, RecipientKey, ReplaySet, SealedMessage, http::Client};
 use ok2cry_protocol::{http::OpenResponse, ids::Purpose};
 use ok2cry_testkit::{Deployment, Options};
 use std::{sync::Barrier, thread};
@@ -23,13 +23,14 @@ const AAD: &[u8] = b"order 17";
 fn sixteen_readers_of_a_thousand_keys_get_identical_replies() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let recipient = RecipientKey::generate().unwrap();
-    let request = || KeyRequest::new("card-pin", 600_000, recipient.public_key()).unwrap();
+    let request =
+        || KeyRequest::new("card-pin", std::time::Duration::from_secs(600), recipient.public_key()).unwrap();
     let messages = sealed(&deployment, request);
 
     let answers = race(&deployment, &messages);
 
     let (trust, purpose, seen) =
-        (deployment.trust().unwrap(), Purpose::new("card-pin").unwrap(), &mut SeenSet::default());
+        (deployment.trust().unwrap(), Purpose::new("card-pin").unwrap(), &mut ReplaySet::default());
     for (number, answers) in answers.iter().enumerate() {
         let replies: Vec<_> = answers.iter().map(|answer| answer.as_ref().unwrap()).collect();
         assert!(replies.iter().all(|reply| *reply == replies[0]), "key {number}: replies differ");
@@ -46,7 +47,9 @@ fn sixteen_readers_of_a_thousand_keys_get_identical_replies() {
 #[test]
 fn sixteen_callers_of_a_thousand_keys_reveal_each_once() {
     let deployment = Deployment::start(Options::default()).unwrap();
-    let request = || KeyRequest::insecure_release_to_caller("caller-demo", 600_000).unwrap();
+    let request = || {
+        KeyRequest::insecure_deliver_to_caller("caller-demo", std::time::Duration::from_secs(600)).unwrap()
+    };
     let messages = sealed(&deployment, request);
 
     let answers = race(&deployment, &messages);
@@ -74,10 +77,11 @@ fn pin(number: usize) -> String {
 
 fn sealed(deployment: &Deployment, request: impl Fn() -> KeyRequest) -> Vec<SealedMessage> {
     let (client, trust) = (deployment.client(), deployment.trust().unwrap());
-    let keys = (0..KEYS / 100)
-        .flat_map(|_| client.issue(request().count(100).unwrap(), &trust, &CheckTime::system()).unwrap());
+    let keys = (0..KEYS / 100).flat_map(|_| {
+        client.issue(request().with_count(100).unwrap(), &trust, &CheckTime::system()).unwrap()
+    });
     let seal = |(number, key): (usize, ok2cry_client::VerifiedKey)| {
-        key.seal(pin(number).as_bytes(), AAD, &CheckTime::system()).unwrap()
+        key.seal(&Message { plaintext: pin(number).as_bytes(), aad: AAD }, &CheckTime::system()).unwrap()
     };
     keys.enumerate().map(seal).collect()
 }

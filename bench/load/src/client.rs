@@ -8,9 +8,9 @@ use crate::{
     seal,
 };
 use ok2cry_attest_verify::CheckTime;
-use ok2cry_client::{Expected, KeyRequest, RecipientKey, SeenSet, Trust, sealed_reply};
+use ok2cry_client::{Expected, KeyRequest, RecipientKey, ReplaySet, Trust, sealed_reply};
 use ok2cry_protocol::{
-    descriptor::ReleaseTo,
+    descriptor::DeliverTo,
     http::{IssueResponse, OpenResponse},
     ids::{KeyId, Nonce, Purpose},
     rpc::{Answer, Call, Issue, Open},
@@ -43,7 +43,7 @@ impl Client {
             nonce: Nonce::new(request.body().nonce.0)?,
             purpose: self.purpose.clone(),
             ttl: TTL_MS,
-            release_to: ReleaseTo::Recipient(*self.recipient.public_key()),
+            deliver_to: DeliverTo::Recipient(*self.recipient.public_key()),
             count: self.count,
         }))
     }
@@ -55,7 +55,9 @@ impl Client {
 
 impl Peer for Client {
     fn ask(&self, number: u64, to: &mut Vec<u8>) -> Outcome<Option<KeyRequest>> {
-        let request = KeyRequest::new(PURPOSE, TTL_MS, self.recipient.public_key())?.count(self.count)?;
+        let request =
+            KeyRequest::new(PURPOSE, std::time::Duration::from_millis(TTL_MS), self.recipient.public_key())?
+                .with_count(self.count)?;
         match self.way {
             Way::Socket => write_frame(number, self.call(&request)?, to),
             Way::Http => write_post("/v1/keys", &request.to_json(), to),
@@ -93,7 +95,7 @@ impl Peer for Client {
 
     fn check(&self, replies: Vec<Kept>) -> Outcome<()> {
         let expected = Expected { purpose: &self.purpose, aad: AAD };
-        let mut seen = SeenSet::default();
+        let mut seen = ReplaySet::default();
         for reply in replies {
             let answer = match reply {
                 Kept::Frame(answer) => OpenResponse::from_answer(answer).ok_or("no answer to an open")?,

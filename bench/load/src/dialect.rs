@@ -4,7 +4,7 @@
 use crate::Outcome;
 use ok2cry_protocol::{
     frame::{FrameReader, MAX_RESPONSE, encode},
-    rpc::{self, Call, Received, Request},
+    rpc::{self, Call, ResponseReader, Request},
 };
 use std::collections::VecDeque;
 
@@ -58,7 +58,7 @@ pub fn write_post(path: &str, json: &str, to: &mut Vec<u8>) {
 pub enum Reader {
     Frames {
         frames: FrameReader,
-        documents: Received,
+        documents: ResponseReader,
         /// Bytes of frames that are not responses.
         besides: usize,
     },
@@ -71,7 +71,7 @@ pub enum Reader {
 
 impl Reader {
     pub fn frames() -> Self {
-        let (frames, documents) = (FrameReader::new(MAX_RESPONSE), Received::default());
+        let (frames, documents) = (FrameReader::new(MAX_RESPONSE), ResponseReader::default());
         Self::Frames { frames, documents, besides: 0 }
     }
 
@@ -118,7 +118,7 @@ impl Reader {
 type Decoded = (u64, Result<rpc::Answer, String>);
 
 /// Decodes a response of the enclave. `None` for a document frame, which later responses refer to.
-fn read_frame(documents: &mut Received, frame: &[u8]) -> Outcome<Option<Decoded>> {
+fn read_frame(documents: &mut ResponseReader, frame: &[u8]) -> Outcome<Option<Decoded>> {
     let response = documents.read(frame)?;
     Ok(response.map(|response| (response.id, response.result.map_err(|refusal| refusal.to_string()))))
 }

@@ -11,7 +11,7 @@ use ok2cry_enclave::{
 };
 use ok2cry_protocol::{
     Encoded, Record as _,
-    descriptor::{KeyDescriptor, ReleaseTo},
+    descriptor::{DeliverTo, KeyDescriptor},
     ids::{InstanceId, KeyId, Nonce, Purpose},
     suite::{PublicKey, Suite, seal_info},
 };
@@ -128,7 +128,7 @@ impl Maker {
             issued_at: deadline.wall_ms - 1,
             expires_at: deadline.wall_ms,
             purpose: self.purpose.clone(),
-            release_to: ReleaseTo::Recipient(self.recipient),
+            deliver_to: DeliverTo::Recipient(self.recipient),
             client_nonce: self.nonce.for_key(0, 1),
         };
         Ok(NewKey { id, private, descriptor: descriptor.encode().into(), deadline })

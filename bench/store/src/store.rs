@@ -16,7 +16,7 @@ use ok2cry_protocol::{
     Encoded,
     descriptor::KeyDescriptor,
     ids::KeyId,
-    reply::request_digest,
+    reply::DigestInput,
     rpc::{KeyState, Refusal},
     suite::seal_info,
 };
@@ -69,7 +69,7 @@ fn open(
         None => ([2; 48], [3; 48]),
         Some(Message { enc, aad, ciphertext }) => {
             let descriptor = Encoded::<KeyDescriptor>::decode(ticket.descriptor())?;
-            let digest = request_digest(descriptor.hash(), enc, aad, ciphertext);
+            let digest = DigestInput { descriptor: descriptor.hash(), enc, aad, ciphertext }.request_digest();
             let info = seal_info(descriptor.hash());
             let opened = ticket.open(&descriptor.public_key, enc, &info, aad, ciphertext);
             black_box(opened.ok_or("it does not open")?);

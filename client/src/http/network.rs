@@ -1,5 +1,6 @@
-//! How a service is reached: which certificates its TLS is checked against, and through which proxy.
+//! The certificates that TLS is checked against, and the proxy.
 
+use super::ClientError;
 use std::{env, fs, path::Path, sync::Arc};
 use ureq::{
     Proxy,
@@ -7,56 +8,27 @@ use ureq::{
 };
 
 /// How a service is reached.
-#[derive(Clone, Debug)]
-pub struct Network {
+#[derive(Clone, Debug, Default)]
+pub(super) struct Network {
     roots: Option<RootCerts>,
+    /// The variable that names the proxy, and the proxy.
     proxy: Option<(String, Proxy)>,
-    fault: Option<String>,
 }
 
 impl Network {
-    /// What the environment says for the service at `base`.
-    ///
-    /// TLS is checked against the system's certificates, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`; where a system
-    /// has none, against Mozilla's, which are compiled in. A proxy is `HTTPS_PROXY` for `https`, `HTTP_PROXY` for `http`,
-    /// `ALL_PROXY` for both (also in lower case), unless `NO_PROXY` names the host. Loopback is never asked for through a
-    /// proxy.
-    pub fn from_env(base: &str) -> Self {
-        let mut network = Self { roots: None, proxy: None, fault: None };
-        if base.starts_with("https://") {
-            match system_roots() {
-                Ok(roots) => network.roots = roots,
-                Err(fault) => network.fault = Some(fault),
+    /// The network for the service at `base`, from the environment, with the certificates of `ca_file` if
+    /// there is one. [`Client::builder`](super::Client::builder) lists the variables.
+    pub(super) fn from_env(base: &str, ca_file: Option<&Path>) -> Result<Self, ClientError> {
+        let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        let roots = match ca_file {
+            Some(path) => {
+                let named = |why| ClientError::CaFile { path: path.to_owned(), why };
+                Some(file_roots(path).map_err(named)?)
             }
-        }
-        match proxy_for(base, &|name| env::var(name).ok().filter(|value| !value.is_empty())) {
-            Ok(proxy) => network.proxy = proxy,
-            Err(fault) => network.fault = Some(fault),
-        }
-        network
-    }
-
-    /// The same, with TLS checked against the certificates in this file (PEM) and no others.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the file, if it cannot be read or holds no certificate.
-    pub fn cacert(mut self, file: &Path) -> Result<Self, String> {
-        let named = |why: &str| format!("{}: {why}", file.display());
-        let pem = fs::read(file).map_err(|e| named(&e.to_string()))?;
-        let certificates: Vec<_> = parse_pem(&pem)
-            .filter_map(|item| match item {
-                Ok(PemItem::Certificate(certificate)) => Some(Ok(certificate)),
-                Ok(_) => None,
-                Err(_) => Some(Err(named("damaged PEM"))),
-            })
-            .collect::<Result<_, _>>()?;
-        if certificates.is_empty() {
-            return Err(named("no certificate in PEM"));
-        }
-        self.roots = Some(specific(certificates));
-        self.fault = None;
-        Ok(self)
+            None if base.starts_with("https://") => system_roots().map_err(ClientError::Environment)?,
+            None => None,
+        };
+        Ok(Self { roots, proxy: proxy_for(base, &variable).map_err(ClientError::Environment)? })
     }
 
     pub(super) fn proxy(&self) -> Option<Proxy> {
@@ -71,48 +43,58 @@ impl Network {
         }
     }
 
-    /// Why no call can be made.
-    pub(super) fn fault(&self) -> Option<&str> {
-        self.fault.as_deref()
-    }
-
-    /// What happened, and where to look: at the proxy, or at the scheme.
+    /// The error, with a hint at a proxy or a wrong scheme.
     pub(super) fn explain(&self, base: &str, error: &ureq::Error) -> String {
         let text = error.to_string();
-        // The library below says it in its own words only.
+        // ureq has no error kinds for these cases.
         let hint = match base.starts_with("https://") {
             true if text.contains("InvalidContentType") => {
-                "; what answers there is not TLS: does it speak http://?"
+                "; the answer is not TLS: is it an http:// service?"
             }
             true if text.contains("UnknownIssuer") || text.contains("CaUsedAsEndEntity") => {
-                "; its certificate is issued by no authority that is known here: see --cacert and SSL_CERT_FILE"
+                "; the issuer of its certificate is not known: see --cacert and SSL_CERT_FILE"
             }
             false if matches!(error, ureq::Error::Protocol(_)) => {
-                "; what answers there is not HTTP: does it speak https://?"
+                "; the answer is not HTTP: is it an https:// service?"
             }
             false if text.contains("disconnected") || text.contains("reset by peer") => {
-                "; it closed without an answer: does it speak https://?"
+                "; it closed the connection without an answer: is it an https:// service?"
             }
             _ => "",
         };
-        format!("{}{text}{hint}", self.by_way_of())
+        format!("{}{text}{hint}", self.proxy_prefix())
     }
 
-    /// For an answer that is neither a success nor a problem.
+    /// The error for a response that is neither a success nor a problem.
     pub(super) fn without_reason(&self, base: &str, status: u16) -> String {
         let hint = match status {
-            // What servers of TLS say to plain HTTP.
-            400 if base.starts_with("http://") => " (does it speak https://?)",
-            300..400 => " (it redirects, which is not followed: is this the service's own address?)",
+            // TLS servers answer plain HTTP so.
+            400 if base.starts_with("http://") => " (is it an https:// service?)",
+            300..400 => " (redirects are not followed: is this the service's own address?)",
             _ => "",
         };
-        format!("{}it answered {status} without a reason{hint}", self.by_way_of())
+        format!("{}the answer has status {status} and no reason{hint}", self.proxy_prefix())
     }
 
-    fn by_way_of(&self) -> String {
+    fn proxy_prefix(&self) -> String {
         let Some((name, proxy)) = &self.proxy else { return String::new() };
         format!("through the proxy {}:{} ({name}): ", proxy.host(), proxy.port())
     }
+}
+
+/// The certificates in a file (PEM).
+fn file_roots(path: &Path) -> Result<RootCerts, String> {
+    let pem = fs::read(path).map_err(|e| e.to_string())?;
+    let certificates = parse_pem(&pem).filter_map(|item| match item {
+        Ok(PemItem::Certificate(certificate)) => Some(Ok(certificate)),
+        Ok(_) => None,
+        Err(_) => Some(Err("damaged PEM")),
+    });
+    let certificates = certificates.collect::<Result<Vec<_>, _>>()?;
+    if certificates.is_empty() {
+        return Err("no certificate in PEM".into());
+    }
+    Ok(specific(certificates))
 }
 
 /// The system's certificates; `None` if it has none.
@@ -121,7 +103,7 @@ fn system_roots() -> Result<Option<RootCerts>, String> {
     if found.certs.is_empty() {
         let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().find(|name| env::var_os(name).is_some());
         return match named {
-            // Asked for, so nothing else is taken in its place.
+            // Set by the caller, so other certificates are not a substitute.
             Some(name) => {
                 let why = found.errors.first().map(|e| format!(": {e}")).unwrap_or_default();
                 Err(format!("{name} holds no certificates{why}"))
@@ -137,7 +119,7 @@ fn specific(certificates: Vec<Certificate<'static>>) -> RootCerts {
     RootCerts::Specific(Arc::new(certificates))
 }
 
-/// The proxy for `base`, with the name of the variable that says so.
+/// The proxy for `base`, with the name of its variable.
 fn proxy_for(
     base: &str,
     variable: &dyn Fn(&str) -> Option<String>,
@@ -160,7 +142,7 @@ fn proxy_for(
     Ok(Some((name, proxy)))
 }
 
-/// Scheme and host, without user, port and the brackets of IPv6.
+/// Scheme and host, without user, port and IPv6 brackets.
 fn scheme_and_host(base: &str) -> Option<(&str, String)> {
     let (scheme, rest) = base.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
@@ -177,7 +159,7 @@ fn is_loopback(host: &str) -> bool {
     is_address || host == "localhost" || host.ends_with(".localhost")
 }
 
-/// Whether `NO_PROXY` names the host: `*`, or a list of hosts and domains, as curl reads it.
+/// Whether `NO_PROXY` names the host: `*`, or a list of hosts and domains, as in curl.
 fn excepts(list: &str, host: &str) -> bool {
     list.split([',', ' ']).map(|entry| entry.trim().to_lowercase()).any(|entry| {
         let domain = entry.trim_start_matches("*.").trim_start_matches('.');
@@ -197,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn each_scheme_has_its_proxy_and_loopback_none() {
+    fn each_scheme_has_its_proxy_and_loopback_has_none() {
         let all = [("HTTPS_PROXY", "http://u:p@secure:1"), ("http_proxy", "plain:2"), ("ALL_PROXY", "any:3")];
         assert_eq!(chosen("https://keys.example", &all), Ok(Some("HTTPS_PROXY secure:1".into())));
         assert_eq!(chosen("http://keys.example:80/x", &all), Ok(Some("http_proxy plain:2".into())));
@@ -218,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_are_excepted_as_curl_does_it() {
+    fn no_proxy_is_read_as_curl_reads_it() {
         for (list, is_excepted) in [
             ("*", true),
             ("other, .keys.example", true),
@@ -235,11 +217,9 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_that_cannot_be_used_is_named() {
+    fn errors_name_the_variable() {
         let refused = |url: &str| chosen("https://keys.example", &[("HTTPS_PROXY", url)]).unwrap_err();
         assert!(refused("socks5://x:1").contains("HTTPS_PROXY"));
         assert!(refused("ftp://x").contains("HTTPS_PROXY"));
-        let file = Network::from_env("http://127.0.0.1").cacert(Path::new("/nonexistent")).unwrap_err();
-        assert!(file.contains("/nonexistent"), "{file}");
     }
 }

@@ -3,7 +3,7 @@
 
 use ok2cry_attest_verify::{CheckTime, TrustAnchor};
 use ok2cry_client::{
-    Expected, KeyRequest, RecipientKey, SeenSet, Trust, VerifiedKey,
+    Expected, KeyRequest, Message, RecipientKey, ReplaySet, Trust, VerifiedKey,
     http::{CallError, Client},
     measurements::from_nitro_cli_json,
     sealed_reply,
@@ -116,7 +116,7 @@ fn issue_and_verify(client: &Client, trust: &Trust, recipient: &RecipientKey) ->
         "The browser asks for a key for this PIN, for a minute, readable by the issuer alone; and verifies \
          it.",
     );
-    let request = KeyRequest::new(PURPOSE, 60_000, recipient.public_key())?;
+    let request = KeyRequest::new(PURPOSE, std::time::Duration::from_secs(60), recipient.public_key())?;
     let key = one(client.issue(request, trust, &CheckTime::system())?)?;
     fact("key", &key.key_id().to_base64url());
     fact("enclave", &key.instance().to_string());
@@ -129,7 +129,7 @@ fn issue_and_verify(client: &Client, trust: &Trust, recipient: &RecipientKey) ->
 
 fn seal(key: VerifiedKey) -> Outcome<ok2cry_client::SealedMessage> {
     step("It seals the PIN. This is what the merchant, the processor and the parent get to see:");
-    let message = key.seal(PIN, ORDER, &CheckTime::system())?;
+    let message = key.seal(&Message { plaintext: PIN, aad: ORDER }, &CheckTime::system())?;
     fact("ciphertext", &hex(&message.ciphertext));
     fact("aad", &String::from_utf8_lossy(&message.aad));
     proves(
@@ -148,7 +148,7 @@ fn open_and_read(
     let reply = sealed_reply(client.open(message)?)?;
     let purpose = Purpose::new(PURPOSE)?;
     let expected = Expected { purpose: &purpose, aad: ORDER };
-    let opened = recipient.open(&reply, &expected, trust, &CheckTime::system(), &mut SeenSet::default())?;
+    let opened = recipient.open(&reply, &expected, trust, &CheckTime::system(), &mut ReplaySet::default())?;
     if opened.plaintext.as_slice() != PIN {
         return Err("the reply holds another PIN".into());
     }
@@ -189,18 +189,19 @@ fn same_request_gets_the_same_reply(
     fact("reply", "the same bytes");
     let purpose = Purpose::new(PURPOSE)?;
     let expected = Expected { purpose: &purpose, aad: ORDER };
-    let (time, mut seen) = (CheckTime::system(), SeenSet::default());
+    let (time, mut seen) = (CheckTime::system(), ReplaySet::default());
     recipient.open(first, &expected, trust, &time, &mut seen)?;
-    refused_locally("reply_replayed", recipient.open(&again, &expected, trust, &time, &mut seen))?;
+    let again = recipient.open(&again, &expected, trust, &time, &mut seen);
+    refused_locally("reply_replayed", again.map_err(ok2cry_client::Error::from))?;
     proves("a retry is safe, and a recipient that remembers acts once");
     Ok(())
 }
 
 fn wrong_order_is_refused(client: &Client, trust: &Trust, recipient: &RecipientKey) -> Outcome {
     step("A merchant attaches another customer's PIN to its own order.");
-    let request = KeyRequest::new(PURPOSE, 60_000, recipient.public_key())?;
+    let request = KeyRequest::new(PURPOSE, std::time::Duration::from_secs(60), recipient.public_key())?;
     let key = one(client.issue(request, trust, &CheckTime::system())?)?;
-    let mut message = key.seal(PIN, ORDER, &CheckTime::system())?;
+    let mut message = key.seal(&Message { plaintext: PIN, aad: ORDER }, &CheckTime::system())?;
     message.aad = b"order 18".to_vec();
     refused("open_failed", client.open(&message).map(drop))?;
     proves("a message opens in the context that it was sealed for, or not at all");
@@ -212,9 +213,9 @@ fn expired_key_never_opens(client: &Client, trust: &Trust, recipient: &Recipient
     // An emulated processor is slow.
     let ttl_ms = if machine_folder().is_some() { 5000 } else { 300 };
     step(&format!("A key lives for {ttl_ms} ms, and the message comes too late."));
-    let request = KeyRequest::new(PURPOSE, ttl_ms, recipient.public_key())?;
+    let request = KeyRequest::new(PURPOSE, std::time::Duration::from_millis(ttl_ms), recipient.public_key())?;
     let key = one(client.issue(request, trust, &CheckTime::system())?)?;
-    let message = key.seal(PIN, ORDER, &CheckTime::system())?;
+    let message = key.seal(&Message { plaintext: PIN, aad: ORDER }, &CheckTime::system())?;
     eventually("the key has expired", || {
         client.state(message.key_id).ok().filter(|s| *s == KeyState::Expired)
     });
@@ -236,7 +237,7 @@ fn impostor_is_refused(
         ..Options::default()
     })?;
     let ask = |trust: &Trust| {
-        let request = KeyRequest::new(PURPOSE, 60_000, recipient.public_key())?;
+        let request = KeyRequest::new(PURPOSE, std::time::Duration::from_secs(60), recipient.public_key())?;
         impostor.client().issue(request, trust, &CheckTime::system()).map(drop)
     };
     refused("release_not_listed", ask(trust))?;

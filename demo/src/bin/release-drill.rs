@@ -2,7 +2,7 @@
 //! several image versions. Prints what each client decides and why.
 
 use ok2cry_attest_verify::{CheckTime, TrustAnchor};
-use ok2cry_client::{Error as ClientError, KeyRequest, RecipientKey, Trust, http::CallError};
+use ok2cry_client::{Message, Error as ClientError, KeyRequest, RecipientKey, Trust, http::CallError};
 use ok2cry_demo::verdict::refusal;
 use ok2cry_release_verify::{Bundle, ReleaseKey, ReleaseState, Version};
 use ok2cry_testkit::{
@@ -85,10 +85,10 @@ impl Client {
         let (client, time) = (service.client(), CheckTime::system());
         let releases = client.releases(&self.key, &self.anchor, &mut self.memory, &time)?;
         let trust = Trust::from_releases(self.anchor.clone(), &releases)?;
-        let request = KeyRequest::new("card-pin", 60_000, self.recipient.public_key())?;
+        let request = KeyRequest::new("card-pin", Duration::from_secs(60), self.recipient.public_key())?;
         let keys = client.issue(request, &trust, &time)?;
         for key in keys {
-            key.seal(b"4931", b"order 17", &time)?;
+            key.seal(&Message { plaintext: b"4931", aad: b"order 17" }, &time)?;
         }
         let batch = statement(&client, &trust, &time)?;
         let release = batch.and_then(|index| releases.releases().get(index));

@@ -131,7 +131,7 @@ impl Host {
         if let Some((_, old)) = self.recorded().as_ref().filter(|(when, _)| when.elapsed() < MAX_OLD) {
             return Ok(old.clone());
         }
-        let request = KeyRequest::new(PURPOSE, TTL_MS, &self.own_key);
+        let request = KeyRequest::new(PURPOSE, Duration::from_millis(TTL_MS), &self.own_key);
         let request = request.map_err(|e| HarnessError::new(e.to_string()))?;
         raw_http::post(&self.genuine, KEYS, &request.to_json())
     }

@@ -3,7 +3,7 @@
 use super::{PURPOSE, Refusal};
 use ok2cry_attest_verify::CheckTime;
 use ok2cry_client::{
-    Expected, RecipientKey, SeenSet, Trust,
+    Expected, RecipientKey, ReplaySet, Trust,
     answer::read_sealed,
     http::{CallError, Client},
 };
@@ -148,7 +148,7 @@ impl Merchant {
 pub(super) struct Issuer {
     key: RecipientKey,
     trust: Trust,
-    seen: Mutex<SeenSet>,
+    seen: Mutex<ReplaySet>,
 }
 
 impl Issuer {
@@ -169,7 +169,7 @@ impl Issuer {
         let expected = Expected { purpose: &purpose, aad };
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let opened = self.key.open(reply, &expected, &self.trust, &CheckTime::system(), &mut *seen);
-        let opened = opened.map_err(refused)?;
+        let opened = opened.map_err(|e| refused(e.into()))?;
         let card = unpadded(&opened.plaintext).and_then(|card| serde_json::from_slice(card).ok());
         card.ok_or_else(|| Refusal::new(422, "card_invalid", "The message holds no card", ""))
     }

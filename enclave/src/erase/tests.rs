@@ -21,7 +21,7 @@ use crate::crypto::CryptoProvider;
 use child::Child;
 use ok2cry_protocol::{
     Encoded, Record as _,
-    descriptor::{KeyDescriptor, ReleaseTo},
+    descriptor::{DeliverTo, KeyDescriptor},
     ids::Nonce,
     ids::Purpose,
     reply::{Reply, ReplyContext},
@@ -89,7 +89,7 @@ fn tell_the_story(provider: CryptoProvider, erasure: bool) -> Story {
     let mut child = Child::start(provider, erasure);
     let recipient = Recipient::new();
     let (mut live, mut ended, mut contexts) = (Needles::default(), Needles::default(), Needles::default());
-    let to_recipient = ReleaseTo::Recipient(recipient.public);
+    let to_recipient = DeliverTo::Recipient(recipient.public);
 
     for key in issue(&mut child, "card-pin", &to_recipient) {
         live.scalar("the scalar of a live key", &child.scalar(&key.key_id));
@@ -110,7 +110,7 @@ fn tell_the_story(provider: CryptoProvider, erasure: bool) -> Story {
         let reply = Reply::decode(&answer.reply).unwrap();
         recipient.read(key.key_id.instance(), &context, &reply, &mut contexts, &mut ended);
     }
-    for key in issue(&mut child, "caller-demo", &ReleaseTo::Caller) {
+    for key in issue(&mut child, "caller-demo", &DeliverTo::Caller) {
         ended.scalar("the scalar of a used key", &child.scalar(&key.key_id));
         let open = sealed(&mut child, &key, &mut ended, b"order 1");
         assert!(matches!(child.call(Call::Open(open)), Ok(Answer::Plaintext(_))));
@@ -118,12 +118,12 @@ fn tell_the_story(provider: CryptoProvider, erasure: bool) -> Story {
     Story { child, live, ended, contexts }
 }
 
-fn issue(child: &mut Child, purpose: &str, release_to: &ReleaseTo) -> Vec<Encoded<KeyDescriptor>> {
+fn issue(child: &mut Child, purpose: &str, deliver_to: &DeliverTo) -> Vec<Encoded<KeyDescriptor>> {
     let issue = Issue {
         nonce: Nonce::new([7; 32]).unwrap(),
         purpose: Purpose::new(purpose).unwrap(),
         ttl: TTL,
-        release_to: release_to.clone(),
+        deliver_to: deliver_to.clone(),
         count: KEYS,
     };
     let answer: Result<Answer, Refusal> = child.call(Call::Issue(issue));

@@ -11,7 +11,7 @@ use crate::{
 use ok2cry_protocol::{
     Record,
     code::Code,
-    descriptor::{KeyDescriptor, ReleaseTo},
+    descriptor::{DeliverTo, KeyDescriptor},
     ids::KeyId,
     rpc::{Issue, Issued, Refusal},
     suite::Suite,
@@ -124,7 +124,7 @@ impl Service {
             issued_at: accepted.wall_ms,
             expires_at: deadline.wall_ms,
             purpose: issue.purpose.clone(),
-            release_to: issue.release_to.clone(),
+            deliver_to: issue.deliver_to.clone(),
             client_nonce: issue.nonce.for_key(index, issue.count),
         };
         let descriptor: Arc<[u8]> = descriptor.encode().into();
@@ -144,7 +144,7 @@ impl Service {
             let detail = format!("ttl must be 1 to {} milliseconds for this purpose", rules.max_ttl_ms);
             return Err(Refusal::with_detail(Code::TtlOutOfRange, detail));
         }
-        if issue.release_to == ReleaseTo::Caller && !rules.caller {
+        if issue.deliver_to == DeliverTo::Caller && !rules.caller {
             return Err(Code::CallerNotAllowed.into());
         }
         Ok(())

@@ -73,7 +73,7 @@ async fn issue(service: &Arc<Service>) -> Encoded<KeyDescriptor> {
         nonce: Nonce::new([7; 32]).unwrap(),
         purpose: Purpose::new("card-pin").unwrap(),
         ttl: TTL,
-        release_to: ReleaseTo::Recipient(recipient),
+        deliver_to: DeliverTo::Recipient(recipient),
         count: 1,
     };
     let Ok(Answer::Issued(issued)) = service.call(Call::Issue(issue)).await else { panic!("no key") };

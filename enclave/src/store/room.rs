@@ -112,7 +112,7 @@ impl<R> Store<R> {
                 retain_ms / 1000
             ),
         };
-        Refusal::with_detail(Code::StoreFull, detail).retry_after(wait_ms.max(1))
+        Refusal::with_detail(Code::StoreFull, detail).with_retry_after_ms(wait_ms.max(1))
     }
 }
 

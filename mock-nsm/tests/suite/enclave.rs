@@ -1,7 +1,7 @@
 //! The enclave on a Nitro Secure Module that fails, stalls, lies and jumps in time.
 
 use ok2cry_attest_verify::{CheckTime, Measurements, TrustAnchor};
-use ok2cry_client::{KeyRequest, RecipientKey, SealedMessage, Trust};
+use ok2cry_client::{KeyRequest, Message, RecipientKey, SealedMessage, Trust};
 use ok2cry_enclave::{
     clock::{BootClock, KernelClock, ManualClock},
     config::Config,
@@ -11,7 +11,7 @@ use ok2cry_enclave::{
 use ok2cry_mock_nsm::{Answer as NsmAnswer, MockConfig, MockHandle, MockNsm, MockPki, TimeSource};
 use ok2cry_protocol::{
     code::Code,
-    descriptor::ReleaseTo,
+    descriptor::DeliverTo,
     http::IssueResponse,
     ids::{KeyId, Nonce, Purpose},
     rpc::{Answer, Call, Health, Issue, Issued, KeyState, Open, Refusal},
@@ -74,7 +74,7 @@ impl Bench {
             nonce: Nonce::new([7; 32]).unwrap(),
             purpose: Purpose::new("card-pin").unwrap(),
             ttl,
-            release_to: ReleaseTo::Recipient(*self.recipient.public_key()),
+            deliver_to: DeliverTo::Recipient(*self.recipient.public_key()),
             count,
         }
     }
@@ -89,13 +89,14 @@ impl Bench {
 
     /// Issues, verifies and seals as a client does.
     async fn sealed(&self, ttl: u64) -> SealedMessage {
-        let request = KeyRequest::new("card-pin", ttl, self.recipient.public_key()).unwrap();
+        let request =
+            KeyRequest::new("card-pin", Duration::from_millis(ttl), self.recipient.public_key()).unwrap();
         let body = request.body();
         let issue = Issue {
             nonce: Nonce::new(body.nonce.0).unwrap(),
             purpose: Purpose::new("card-pin").unwrap(),
             ttl,
-            release_to: ReleaseTo::Recipient(*self.recipient.public_key()),
+            deliver_to: DeliverTo::Recipient(*self.recipient.public_key()),
             count: 1,
         };
         let Ok(Answer::Issued(issued)) = self.service.call(Call::Issue(issue)).await else {
@@ -103,7 +104,11 @@ impl Bench {
         };
         let time = CheckTime::at(self.nsm.now_ms());
         let keys = request.verify_response(&IssueResponse::from(issued), &self.trust, &time).unwrap();
-        keys.into_iter().next().unwrap().seal(b"1234", b"order 1", &time).unwrap()
+        keys.into_iter()
+            .next()
+            .unwrap()
+            .seal(&Message { plaintext: b"1234", aad: b"order 1" }, &time)
+            .unwrap()
     }
 
     async fn open(&self, message: &SealedMessage) -> Result<Answer, Code> {
@@ -421,23 +426,23 @@ async fn what_waits_while_the_nsm_is_busy_shares_one_document() {
 #[tokio::test]
 async fn keys_are_made_for_the_purposes_and_times_of_the_configuration_only() {
     let b = start(CONFIG);
-    let issue = |purpose: &str, ttl, release_to| Issue {
+    let issue = |purpose: &str, ttl, deliver_to| Issue {
         nonce: Nonce::new([7; 32]).unwrap(),
         purpose: Purpose::new(purpose).unwrap(),
         ttl,
-        release_to,
+        deliver_to,
         count: 1,
     };
-    let recipient = || ReleaseTo::Recipient(*b.recipient.public_key());
+    let recipient = || DeliverTo::Recipient(*b.recipient.public_key());
     for (issue, code) in [
         (issue("card-pan", 1000, recipient()), Code::PurposeUnknown),
         (issue("card-pin", 0, recipient()), Code::TtlOutOfRange),
         (issue("card-pin", 300_001, recipient()), Code::TtlOutOfRange),
-        (issue("card-pin", 1000, ReleaseTo::Caller), Code::CallerNotAllowed),
+        (issue("card-pin", 1000, DeliverTo::Caller), Code::CallerNotAllowed),
     ] {
         assert_eq!(b.service.call(Call::Issue(issue)).await.unwrap_err().code, code);
     }
-    assert!(b.service.call(Call::Issue(issue("caller-demo", 1000, ReleaseTo::Caller))).await.is_ok());
+    assert!(b.service.call(Call::Issue(issue("caller-demo", 1000, DeliverTo::Caller))).await.is_ok());
 }
 
 #[tokio::test]
@@ -448,7 +453,7 @@ async fn a_full_store_says_when_there_will_be_room() {
         nonce: Nonce::new([7; 32]).unwrap(),
         purpose: Purpose::new("card-pin").unwrap(),
         ttl: 1000,
-        release_to: ReleaseTo::Recipient(*b.recipient.public_key()),
+        deliver_to: DeliverTo::Recipient(*b.recipient.public_key()),
         count: 1,
     };
     let refusal = b.service.call(Call::Issue(issue)).await.unwrap_err();

@@ -4,7 +4,7 @@ use super::error::CallError;
 use crate::metrics::{GaugeGuard, Metrics};
 use ok2cry_protocol::{
     frame::{FrameError, FrameReader, MAX_RESPONSE},
-    rpc::{Answer, Call, Received},
+    rpc::{Answer, Call, ResponseReader},
 };
 use std::{
     collections::HashMap,
@@ -209,7 +209,7 @@ impl Connection {
     }
 
     async fn read_frames(&self, mut stream: impl AsyncRead + Unpin) -> CloseReason {
-        let (mut frames, mut received) = (FrameReader::new(MAX_RESPONSE), Received::default());
+        let (mut frames, mut received) = (FrameReader::new(MAX_RESPONSE), ResponseReader::default());
         // Answers in `caller` mode hold plaintext. This buffer and the decoded answer are wiped. The frame
         // reader's own buffer is overwritten only by later frames, and the kernel's buffers are never wiped.
         let mut buffer = Zeroizing::new(vec![0; 64 * 1024]);
@@ -238,7 +238,7 @@ impl Connection {
         }
     }
 
-    fn handle_frame(&self, received: &mut Received, frame: &[u8]) -> Result<(), CloseReason> {
+    fn handle_frame(&self, received: &mut ResponseReader, frame: &[u8]) -> Result<(), CloseReason> {
         let response = received.read(frame).map_err(|_| CloseReason::ResponseMalformed)?;
         // A frame with a document is not a response: later responses refer to it.
         let Some(response) = response else { return Ok(()) };

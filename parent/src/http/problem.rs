@@ -23,14 +23,14 @@ impl Problem {
 
     /// A limit of this parent was reached. Nothing was sent to the enclave.
     pub(super) fn busy() -> Self {
-        Self(Refusal::new(Code::Busy).retry_after(RETRY_AFTER_MS))
+        Self(Refusal::new(Code::Busy).with_retry_after_ms(RETRY_AFTER_MS))
     }
 }
 
 impl From<CallError> for Problem {
     fn from(error: CallError) -> Self {
         let unavailable =
-            |detail| Self(Refusal::with_detail(Code::EnclaveUnavailable, detail).retry_after(RETRY_AFTER_MS));
+            |detail| Self(Refusal::with_detail(Code::EnclaveUnavailable, detail).with_retry_after_ms(RETRY_AFTER_MS));
         match error {
             CallError::Refused(refusal) => Self(refusal),
             CallError::NotAdmitted(_) | CallError::QueuesFull => Self::busy(),
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn retry_after_is_in_seconds_rounded_up() {
         for (ms, seconds) in [(1, "1"), (1000, "1"), (1001, "2"), (u64::MAX, "18446744073709552")] {
-            let response = Problem(Refusal::new(Code::StoreFull).retry_after(ms)).into_response();
+            let response = Problem(Refusal::new(Code::StoreFull).with_retry_after_ms(ms)).into_response();
             assert_eq!(response.headers()[header::RETRY_AFTER], seconds);
         }
         let response = Problem::from(Code::StoreFull).into_response();

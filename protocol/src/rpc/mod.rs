@@ -1,19 +1,19 @@
-//! What parent and enclave say to each other, one frame each, matched by a correlation id.
+//! The requests and responses between parent and enclave: one frame each, matched by a correlation id.
 //!
-//! Many requests may be under way on one stream; responses come in any order. The parent is trusted with nothing
-//! here: the enclave decodes every request as strictly as if a stranger had sent it, and the other way round.
+//! Many requests may be in flight on one stream, and responses come in any order. Neither end trusts the
+//! other: both decode every frame strictly.
 
 mod documents;
 mod request;
 mod response;
 
-pub use documents::{PLACES, Received, Sent};
+pub use documents::{DOCUMENT_SLOTS, ResponseReader, ResponseWriter};
 
 use crate::{
     MAX_AAD, MAX_CIPHERTEXT,
     batch::Inclusion,
     code::Code,
-    descriptor::ReleaseTo,
+    descriptor::DeliverTo,
     document::Document,
     ids::{KeyId, Nonce, Purpose},
     reply::MAX_DESCRIPTOR,
@@ -22,64 +22,64 @@ use crate::{
 use core::fmt;
 use zeroize::Zeroizing;
 
-/// The longest attestation document that the NSM can answer with, in bytes.
+/// The longest attestation document of the NSM, in bytes.
 pub const MAX_DOCUMENT: usize = 12_288;
 /// The longest reply record, in bytes.
 pub const MAX_REPLY: usize = 256 + MAX_DESCRIPTOR + MAX_AAD + MAX_CIPHERTEXT;
-/// The longest sentence of a refusal, in bytes.
+/// The longest detail of a refusal, in bytes.
 const MAX_DETAIL: usize = 512;
 
-/// A request, with the id that its response will carry.
+/// A request. Its response carries the same id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Chosen by the parent, unique among the requests under way on a stream.
+    /// Chosen by the parent, unique among the requests in flight on a stream.
     pub id: u64,
-    /// What is asked.
+    /// The call.
     pub call: Call,
 }
 
-/// What can be asked of an enclave.
+/// A call to an enclave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
     /// Make keys.
     Issue(Issue),
     /// Open one message, once.
     Open(Open),
-    /// Ask what became of a key.
+    /// Query the state of a key.
     Status(KeyId),
     /// End a key now.
     Destroy(KeyId),
     /// Attest a nonce.
     Attest(Nonce),
-    /// Ask how the enclave is.
+    /// Query counters of the enclave.
     Health,
 }
 
 /// A request for keys.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Issue {
-    /// Ties the keys to this request.
+    /// Binds the keys to this request.
     pub nonce: Nonce,
-    /// What the keys are for.
+    /// The purpose of the keys.
     pub purpose: Purpose,
-    /// How long the keys live, in milliseconds.
+    /// The lifetime of the keys, in milliseconds.
     pub ttl: u64,
-    /// Who reads what the keys open.
-    pub release_to: ReleaseTo,
-    /// How many keys, 1 to 100.
+    /// To whom the plaintext is delivered. `release_to` on the wire.
+    pub deliver_to: DeliverTo,
+    /// The number of keys, 1 to 100.
     pub count: u32,
 }
 
 /// A request to open one message.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Open {
-    /// The key that it was sealed to.
+    /// The key that the message is sealed to.
     pub key_id: KeyId,
     /// HPKE's encapsulated key.
     pub enc: PublicKey,
     /// HPKE's ciphertext.
     pub ciphertext: Vec<u8>,
-    /// The caller's context that the message was sealed with.
+    /// The `aad` that the message was sealed with.
     pub aad: Vec<u8>,
 }
 
@@ -94,57 +94,57 @@ impl fmt::Debug for Open {
 pub struct Response {
     /// The request's id.
     pub id: u64,
-    /// What came of it.
+    /// The answer, or why the request is refused.
     pub result: Result<Answer, Refusal>,
 }
 
-/// What an enclave answers.
+/// The answer of an enclave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Keys, with the one document that attests them all.
     Issued(Issued),
-    /// What the recipient alone can read.
+    /// A reply that is sealed to the recipient.
     Sealed(SealedReply),
-    /// What the key opened, in `caller` mode.
+    /// The plaintext, if the key delivers to the caller.
     Plaintext(Plaintext),
-    /// What became of a key.
+    /// The state of a key.
     State(KeyState),
     /// A record and the document that attests it.
     Attested(Attested),
-    /// How the enclave is.
+    /// Counters of the enclave.
     Health(Health),
 }
 
-/// Keys and their proof.
+/// Keys, with the document that attests them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issued {
     /// The attestation document.
     pub document: Document,
-    /// A descriptor and its place in the document's batch, for each key.
+    /// For each key its descriptor, and the position of that in the document's batch.
     pub keys: Vec<(Vec<u8>, Inclusion)>,
 }
 
-/// A record, its place in a batch, and the batch's document.
+/// An attested record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attested {
     /// The record.
     pub record: Vec<u8>,
-    /// Its place in the batch.
+    /// Its position in the batch.
     pub inclusion: Inclusion,
     /// The attestation document of the batch.
     pub document: Document,
 }
 
-/// A reply and the context that it is sealed under.
+/// A reply and its attested reply context.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedReply {
     /// The reply record.
     pub reply: Vec<u8>,
-    /// The reply context, attested.
+    /// The reply context.
     pub context: Attested,
 }
 
-/// Plaintext on its way to a caller. Overwritten when dropped, and never shown.
+/// Plaintext for a caller. Overwritten when dropped; `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Plaintext(pub Zeroizing<Vec<u8>>);
 
@@ -154,18 +154,18 @@ impl fmt::Debug for Plaintext {
     }
 }
 
-/// Where a key is in its life.
+/// The state of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyState {
-    /// It can still open one message.
+    /// The key can open one message.
     Live,
-    /// It has opened one.
+    /// The key has opened a message.
     Used,
-    /// Its deadline passed before it was used.
+    /// The deadline passed before the key was used.
     Expired,
-    /// It was ended by request, or by too many failed opens.
+    /// The key was destroyed, by request or after too many failed opens.
     Destroyed,
-    /// It never was, or it ended longer ago than endings are remembered.
+    /// The key was never issued, or its tombstone was dropped.
     Unknown,
 }
 
@@ -189,14 +189,14 @@ impl KeyState {
     }
 }
 
-/// How an enclave is.
+/// Counters of an enclave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Health {
-    /// Keys that can still open a message.
+    /// Live keys.
     pub live_keys: u64,
-    /// The most keys that it may hold.
+    /// The most keys that the enclave can hold.
     pub capacity: u64,
-    /// Endings that are still remembered.
+    /// Tombstones of ended keys.
     pub tombstones: u64,
     /// Attestation documents made since boot.
     pub documents: u64,
@@ -204,37 +204,38 @@ pub struct Health {
     pub attested: u64,
     /// Calls to the NSM that failed since boot.
     pub nsm_failures: u64,
-    /// Streams closed for a frame that was not understood.
+    /// Streams closed since boot because of an invalid frame.
     pub streams_closed: u64,
 }
 
-/// A request was refused. Nothing was lost or changed by it, unless the code says so.
+/// Why a request is refused. A refused request has no effect, unless the row of its code says so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {detail}")]
 pub struct Refusal {
-    /// Which rule.
+    /// The stable code.
     pub code: Code,
-    /// A sentence for people. Holds nothing secret and nothing reusable.
+    /// A sentence for people. It holds no secrets and no ids.
     pub detail: String,
-    /// After how many milliseconds it may be worth trying again; 0 if that is not known.
+    /// After how many milliseconds a retry may succeed; 0 if unknown.
     pub retry_after: u64,
 }
 
 impl Refusal {
-    /// A refusal that says no more than its code does.
+    /// A refusal with the title of its code as detail.
     pub fn new(code: Code) -> Self {
         Self { code, detail: code.title().to_owned(), retry_after: 0 }
     }
 
-    /// A refusal with a sentence of its own, of which 512 bytes are kept.
+    /// A refusal with this detail, cut to 512 bytes.
     pub fn with_detail(code: Code, detail: impl Into<String>) -> Self {
         let mut detail = detail.into();
         detail.truncate(detail.floor_char_boundary(MAX_DETAIL));
         Self { code, detail, retry_after: 0 }
     }
 
-    /// The same, worth trying again after `ms` milliseconds.
-    pub fn retry_after(self, ms: u64) -> Self {
+    /// Sets after how many milliseconds a retry may succeed.
+    #[must_use]
+    pub fn with_retry_after_ms(self, ms: u64) -> Self {
         Self { retry_after: ms, ..self }
     }
 }

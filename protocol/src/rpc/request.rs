@@ -4,13 +4,13 @@ use super::{Call, Issue, Open, Request};
 use crate::{
     DecodeError, MAX_AAD, MAX_CIPHERTEXT, MAX_COUNT, Rule,
     cbor::{Map, Reader, Writer},
-    descriptor::{ReleaseTo, read_nonce},
+    descriptor::{DeliverTo, read_nonce},
     ids::{KeyId, Purpose},
     suite::PublicKey,
 };
 
 impl Request {
-    /// The request as one frame's content.
+    /// Encodes the content of a frame.
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::with_capacity(256);
         w.map(3).key(0).uint(self.id).key(1);
@@ -19,7 +19,7 @@ impl Request {
                 w.uint(1).key(2).map(5);
                 w.key(0).bytes(issue.nonce.as_bytes()).key(1).text(issue.purpose.as_str());
                 w.key(2).uint(issue.ttl).key(3);
-                issue.release_to.write(&mut w);
+                issue.deliver_to.write(&mut w);
                 w.key(4).uint(issue.count.into());
             }
             Call::Open(open) => {
@@ -42,7 +42,7 @@ impl Request {
         w.finish()
     }
 
-    /// Reads one frame's content.
+    /// Decodes the content of a frame.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let r = &mut Reader::new("request", bytes);
         let mut m = r.map("map")?;
@@ -74,17 +74,17 @@ fn read_issue(p: &mut Map, r: &mut Reader<'_>) -> Result<Issue, DecodeError> {
     p.key(r, "nonce")?;
     let nonce = read_nonce(r, "nonce")?;
     p.key(r, "purpose")?;
-    let purpose = Purpose::new(r.text("purpose", 1, 64)?).map_err(|e| r.error("purpose", e.rule))?;
+    let purpose = Purpose::new(r.text("purpose", 1..=64)?).map_err(|e| r.error("purpose", e.rule))?;
     p.key(r, "ttl")?;
     let ttl = r.uint("ttl")?;
     p.key(r, "release_to")?;
-    let release_to = ReleaseTo::read(r)?;
+    let deliver_to = DeliverTo::read(r)?;
     p.key(r, "count")?;
     let count = r.number("count")?;
     if !(1..=MAX_COUNT).contains(&count) {
         return Err(r.error("count", Rule::Range));
     }
-    Ok(Issue { nonce, purpose, ttl, release_to, count })
+    Ok(Issue { nonce, purpose, ttl, deliver_to, count })
 }
 
 fn read_open(p: &mut Map, r: &mut Reader<'_>) -> Result<Open, DecodeError> {
@@ -92,9 +92,9 @@ fn read_open(p: &mut Map, r: &mut Reader<'_>) -> Result<Open, DecodeError> {
     p.key(r, "enc")?;
     let enc = PublicKey::read(r, "enc")?;
     p.key(r, "ciphertext")?;
-    let ciphertext = r.bytes("ciphertext", 16, MAX_CIPHERTEXT)?.to_vec();
+    let ciphertext = r.bytes("ciphertext", 16..=MAX_CIPHERTEXT)?.to_vec();
     p.key(r, "aad")?;
-    let aad = r.bytes("aad", 0, MAX_AAD)?.to_vec();
+    let aad = r.bytes("aad", 0..=MAX_AAD)?.to_vec();
     Ok(Open { key_id, enc, ciphertext, aad })
 }
 

@@ -3,7 +3,7 @@
 use super::{
     Answer, Attested, Health, Issued, KeyState, MAX_DETAIL, MAX_REPLY, Plaintext, Refusal, Response,
     SealedReply,
-    documents::{Received, read_document, write_document},
+    documents::{ResponseReader, read_document, write_document},
     request::read_id,
 };
 use crate::{
@@ -16,16 +16,16 @@ use crate::{
 use zeroize::Zeroizing;
 
 impl Response {
-    /// The response as one frame's content, with its document in it. Overwritten when dropped: it may hold a caller's
+    /// Encodes the content of a frame, with the document in it. Overwritten when dropped: it may hold
     /// plaintext.
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let mut w = Writer::with_capacity(self.room());
+        let mut w = Writer::with_capacity(self.max_len());
         self.write(&mut w, None);
         Zeroizing::new(w.finish())
     }
 
-    /// Writes the response, with the number of its document's place if it has one.
-    pub(super) fn write(&self, w: &mut Writer, place: Option<u64>) {
+    /// Writes the response, with the number of its document's slot instead of the document if there is one.
+    pub(super) fn write(&self, w: &mut Writer, slot: Option<u64>) {
         w.map(3).key(0).uint(self.id).key(1);
         match &self.result {
             Err(refusal) => {
@@ -34,7 +34,7 @@ impl Response {
             }
             Ok(Answer::Issued(issued)) => {
                 w.uint(1).key(2).map(2).key(0);
-                write_document(&issued.document, place, w);
+                write_document(&issued.document, slot, w);
                 w.key(1).array(issued.keys.len() as u64);
                 for (descriptor, inclusion) in &issued.keys {
                     w.array(2).bytes(descriptor);
@@ -43,7 +43,7 @@ impl Response {
             }
             Ok(Answer::Sealed(sealed)) => {
                 w.uint(2).key(2).map(2).key(0).bytes(&sealed.reply).key(1);
-                write_attested(&sealed.context, place, w);
+                write_attested(&sealed.context, slot, w);
             }
             Ok(Answer::Plaintext(plaintext)) => {
                 w.uint(3).key(2).map(1).key(0).bytes(&plaintext.0);
@@ -53,7 +53,7 @@ impl Response {
             }
             Ok(Answer::Attested(attested)) => {
                 w.uint(5).key(2).map(1).key(0);
-                write_attested(attested, place, w);
+                write_attested(attested, slot, w);
             }
             Ok(Answer::Health(health)) => {
                 w.uint(6).key(2).map(7);
@@ -64,13 +64,13 @@ impl Response {
         }
     }
 
-    /// Reads one frame's content that has its document in it.
+    /// Decodes the content of a frame that holds its document.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         Self::decode_with(bytes, None)
     }
 
-    /// Reads one frame's content, which may name a document that was received.
-    pub(super) fn decode_with(bytes: &[u8], received: Option<&Received>) -> Result<Self, DecodeError> {
+    /// Decodes the content of a frame, which may name a slot instead of a document.
+    pub(super) fn decode_with(bytes: &[u8], slots: Option<&ResponseReader>) -> Result<Self, DecodeError> {
         let r = &mut Reader::new("response", bytes);
         let mut m = r.map("map")?;
         let id = read_id(&mut m, r)?;
@@ -80,26 +80,26 @@ impl Response {
         let mut c = r.map("content")?;
         let result = match kind {
             0 => Err(read_refusal(&mut c, r)?),
-            1 => Ok(Answer::Issued(read_issued(&mut c, r, received)?)),
+            1 => Ok(Answer::Issued(read_issued(&mut c, r, slots)?)),
             2 => {
                 c.key(r, "reply")?;
-                let reply = r.bytes("reply", 1, MAX_REPLY)?.to_vec();
+                let reply = r.bytes("reply", 1..=MAX_REPLY)?.to_vec();
                 c.key(r, "context")?;
-                Ok(Answer::Sealed(SealedReply { reply, context: read_attested(r, received)? }))
+                Ok(Answer::Sealed(SealedReply { reply, context: read_attested(r, slots)? }))
             }
             3 => {
                 c.key(r, "plaintext")?;
-                let plaintext = r.bytes("plaintext", 0, MAX_PLAINTEXT)?;
+                let plaintext = r.bytes("plaintext", 0..=MAX_PLAINTEXT)?;
                 Ok(Answer::Plaintext(Plaintext(Zeroizing::new(plaintext.to_vec()))))
             }
             4 => {
                 c.key(r, "state")?;
-                let state = KeyState::from_name(r.text("state", 1, 16)?);
+                let state = KeyState::from_name(r.text("state", 1..=16)?);
                 Ok(Answer::State(state.ok_or_else(|| r.error("state", Rule::UnknownValue))?))
             }
             5 => {
                 c.key(r, "attested")?;
-                Ok(Answer::Attested(read_attested(r, received)?))
+                Ok(Answer::Attested(read_attested(r, slots)?))
             }
             6 => {
                 let mut health = Health::default();
@@ -117,10 +117,11 @@ impl Response {
         Ok(Self { id, result })
     }
 
-    /// How many bytes it takes at most, frames and document included: a plaintext must not be left behind in a buffer
-    /// that was outgrown.
-    pub fn room(&self) -> usize {
-        /// Names, lengths and heads of frames.
+    /// An upper bound of the encoded length, with frames and document, in bytes.
+    ///
+    /// A buffer of this capacity does not grow, and so leaves no copy of a plaintext behind.
+    pub fn max_len(&self) -> usize {
+        /// Names, lengths and headers of frames.
         const FRAMES: usize = 64;
         const PATH: usize = 16 + MAX_PATH * 50;
         let attested = |attested: &Attested| attested.record.len() + PATH + attested.document.len();
@@ -142,38 +143,42 @@ impl Response {
 
 fn read_refusal(c: &mut Map, r: &mut Reader<'_>) -> Result<Refusal, DecodeError> {
     c.key(r, "code")?;
-    let code = Code::from_name(r.text("code", 1, 64)?);
+    let code = Code::from_name(r.text("code", 1..=64)?);
     let code = code.ok_or_else(|| r.error("code", Rule::UnknownValue))?;
     c.key(r, "detail")?;
-    let detail = r.text("detail", 0, MAX_DETAIL)?.to_owned();
+    let detail = r.text("detail", 0..=MAX_DETAIL)?.to_owned();
     c.key(r, "retry_after")?;
     Ok(Refusal { code, detail, retry_after: r.uint("retry_after")? })
 }
 
-fn read_issued(c: &mut Map, r: &mut Reader<'_>, received: Option<&Received>) -> Result<Issued, DecodeError> {
+fn read_issued(
+    c: &mut Map,
+    r: &mut Reader<'_>,
+    slots: Option<&ResponseReader>,
+) -> Result<Issued, DecodeError> {
     c.key(r, "document")?;
-    let document = read_document(r, received)?;
+    let document = read_document(r, slots)?;
     c.key(r, "keys")?;
-    let n = r.array("keys", 1, MAX_COUNT as usize)?;
+    let n = r.array("keys", 1..=MAX_COUNT as usize)?;
     let mut keys = Vec::with_capacity(n);
     for _ in 0..n {
-        r.array("key", 2, 2)?;
-        keys.push((r.bytes("descriptor", 1, MAX_DESCRIPTOR)?.to_vec(), Inclusion::read(r)?));
+        r.array("key", 2..=2)?;
+        keys.push((r.bytes("descriptor", 1..=MAX_DESCRIPTOR)?.to_vec(), Inclusion::read(r)?));
     }
     Ok(Issued { document, keys })
 }
 
-fn write_attested(attested: &Attested, place: Option<u64>, w: &mut Writer) {
+fn write_attested(attested: &Attested, slot: Option<u64>, w: &mut Writer) {
     w.array(3).bytes(&attested.record);
     attested.inclusion.write(w);
-    write_document(&attested.document, place, w);
+    write_document(&attested.document, slot, w);
 }
 
-fn read_attested(r: &mut Reader<'_>, received: Option<&Received>) -> Result<Attested, DecodeError> {
-    r.array("attested", 3, 3)?;
+fn read_attested(r: &mut Reader<'_>, slots: Option<&ResponseReader>) -> Result<Attested, DecodeError> {
+    r.array("attested", 3..=3)?;
     Ok(Attested {
-        record: r.bytes("record", 1, MAX_DESCRIPTOR)?.to_vec(),
+        record: r.bytes("record", 1..=MAX_DESCRIPTOR)?.to_vec(),
         inclusion: Inclusion::read(r)?,
-        document: read_document(r, received)?,
+        document: read_document(r, slots)?,
     })
 }

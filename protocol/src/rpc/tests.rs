@@ -10,7 +10,7 @@ fn requests() -> Vec<Request> {
         nonce: nonce.clone(),
         purpose: Purpose::new("card-pin").unwrap(),
         ttl: 60_000,
-        release_to: ReleaseTo::Recipient(public_key(2)),
+        deliver_to: DeliverTo::Recipient(public_key(2)),
         count: 3,
     };
     let open = Open { key_id: id, enc: public_key(5), ciphertext: vec![1; 20], aad: vec![2; 3] };
@@ -33,7 +33,7 @@ fn responses() -> Vec<Response> {
     let attested =
         Attested { record: vec![1; 99], inclusion: inclusion.clone(), document: vec![9; 5000].into() };
     [
-        Err(Refusal::new(Code::KeyUsed).retry_after(5)),
+        Err(Refusal::new(Code::KeyUsed).with_retry_after_ms(5)),
         Ok(Answer::Issued(Issued {
             document: vec![4; 99].into(),
             keys: vec![(vec![5; 300], inclusion); 100],
@@ -61,9 +61,9 @@ fn what_is_encoded_is_decoded() {
     }
 }
 
-/// A buffer that is outgrown keeps a caller's plaintext.
+/// A buffer that grows would leave a copy of the plaintext behind.
 #[test]
-fn no_response_takes_more_room_than_it_says() {
+fn no_response_is_longer_than_its_capacity() {
     let inclusion = Inclusion { index: 4095, path: vec![[0; 48]; 12] };
     let document = Document::from(vec![0; MAX_DOCUMENT]);
     let context = Attested {
@@ -92,9 +92,9 @@ fn no_response_takes_more_room_than_it_says() {
     let results = largest.into_iter().chain(refusals);
     for response in results.map(|result| Response { id: u64::MAX, result }).chain(responses()) {
         let mut written = Vec::new();
-        Sent::default().write(&response, &mut written);
-        assert!(written.len() <= response.room(), "{} of {}", written.len(), response.room());
-        assert!(response.encode().len() <= response.room());
+        ResponseWriter::default().write(&response, &mut written);
+        assert!(written.len() <= response.max_len(), "{} of {}", written.len(), response.max_len());
+        assert!(response.encode().len() <= response.max_len());
     }
 }
 
@@ -139,7 +139,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_requests_decode_to_what_they_say_or_not_at_all(
+    fn damaged_requests_decode_strictly_or_not_at_all(
         which in 0..6usize, at: prop::sample::Index, byte: u8
     ) {
         let mut bytes = requests()[which].encode();

@@ -208,7 +208,8 @@ impl Deployment {
     ///
     /// As [`Deployment::issue`].
     pub fn card_pin_key(&self, ttl_ms: u64, recipient: &RecipientKey) -> Result<VerifiedKey, HarnessError> {
-        let request = KeyRequest::new("card-pin", ttl_ms, recipient.public_key());
+        let request =
+            KeyRequest::new("card-pin", std::time::Duration::from_millis(ttl_ms), recipient.public_key());
         let keys = self.issue(request.map_err(|e| HarnessError::new(e.to_string()))?)?;
         keys.into_iter().next().ok_or_else(|| HarnessError::new("the response holds no keys"))
     }

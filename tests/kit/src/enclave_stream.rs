@@ -3,7 +3,7 @@
 use crate::{HarnessError, wait::DEADLINE};
 use ok2cry_protocol::{
     frame::{self, FrameReader, MAX_RESPONSE},
-    rpc::{Answer, Call, Health, Received, Refusal, Request, Response},
+    rpc::{Answer, Call, Health, Refusal, Request, Response, ResponseReader},
 };
 use std::{
     io::{ErrorKind, Read, Write},
@@ -16,7 +16,7 @@ use std::{
 #[derive(Debug)]
 pub struct EnclaveStream {
     stream: UnixStream,
-    received: Received,
+    received: ResponseReader,
     next_id: u64,
 }
 
@@ -30,7 +30,7 @@ impl EnclaveStream {
         let stream =
             UnixStream::connect(socket).map_err(|e| HarnessError::new(format!("the enclave: {e}")))?;
         stream.set_read_timeout(Some(DEADLINE)).map_err(|e| HarnessError::new(e.to_string()))?;
-        Ok(Self { stream, received: Received::default(), next_id: 0 })
+        Ok(Self { stream, received: ResponseReader::default(), next_id: 0 })
     }
 
     /// Connects to the enclave behind vsock port `port` of the machine whose backend listens at `socket`.

@@ -6,7 +6,7 @@
 
 use ok2cry_mock_nsm::{MockPki, TimeSource};
 use ok2cry_protocol::{
-    descriptor::ReleaseTo,
+    descriptor::DeliverTo,
     ids::{Nonce, Purpose},
     rpc::{Answer, Call, Issue},
 };
@@ -51,7 +51,7 @@ fn boot(folder: &Path, eif: &Path) -> Result<Times, Box<dyn Error>> {
         nonce: Nonce::new([7; 32]).map_err(|_| "no nonce")?,
         purpose: Purpose::new("card-pin").map_err(|_| "no purpose")?,
         ttl: 60_000,
-        release_to: ReleaseTo::Recipient(*ok2cry_client::RecipientKey::generate()?.public_key()),
+        deliver_to: DeliverTo::Recipient(*ok2cry_client::RecipientKey::generate()?.public_key()),
         count: 1,
     };
     let Ok(Answer::Issued(_)) = machine.stream()?.call(Call::Issue(issue))? else {

@@ -92,7 +92,8 @@ fn two_boots_of_one_image_cannot_speak_for_each_other() {
 fn keys_of_two_sessions_under_one_document_stay_apart() {
     let (boot, trust) = (Boot::start(), trust_in_boots());
     let recipient = RecipientKey::generate().unwrap();
-    let request = || KeyRequest::new("card-pin", 60_000, recipient.public_key()).unwrap();
+    let request =
+        || KeyRequest::new("card-pin", std::time::Duration::from_secs(60), recipient.public_key()).unwrap();
     let (first, second) = (request(), request());
 
     // While the NSM is blocked by a first call, both requests join the next batch.

@@ -2,8 +2,8 @@
 
 use crate::sessions::{SessionFixture, open};
 use ok2cry_attest_verify::{CheckTime, TrustAnchor};
-use ok2cry_client::{
-    Expected, KeyRequest, RecipientKey, SeenSet, Trust, http::Client, measurements::from_nitro_cli_json,
+use ok2cry_client::{Message, 
+    Expected, KeyRequest, RecipientKey, ReplaySet, Trust, http::Client, measurements::from_nitro_cli_json,
 };
 use ok2cry_protocol::{
     http::{Bytes, OpenResponse},
@@ -28,7 +28,7 @@ fn plaintext_in_the_place_of_a_reply_is_refused() {
     let proxy = HostileParent::start(fixture.deployment.url(), invent).unwrap();
     let recipient = RecipientKey::generate().unwrap();
     let key = fixture.deployment.card_pin_key(60_000, &recipient).unwrap();
-    let message = key.seal(b"1234", b"order 17", &CheckTime::system()).unwrap();
+    let message = key.seal(&Message { plaintext: b"1234", aad: b"order 17" }, &CheckTime::system()).unwrap();
     // The library cannot accept it: a recipient opens sealed replies only.
     assert!(matches!(Client::new(&proxy.url("a")).open(&message).unwrap(), OpenResponse::Plaintext(_)));
 
@@ -66,7 +66,7 @@ fn an_impostor_is_refused() {
         Deployment::start(Options { image_name: "impostor".into(), ..Options::default() }).unwrap();
     let recipient = RecipientKey::generate().unwrap();
     let refused = |by: &Deployment, trust: &Trust| {
-        let request = KeyRequest::new("card-pin", 60_000, recipient.public_key()).unwrap();
+        let request = KeyRequest::new("card-pin", std::time::Duration::from_secs(60), recipient.public_key()).unwrap();
         let keys = by.client().issue(request, trust, &CheckTime::system());
         keys.map(|_| ()).map_err(|e| e.code().to_owned())
     };
@@ -87,12 +87,12 @@ fn an_impostor_is_refused() {
 
     // The recipient refuses an impostor's replies and statements as well.
     let key = impostor.card_pin_key(60_000, &recipient).unwrap();
-    let reply = open(&impostor, &key.seal(b"1234", b"", &CheckTime::system()).unwrap());
+    let reply = open(&impostor, &key.seal(&Message { plaintext: b"1234", aad: b"" }, &CheckTime::system()).unwrap());
     let purpose = Purpose::new("card-pin").unwrap();
     let read = |trust: &Trust| {
         let expected = Expected { purpose: &purpose, aad: b"" };
-        let opened = recipient.open(&reply, &expected, trust, &CheckTime::system(), &mut SeenSet::default());
-        opened.map(|_| ()).map_err(|e| e.code())
+        let opened = recipient.open(&reply, &expected, trust, &CheckTime::system(), &mut ReplaySet::default());
+        opened.map(|_| ()).map_err(|e| ok2cry_client::Error::from(e).code())
     };
     assert_eq!(read(&impostor.trust().unwrap()), Ok(()));
     assert_eq!(read(&impostor.trust_in_image_of(&genuine).unwrap()), Err("pcr_mismatch"));

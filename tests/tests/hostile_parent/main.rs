@@ -27,7 +27,7 @@ mod replays;
 mod sessions;
 
 use edits::{Edit, attacker, descriptors, each, edit_bytes, exchanged, records, replies, swap_within};
-use ok2cry_protocol::{descriptor::ReleaseTo, http::Bytes, reply::ReplyContext, suite::PublicKey};
+use ok2cry_protocol::{descriptor::DeliverTo, http::Bytes, reply::ReplyContext, suite::PublicKey};
 use ok2cry_testkit::hostile_parent::Step;
 use serde_json::{Value, json};
 use sessions::{By, Pair, Rendezvous, SessionFixture, Swap, swap};
@@ -132,7 +132,7 @@ fn rewritten_descriptors() -> Vec<Swap> {
         not_in_batch("public keys", descriptors(|a, b| mem::swap(&mut a.public_key, &mut b.public_key))),
         not_in_batch("key ids", descriptors(|a, b| mem::swap(&mut a.key_id, &mut b.key_id))),
         not_in_batch("purposes", descriptors(|a, b| mem::swap(&mut a.purpose, &mut b.purpose))),
-        not_in_batch("recipients", descriptors(|a, b| mem::swap(&mut a.release_to, &mut b.release_to))),
+        not_in_batch("recipients", descriptors(|a, b| mem::swap(&mut a.deliver_to, &mut b.deliver_to))),
         not_in_batch("nonces", descriptors(|a, b| mem::swap(&mut a.client_nonce, &mut b.client_nonce))),
         not_in_batch("deadlines", descriptors(|a, b| mem::swap(&mut a.expires_at, &mut b.expires_at))),
         not_in_batch(
@@ -154,7 +154,7 @@ fn rewritten_descriptors() -> Vec<Swap> {
             "release to the caller",
             descriptors(|a, b| {
                 for d in [a, b] {
-                    d.release_to = ReleaseTo::Caller;
+                    d.deliver_to = DeliverTo::Caller;
                 }
             }),
         ),

@@ -2,7 +2,7 @@
 
 use crate::sessions::{Pair, Rendezvous, SessionFixture, open};
 use ok2cry_attest_verify::CheckTime;
-use ok2cry_client::{Expected, KeyRequest, RecipientKey, SeenSet, http::Client};
+use ok2cry_client::{Message, Expected, KeyRequest, RecipientKey, ReplaySet, http::Client};
 use ok2cry_protocol::{
     http::{AttestedBody, SealedBody},
     ids::{Nonce, Purpose},
@@ -26,10 +26,10 @@ fn replies_to_equal_requests_differ_in_their_key() {
     let (recipient, aad) = (RecipientKey::generate().unwrap(), b"order 17");
     let message = || fixture.deployment.card_pin_key(60_000, &recipient).unwrap();
     let [first, second] =
-        [message(), message()].map(|key| key.seal(b"1234", aad, &CheckTime::system()).unwrap());
+        [message(), message()].map(|key| key.seal(&Message { plaintext: b"1234", aad }, &CheckTime::system()).unwrap());
     let (purpose, reply) = (Purpose::new("card-pin").unwrap(), open(&fixture.deployment, &second));
     let expected = Expected { purpose: &purpose, aad };
-    let seen = &mut SeenSet::default();
+    let seen = &mut ReplaySet::default();
     let opened = recipient.open(&reply, &expected, &fixture.trust, &CheckTime::system(), seen).unwrap();
     assert_eq!(*opened.descriptor.hash(), second.descriptor_hash);
     assert_ne!(*opened.descriptor.hash(), first.descriptor_hash);
@@ -40,12 +40,12 @@ fn old_messages_are_refused() {
     let fixture = SessionFixture::new();
     let trust = &fixture.trust;
     let recipient = RecipientKey::generate().unwrap();
-    let request = || KeyRequest::new("card-pin", 60_000, recipient.public_key()).unwrap();
+    let request = || KeyRequest::new("card-pin", std::time::Duration::from_secs(60), recipient.public_key()).unwrap();
     let purpose = Purpose::new("card-pin").unwrap();
-    let seen = &mut SeenSet::default();
+    let seen = &mut ReplaySet::default();
     let mut read = |reply: &SealedBody, aad: &[u8], time: CheckTime| {
         let opened = recipient.open(reply, &Expected { purpose: &purpose, aad }, trust, &time, seen);
-        opened.map(|opened| opened.plaintext.to_vec()).map_err(|e| e.code())
+        opened.map(|opened| opened.plaintext.to_vec()).map_err(|e| ok2cry_client::Error::from(e).code())
     };
 
     let (old_issue, old_reply) = transaction(&fixture, request());
@@ -64,7 +64,7 @@ fn old_messages_are_refused() {
 fn transaction(fixture: &SessionFixture, request: KeyRequest) -> (Vec<u8>, SealedBody) {
     let issued = raw_http::post(fixture.deployment.url(), "/v1/keys", &request.to_json()).unwrap().body;
     let key = request.verify(&issued, &fixture.trust, &CheckTime::system()).unwrap().remove(0);
-    let message = key.seal(b"old", b"order 1", &CheckTime::system()).unwrap();
+    let message = key.seal(&Message { plaintext: b"old", aad: b"order 1" }, &CheckTime::system()).unwrap();
     (issued, open(&fixture.deployment, &message))
 }
 
@@ -73,7 +73,7 @@ fn old_parts_in_new_answers_are_refused() {
     let fixture = SessionFixture::new();
     let (client, trust) = (fixture.deployment.client(), &fixture.trust);
     let recipient = RecipientKey::generate().unwrap();
-    let request = || KeyRequest::new("card-pin", 60_000, recipient.public_key()).unwrap();
+    let request = || KeyRequest::new("card-pin", std::time::Duration::from_secs(60), recipient.public_key()).unwrap();
     let (old_issue, old_reply) = transaction(&fixture, request());
 
     let passed = |old: &[(&'static str, Value)]| {
@@ -117,7 +117,7 @@ fn old_parts_in_new_answers_are_refused() {
     let forged = SealedBody { context: serde_json::from_value(key_as_context).unwrap(), ..old_reply.clone() };
     let purpose = Purpose::new("card-pin").unwrap();
     let expected = Expected { purpose: &purpose, aad: b"order 1" };
-    let opened = recipient.open(&forged, &expected, trust, &CheckTime::system(), &mut SeenSet::default());
+    let opened = recipient.open(&forged, &expected, trust, &CheckTime::system(), &mut ReplaySet::default());
     assert_eq!(opened.map(drop).unwrap_err().code(), "record_invalid");
 }
 

@@ -3,7 +3,7 @@
 use crate::edits::Edit;
 use ok2cry_attest_verify::CheckTime;
 use ok2cry_client::{
-    Expected, KeyRequest, RecipientKey, SealedMessage, SeenSet, Trust,
+    Expected, KeyRequest, Message, RecipientKey, ReplaySet, SealedMessage, Trust,
     http::{CallError, Client},
 };
 use ok2cry_protocol::{
@@ -232,20 +232,23 @@ fn run(session: &Session<'_>, url: &str, trust: &Trust) -> Outcome {
         let by = if matches!(e, CallError::Refused(_)) { By::Service } else { By::Client };
         Refused { by, code: e.code().to_owned() }
     };
-    let request = KeyRequest::new(session.purpose, session.ttl_ms, session.recipient.public_key()).unwrap();
-    let request = request.count(2).unwrap();
+    let request = KeyRequest::new(session.purpose, std::time::Duration::from_millis(session.ttl_ms), session.recipient.public_key())
+    .unwrap();
+    let request = request.with_count(2).unwrap();
     let key = client.issue(request, trust, &CheckTime::system()).map_err(at_client)?.remove(0);
     let plaintext = format!("PIN {}", session.name);
-    let message = key.seal(plaintext.as_bytes(), session.aad.as_bytes(), &CheckTime::system()).unwrap();
+    let message = key
+        .seal(&Message { plaintext: plaintext.as_bytes(), aad: session.aad.as_bytes() }, &CheckTime::system())
+        .unwrap();
     let OpenResponse::Sealed(reply) = client.open(&message).map_err(at_client)? else {
         panic!("expected a sealed reply, found plaintext");
     };
     let purpose = Purpose::new(session.purpose).unwrap();
     let expected = Expected { purpose: &purpose, aad: session.aad.as_bytes() };
     let opened =
-        session.recipient.open(&reply, &expected, trust, &CheckTime::system(), &mut SeenSet::default());
+        session.recipient.open(&reply, &expected, trust, &CheckTime::system(), &mut ReplaySet::default());
     let at_recipient = |e: ok2cry_client::Error| Refused { by: By::Recipient, code: e.code().to_owned() };
-    opened.map(|opened| opened.plaintext.to_vec()).map_err(at_recipient)
+    opened.map(|opened| opened.plaintext.to_vec()).map_err(ok2cry_client::Error::from).map_err(at_recipient)
 }
 
 pub(crate) fn open(deployment: &Deployment, message: &SealedMessage) -> SealedBody {

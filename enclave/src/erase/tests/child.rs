@@ -7,7 +7,7 @@ use crate::{
 use ok2cry_protocol::{
     frame::{self, FrameReader},
     ids::KeyId,
-    rpc::{Answer, Call, Received, Refusal, Request},
+    rpc::{Answer, Call, Refusal, Request, ResponseReader},
 };
 use std::{
     env,
@@ -44,7 +44,7 @@ pub(super) struct Child {
     answers: BufReader<ChildStdout>,
     stream: UnixStream,
     frames: FrameReader,
-    received: Received,
+    received: ResponseReader,
     _dir: tempfile::TempDir,
 }
 
@@ -77,7 +77,7 @@ impl Child {
             answers,
             stream,
             frames: FrameReader::new(1 << 20),
-            received: Received::default(),
+            received: ResponseReader::default(),
             _dir: dir,
         }
     }

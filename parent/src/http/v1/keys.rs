@@ -15,7 +15,7 @@ use axum::{extract::State, response::Response};
 use ok2cry_protocol::{
     MAX_AAD, MAX_CIPHERTEXT, MAX_COUNT,
     code::Code,
-    descriptor::ReleaseTo,
+    descriptor::DeliverTo,
     http::{IssueRequest, IssueResponse, OpenRequest, OpenResponse, RecipientField, StateResponse},
     ids::{KeyId, Nonce, Purpose},
     rpc::{Answer, Call, Issue, KeyState, Open},
@@ -88,17 +88,17 @@ fn checked_issue(body: IssueRequest) -> Result<Issue, Problem> {
         let rule = "must be at least 1 millisecond";
         return Err(Problem::of_field(Code::TtlOutOfRange, "ttl", rule));
     }
-    let release_to = checked_recipient(body.recipient)?;
+    let deliver_to = checked_recipient(body.recipient)?;
     if !(1..=MAX_COUNT).contains(&body.count) {
         let rule = format!("must be from 1 to {MAX_COUNT}");
         return Err(Problem::of_field(Code::CountOutOfRange, "count", rule));
     }
-    Ok(Issue { nonce, purpose, ttl: body.ttl, release_to, count: body.count })
+    Ok(Issue { nonce, purpose, ttl: body.ttl, deliver_to, count: body.count })
 }
 
-fn checked_recipient(recipient: RecipientField) -> Result<ReleaseTo, Problem> {
+fn checked_recipient(recipient: RecipientField) -> Result<DeliverTo, Problem> {
     match recipient {
-        RecipientField::Named(name) if name == "caller" => Ok(ReleaseTo::Caller),
+        RecipientField::Named(name) if name == "caller" => Ok(DeliverTo::Caller),
         RecipientField::Named(_) => {
             let rule = "must be \"caller\" or an object of suite and public_key";
             Err(Problem::of_field(Code::RecipientInvalid, "recipient", rule))
@@ -110,7 +110,7 @@ fn checked_recipient(recipient: RecipientField) -> Result<ReleaseTo, Problem> {
                 .map_err(|rule| Problem::of_field(Code::SuiteUnsupported, "recipient.suite", rule))?;
             let key = PublicKey::new(&key.public_key.0)
                 .map_err(|rule| Problem::of_field(Code::RecipientKeyInvalid, "recipient.public_key", rule))?;
-            Ok(ReleaseTo::Recipient(key))
+            Ok(DeliverTo::Recipient(key))
         }
     }
 }

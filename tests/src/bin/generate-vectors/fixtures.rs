@@ -9,7 +9,7 @@ use hpke::{
     rand_core::{TryCryptoRng, TryRng},
 };
 use ok2cry_protocol::{
-    descriptor::{KeyDescriptor, ReleaseTo},
+    descriptor::{DeliverTo, KeyDescriptor},
     hash,
     ids::{ContextId, InstanceId, KeyId, Nonce, Purpose},
     suite::{PublicKey, Suite},
@@ -172,7 +172,7 @@ pub(crate) fn descriptor() -> Result<KeyDescriptor> {
         issued_at: TIME,
         expires_at: TIME + 120_000,
         purpose: Purpose::new("card-pin")?,
-        release_to: ReleaseTo::Recipient(KeyPair::of("recipient")?.public_key),
+        deliver_to: DeliverTo::Recipient(KeyPair::of("recipient")?.public_key),
         client_nonce: nonce("client nonce")?,
     })
 }
@@ -185,11 +185,11 @@ pub(crate) enum ReleaseToJson {
     Recipient { suite: [u16; 3], public_key: Hex },
 }
 
-impl From<&ReleaseTo> for ReleaseToJson {
-    fn from(release_to: &ReleaseTo) -> Self {
+impl From<&DeliverTo> for ReleaseToJson {
+    fn from(release_to: &DeliverTo) -> Self {
         match release_to {
-            ReleaseTo::Caller => Self::Caller("caller"),
-            ReleaseTo::Recipient(key) => Self::Recipient { suite: SUITE, public_key: hex(key.as_bytes()) },
+            DeliverTo::Caller => Self::Caller("caller"),
+            DeliverTo::Recipient(key) => Self::Recipient { suite: SUITE, public_key: hex(key.as_bytes()) },
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
 };
 use ok2cry_protocol::{
     Encoded, Record, Rule,
-    descriptor::{KeyDescriptor, ReleaseTo},
+    descriptor::{DeliverTo, KeyDescriptor},
     ids::{Nonce, Purpose},
     suite::PublicKey,
 };
@@ -53,7 +53,7 @@ struct Derived {
 pub(crate) fn file() -> Result<File> {
     let base = fixtures::descriptor()?;
     let caller =
-        KeyDescriptor { release_to: ReleaseTo::Caller, purpose: Purpose::new("open-box")?, ..base.clone() };
+        KeyDescriptor { deliver_to: DeliverTo::Caller, purpose: Purpose::new("open-box")?, ..base.clone() };
     let shortest = KeyDescriptor {
         issued_at: 0,
         expires_at: 1,
@@ -95,7 +95,7 @@ fn valid(name: &'static str, descriptor: KeyDescriptor) -> Valid {
             issued_at: encoded.issued_at,
             expires_at: encoded.expires_at,
             purpose: encoded.purpose.to_string(),
-            release_to: (&encoded.release_to).into(),
+            release_to: (&encoded.deliver_to).into(),
             client_nonce: hex(encoded.client_nonce.as_bytes()),
         },
         derived: Derived {
@@ -307,9 +307,9 @@ const NAMES: &[&str] = &[
 
 fn map(d: &KeyDescriptor) -> RawMap {
     let suite = array(&[uint(0x11), uint(2), uint(2)]);
-    let release_to = match &d.release_to {
-        ReleaseTo::Caller => array(&[uint(0)]),
-        ReleaseTo::Recipient(key) => array(&[uint(1), suite.clone(), bytes(key.as_bytes())]),
+    let release_to = match &d.deliver_to {
+        DeliverTo::Caller => array(&[uint(0)]),
+        DeliverTo::Recipient(key) => array(&[uint(1), suite.clone(), bytes(key.as_bytes())]),
     };
     RawMap::new(
         "key descriptor",

@@ -10,7 +10,7 @@ use ok2cry_protocol::{
     MAX_AAD, MAX_CIPHERTEXT, Record, Rule,
     batch::Inclusion,
     code::Code,
-    descriptor::ReleaseTo,
+    descriptor::DeliverTo,
     frame::{self, FrameError, MAX_REQUEST, MAX_RESPONSE},
     ids::Purpose,
     rpc::{
@@ -133,7 +133,7 @@ fn requests() -> Result<Vec<Call>> {
         nonce: nonce("client nonce")?,
         purpose: Purpose::new("card-pin")?,
         ttl: 120_000,
-        release_to: ReleaseTo::Recipient(KeyPair::of("recipient")?.public_key),
+        deliver_to: DeliverTo::Recipient(KeyPair::of("recipient")?.public_key),
         count: 1,
     };
     let open = Open {
@@ -144,7 +144,7 @@ fn requests() -> Result<Vec<Call>> {
     };
     Ok(vec![
         Call::Issue(issue.clone()),
-        Call::Issue(Issue { release_to: ReleaseTo::Caller, count: 100, ..issue.clone() }),
+        Call::Issue(Issue { deliver_to: DeliverTo::Caller, count: 100, ..issue.clone() }),
         // Whether a ttl will do is the enclave's configuration's business, not the decoder's.
         Call::Issue(Issue { ttl: 0, ..issue }),
         Call::Open(open.clone()),
@@ -165,7 +165,7 @@ fn request_case((call, id): (Call, u64)) -> RequestCase {
             nonce: hex(i.nonce.as_bytes()),
             purpose: i.purpose.to_string(),
             ttl: i.ttl,
-            release_to: (&i.release_to).into(),
+            release_to: (&i.deliver_to).into(),
             count: i.count,
         },
         Call::Open(o) => CallJson::Open {
@@ -325,7 +325,7 @@ fn responses() -> Result<Vec<std::result::Result<Answer, Refusal>>> {
     ];
     let detail = Refusal { detail: "d".repeat(512), retry_after: u64::MAX >> 11, ..Refusal::new(Code::Busy) };
     let refusals =
-        [Refusal::new(Code::KeyUsed), Refusal::with_detail(Code::StoreFull, "no room").retry_after(1500)];
+        [Refusal::new(Code::KeyUsed), Refusal::with_detail(Code::StoreFull, "no room").with_retry_after_ms(1500)];
     Ok(refusals
         .map(Err)
         .into_iter()

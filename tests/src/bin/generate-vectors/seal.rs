@@ -6,8 +6,8 @@ use crate::{
 };
 use ok2cry_protocol::{
     Encoded, MAX_AAD, MAX_PLAINTEXT,
-    descriptor::{KeyDescriptor, ReleaseTo},
-    reply::request_digest,
+    descriptor::{DeliverTo, KeyDescriptor},
+    reply::DigestInput,
     suite::seal_info,
 };
 use serde::Serialize;
@@ -48,7 +48,7 @@ struct MustNotOpen {
 
 pub(crate) fn file() -> Result<File> {
     let descriptor = Encoded::new(fixtures::descriptor()?);
-    let caller = Encoded::new(KeyDescriptor { release_to: ReleaseTo::Caller, ..fixtures::descriptor()? });
+    let caller = Encoded::new(KeyDescriptor { deliver_to: DeliverTo::Caller, ..fixtures::descriptor()? });
     let pattern = |n: usize| (0..=u8::MAX).cycle().take(n).collect::<Vec<u8>>();
     Ok(File {
         about: "Messages sealed to a disposable key (docs/protocol.md, Seal).",
@@ -99,6 +99,7 @@ fn sealed(
     if KeyPair::of("disposable key")?.open(&enc, &info, aad, &ciphertext)? != plaintext {
         return Err("a message does not open".into());
     }
+    let input = DigestInput { descriptor: descriptor.hash(), enc: &enc, aad, ciphertext: &ciphertext };
     Ok(Sealed {
         name,
         descriptor: hex(descriptor.bytes()),
@@ -106,7 +107,7 @@ fn sealed(
         aad: hex(aad),
         plaintext: hex(plaintext),
         enc: hex(enc.as_bytes()),
-        request_digest: hex(request_digest(descriptor.hash(), &enc, aad, &ciphertext)),
+        request_digest: hex(input.request_digest()),
         ciphertext: Hex(ciphertext),
         ephemeral,
     })

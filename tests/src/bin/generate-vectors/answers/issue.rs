@@ -11,7 +11,7 @@ use crate::{
 use ok2cry_attest_forge::{LEAF_NOT_AFTER_MS, NOW_MS, TIMESTAMP_MS, cbor};
 use ok2cry_protocol::{
     Record as _,
-    descriptor::{KeyDescriptor, ReleaseTo},
+    descriptor::{DeliverTo, KeyDescriptor},
     ids::{ContextId, InstanceId, KeyId, Nonce, Purpose},
     reply::ReplyContext,
     statement::Statement,
@@ -73,7 +73,7 @@ const TTL: u64 = 120_000;
 /// One request and everything about its answer.
 struct World {
     forge: Forge,
-    recipient: ReleaseTo,
+    recipient: DeliverTo,
     count: u32,
     ttl: u64,
     keys: Vec<KeyDescriptor>,
@@ -116,7 +116,7 @@ impl World {
             issued_at: TIMESTAMP_MS,
             expires_at: TIMESTAMP_MS + self.ttl,
             purpose: Purpose::new("card-pin").unwrap(),
-            release_to: self.recipient.clone(),
+            deliver_to: self.recipient.clone(),
             client_nonce: Self::nonce().for_key(i, self.count),
         }
     }
@@ -143,8 +143,8 @@ impl World {
             .collect();
         let answer = json!({"document": base64url(&document), "keys": keys});
         let recipient = match &self.recipient {
-            ReleaseTo::Caller => "caller".to_owned(),
-            ReleaseTo::Recipient(key) => key.as_bytes().iter().map(|b| format!("{b:02x}")).collect(),
+            DeliverTo::Caller => "caller".to_owned(),
+            DeliverTo::Recipient(key) => key.as_bytes().iter().map(|b| format!("{b:02x}")).collect(),
         };
         Case {
             name: name.to_owned(),
@@ -215,7 +215,7 @@ fn good() -> Vec<Change> {
             w.forge.others = (8, 0);
         }),
         ("a key for the caller", Accepted, |w| {
-            w.recipient = ReleaseTo::Caller;
+            w.recipient = DeliverTo::Caller;
             w.ask_for(1);
         }),
         ("a document without a nonce field", Accepted, |w| w.forge.on_enclave = |e| e.remove("nonce")),
@@ -360,12 +360,12 @@ fn descriptors() -> Vec<Change> {
         ("a purpose that begins as the one that was asked for", Refused("purpose_mismatch"), |w| {
             w.keys[0].purpose = Purpose::new("card-pin.test").unwrap();
         }),
-        ("a key for another recipient", Refused("recipient_mismatch"), |w| w.keys[0].release_to = another()),
+        ("a key for another recipient", Refused("recipient_mismatch"), |w| w.keys[0].deliver_to = another()),
         ("a key for the caller, where a recipient was named", Refused("recipient_mismatch"), |w| {
-            w.keys[0].release_to = ReleaseTo::Caller;
+            w.keys[0].deliver_to = DeliverTo::Caller;
         }),
         ("a key for a recipient, where the caller was named", Refused("recipient_mismatch"), |w| {
-            w.recipient = ReleaseTo::Caller;
+            w.recipient = DeliverTo::Caller;
         }),
         ("a key that lives a millisecond longer", Refused("ttl_mismatch"), |w| w.keys[0].expires_at += 1),
         ("a key that lives a millisecond shorter", Refused("ttl_mismatch"), |w| w.keys[0].expires_at -= 1),
@@ -416,10 +416,10 @@ fn order() -> Vec<Change> {
         }),
         ("another purpose and another recipient", Refused("purpose_mismatch"), |w| {
             w.keys[0].purpose = Purpose::new("other").unwrap();
-            w.keys[0].release_to = another();
+            w.keys[0].deliver_to = another();
         }),
         ("another recipient and another ttl", Refused("recipient_mismatch"), |w| {
-            w.keys[0].release_to = another();
+            w.keys[0].deliver_to = another();
             w.keys[0].expires_at += 1;
         }),
         ("another ttl and far from the document", Refused("ttl_mismatch"), |w| {
@@ -466,7 +466,7 @@ fn several() -> Vec<Change> {
         }),
         ("three keys, of which the last is for another recipient", Refused("recipient_mismatch"), |w| {
             w.ask_for(3);
-            w.keys[2].release_to = another();
+            w.keys[2].deliver_to = another();
         }),
         ("three keys, of which the last is not in the batch", Refused("not_in_batch"), |w| {
             w.ask_for(3);
@@ -564,12 +564,12 @@ fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     [&bytes[..at], to, &bytes[at + from.len()..]].concat()
 }
 
-fn recipient() -> ReleaseTo {
-    ReleaseTo::Recipient(KeyPair::of("recipient").unwrap().public_key)
+fn recipient() -> DeliverTo {
+    DeliverTo::Recipient(KeyPair::of("recipient").unwrap().public_key)
 }
 
-fn another() -> ReleaseTo {
-    ReleaseTo::Recipient(KeyPair::of("another recipient").unwrap().public_key)
+fn another() -> DeliverTo {
+    DeliverTo::Recipient(KeyPair::of("another recipient").unwrap().public_key)
 }
 
 fn context() -> ReplyContext {

@@ -11,7 +11,7 @@ use crate::{
 use ok2cry_attest_forge::{NOW_MS, TIMESTAMP_MS};
 use ok2cry_protocol::{
     Encoded, Record as _,
-    descriptor::{KeyDescriptor, ReleaseTo},
+    descriptor::{DeliverTo, KeyDescriptor},
     hash,
     ids::{ContextId, InstanceId, KeyId, Nonce, Purpose},
     reply::{Binding, Reply, ReplyContext, ReplySecret},
@@ -111,7 +111,7 @@ impl World {
                 issued_at: TIMESTAMP_MS - 30_000,
                 expires_at: TIMESTAMP_MS + 90_000,
                 purpose: Purpose::new("card-pin").unwrap(),
-                release_to: ReleaseTo::Recipient(key("recipient")),
+                deliver_to: DeliverTo::Recipient(key("recipient")),
                 client_nonce: Nonce::new(nonce_32("request")).unwrap(),
             },
             context: ReplyContext {
@@ -397,10 +397,10 @@ fn replies() -> Vec<Change> {
             w.forge.log_key[43] ^= 1;
         }),
         ("a key for another recipient", Refused("recipient_mismatch"), |w| {
-            w.descriptor.release_to = ReleaseTo::Recipient(key("another recipient"));
+            w.descriptor.deliver_to = DeliverTo::Recipient(key("another recipient"));
         }),
         ("a key for the caller", Refused("recipient_mismatch"), |w| {
-            w.descriptor.release_to = ReleaseTo::Caller;
+            w.descriptor.deliver_to = DeliverTo::Caller;
         }),
         ("a key for another purpose", Refused("purpose_mismatch"), |w| {
             w.descriptor.purpose = Purpose::new("card-pan").unwrap();
@@ -469,10 +469,10 @@ fn order() -> Vec<Change> {
         }),
         ("another enclave and another recipient", Refused("instance_mismatch"), |w| {
             w.descriptor.key_id.0[0] ^= 1;
-            w.descriptor.release_to = ReleaseTo::Caller;
+            w.descriptor.deliver_to = DeliverTo::Caller;
         }),
         ("another recipient and another purpose", Refused("recipient_mismatch"), |w| {
-            w.descriptor.release_to = ReleaseTo::Caller;
+            w.descriptor.deliver_to = DeliverTo::Caller;
             w.expect.purpose = "card-pan";
         }),
         ("another purpose and another aad", Refused("purpose_mismatch"), |w| {

@@ -1,11 +1,11 @@
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-/// Disposable public keys that are proven to live in an enclave: seal, open, read.
+/// Disposable public keys whose private halves are proven to live in an enclave: seal, open, read.
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true)]
 pub(crate) struct Args {
-    /// Say refusals as JSON on stdout as well.
+    /// Print failures as JSON on standard output too.
     #[arg(long, global = true)]
     pub(crate) json: bool,
     #[command(subcommand)]
@@ -14,21 +14,21 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Make or show a recipient's key.
+    /// Make a recipient's key pair, or show its public key.
     Recipient(Recipient),
-    /// Fetch a key, verify it, and seal a message to it.
+    /// Get a key, verify it, and seal a message to it.
     Seal(Seal),
-    /// Have a sealed message opened; with --recipient-key also read the reply.
+    /// Request the open of a sealed message; with --recipient-key also read the reply.
     Open(Open),
-    /// Read a reply that somebody else had opened.
+    /// Read a reply from a file.
     Read(Read),
-    /// Ask what became of a key (advisory: nobody has signed the answer).
+    /// Print the state of a key (advisory: the answer is not signed).
     Status(OfKey),
-    /// End a key now.
+    /// Destroy a key now.
     Destroy(OfKey),
     /// Check that an accepted enclave answers.
     Attest(Attest),
-    /// Say which releases are accepted now.
+    /// Print the accepted releases.
     Releases(Releases),
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Recipient {
 pub(crate) enum RecipientCommand {
     /// Make a key pair, write the private key (PKCS #8 PEM, readable by its owner) and print the public key.
     New {
-        /// Where to write the private key. Nothing is overwritten.
+        /// The file for the private key. It must not exist.
         file: PathBuf,
     },
     /// Print the public key of a private key.
@@ -58,23 +58,23 @@ pub(crate) struct Seal {
     pub(crate) service: Service,
     #[command(flatten)]
     pub(crate) trust: TrustArgs,
-    /// What the key is for: one of the enclave's purposes.
+    /// The purpose of the key, one of the enclave's.
     #[arg(long)]
     pub(crate) purpose: String,
-    /// How long the key lives: 500ms, 90s, 5m.
-    #[arg(long, default_value = "60s", value_parser = parse_duration_ms)]
-    pub(crate) ttl: u64,
-    /// Who reads it: the recipient's public key, as `ok2cry recipient` prints it (base64url), as PEM or as a JSON Web Key;
+    /// The lifetime of the key: 500ms, 90s, 5m.
+    #[arg(long, default_value = "60s", value_parser = parse_duration)]
+    pub(crate) ttl: Duration,
+    /// The recipient's public key, as `ok2cry recipient` prints it (base64url), as PEM or as a JSON Web Key;
     /// or a file with one of these.
     #[arg(long, required_unless_present = "insecure_release_to_caller", allow_hyphen_values = true)]
     pub(crate) recipient: Option<String>,
-    /// Let whoever calls open read the plaintext, the service included.
+    /// Deliver the plaintext to the caller of open, in the clear. The service can read it too.
     #[arg(long, conflicts_with = "recipient")]
     pub(crate) insecure_release_to_caller: bool,
-    /// The context that the message belongs to, for example an order id. Anybody can read it.
+    /// The context of the message, for example an order id. It is public.
     #[arg(long, default_value = "")]
     pub(crate) aad: String,
-    /// What to seal: a file, or - for standard input. Every byte counts, a final newline too.
+    /// The plaintext: a file, or - for standard input. A final newline is part of it.
     #[arg(default_value = "-")]
     pub(crate) file: PathBuf,
 }
@@ -88,10 +88,10 @@ pub(crate) struct Open {
     /// Read the reply with this private key. Without it the reply is printed, for `ok2cry read`.
     #[arg(long)]
     pub(crate) recipient_key: Option<PathBuf>,
-    /// Where a reply is put that came and could not be read or printed: beside the message, as MESSAGE.reply, if left out.
+    /// The file for a reply that could not be read or printed. Default: MESSAGE.reply, beside the message.
     #[arg(long, value_name = "FILE")]
     pub(crate) keep: Option<PathBuf>,
-    /// Print plaintext for a message that does not say to whom its key delivers.
+    /// Print the plaintext of a message that does not hold its key's descriptor.
     #[arg(long, conflicts_with = "recipient_key")]
     pub(crate) insecure_release_to_caller: bool,
     #[command(flatten)]
@@ -109,27 +109,27 @@ pub(crate) struct Read {
     pub(crate) reading: Reading,
 }
 
-/// What makes a reply acceptable.
+/// What a reply must match.
 #[derive(ClapArgs)]
 pub(crate) struct Reading {
     #[command(flatten)]
     pub(crate) trust: TrustArgs,
-    /// What the key must have been for.
+    /// The expected purpose of the key.
     #[arg(long)]
     pub(crate) purpose: Option<String>,
-    /// The context that the message must have been sealed with.
+    /// The expected context of the message.
     #[arg(long, default_value = "")]
     pub(crate) aad: String,
-    /// Remember accepted replies in this file, and refuse to accept one again.
+    /// Record accepted replies in this file, and refuse them afterwards.
     #[arg(long)]
     pub(crate) seen: Option<PathBuf>,
-    /// Accept a reply however often it comes: whoever acts on it must remember by other means.
+    /// Accept a reply any number of times. The caller must detect replays by other means.
     #[arg(long, conflicts_with = "seen")]
     pub(crate) insecure_allow_replays: bool,
 }
 
 impl Reading {
-    /// Whether anything was said that only reading needs.
+    /// Whether an option is given that only reading uses.
     pub(crate) fn is_given(&self) -> bool {
         self.purpose.is_some() || !self.aad.is_empty() || self.seen.is_some() || self.insecure_allow_replays
     }
@@ -139,7 +139,7 @@ impl Reading {
 pub(crate) struct OfKey {
     #[command(flatten)]
     pub(crate) service: Service,
-    /// The key's id, 32 characters. Of 64 ids one begins with a hyphen.
+    /// The key's id, 32 characters. It may begin with a hyphen.
     #[arg(allow_hyphen_values = true)]
     pub(crate) key_id: String,
 }
@@ -154,10 +154,10 @@ pub(crate) struct Attest {
 
 #[derive(ClapArgs)]
 pub(crate) struct Releases {
-    /// The service, unless --releases names a file.
+    /// The service, for example `https://keys.example.com`. Not needed with --releases.
     #[arg(long, env = "OK2CRY_URL")]
     pub(crate) url: Option<String>,
-    /// Check TLS against the certificates in this file (PEM) instead of the system's.
+    /// Check TLS against the certificates in this file (PEM), instead of the system's.
     #[arg(long, env = "OK2CRY_CACERT", value_name = "FILE")]
     pub(crate) cacert: Option<PathBuf>,
     #[command(flatten)]
@@ -169,58 +169,59 @@ pub(crate) struct Service {
     /// The service, for example `https://keys.example.com`.
     #[arg(long, env = "OK2CRY_URL")]
     pub(crate) url: String,
-    /// Check TLS against the certificates in this file (PEM) instead of the system's.
+    /// Check TLS against the certificates in this file (PEM), instead of the system's.
     #[arg(long, env = "OK2CRY_CACERT", value_name = "FILE")]
     pub(crate) cacert: Option<PathBuf>,
 }
 
-/// Which enclaves are accepted. Without measurements, and without the escape, none is.
+/// Which enclaves are accepted.
 #[derive(ClapArgs)]
 pub(crate) struct TrustArgs {
-    /// The root certificate (PEM); AWS's own if left out.
+    /// The root certificate of attestation documents (PEM). Default: AWS's.
     #[arg(long, env = "OK2CRY_ROOT")]
     pub(crate) root: Option<PathBuf>,
-    /// The key that signs the root documents of releases (PEM). May be repeated. The releases come from the service, or from
-    /// --releases.
+    /// A key that signs the root documents of releases (PEM). May be repeated. The releases come from the
+    /// service, or from --releases.
     #[arg(long, env = "OK2CRY_RELEASE_KEY", value_delimiter = ',')]
     pub(crate) release_key: Vec<PathBuf>,
-    /// How many of these keys must have signed; all of them if left out.
+    /// How many of these keys must have signed. Default: all.
     #[arg(long, env = "OK2CRY_RELEASE_THRESHOLD", requires = "release_key")]
     pub(crate) release_threshold: Option<usize>,
-    /// Take the releases from this file (bundle.json) instead of from the service.
+    /// Read the releases from this file (bundle.json), instead of from the service.
     #[arg(long, env = "OK2CRY_RELEASES", requires = "release_key")]
     pub(crate) releases: Option<PathBuf>,
-    /// Remember in this file what was accepted, and refuse anything older and every other log.
+    /// Save the state of the accepted releases in this file, and refuse older ones and other logs.
     #[arg(long, env = "OK2CRY_RELEASE_MEMORY", requires = "release_key")]
     pub(crate) release_memory: Option<PathBuf>,
-    /// The oldest release list to take: 90s, 5m, 48h.
-    #[arg(long, default_value = "168h", env = "OK2CRY_MAX_LIST_AGE", value_parser = parse_duration_ms)]
-    pub(crate) max_list_age: u64,
-    /// The lowest version to take, whatever is listed.
+    /// The greatest age of the release list: 90s, 5m, 48h.
+    #[arg(long, default_value = "168h", env = "OK2CRY_MAX_LIST_AGE", value_parser = parse_duration)]
+    pub(crate) max_list_age: Duration,
+    /// The lowest accepted version.
     #[arg(long, env = "OK2CRY_MINIMUM_VERSION", requires = "release_key")]
     pub(crate) minimum_version: Option<String>,
-    /// A release's measurements, as nitro-cli prints them (JSON). May be repeated: any one must match whole.
+    /// The measurements of a release, as nitro-cli prints them (JSON). May be repeated: one of them must
+    /// match as a whole.
     #[arg(long, env = "OK2CRY_MEASUREMENTS", value_delimiter = ',')]
     pub(crate) measurements: Vec<PathBuf>,
-    /// One PCR of one release, as N=HEX, instead of --measurements. All that are given must match.
+    /// A PCR of one release, as N=HEX, instead of --measurements. May be repeated: all must match.
     #[arg(long)]
     pub(crate) pcr: Vec<String>,
-    /// Accept any image that anybody runs: whoever can start an enclave can then read what is sealed.
+    /// Accept every image: anyone who can start an enclave can then read what is sealed.
     #[arg(long)]
     pub(crate) insecure_without_pcrs: bool,
 }
 
-fn parse_duration_ms(text: &str) -> Result<u64, String> {
+fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match text.strip_prefix(digits) {
         Some("ms") => 1,
         Some("s") => 1000,
         Some("m") => 60_000,
         Some("h") => 3_600_000,
-        _ => return Err("a time is a number with ms, s, m or h behind it".into()),
+        _ => return Err("expected a number with a unit: ms, s, m or h".into()),
     };
-    let number: u64 = digits.parse().map_err(|_| "a time is a whole number with ms, s, m or h behind it")?;
-    number.checked_mul(unit).ok_or_else(|| "that is too long".into())
+    let number: u64 = digits.parse().map_err(|_| "expected a whole number with a unit: ms, s, m or h")?;
+    number.checked_mul(unit).map(Duration::from_millis).ok_or_else(|| "the time is too long".into())
 }
 
 #[cfg(test)]
@@ -233,9 +234,9 @@ mod tests {
         Args::command().debug_assert();
     }
 
-    /// Kubernetes sets such variables in every container, for a Service of any name.
+    /// Kubernetes sets such variables in every container, for each Service.
     #[test]
-    fn no_setting_is_named_as_a_service_is() {
+    fn no_variable_collides_with_those_of_kubernetes() {
         let command = Args::command();
         let subcommands = command.get_subcommands().flat_map(clap::Command::get_arguments);
         let names: Vec<_> = subcommands.filter_map(|a| a.get_env()?.to_str()).collect();
@@ -248,13 +249,14 @@ mod tests {
     }
 
     #[test]
-    fn times_have_units() {
-        assert_eq!(parse_duration_ms("500ms"), Ok(500));
-        assert_eq!(parse_duration_ms("90s"), Ok(90_000));
-        assert_eq!(parse_duration_ms("5m"), Ok(300_000));
-        assert_eq!(parse_duration_ms("168h"), Ok(604_800_000));
+    fn durations_have_units() {
+        let parsed = |text| parse_duration(text).map(|duration| duration.as_millis());
+        assert_eq!(parsed("500ms"), Ok(500));
+        assert_eq!(parsed("90s"), Ok(90_000));
+        assert_eq!(parsed("5m"), Ok(300_000));
+        assert_eq!(parsed("168h"), Ok(604_800_000));
         for bad in ["", "5", "m", "-5s", "5d", "1.5s", "99999999999999999999s", "999999999999999999m"] {
-            assert!(parse_duration_ms(bad).is_err(), "{bad}");
+            assert!(parse_duration(bad).is_err(), "{bad}");
         }
     }
 }

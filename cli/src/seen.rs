@@ -1,11 +1,10 @@
-//! Accepted replies, remembered in a file.
+//! The file of accepted replies: the replay guard of the command.
 
 use crate::{
     Failure,
     files::{sync_folder, unusable},
 };
-use ok2cry_client::Seen;
-use ok2cry_protocol::Hash;
+use ok2cry_client::{Hash, ReplayEntry, ReplayGuard};
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
@@ -13,23 +12,23 @@ use std::{
     path::Path,
 };
 
-/// Remembers accepted replies in a file of one hexadecimal hash a line. Never forgets: delete it once no reply of
-/// its time is accepted any more.
+/// A replay guard in a file with one hexadecimal descriptor hash per line.
+///
+/// Lines are never dropped. The file can be deleted when its replies are too old to be accepted.
 pub(crate) struct SeenFile<'a> {
     path: &'a Path,
     file: File,
-    /// How long the file was before the last line was added.
+    /// The length of the file before the last line was added.
     before: Option<u64>,
-    failed: Option<String>,
 }
 
 impl<'a> SeenFile<'a> {
-    /// Opens the file, and makes it if it is not there. A file that cannot be read and written, or that is damaged, fails
-    /// here: before a key is used up.
+    /// Opens or creates the file. It must be readable, writable and undamaged, so that an open cannot fail
+    /// later because of it.
     pub(crate) fn open(path: &'a Path) -> Result<Self, Failure> {
         let is_new = !path.exists();
         let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path);
-        let mut seen = Self { path, file: file.map_err(|e| unusable(path, &e))?, before: None, failed: None };
+        let mut seen = Self { path, file: file.map_err(|e| unusable(path, &e))?, before: None };
         if is_new {
             sync_folder(path).map_err(|e| unusable(path, &e))?;
         }
@@ -43,21 +42,18 @@ impl<'a> SeenFile<'a> {
         Ok(known.lines().any(|line| line == hex(descriptor)))
     }
 
-    /// What went wrong while a reply was noted.
-    pub(crate) fn failure(&mut self) -> Option<Failure> {
-        self.failed.take().map(|error| self.named(&error))
-    }
-
-    /// Forgets the reply that was noted last: its plaintext reached nobody. The file was locked since.
-    pub(crate) fn forget_last(&mut self) -> Result<(), Failure> {
+    /// Removes the reply that was inserted last, because its plaintext could not be printed. The file is
+    /// still locked.
+    pub(crate) fn remove_last(&mut self) -> Result<(), Failure> {
         let Some(before) = self.before.take() else { return Ok(()) };
         let forgotten = self.file.set_len(before).and_then(|()| self.file.sync_all());
-        forgotten.map_err(|e| self.named(&format!("counts a reply as seen that reached nobody: {e}")))
+        forgotten
+            .map_err(|e| self.named(&format!("still holds the reply, whose plaintext was not printed: {e}")))
     }
 
-    /// Adds `line` unless it is there. Answers whether it is new. The file is locked from then on, and the line is on
-    /// disk before the answer.
-    fn note(&mut self, line: &str) -> Result<bool, String> {
+    /// Adds `line` unless the file holds it. Returns whether it is new. The file stays locked, and the line
+    /// is synced.
+    fn add(&mut self, line: &str) -> Result<bool, String> {
         let failed = |e: io::Error| e.to_string();
         self.file.lock().map_err(failed)?;
         let known = self.lines()?;
@@ -67,14 +63,14 @@ impl<'a> SeenFile<'a> {
         self.before = Some(known.len() as u64);
         let added = self.file.write_all(format!("{line}\n").as_bytes()).and_then(|()| self.file.sync_all());
         if let Err(error) = added {
-            // A part of a line would be damage.
+            // A partial line would damage the file.
             let _ = self.file.set_len(known.len() as u64);
             return Err(failed(error));
         }
         Ok(true)
     }
 
-    /// The lines while no other process adds one.
+    /// Reads the lines under a shared lock.
     fn snapshot(&mut self) -> Result<String, Failure> {
         let locked = self.file.lock_shared().map_err(|e| e.to_string());
         let known = locked.and_then(|()| self.lines());
@@ -86,7 +82,7 @@ impl<'a> SeenFile<'a> {
         let mut known = String::new();
         let read = self.file.seek(SeekFrom::Start(0)).and_then(|_| self.file.read_to_string(&mut known));
         read.map_err(|e| e.to_string())?;
-        // A line that was cut off, or two that ran together, would let a reply pass for new.
+        // With a truncated line, or two joined ones, a known reply would count as new.
         let whole = |l: &str| l.len() == 96 && l.bytes().all(|b| b.is_ascii_hexdigit());
         if !(known.is_empty() || known.ends_with('\n')) || !known.lines().all(whole) {
             return Err("is damaged: every line must be 96 hexadecimal digits".into());
@@ -99,15 +95,11 @@ impl<'a> SeenFile<'a> {
     }
 }
 
-impl Seen for SeenFile<'_> {
-    fn first_time(&mut self, descriptor: &Hash, _forget_at_ms: u64, _now_ms: u64) -> bool {
-        match self.note(&hex(descriptor)) {
-            Ok(new) => new,
-            Err(error) => {
-                self.failed = Some(error);
-                false
-            }
-        }
+impl ReplayGuard for SeenFile<'_> {
+    type Error = Failure;
+
+    fn insert(&mut self, entry: &ReplayEntry) -> Result<bool, Failure> {
+        self.add(&hex(&entry.descriptor_hash)).map_err(|error| self.named(&error))
     }
 }
 
@@ -120,20 +112,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_reached_nobody_is_forgotten_again() {
+    fn a_reply_that_was_not_printed_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("seen");
+        let insert = |seen: &mut SeenFile<'_>, descriptor_hash| {
+            seen.insert(&ReplayEntry { descriptor_hash, forget_at_ms: 0, now_ms: 0 }).unwrap()
+        };
         let mut seen = SeenFile::open(&path).unwrap();
-        assert!(seen.first_time(&[1; 48], 0, 0));
-        seen.forget_last().unwrap();
+        assert!(insert(&mut seen, [1; 48]));
+        seen.remove_last().unwrap();
         assert!(!seen.has(&[1; 48]).unwrap());
-        assert!(seen.first_time(&[1; 48], 0, 0) && seen.first_time(&[2; 48], 0, 0));
-        seen.forget_last().unwrap();
-        seen.forget_last().unwrap();
+        assert!(insert(&mut seen, [1; 48]) && insert(&mut seen, [2; 48]));
+        seen.remove_last().unwrap();
+        seen.remove_last().unwrap();
         drop(seen);
         let mut seen = SeenFile::open(&path).unwrap();
-        assert!(!seen.first_time(&[1; 48], 0, 0) && seen.failure().is_none());
-        assert!(seen.first_time(&[2; 48], 0, 0));
+        assert!(!insert(&mut seen, [1; 48]));
+        assert!(insert(&mut seen, [2; 48]));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What `ok2cry` does without a service: keys, and refusing to guess whom to trust.
+//! `ok2cry` without a service: keys, usage errors, files and network settings.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -17,7 +17,7 @@ fn ok2cry(args: &[&str]) -> Output {
     command.args(args).output().unwrap()
 }
 
-/// Standard outputs that cannot be written: a disk that is full, and a pipe that nobody reads.
+/// Outputs that cannot be written: a full disk, and a pipe without a reader.
 fn unwritable() -> [Stdio; 2] {
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let (reader, writer) = std::io::pipe().unwrap();
@@ -34,7 +34,7 @@ fn path(path: &Path) -> &str {
 }
 
 #[test]
-fn a_recipients_key_is_written_once_and_for_its_owner_alone() {
+fn a_private_key_is_written_once_with_mode_600() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("recipient.pem");
     let made = ok2cry(&["recipient", "new", path(&file)]);
@@ -52,7 +52,7 @@ fn a_recipients_key_is_written_once_and_for_its_owner_alone() {
 }
 
 #[test]
-fn without_reference_values_nothing_is_sealed() {
+fn nothing_is_sealed_without_reference_values() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("recipient.pem");
     let key = ok2cry(&["recipient", "new", path(&file)]);
@@ -64,14 +64,14 @@ fn without_reference_values_nothing_is_sealed() {
 
     let zeros = format!("0={}", "0".repeat(96));
     let refused = ok2cry(&[&common[..], &["--pcr", &zeros]].concat());
-    assert_eq!(refused.status.code(), Some(2), "all-zero PCRs are no reference values");
+    assert_eq!(refused.status.code(), Some(2), "all-zero PCRs are not reference values");
     let both = format!("0={}", "a".repeat(96));
     let refused = ok2cry(&[&common[..], &["--pcr", &both, "--insecure-without-pcrs"]].concat());
     assert_eq!(refused.status.code(), Some(2));
 }
 
 #[test]
-fn unusable_input_is_named_and_ends_with_2() {
+fn unusable_input_is_named_and_the_status_is_2() {
     for (args, named) in [
         (&["status", "--url", "http://127.0.0.1:9", "short"][..], "key id"),
         (
@@ -94,7 +94,10 @@ fn unusable_input_is_named_and_ends_with_2() {
         (&["attest", "--url", "http://127.0.0.1:9", "--release-key", "/nonexistent"], "/nonexistent"),
         (&["releases", "--url", "http://127.0.0.1:9", "--insecure-without-pcrs"], "--release-key"),
         (&["attest", "--url", "x", "--release-key", "/nonexistent", "--pcr", "0=00"], "must begin with http"),
-        (&["attest", "--url", "http://127.0.0.1:9", "--release-key", "k", "--pcr", "0=00"], "three ways"),
+        (
+            &["attest", "--url", "http://127.0.0.1:9", "--release-key", "k", "--pcr", "0=00"],
+            "exclude each other",
+        ),
         (&["attest", "--url", "http://127.0.0.1:9", "--releases", "bundle.json"], "--release-key"),
         (&["frobnicate"], "frobnicate"),
     ] {
@@ -125,12 +128,12 @@ fn output_that_cannot_be_written_is_a_failure() {
             assert!(text(&output.stderr).contains(names), "{args:?}: {}", text(&output.stderr));
         }
     }
-    // The private half is there: its public half is not lost.
+    // The private key is written, so the public key can be printed again.
     assert!(ok2cry(&["recipient", "show", path(&file)]).status.success());
 }
 
 #[test]
-fn an_error_that_cannot_be_said_keeps_its_status() {
+fn an_error_that_cannot_be_printed_keeps_its_status() {
     for json in [&[][..], &["--json"]] {
         for stderr in unwritable() {
             let [stdout, _] = unwritable();
@@ -155,7 +158,7 @@ fn a_private_key_that_others_can_read_is_refused() {
     let warned = ok2cry(&["recipient", "show", path(&file)]);
     assert!(warned.status.success() && text(&warned.stderr).starts_with("warning: "));
 
-    // What everybody may read is named for what it is.
+    // A public key in place of the private one is named, whatever the mode of its file.
     let public = ok2cry_client::recipient_public_key(text(&warned.stdout)).unwrap().to_pem();
     std::fs::write(&file, public).unwrap();
     std::fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
@@ -165,9 +168,9 @@ fn a_private_key_that_others_can_read_is_refused() {
     assert!(text(&refused.stderr).contains("it is a public key"), "{}", text(&refused.stderr));
 }
 
-/// Variables of a Kubernetes Service named `ok2cry`, and of one named `ok2cry-url`.
+/// Variables that Kubernetes sets for Services named `ok2cry` and `ok2cry-url`.
 #[test]
-fn variables_of_a_service_of_the_same_name_do_nothing() {
+fn kubernetes_variables_are_not_settings() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ok2cry"));
     for name in ["OK2CRY", "OK2CRY_URL", "OK2CRY_ROOT", "OK2CRY_RELEASES"] {
         for (end, value) in [
@@ -192,7 +195,7 @@ fn variables_of_a_service_of_the_same_name_do_nothing() {
 }
 
 #[test]
-fn what_is_wrong_with_a_local_file_is_said_of_that_file() {
+fn a_faulty_local_file_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     let pcr = format!("\"PCR0\":\"{}\"", "ab".repeat(48));
@@ -237,9 +240,9 @@ fn the_recipient_may_be_pem_or_a_jwk_or_a_file() {
     assert!(seal(&format!("{key}A")).contains("--recipient"));
 }
 
-/// A loopback service is asked for directly; another one through the proxy, which an error names.
+/// Loopback addresses are reached directly, others through the proxy, which an error names.
 #[test]
-fn a_proxy_is_named_and_does_not_catch_loopback() {
+fn a_proxy_is_named_and_not_used_for_loopback() {
     let attest = |url: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ok2cry"));
         command.env("HTTPS_PROXY", "http://127.0.0.1:9").env("http_proxy", "http://user:secret@127.0.0.1:9");
@@ -275,10 +278,10 @@ fn the_wrong_scheme_is_named() {
     let bad_request = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     let alert = b"\x15\x03\x01\x00\x02\x02\x46";
     for (scheme, answer, named) in [
-        ("https", &bad_request[..], "http://?"),
-        ("http", alert, "https://?"),
-        ("http", bad_request, "https://?"),
-        ("http", b"", "https://?"),
+        ("https", &bad_request[..], "is it an http:// service?"),
+        ("http", alert, "is it an https:// service?"),
+        ("http", bad_request, "is it an https:// service?"),
+        ("http", b"", "is it an https:// service?"),
     ] {
         let url = format!("{scheme}://{}", answering(answer));
         let output = ok2cry(&["attest", "--insecure-without-pcrs", "--url", &url]);
@@ -288,9 +291,9 @@ fn the_wrong_scheme_is_named() {
     }
 }
 
-/// The system's certificates, or those of a file that is named; a file that holds none is not passed over.
+/// `SSL_CERT_FILE` is used, and is an error if it holds no certificate.
 #[test]
-fn certificates_that_were_named_and_are_not_there_are_an_error() {
+fn a_certificate_file_without_certificates_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let empty = dir.path().join("empty.pem");
     File::create(&empty).unwrap();

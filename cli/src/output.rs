@@ -1,9 +1,9 @@
-//! What is printed. Output that cannot be written is a failure like any other: a full disk, a pipe that is closed.
+//! Output. A full disk and a closed pipe are failures.
 
 use crate::Failure;
 use std::io::{self, Write as _};
 
-/// Prints bytes to standard output, and returns once they are written.
+/// Prints bytes to standard output, and flushes them.
 pub(crate) fn print(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     stdout
@@ -17,7 +17,7 @@ pub(crate) fn print_line(line: &str) -> Result<(), Failure> {
     print(format!("{line}\n").as_bytes())
 }
 
-/// Says something on standard error. Where that cannot be written either, the exit status is all that is left.
+/// Prints a line on standard error, without control characters. Errors are ignored: the exit status remains.
 pub(crate) fn say(line: &str) {
     let shown: String =
         line.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect();

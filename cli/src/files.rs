@@ -1,4 +1,4 @@
-//! Files: read within bounds, private keys for their owner alone, and replaced as a whole or not at all.
+//! Files. Reads are bounded, private keys are readable by their owner only, and replacements are atomic.
 
 use crate::{Failure, output::say};
 use std::{
@@ -9,7 +9,7 @@ use std::{
 };
 use zeroize::Zeroizing;
 
-/// The longest file of text, key or message that is read, in bytes.
+/// The longest text, key or message file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
 /// Reads a file, or standard input for `-`; at most a megabyte.
@@ -30,8 +30,8 @@ pub(crate) fn read_text(path: &Path) -> Result<Zeroizing<String>, Failure> {
     text(path, &read_input(path)?)
 }
 
-/// Reads a private key, unless others than its owner and group can read it, or others than its owner change it. What is
-/// not a private key is for the parser to name.
+/// Reads a private key. It is refused if others can read it, or if the group or others can change it. Other
+/// contents pass, so that the parser can name them.
 pub(crate) fn read_private_key(path: &Path) -> Result<Zeroizing<String>, Failure> {
     if path.as_os_str() == "-" {
         return read_text(path);
@@ -39,12 +39,12 @@ pub(crate) fn read_private_key(path: &Path) -> Result<Zeroizing<String>, Failure
     let file = File::open(path).map_err(|e| unusable(path, &e))?;
     let metadata = file.metadata().map_err(|e| unusable(path, &e))?;
     let text = text(path, &read_from(path, file, MAX_FILE)?)?;
-    // Of a pipe the mode says nothing: it has one reader.
+    // The mode of a pipe does not matter: it has one reader.
     let is_guarded = metadata.is_file() && text.contains("PRIVATE KEY");
     let mode = metadata.mode() & 0o777;
     if is_guarded && mode & 0o027 != 0 {
         return Err(Failure::unusable(format!(
-            "{0}: a private key that others can read or change (mode {mode:03o}): chmod 600 {0}",
+            "{0}: others can read or change this private key (mode {mode:03o}): chmod 600 {0}",
             path.display()
         )));
     }
@@ -54,8 +54,8 @@ pub(crate) fn read_private_key(path: &Path) -> Result<Zeroizing<String>, Failure
     Ok(text)
 }
 
-/// Writes a new file for its owner alone, and returns once it is on disk. Nothing is overwritten, and a file that
-/// cannot be written whole is removed.
+/// Writes a new file, readable by its owner only, and syncs it. An existing file is an error; a partial file
+/// is removed.
 pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| sync_folder(path));
@@ -65,9 +65,9 @@ pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
-/// Replaces a file as a whole, and returns once that is on disk. A link in its place is replaced, not followed.
+/// Replaces a file atomically, and syncs it. A symbolic link in its place is replaced, not followed.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // The name is taken by no other process: one that died may have left its file, and another's may be a link.
+    // `create_new` with several names: a process that died may have left a file, and a name may be a link.
     let partial = (0..100).find_map(|n| {
         let partial = beside(path, &format!(".{}.{n}.partial", std::process::id()));
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial) {
@@ -87,7 +87,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
-/// Waits until no other process has locked `path`. The lock is a file beside it, and ends with the value.
+/// Waits for the lock of `path`, a file beside it. Dropping the value releases the lock.
 pub(crate) fn lock(path: &Path) -> Result<File, Failure> {
     let beside = beside(path, ".lock");
     let opened = OpenOptions::new()
@@ -100,13 +100,13 @@ pub(crate) fn lock(path: &Path) -> Result<File, Failure> {
     opened.and_then(|file| file.lock().map(|()| file)).map_err(|e| unusable(&beside, &e))
 }
 
-/// Waits until it is on disk that a file is in its folder.
+/// Syncs the folder of a file.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 
-/// A file's name with something added.
+/// The path with a suffix.
 pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
@@ -121,7 +121,7 @@ fn read_from(path: &Path, source: impl io::Read, max: u64) -> Result<Zeroizing<V
     let mut bytes = Zeroizing::new(Vec::new());
     source.take(max + 1).read_to_end(&mut bytes).map_err(|e| unusable(path, &e))?;
     if bytes.len() as u64 > max {
-        return Err(Failure::unusable(format!("{}: longer than {max} bytes", path.display())));
+        return Err(Failure::unusable(format!("{}: the file is longer than {max} bytes", path.display())));
     }
     Ok(bytes)
 }
@@ -131,10 +131,10 @@ fn text(path: &Path, bytes: &[u8]) -> Result<Zeroizing<String>, Failure> {
         return Ok(Zeroizing::new(text.to_owned()));
     }
     let found = match bytes {
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "UTF-16, and UTF-8 is due: save it as UTF-8",
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "expected UTF-8, found UTF-16: save it as UTF-8",
         [0x30, ..] => {
-            "DER, and PEM is due: `openssl pkey -inform DER -in FILE -out NEW` converts a key, \
-                       `openssl x509 -inform DER -in FILE -out NEW` a certificate"
+            "expected PEM, found DER: `openssl pkey -inform DER -in FILE -out NEW` converts a key, \
+             `openssl x509 -inform DER -in FILE -out NEW` a certificate"
         }
         _ => "not UTF-8",
     };
@@ -147,7 +147,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     #[test]
-    fn a_file_is_replaced_and_no_link_is_followed() {
+    fn a_replacement_follows_no_links() {
         let folder = tempfile::tempdir().unwrap();
         let (file, target) = (folder.path().join("memory"), folder.path().join("target"));
         fs::write(&target, "theirs").unwrap();
@@ -160,11 +160,11 @@ mod tests {
         assert!(!file.is_symlink());
         assert!(lock(&file).is_err(), "a link in place of the lock");
         assert_eq!(fs::read(&target).unwrap(), b"theirs");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 5, "nothing is left over");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 5, "a file is left over");
     }
 
     #[test]
-    fn a_private_key_is_for_its_owner() {
+    fn a_private_key_must_be_readable_by_its_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("key");
         create(&file, b"-----BEGIN PRIVATE KEY-----").unwrap();

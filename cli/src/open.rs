@@ -1,7 +1,7 @@
-//! Having a message opened, and reading the reply.
+//! `ok2cry open` and `ok2cry read`.
 //!
-//! A key opens one message, so the order is: all that can be checked, the one call, the reading. A reply that came and
-//! cannot be read, or not be printed, is kept for `ok2cry read`.
+//! A key opens one message. So `open` first checks everything that can be checked, then calls the service
+//! once, then reads the reply. A reply that cannot be read or printed is kept for `ok2cry read`.
 
 use crate::{
     Failure, Kept,
@@ -12,16 +12,11 @@ use crate::{
     seen::SeenFile,
     trust::trust,
 };
-use ok2cry_attest_verify::CheckTime;
 use ok2cry_client::{
-    Error, Expected, RecipientKey, SealedMessage, SeenSet, Trust,
+    CheckTime, DeliverTo, Error, Expected, Purpose, RecipientKey, ReplaySet, SealedMessage, Trust,
     answer::{read_opened, read_sealed},
     http::Client,
-};
-use ok2cry_protocol::{
-    descriptor::ReleaseTo,
-    http::{OpenResponse, SealedBody},
-    ids::Purpose,
+    protocol::http::{OpenResponse, SealedBody},
 };
 use std::{
     fs,
@@ -36,7 +31,7 @@ pub(crate) fn open(command: &Open) -> Result<(), Failure> {
     let mode = Mode::of(command, &message)?;
     let reader = match &command.recipient_key {
         Some(key) => {
-            let mut reader = Reader::new(key, &command.reading, Some(&service))?;
+            let mut reader = ReplyReader::new(key, &command.reading, Some(&service))?;
             reader.check_before(&message, &service)?;
             Some(reader)
         }
@@ -45,7 +40,7 @@ pub(crate) fn open(command: &Open) -> Result<(), Failure> {
     let answer = service.open_unread(&message).map_err(|error| {
         let mut failure = Failure::from(error);
         if failure.code.is_none() {
-            failure.message += "; the identical call may be made again: one message, one reply";
+            failure.message += "; the same call can be repeated, and gets the same reply";
         }
         failure
     })?;
@@ -60,7 +55,7 @@ pub(crate) fn open(command: &Open) -> Result<(), Failure> {
 }
 
 pub(crate) fn read(command: &Read) -> Result<(), Failure> {
-    let reader = Reader::new(&command.recipient_key, &command.reading, None)?;
+    let reader = ReplyReader::new(&command.recipient_key, &command.reading, None)?;
     let reply = read_sealed(&read_input(&command.reply)?).map_err(|error| match error {
         Error::Answer(_) => not_a(&command.reply, "a reply, as `ok2cry open` prints it", &error),
         error => error.into(),
@@ -68,7 +63,7 @@ pub(crate) fn read(command: &Read) -> Result<(), Failure> {
     reader.read(&reply)
 }
 
-/// What an open of a message must answer. Anything else was made up by the host.
+/// The answer that an open must give. The host forged any other.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
     /// A reply that is sealed to the key's recipient.
@@ -79,38 +74,41 @@ enum Mode {
 
 impl Mode {
     fn of(command: &Open, message: &SealedMessage) -> Result<Self, Failure> {
-        let may_release = command.insecure_release_to_caller;
-        let mode = match message.release_to() {
-            Some(ReleaseTo::Recipient(_)) if may_release => {
+        let to_caller = command.insecure_release_to_caller;
+        let mode = match message.deliver_to() {
+            Some(DeliverTo::Recipient(_)) if to_caller => {
                 return Err(Failure::unusable(
-                    "--insecure-release-to-caller: this message's key delivers to a recipient, and never to the caller",
+                    "--insecure-release-to-caller: the key of this message delivers to a recipient, not to \
+                     the caller",
                 ));
             }
-            Some(ReleaseTo::Recipient(_)) => Self::Reply,
-            Some(ReleaseTo::Caller) => Self::Plaintext,
-            None if may_release => Self::Plaintext,
+            Some(DeliverTo::Recipient(_)) => Self::Reply,
+            Some(DeliverTo::Caller) => Self::Plaintext,
+            None if to_caller => Self::Plaintext,
             None => Self::Reply,
         };
         if command.recipient_key.is_none() {
             return match command.reading.is_given() {
-                true => {
-                    Err(Failure::unusable("--purpose, --aad and --seen are for reading: add --recipient-key"))
-                }
+                true => Err(Failure::unusable(
+                    "--purpose, --aad, --seen and --insecure-allow-replays require --recipient-key",
+                )),
                 false => Ok(mode),
             };
         }
         match mode {
             Self::Reply => Ok(mode),
             Self::Plaintext => Err(Failure {
-                message: "this message's key delivers plaintext to the caller: there is no reply for --recipient-key".into(),
-                ..Error::ReleaseMode.into()
+                message:
+                    "the key of this message delivers to the caller, so there is no reply for --recipient-key"
+                        .into(),
+                ..Error::DeliveryMode.into()
             }),
         }
     }
 }
 
-/// Reads replies for one recipient.
-struct Reader<'a> {
+/// Checks and reads replies for one recipient.
+struct ReplyReader<'a> {
     key: RecipientKey,
     trust: Trust,
     purpose: Purpose,
@@ -118,19 +116,17 @@ struct Reader<'a> {
     seen: Option<SeenFile<'a>>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ReplyReader<'a> {
     fn new(key: &Path, reading: &'a Reading, service: Option<&Client>) -> Result<Self, Failure> {
         let Some(purpose) = &reading.purpose else {
-            return Err(Failure::unusable("say what the key must have been for: --purpose"));
+            return Err(Failure::unusable("--purpose is required"));
         };
         let purpose = Purpose::new(purpose).map_err(|e| Failure::unusable(format!("--purpose: {e}")))?;
         let seen = match (&reading.seen, reading.insecure_allow_replays) {
             (Some(path), _) => Some(SeenFile::open(path)?),
             (None, true) => None,
             (None, false) => {
-                return Err(Failure::unusable(
-                    "say where accepted replies are remembered: --seen FILE (or --insecure-allow-replays)",
-                ));
+                return Err(Failure::unusable("--seen FILE is required (or --insecure-allow-replays)"));
             }
         };
         let named = |e: Error| Failure { message: format!("{}: {e}", key.display()), ..Failure::from(e) };
@@ -138,11 +134,11 @@ impl<'a> Reader<'a> {
         Ok(Self { key, trust: trust(&reading.trust, service)?, purpose, aad: reading.aad.as_bytes(), seen })
     }
 
-    /// What would stop the reading, before the key is used up: the message is another's, for another purpose or context, or
-    /// was read before; the enclave that answers now is none that is accepted here, or the clock is wrong.
+    /// Checks what would refuse the reply, before the open uses the key: the recipient, purpose and context
+    /// of the message, whether its reply was accepted before, the enclave and the clock.
     fn check_before(&mut self, message: &SealedMessage, service: &Client) -> Result<(), Failure> {
         if let Some(descriptor) = &message.descriptor {
-            if descriptor.release_to != ReleaseTo::Recipient(*self.key.public_key()) {
+            if descriptor.deliver_to != DeliverTo::Recipient(*self.key.public_key()) {
                 return Err(Error::Recipient("message").into());
             }
             if descriptor.purpose != self.purpose {
@@ -163,21 +159,21 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads a reply and prints its plaintext. A plaintext that could not be printed does not count as seen.
+    /// Reads a reply and prints its plaintext. If that cannot be printed, the reply is removed from the seen
+    /// file.
     fn read(mut self, body: &SealedBody) -> Result<(), Failure> {
         let expected = Expected { purpose: &self.purpose, aad: self.aad };
         let time = CheckTime::system();
         let Some(seen) = &mut self.seen else {
-            let opened = self.key.open(body, &expected, &self.trust, &time, &mut SeenSet::default())?;
+            let opened = self
+                .key
+                .open(body, &expected, &self.trust, &time, &mut ReplaySet::default())
+                .map_err(Error::from)?;
             return print(&opened.plaintext);
         };
-        let opened = self.key.open(body, &expected, &self.trust, &time, seen);
-        if let Some(failure) = seen.failure() {
-            return Err(failure);
-        }
-        let printed = print(&opened?.plaintext);
-        if let Err(mut failure) = printed {
-            if let Err(other) = seen.forget_last() {
+        let opened = self.key.open(body, &expected, &self.trust, &time, seen)?;
+        if let Err(mut failure) = print(&opened.plaintext) {
+            if let Err(other) = seen.remove_last() {
                 failure.message += &format!("; {}", other.message);
             }
             return Err(failure);
@@ -194,19 +190,20 @@ fn print_reply(reply: SealedBody) -> Result<(), Failure> {
 fn print_plaintext(answer: &[u8]) -> Result<(), Failure> {
     match read_opened(answer)? {
         OpenResponse::Plaintext(plaintext) => print(&plaintext.0),
-        OpenResponse::Sealed(_) => Err(Error::ReleaseMode.into()),
+        OpenResponse::Sealed(_) => Err(Error::DeliveryMode.into()),
     }
 }
 
-/// Keeps an answer that could not be read or printed: in the file that was named, else beside the message; and where that
-/// cannot be written, in what is said. Plaintext in place of a reply was made up, and is not kept.
+/// Keeps an answer that could not be read or printed: in the file of --keep, else beside the message. A reply
+/// that cannot be written becomes part of the report. Plaintext in place of a reply is a forgery and not
+/// kept.
 fn keep(failure: Failure, answer: &[u8], command: &Open, message: &SealedMessage) -> Failure {
     let is_reply = read_sealed(answer).is_ok();
-    // A message that does not say to whom its key delivers may be the caller's after all.
-    let is_made_up = message.descriptor.is_some()
-        && matches!(read_sealed(answer), Err(Error::ReleaseMode))
+    // Without a descriptor the key may deliver to the caller.
+    let is_forged = message.descriptor.is_some()
+        && matches!(read_sealed(answer), Err(Error::DeliveryMode))
         && failure.code.is_some();
-    if is_made_up {
+    if is_forged {
         return failure;
     }
     let path = command.keep.clone().unwrap_or_else(|| match command.message.as_os_str() == "-" {
@@ -217,13 +214,13 @@ fn keep(failure: Failure, answer: &[u8], command: &Open, message: &SealedMessage
         .or_else(|| (1..10).find_map(|n| kept_in(&beside(&path, &format!(".{n}")), answer)));
     let kept = match kept {
         Some(path) => Some(Kept::File { name: path.display().to_string(), is_reply }),
-        None if is_reply => Some(Kept::Here(String::from_utf8_lossy(answer).into_owned())),
+        None if is_reply => Some(Kept::Inline(String::from_utf8_lossy(answer).into_owned())),
         None => None,
     };
     Failure { kept, ..failure }
 }
 
-/// The file, if it holds the answer now: also if it has since an attempt before.
+/// The path, if the file holds the answer now, also from an earlier attempt.
 fn kept_in(path: &Path, answer: &[u8]) -> Option<PathBuf> {
     let is_kept = match create(path, answer) {
         Ok(()) => true,
@@ -234,5 +231,5 @@ fn kept_in(path: &Path, answer: &[u8]) -> Option<PathBuf> {
 }
 
 fn not_a(path: &Path, what: &str, error: &Error) -> Failure {
-    Failure::unusable(format!("{}: not {what}: {error}", path.display()))
+    Failure::unusable(format!("{}: expected {what}: {error}", path.display()))
 }

@@ -6,16 +6,10 @@ use crate::{
     trust::{self, trust},
 };
 use base64ct::{Base64UrlUnpadded, Encoding as _};
-use ok2cry_attest_verify::CheckTime;
 use ok2cry_client::{
-    Error, KeyRequest, RecipientKey,
-    http::{Client, Network},
+    CheckTime, Error, KeyId, KeyRequest, MAX_AAD, MAX_PLAINTEXT, Message, Nonce, PublicKey, RecipientKey,
+    http::{Client, ClientError},
     recipient_public_key,
-};
-use ok2cry_protocol::{
-    MAX_AAD, MAX_PLAINTEXT,
-    ids::{KeyId, Nonce},
-    suite::PublicKey,
 };
 use std::path::Path;
 
@@ -46,10 +40,10 @@ pub(crate) fn seal(command: &Seal) -> Result<(), Failure> {
     let service = client(&command.service)?;
     let request = match &command.recipient {
         Some(key) => KeyRequest::new(&command.purpose, command.ttl, &public_key(key)?)?,
-        None => KeyRequest::insecure_release_to_caller(&command.purpose, command.ttl)?,
+        None => KeyRequest::insecure_deliver_to_caller(&command.purpose, command.ttl)?,
     };
     let plaintext = read_input(&command.file)?;
-    // Before a key is asked for.
+    // Before a key is requested.
     if plaintext.len() > MAX_PLAINTEXT {
         return Err(Error::PlaintextTooLong.into());
     }
@@ -57,9 +51,9 @@ pub(crate) fn seal(command: &Seal) -> Result<(), Failure> {
         return Err(Error::AadTooLong.into());
     }
     let trust = trust(&command.trust, Some(&service))?;
-    let keys = service.issue(request, &trust, &CheckTime::system())?;
-    let key = keys.into_iter().next().ok_or_else(|| Failure::unusable("no key came"))?;
-    let sealed = key.seal(&plaintext, command.aad.as_bytes(), &CheckTime::system())?;
+    let key = service.issue_one(request, &trust, &CheckTime::system())?;
+    let message = Message { plaintext: &plaintext, aad: command.aad.as_bytes() };
+    let sealed = key.seal(&message, &CheckTime::system())?;
     print_line(&sealed.encode())
 }
 
@@ -86,13 +80,13 @@ pub(crate) fn attest(command: &Attest) -> Result<(), Failure> {
 
 pub(crate) fn releases(command: &Releases) -> Result<(), Failure> {
     if command.trust.release_key.is_empty() {
-        return Err(Failure::unusable("say whose releases: --release-key PEM"));
+        return Err(Failure::unusable("`releases` requires --release-key FILE"));
     }
     let service = match (&command.url, &command.trust.releases) {
         (Some(url), _) => Some(reach(url, command.cacert.as_deref())?),
         (None, Some(_)) => None,
         (None, None) => {
-            return Err(Failure::unusable("say where the releases are: --url URL, or --releases FILE"));
+            return Err(Failure::unusable("`releases` requires --url URL or --releases FILE"));
         }
     };
     let anchor = trust::anchor(&command.trust)?;
@@ -107,7 +101,7 @@ pub(crate) fn releases(command: &Releases) -> Result<(), Failure> {
     print_line(&lines.join("\n"))
 }
 
-/// A client for the service.
+/// The client for the service.
 pub(crate) fn client(service: &Service) -> Result<Client, Failure> {
     reach(&service.url, service.cacert.as_deref())
 }
@@ -115,23 +109,26 @@ pub(crate) fn client(service: &Service) -> Result<Client, Failure> {
 /// 32 random bytes for a statement.
 pub(crate) fn nonce() -> Result<Nonce, Failure> {
     let mut nonce = [0; 32];
-    getrandom::fill(&mut nonce).map_err(|_| Failure::unusable("no randomness"))?;
+    getrandom::fill(&mut nonce).map_err(|_| Failure::unusable("the system has no randomness"))?;
     Ok(Nonce::new(nonce).map_err(Error::Record)?)
 }
 
 fn reach(url: &str, cacert: Option<&Path>) -> Result<Client, Failure> {
-    if !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
-        return Err(Failure::unusable(format!("--url {url:?} must begin with http:// or https://")));
-    }
-    let network = Network::from_env(url);
-    let network = match cacert {
-        Some(file) => network.cacert(file).map_err(|e| Failure::unusable(format!("--cacert: {e}")))?,
-        None => network,
+    let builder = Client::builder(url);
+    let builder = match cacert {
+        Some(file) => builder.with_ca_file(file),
+        None => builder,
     };
-    Ok(Client::with_network(url, network))
+    builder.build().map_err(|error| {
+        Failure::unusable(match error {
+            ClientError::Url => format!("--url {url:?} must begin with http:// or https://"),
+            ClientError::CaFile { .. } => format!("--cacert: {error}"),
+            error => format!("the service cannot be reached: {error}"),
+        })
+    })
 }
 
-/// A recipient's key: itself, in one of its forms, or a file that holds it.
+/// A recipient's public key: the argument in one of its forms, or a file that holds one.
 fn public_key(argument: &str) -> Result<PublicKey, Failure> {
     let named = |what: &str, e: Error| Failure { code: None, message: format!("{what}: {e}"), kept: None };
     let is_text = argument.trim_start().starts_with(['{', '-']) || argument.trim().len() == KEY_CHARACTERS;
@@ -140,15 +137,18 @@ fn public_key(argument: &str) -> Result<PublicKey, Failure> {
         return recipient_public_key(&read_text(path)?).map_err(|e| named(argument, e));
     }
     recipient_public_key(argument).map_err(|e| {
-        named("--recipient takes a key or a file with one, as `ok2cry recipient show FILE` prints it", e)
+        named(
+            "--recipient must be a public key or a file with one, as `ok2cry recipient show FILE` prints it",
+            e,
+        )
     })
 }
 
-/// How long a key is as base64url.
+/// The length of a public key as base64url.
 const KEY_CHARACTERS: usize = 130;
 
 fn key_id(text: &str) -> Result<KeyId, Failure> {
     KeyId::from_base64url(text).map_err(|_| {
-        Failure::unusable(format!("{text:?} is no key id: those have 32 characters of base64url"))
+        Failure::unusable(format!("{text:?} is not a key id: expected 32 characters of base64url"))
     })
 }

@@ -1,30 +1,28 @@
-//! Which enclaves are accepted, from the command line.
+//! The accepted enclaves, from the command line.
 
 use crate::{
     Failure,
     args::TrustArgs,
     files::{lock, read_bytes, read_text, replace},
 };
-use ok2cry_attest_verify::{CheckTime, Measurements, TrustAnchor};
 use ok2cry_client::{
-    Trust,
+    CheckTime, Error, Measurements, Trust, TrustAnchor,
     http::Client,
     measurements::{from_nitro_cli_json, parse_pcr},
+    releases::{
+        AcceptedReleases, Bundle, MAX_BUNDLE_LEN, MAX_STATE_LEN, ReleaseKey, ReleaseState, Role, SignerKey,
+        Version,
+    },
 };
-use ok2cry_release_verify::{
-    AcceptedReleases, Bundle, MAX_BUNDLE_LEN, MAX_STATE_LEN, ReleaseKey, ReleaseState, Role, SignerKey,
-    Version,
-};
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
-/// What the arguments accept. `service` is asked for its releases, if they are to come from there.
+/// The trust that the arguments describe. Releases come from `service` unless a file is given.
 pub(crate) fn trust(args: &TrustArgs, service: Option<&Client>) -> Result<Trust, Failure> {
     let by_hand = !args.measurements.is_empty() || !args.pcr.is_empty();
     let ways = [!args.release_key.is_empty(), by_hand, args.insecure_without_pcrs];
     match ways.iter().filter(|way| **way).count() {
         0 => Err(unusable(
-            "say which enclaves are accepted: --release-key PEM, --measurements FILE or --pcr N=HEX (or \
-             --insecure-without-pcrs)",
+            "--release-key FILE, --measurements FILE or --pcr N=HEX is required (or --insecure-without-pcrs)",
         )),
         1 if args.insecure_without_pcrs => Ok(Trust::insecure_without_pcrs(anchor(args)?)),
         1 if by_hand => Ok(Trust::new(anchor(args)?, by_hand_releases(args)?)?),
@@ -34,13 +32,13 @@ pub(crate) fn trust(args: &TrustArgs, service: Option<&Client>) -> Result<Trust,
             Ok(Trust::from_releases(anchor, &releases)?)
         }
         _ => Err(unusable(
-            "--release-key, --measurements (or --pcr) and --insecure-without-pcrs are three ways: take one, and look at \
-             OK2CRY_RELEASE_KEY and OK2CRY_MEASUREMENTS",
+            "--release-key, --measurements (or --pcr) and --insecure-without-pcrs exclude each other; also \
+             check the variables OK2CRY_RELEASE_KEY and OK2CRY_MEASUREMENTS",
         )),
     }
 }
 
-/// The releases that a pinned key stands for.
+/// The releases that the pinned keys have signed.
 pub(crate) fn releases(
     args: &TrustArgs,
     anchor: &TrustAnchor,
@@ -52,30 +50,28 @@ pub(crate) fn releases(
     let threshold = args.release_threshold.unwrap_or(args.release_key.len());
     let role = Role::new(threshold, keys.collect::<Result<_, _>>()?);
     let mut key = ReleaseKey::from_role(role.map_err(|e| unusable(&format!("--release-key: {e}")))?)
-        .with_max_list_age(Duration::from_millis(args.max_list_age));
+        .with_max_list_age(args.max_list_age);
     if let Some(version) = &args.minimum_version {
         let version = Version::parse(version)
             .ok_or_else(|| unusable("--minimum-version must be three numbers, as in 1.20.3"))?;
         key = key.with_minimum_version(version);
     }
-    // Two at a time would each remember what the other does not know.
-    let _alone = args.release_memory.as_deref().map(lock).transpose()?;
-    let before = args.release_memory.as_deref().map(remembered).transpose()?.unwrap_or_default();
+    // Without the lock, one of two commands would overwrite the state of the other.
+    let _lock = args.release_memory.as_deref().map(lock).transpose()?;
+    let before = args.release_memory.as_deref().map(saved_state).transpose()?.unwrap_or_default();
     let mut memory = before.clone();
     let time = CheckTime::system();
     let checked = match (&args.releases, service) {
         (Some(path), _) => {
             let bundle = Bundle::decode(&read_bytes(path, MAX_BUNDLE_LEN as u64)?);
-            let bundle = bundle.map_err(ok2cry_client::Error::Releases)?;
-            key.check(&bundle, anchor, &mut memory, &time)
-                .map_err(|e| ok2cry_client::Error::Releases(e).into())
+            let bundle = bundle.map_err(Error::Releases)?;
+            key.check(&bundle, anchor, &mut memory, &time).map_err(|e| Error::Releases(e).into())
         }
         (None, Some(service)) => service.releases(&key, anchor, &mut memory, &time).map_err(Failure::from),
-        (None, None) => {
-            Err(unusable("say where the releases are: --releases FILE (a service's bundle.json)"))
-        }
+        (None, None) => Err(unusable("--releases FILE is required (the bundle.json of a service)")),
     };
-    // A list that leaves no release is refused and remembered: the one before is not to come back.
+    // Also after an error: a list without releases is refused, and its state keeps the list before it from
+    // returning.
     if let Some(path) = args.release_memory.as_deref().filter(|_| memory != before) {
         replace(path, &memory.encode()).map_err(|e| unusable(&format!("{}: {e}", path.display())))?;
     }
@@ -99,7 +95,7 @@ fn by_hand_releases(args: &TrustArgs) -> Result<Vec<Measurements>, Failure> {
     if !args.pcr.is_empty() {
         if !releases.is_empty() {
             return Err(unusable(
-                "--pcr names a release by itself: leave out --measurements (and OK2CRY_MEASUREMENTS)",
+                "--pcr and --measurements exclude each other; also check the variable OK2CRY_MEASUREMENTS",
             ));
         }
         let pcrs = args.pcr.iter().map(|text| pcr(text)).collect::<Result<Vec<_>, _>>()?;
@@ -111,14 +107,14 @@ fn by_hand_releases(args: &TrustArgs) -> Result<Vec<Measurements>, Failure> {
 fn pcr(text: &str) -> Result<(u8, [u8; 48]), Failure> {
     text.split_once('=')
         .and_then(|(n, hex)| Some((n.parse().ok()?, parse_pcr(hex)?)))
-        .ok_or_else(|| unusable(&format!("--pcr {text:?} is not N=HEX with 96 hex digits")))
+        .ok_or_else(|| unusable(&format!("--pcr {text:?}: expected N=HEX with 96 hex digits")))
 }
 
-fn remembered(path: &Path) -> Result<ReleaseState, Failure> {
+fn saved_state(path: &Path) -> Result<ReleaseState, Failure> {
     if !path.exists() {
         return Ok(ReleaseState::default());
     }
-    // Damaged is not forgotten: whoever wants to begin anew deletes the file.
+    // A damaged file is an error. Deleting it starts anew.
     ReleaseState::decode(&read_bytes(path, MAX_STATE_LEN as u64)?)
         .map_err(|e| unusable(&format!("{}: {e}", path.display())))
 }

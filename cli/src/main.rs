@@ -1,7 +1,4 @@
-//! `ok2cry`: seal to a verified key, have it opened, read the reply, ask, destroy.
-//!
-//! Exit status: 0 done, 1 refused (a stable code on stderr, or as `reason` on stdout with `--json`), 2 usage, or
-//! something that could not be read, written or reached.
+#![doc = include_str!("../README.md")]
 
 mod args;
 mod commands;
@@ -13,7 +10,7 @@ mod trust;
 
 use args::{Args, Command};
 use clap::Parser as _;
-use ok2cry_client::http::CallError;
+use ok2cry_client::{OpenError, http::CallError};
 use output::{print, print_line, say};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -35,35 +32,35 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.tell(args.json),
+        Err(failure) => failure.report(args.json),
     }
 }
 
-/// What clap says: help and version on standard output, mistakes on standard error.
+/// Prints help and version on standard output, and usage errors on standard error.
 fn usage(error: &clap::Error) -> ExitCode {
     if error.use_stderr() {
         let _ = error.print();
         return ExitCode::from(2);
     }
-    // Through clap for its colours; flushed here, because it passes over a disk that is full.
+    // clap prints with colours, but ignores a full disk; `print` flushes and reports it.
     match error.print().map_err(|e| Failure::unusable(format!("standard output cannot be written: {e}"))) {
-        Ok(()) => print(b"").map_or_else(|failure| failure.tell(false), |()| ExitCode::SUCCESS),
-        Err(failure) => failure.tell(false),
+        Ok(()) => print(b"").map_or_else(|failure| failure.report(false), |()| ExitCode::SUCCESS),
+        Err(failure) => failure.report(false),
     }
 }
 
-/// Why a command did not do what it was asked.
+/// Why a command failed.
 #[derive(Debug)]
 struct Failure {
-    /// The stable code, if a rule broke: ours or the service's. Otherwise something could not be read, written or
-    /// reached.
+    /// The stable code of a refusal, by the client or the service. `None` if something could not be read,
+    /// written or reached.
     code: Option<String>,
     message: String,
-    /// Where an answer was put that could not be read: see [`open::open`].
+    /// Where [`open::open`] kept an answer that could not be read.
     kept: Option<Kept>,
 }
 
-/// A failure on standard output.
+/// A failure as JSON.
 #[derive(Serialize)]
 struct Verdict<'a> {
     verdict: &'a str,
@@ -76,13 +73,13 @@ struct Verdict<'a> {
     reply: Option<&'a str>,
 }
 
-/// An answer that is not lost.
+/// A kept answer.
 #[derive(Debug)]
 enum Kept {
     /// In this file.
     File { name: String, is_reply: bool },
-    /// Nowhere but here: a sealed reply, as JSON.
-    Here(String),
+    /// In the report itself: a sealed reply, as JSON.
+    Inline(String),
 }
 
 impl Failure {
@@ -90,12 +87,12 @@ impl Failure {
         Self { code: None, message: message.into(), kept: None }
     }
 
-    /// Says why on standard error, with `json` on standard output too, and returns the exit status.
-    fn tell(&self, json: bool) -> ExitCode {
+    /// Prints the failure on standard error, with `json` on standard output too. Returns the exit status.
+    fn report(&self, json: bool) -> ExitCode {
         if json {
             let (kept, reply) = match &self.kept {
                 Some(Kept::File { name, .. }) => (Some(name), None),
-                Some(Kept::Here(reply)) => (None, Some(reply)),
+                Some(Kept::Inline(reply)) => (None, Some(reply)),
                 None => (None, None),
             };
             let verdict = Verdict {
@@ -106,7 +103,7 @@ impl Failure {
                 reply: reply.map(String::as_str),
             };
             let verdict = serde_json::to_string(&verdict).unwrap_or_default();
-            // It has failed already.
+            // The command has failed already, so an error here changes nothing.
             let _ = print_line(&verdict);
         }
         match &self.code {
@@ -115,10 +112,10 @@ impl Failure {
         }
         match &self.kept {
             Some(Kept::File { name, is_reply: true }) => {
-                say(&format!("the reply is kept, for `ok2cry read {name}`"));
+                say(&format!("the reply is kept; read it with `ok2cry read {name}`"));
             }
             Some(Kept::File { name, .. }) => say(&format!("the answer is kept in {name}")),
-            Some(Kept::Here(reply)) => say(&format!("the reply, for `ok2cry read -`:\n{reply}")),
+            Some(Kept::Inline(reply)) => say(&format!("the reply; read it with `ok2cry read -`:\n{reply}")),
             None => {}
         }
         ExitCode::from(if self.code.is_some() { 1 } else { 2 })
@@ -128,12 +125,21 @@ impl Failure {
 impl From<ok2cry_client::Error> for Failure {
     fn from(error: ok2cry_client::Error) -> Self {
         use ok2cry_client::Error;
-        // What is wrong with the caller's own files is no refusal of what came.
+        // A fault in the caller's own files is not a refusal.
         let code = match error {
             Error::Trust(_) | Error::Measurements(_) | Error::RecipientKey(_) => None,
             _ => Some(error.code().to_owned()),
         };
         Self { code, message: error.to_string(), kept: None }
+    }
+}
+
+impl From<OpenError<Self>> for Failure {
+    fn from(error: OpenError<Self>) -> Self {
+        match error {
+            OpenError::Refused(error) => error.into(),
+            OpenError::Guard(failure) => failure,
+        }
     }
 }
 
