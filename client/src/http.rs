@@ -11,7 +11,6 @@ use crate::{
     Error, KeyRequest, SealedMessage, Trust, VerifiedKey,
     answer::{MAX_ANSWER, Object, Text, read_attested, read_issued, read_opened, read_state},
     key::only,
-    releases::{AcceptedReleases, Bundle, MAX_BUNDLE_LEN, ReleaseKey, ReleaseState, tlog::Tile},
     trust::millis,
 };
 use base64ct::{Base64UrlUnpadded, Encoding as _};
