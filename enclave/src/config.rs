@@ -1,6 +1,6 @@
 //! What the measured image says. In an image this is a file of the measured ramdisk, so changing it changes PCR2.
 
-use crate::crypto::CryptoProvider;
+use crate::keys::crypto::CryptoProvider;
 use ok2cry_protocol::{batch::MAX_BATCH, ids::Purpose};
 use serde::Deserialize;
 use std::collections::BTreeMap;

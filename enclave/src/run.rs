@@ -1,13 +1,13 @@
 //! From a configuration and an NSM to a service that listens.
 
 use crate::{
-    attester::Attester,
-    clock::{BootClock, KernelClock, TrustedTime},
+    api::dispatch::Service,
+    api::server::{self, Listener},
+    attest::batcher::Attester,
     config::Config,
-    cpu::Cpu,
-    nsm::{AttestationRequest, Nsm, NsmError},
-    server::{self, Listener},
-    service::Service,
+    platform::clock::{BootClock, KernelClock, TrustedTime},
+    platform::compute_pool::Cpu,
+    platform::nsm::{AttestationRequest, Nsm, NsmError},
 };
 use ed25519_dalek::{SigningKey, pkcs8::EncodePublicKey};
 use ok2cry_attest_verify::{TrustAnchor, Verifier};

@@ -4,7 +4,7 @@
 
 use coset::cbor::value::Value;
 use coset::{CborSerializable, CoseSign1Builder, HeaderBuilder, iana};
-use ok2cry_enclave::nsm::AttestationRequest;
+use ok2cry_enclave::platform::nsm::AttestationRequest;
 use p384::ecdsa::signature::Signer;
 use p384::ecdsa::{Signature, SigningKey};
 

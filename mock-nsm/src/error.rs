@@ -1,7 +1,7 @@
 //! Why the mock could not make a key, a certificate or a document.
 
 /// An error of the mock itself. Its public methods report it while the chain is first made; a running
-/// [`MockNsm`](crate::MockNsm) turns it into an [`NsmError`](ok2cry_enclave::nsm::NsmError).
+/// [`MockNsm`](crate::MockNsm) turns it into an [`NsmError`](ok2cry_enclave::platform::nsm::NsmError).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MockError {

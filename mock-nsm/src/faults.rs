@@ -5,9 +5,9 @@
 /// A call is held first, then it fails or answers. The size limits of the real module hold whatever the faults.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
-    /// So many calls fail with [`NsmError::Refused`](ok2cry_enclave::nsm::NsmError::Refused); each counts one down.
+    /// So many calls fail with [`NsmError::Refused`](ok2cry_enclave::platform::nsm::NsmError::Refused); each counts one down.
     pub fail_next: u32,
-    /// Every call fails with [`NsmError::Refused`](ok2cry_enclave::nsm::NsmError::Refused).
+    /// Every call fails with [`NsmError::Refused`](ok2cry_enclave::platform::nsm::NsmError::Refused).
     pub fail_always: bool,
     /// Calls do not return until this is false again: see [`MockHandle::release`](crate::MockHandle::release).
     /// A held call reads the clock and signs after its release.

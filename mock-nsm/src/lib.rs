@@ -31,7 +31,7 @@
 //! # Example
 //!
 //! ```
-//! use ok2cry_enclave::nsm::{AttestationRequest, Nsm};
+//! use ok2cry_enclave::platform::nsm::{AttestationRequest, Nsm};
 //! use ok2cry_mock_nsm::{MockConfig, MockNsm, MockPki, TimeSource};
 //!
 //! let pki = MockPki::generate(TimeSource::System.now_ms())?;

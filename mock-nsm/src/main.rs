@@ -2,11 +2,11 @@
 
 use clap::Parser;
 use ok2cry_enclave::{
+    api::server::Listener,
     config::Config,
-    crypto::CryptoProvider,
-    harden::{Hardened, harden},
+    keys::crypto::CryptoProvider,
+    platform::memory::harden::{Hardened, harden},
     run::Enclave,
-    server::Listener,
 };
 use ok2cry_mock_nsm::{MockConfig, MockNsm, MockPki, Pcrs};
 use std::{

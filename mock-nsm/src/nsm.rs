@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Instant;
 
-use ok2cry_enclave::nsm::{AttestationRequest, Nsm, NsmError};
+use ok2cry_enclave::platform::nsm::{AttestationRequest, Nsm, NsmError};
 
 use crate::certificate::Certified;
 use crate::document::Document;

@@ -5,7 +5,7 @@ mod common;
 use common::{Document, NOW_MS, attest, module, module_with};
 use coset::CborSerializable;
 use coset::cbor::value::Value;
-use ok2cry_enclave::nsm::{AttestationRequest, Nsm, NsmError};
+use ok2cry_enclave::platform::nsm::{AttestationRequest, Nsm, NsmError};
 use ok2cry_mock_nsm::{MockConfig, MockNsm, MockPki, PayloadMap};
 
 const FULL: AttestationRequest<'_> =

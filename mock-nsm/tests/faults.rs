@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{Document, NOW_MS, attest, module, module_with};
-use ok2cry_enclave::nsm::{AttestationRequest, Nsm, NsmError};
+use ok2cry_enclave::platform::nsm::{AttestationRequest, Nsm, NsmError};
 use ok2cry_mock_nsm::{Answer, Faults, MockConfig, MockNsm};
 
 const REQUEST: AttestationRequest<'_> =

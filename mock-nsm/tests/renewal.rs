@@ -3,7 +3,7 @@
 mod common;
 
 use common::{HOUR_MS, NOW_MS, attest, module};
-use ok2cry_enclave::nsm::Nsm;
+use ok2cry_enclave::platform::nsm::Nsm;
 
 #[test]
 fn leaf_is_reused_for_two_hours() {

@@ -8,7 +8,7 @@ mod common;
 
 use common::{HOUR_MS, NOW_MS, module, module_with};
 use ok2cry_attest_verify::{CheckTime, TrustAnchor, Verifier};
-use ok2cry_enclave::nsm::{AttestationRequest, Nsm};
+use ok2cry_enclave::platform::nsm::{AttestationRequest, Nsm};
 use ok2cry_mock_nsm::{Answer, MockConfig, MockNsm, PayloadMap};
 
 const REQUEST: AttestationRequest<'_> = AttestationRequest {

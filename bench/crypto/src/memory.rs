@@ -1,7 +1,7 @@
 //! Resident memory per key. A process that made other things before has room to spare and would hide the cost, so every
 //! kind of key gets a process of its own.
 
-use ok2cry_enclave::crypto::{CryptoProvider, PrivateKey, Provider};
+use ok2cry_enclave::keys::crypto::{CryptoProvider, PrivateKey, Provider};
 use std::{env, error::Error, fs, hint::black_box, process::Command, sync::Arc, time::Instant};
 use zeroize::Zeroizing;
 

@@ -7,7 +7,7 @@ use aws_lc_rs::{
 use hpke::{
     Deserializable as _, OpModeS, Serializable as _, aead::AesGcm256, kdf::HkdfSha384, kem::DhP384HkdfSha384,
 };
-use ok2cry_enclave::crypto::CryptoProvider;
+use ok2cry_enclave::keys::crypto::CryptoProvider;
 use ok2cry_protocol::{reply::Binding, suite::PublicKey};
 use p384::{SecretKey, ecdh::diffie_hellman};
 use std::{error::Error, hint::black_box, sync::Arc};

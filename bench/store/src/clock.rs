@@ -1,7 +1,7 @@
 //! The one clock of a run, in microseconds since [`start`]; before that it stands still at 0, so that filling a store
 //! with a million keys takes as long as it takes and none of them expires meanwhile.
 
-use ok2cry_enclave::clock::Now;
+use ok2cry_enclave::platform::clock::Now;
 use rustix::time::{ClockId, clock_gettime};
 use std::{
     sync::atomic::{AtomicU64, Ordering},

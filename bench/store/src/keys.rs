@@ -5,9 +5,9 @@ use hpke::{
     Deserializable as _, OpModeS, Serializable as _, aead::AesGcm256, kdf::HkdfSha384, kem::DhP384HkdfSha384,
 };
 use ok2cry_enclave::{
-    clock::Now,
-    crypto::{CryptoProvider, PrivateKey, Provider},
-    store::NewKey,
+    keys::crypto::{CryptoProvider, PrivateKey, Provider},
+    keys::store::NewKey,
+    platform::clock::Now,
 };
 use ok2cry_protocol::{
     Encoded, Record as _,

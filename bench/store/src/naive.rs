@@ -7,7 +7,7 @@ use crate::{
     lag::Due,
     steady::{self, Issuer, Subject},
 };
-use ok2cry_enclave::{clock::Now, crypto::PrivateKey, store::NewKey};
+use ok2cry_enclave::{keys::crypto::PrivateKey, keys::store::NewKey, platform::clock::Now};
 use ok2cry_protocol::ids::KeyId;
 use std::{
     collections::HashMap,

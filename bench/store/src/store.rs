@@ -8,9 +8,9 @@ use crate::{
     steady::{self, Issuer, Subject},
 };
 use ok2cry_enclave::{
-    clock::Now,
-    eraser::Alarm,
-    store::{Found, Limits, RETAIN_MS, Store},
+    keys::reaper::Alarm,
+    keys::store::{Found, Limits, RETAIN_MS, Store},
+    platform::clock::Now,
 };
 use ok2cry_protocol::{
     Encoded,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use coset::cbor::value::Value;
 use coset::{CborSerializable, CoseSign1};
-use ok2cry_enclave::nsm::{AttestationRequest, Nsm};
+use ok2cry_enclave::platform::nsm::{AttestationRequest, Nsm};
 use ok2cry_mock_nsm::{MockConfig, MockNsm, MockPki, TimeSource};
 use p384::ecdsa::signature::Verifier;
 use p384::ecdsa::{DerSignature, Signature, VerifyingKey};

@@ -3,10 +3,10 @@
 use ok2cry_attest_verify::{CheckTime, Measurements, TrustAnchor};
 use ok2cry_client::{KeyRequest, RecipientKey, SealedMessage, Trust};
 use ok2cry_enclave::{
-    clock::{BootClock, KernelClock, ManualClock},
+    api::dispatch::Service,
     config::Config,
+    platform::clock::{BootClock, KernelClock, ManualClock},
     run::{Enclave, StartError},
-    service::Service,
 };
 use ok2cry_mock_nsm::{Answer as NsmAnswer, MockConfig, MockHandle, MockNsm, MockPki, TimeSource};
 use ok2cry_protocol::{
@@ -368,7 +368,7 @@ async fn an_open_without_room_for_its_reply_is_refused_before_the_curve() {
     // A message that does not open counts against its key once it has reached the curve.
     let mut garbage = other.sealed(60_000).await;
     garbage.ciphertext[0] ^= 1;
-    for _ in 0..ok2cry_enclave::store::MAX_FAILED_OPENS {
+    for _ in 0..ok2cry_enclave::keys::store::MAX_FAILED_OPENS {
         other.no_room(&garbage).await;
     }
     assert_eq!(other.state(garbage.key_id).await, KeyState::Live);
@@ -541,7 +541,7 @@ async fn failed_opens_are_counted_and_end_the_key_at_the_limit() {
     let message = b.sealed(60_000).await;
     let mut broken = message.clone();
     broken.ciphertext[0] ^= 1;
-    for _ in 0..ok2cry_enclave::store::MAX_FAILED_OPENS {
+    for _ in 0..ok2cry_enclave::keys::store::MAX_FAILED_OPENS {
         assert_eq!(b.open(&broken).await.unwrap_err(), Code::OpenFailed);
     }
     assert_eq!(b.open(&message).await.unwrap_err(), Code::KeyDestroyed);

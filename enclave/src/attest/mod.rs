@@ -1,0 +1,3 @@
+//! From records to attestation documents.
+
+pub mod batcher;
