@@ -8,17 +8,15 @@ use crate::{
     steady::{self, Issuer, Subject},
 };
 use ok2cry_enclave::{
-    keys::reaper::Alarm,
-    keys::store::{Found, Limits, RETAIN_MS, Store},
-    platform::clock::Now,
+    keys::reaper::WakeTimer,
+    keys::{
+        crypto::HpkeMessage,
+        store::{Found, Limits, OpenRequest, RETAIN_MS, Store},
+    },
+    platform::clock::TimePoint,
 };
 use ok2cry_protocol::{
-    Encoded,
-    descriptor::KeyDescriptor,
-    ids::KeyId,
-    reply::request_digest,
-    rpc::{KeyState, Refusal},
-    suite::seal_info,
+    Encoded, descriptor::KeyDescriptor, ids::KeyId, reply::request_digest, rpc::KeyState, suite::seal_info,
 };
 use std::{
     hint::black_box,
@@ -46,7 +44,7 @@ fn new(capacity: usize, max_tombstones: usize) -> Arc<Keys> {
 }
 
 /// What the service does to issue one key, but for the document.
-fn issue(store: &Arc<Keys>, maker: &mut Maker, now: Now, deadline: Now) -> Outcome<KeyId> {
+fn issue(store: &Arc<Keys>, maker: &mut Maker, now: TimePoint, deadline: TimePoint) -> Outcome<KeyId> {
     let mut reservation = store.reserve(1, now)?;
     let key = maker.make(deadline)?;
     let id = key.id;
@@ -56,7 +54,13 @@ fn issue(store: &Arc<Keys>, maker: &mut Maker, now: Now, deadline: Now) -> Outco
 }
 
 /// What the service does to open one message, but for sealing the reply. Without a message: what the store does.
-fn open(store: &Keys, id: KeyId, now: Now, message: Option<&Message>, reply: Option<Vec<u8>>) -> Outcome<()> {
+fn open(
+    store: &Keys,
+    id: KeyId,
+    now: TimePoint,
+    message: Option<&Message>,
+    reply: Option<Vec<u8>>,
+) -> Outcome<()> {
     let Found::Live(ticket) = store.find(id, now)? else { return Err("the key was used".into()) };
     let (descriptor, digest) = match message {
         None => ([2; 48], [3; 48]),
@@ -64,12 +68,13 @@ fn open(store: &Keys, id: KeyId, now: Now, message: Option<&Message>, reply: Opt
             let descriptor = Encoded::<KeyDescriptor>::decode(ticket.descriptor())?;
             let digest = request_digest(descriptor.hash(), enc, aad, ciphertext);
             let info = seal_info(descriptor.hash());
-            let opened = ticket.open(&descriptor.public_key, enc, &info, aad, ciphertext);
+            let message = HpkeMessage { enc, info: &info, aad, ciphertext };
+            let opened = ticket.open(&descriptor.public_key, &message);
             black_box(opened.ok_or("it does not open")?);
             (*descriptor.hash(), digest)
         }
     };
-    black_box(store.commit(id, || Ok::<_, Refusal>(now), &descriptor, &digest, reply)?);
+    black_box(store.commit(id, || Ok(now), OpenRequest { descriptor, digest }, reply)?);
     Ok(())
 }
 
@@ -120,8 +125,8 @@ pub fn endings(level: usize) -> Outcome<()> {
 }
 
 /// Deadlines in the order of issue, several to a millisecond.
-pub fn far(n: usize) -> Now {
-    Now { boot_ms: FAR_MS, wall_ms: FAR_MS }.plus(n as u64 / 50)
+pub fn far(n: usize) -> TimePoint {
+    TimePoint { boot_ms: FAR_MS, wall_ms: FAR_MS }.plus(n as u64 / 50)
 }
 
 /// On all cores, as in a service; few keys on one, for the sake of their measure.
@@ -154,7 +159,7 @@ struct Turns {
     kind: Kind,
     ids: Vec<KeyId>,
     next: usize,
-    now: Now,
+    now: TimePoint,
     issued: u64,
 }
 
@@ -206,14 +211,18 @@ impl Turns {
 pub struct Held {
     store: Arc<Keys>,
     maker: Maker,
-    alarm: Alarm,
+    wake_timer: WakeTimer,
 }
 
 impl Held {
     pub fn new(kind: Kind) -> Outcome<Self> {
         // A run holds its level by itself, and sees whole lives: endings are remembered for a second.
         let limits = Limits { retain_ms: 1000, ..Limits::new(4_000_000, 4_000_000) };
-        Ok(Self { store: Arc::new(Store::new(limits)), maker: Maker::new(kind)?, alarm: Alarm::default() })
+        Ok(Self {
+            store: Arc::new(Store::new(limits)),
+            maker: Maker::new(kind)?,
+            wake_timer: WakeTimer::default(),
+        })
     }
 }
 
@@ -225,7 +234,7 @@ impl Subject for Held {
             let mut reservation = self.store.reserve(1, now)?;
             let key = maker.make_due(deadline, Due::at_us(due_ms * 1000))?;
             reservation.insert(key, now)?;
-            self.alarm.set(deadline.boot_ms);
+            self.wake_timer.set(deadline.boot_ms);
             reservation.confirm();
             Ok(())
         }))
@@ -245,11 +254,11 @@ impl Subject for Held {
             let next = self.store.run_round(begun);
             // What is next counts from the beginning, and erasing took its time.
             let done = clock::now().boot_ms;
-            self.alarm.sleep(done, next.map(|wait| wait.saturating_sub(done - begun.boot_ms)));
+            self.wake_timer.sleep(done, next.map(|wait| wait.saturating_sub(done - begun.boot_ms)));
         }
     }
 
     fn wake(&self) {
-        self.alarm.set(0);
+        self.wake_timer.set(0);
     }
 }

@@ -1,12 +1,14 @@
-//! Issue: keys that are made turn by turn, and attested together.
+//! Issue: keys are made step by step on the compute pool, and attested together.
 
-use super::dispatch::{Service, clock_refusal};
+use super::dispatch::Service;
 use crate::{
-    attest::batcher::{self, Attestation},
+    attest::{ATTEST_TIMEOUT, AttestError, AttestResult},
     keys::store::{NewKey, Reservation},
-    platform::clock::Now,
-    platform::compute_pool::{self, Line},
-    replies::contexts::Sealed,
+    platform::{
+        clock::TimePoint,
+        compute_pool::{PoolError, QUEUE_TIMEOUT, QueueId},
+    },
+    replies::StoredReply,
 };
 use ok2cry_protocol::{
     Record,
@@ -23,22 +25,24 @@ use std::{
 };
 use tokio::{sync::oneshot, time::timeout};
 
-/// How long the module may take once the turns have taken theirs.
-const MODULES_PATIENCE: Duration = batcher::PATIENCE.saturating_sub(compute_pool::PATIENCE);
+/// How long the NSM may take after the pool has used its whole timeout.
+const NSM_TIMEOUT: Duration = ATTEST_TIMEOUT.saturating_sub(QUEUE_TIMEOUT);
 
-/// Keys on their way: shared by the turns that make them and the task that waits for them.
-struct Making {
-    /// Until it is confirmed. Without that, the keys go with it.
-    reservation: Option<Reservation<Sealed>>,
+/// Keys of one request, shared by the steps that make them and the task that waits for them.
+struct KeysInProgress {
+    /// Without a confirmation, the keys are removed with it.
+    reservation: Option<Reservation<StoredReply>>,
     records: Vec<Arc<[u8]>>,
-    /// Who waits. Whoever takes it out has the last word.
-    answer: Option<oneshot::Sender<Result<Attestation, Refusal>>>,
+    /// The side that takes it decides whether the request goes on.
+    answer: Option<oneshot::Sender<AttestResult>>,
+    /// Why a key could not be made.
+    failure: Option<Refusal>,
 }
 
-/// The task that waits. When it ends without keys, however it ends, they are gone at that moment.
-struct Waiting(Arc<Mutex<Making>>);
+/// Held by the task that waits. Dropping it removes the keys, unless they are confirmed.
+struct IssueGuard(Arc<Mutex<KeysInProgress>>);
 
-impl Drop for Waiting {
+impl Drop for IssueGuard {
     fn drop(&mut self) {
         let reservation = lock(&self.0).reservation.take();
         drop(reservation);
@@ -46,70 +50,72 @@ impl Drop for Waiting {
 }
 
 impl Service {
-    pub(super) async fn issue(self: &Arc<Self>, line: Line, issue: Issue) -> Result<Issued, Refusal> {
-        // The ttl runs from here, whatever the NSM takes.
+    pub(super) async fn issue(self: &Arc<Self>, queue: QueueId, issue: Issue) -> Result<Issued, Refusal> {
+        // The ttl runs from here, however long the NSM takes.
         let now = self.now()?;
         self.check_rules(&issue)?;
         let reservation = self.store.reserve(issue.count as usize, now)?;
         let (answer, mut attested) = oneshot::channel();
-        let waiting = Waiting(Arc::new(Mutex::new(Making {
+        let guard = IssueGuard(Arc::new(Mutex::new(KeysInProgress {
             reservation: Some(reservation),
             records: Vec::with_capacity(issue.count as usize),
             answer: Some(answer),
+            failure: None,
         })));
-        let (service, making) = (Arc::clone(self), Arc::clone(&waiting.0));
-        self.cpu.add(line, move || service.make_next(&making, &issue, now));
-        let attested = match timeout(compute_pool::PATIENCE, &mut attested).await {
+        let (service, keys) = (Arc::clone(self), Arc::clone(&guard.0));
+        self.pool.enqueue(queue, move || service.make_next(&keys, &issue, now));
+        let attested = match timeout(QUEUE_TIMEOUT, &mut attested).await {
             Ok(attested) => attested,
-            // Whoever has the lock is in the middle of a turn, which is short.
-            Err(_) if lock(&waiting.0).answer.take().is_some() => return Err(compute_pool::busy()),
-            // All are made, and the module has its time.
-            Err(_) => timeout(MODULES_PATIENCE, attested).await.map_err(|_| batcher::unavailable())?,
+            // The lock is held for one step at most, which is short.
+            Err(_) if lock(&guard.0).answer.take().is_some() => return Err(PoolError::TimedOut.into()),
+            // All keys are made, and the NSM is working.
+            Err(_) => timeout(NSM_TIMEOUT, attested).await.map_err(|_| AttestError::NoDocument)?,
         };
-        let attestation = attested.map_err(|_| Refusal::new(Code::Internal))??;
-        // The document has told the time too, and may have told that the enclave's own is wrong.
-        self.time.check_agreement().map_err(clock_refusal)?;
-        let mut making = lock(&waiting.0);
-        if let Some(reservation) = making.reservation.take() {
+        let attestation = attested
+            .map_err(|_| lock(&guard.0).failure.take().unwrap_or_else(|| Code::Internal.into()))??;
+        // The document has updated trusted time, and may have shown that the enclave's own clock is wrong.
+        self.time.check_agreement()?;
+        let mut keys = lock(&guard.0);
+        if let Some(reservation) = keys.reservation.take() {
             reservation.confirm();
         }
-        let records = making.records.iter().map(|record| record.to_vec());
+        let records = keys.records.iter().map(|record| record.to_vec());
         Ok(Issued { document: attestation.document, keys: records.zip(attestation.inclusions).collect() })
     }
 
-    /// One turn: makes a key, and after the last has all attested.
-    fn make_next(&self, making: &Mutex<Making>, issue: &Issue, accepted: Now) -> ControlFlow<()> {
-        let making = &mut *lock(making);
-        let Some(answer) = making.answer.take().filter(|answer| !answer.is_closed()) else {
+    /// One step: makes a key, and submits all records after the last.
+    fn make_next(&self, keys: &Mutex<KeysInProgress>, issue: &Issue, accepted: TimePoint) -> ControlFlow<()> {
+        let keys = &mut *lock(keys);
+        let Some(answer) = keys.answer.take().filter(|answer| !answer.is_closed()) else {
             return ControlFlow::Break(());
         };
-        let made = match &mut making.reservation {
-            Some(reservation) => self.make_key(reservation, issue, making.records.len(), accepted),
+        let made = match &mut keys.reservation {
+            Some(reservation) => self.make_key(reservation, issue, keys.records.len(), accepted),
             None => Err(Code::Internal.into()),
         };
         match made {
-            Ok(record) => making.records.push(record),
+            Ok(record) => keys.records.push(record),
             Err(refusal) => {
-                // Whoever asked may have gone.
-                drop(answer.send(Err(refusal)));
+                // The task that waits notices that `answer` is dropped.
+                keys.failure = Some(refusal);
                 return ControlFlow::Break(());
             }
         }
-        if making.records.len() < issue.count as usize {
-            making.answer = Some(answer);
+        if keys.records.len() < issue.count as usize {
+            keys.answer = Some(answer);
             return ControlFlow::Continue(());
         }
-        self.attester.submit(&making.records, accepted.wall_ms, answer);
+        self.attester.submit(&keys.records, accepted.wall_ms, answer);
         ControlFlow::Break(())
     }
 
-    /// Makes the `i`th key of a request and puts it where it will stay. Answers its descriptor's bytes.
+    /// Makes the `i`th key of a request and inserts it. Returns its descriptor's bytes.
     fn make_key(
         &self,
-        reservation: &mut Reservation<Sealed>,
+        reservation: &mut Reservation<StoredReply>,
         issue: &Issue,
         i: usize,
-        accepted: Now,
+        accepted: TimePoint,
     ) -> Result<Arc<[u8]>, Refusal> {
         let index = u32::try_from(i).map_err(|_| Refusal::new(Code::Internal))?;
         let deadline = accepted.plus(issue.ttl);
@@ -130,8 +136,8 @@ impl Service {
         let descriptor: Arc<[u8]> = descriptor.encode().into();
         let key = NewKey { id, private, descriptor: Arc::clone(&descriptor), deadline };
         reservation.insert(key, self.now()?)?;
-        // At once: the other keys of the request may be long in coming.
-        self.alarm.set(deadline.boot_ms);
+        // Now, because the other keys of the request may take long.
+        self.wake_timer.set(deadline.boot_ms);
         Ok(descriptor)
     }
 
@@ -151,7 +157,7 @@ impl Service {
     }
 }
 
-/// What a turn that panicked leaves behind has nobody to answer to any more.
-fn lock(making: &Mutex<Making>) -> MutexGuard<'_, Making> {
-    making.lock().unwrap_or_else(PoisonError::into_inner)
+/// Locks, and ignores poisoning: a step that panicked has dropped its answer.
+fn lock(keys: &Mutex<KeysInProgress>) -> MutexGuard<'_, KeysInProgress> {
+    keys.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,11 +1,11 @@
 //! Frames over vsock or a Unix socket.
 //!
-//! A stream carries many requests at once, and a bounded number of them: a parent that asks and never reads is
-//! not read from any more. A frame that is not understood ends its stream and nothing else. Where there are as many streams
-//! as may be, one that is quiet gives way to a new one.
+//! A stream carries a bounded number of requests at once: if the parent does not read responses, its requests
+//! are not read either. An invalid frame closes its stream and nothing else. When the limit of streams is
+//! reached, a quiet stream is closed for a new one.
 
-use super::streams::{State, Streams};
-use crate::{api::dispatch::Service, platform::compute_pool::Line};
+use super::streams::{StreamState, Streams};
+use crate::{api::dispatch::Service, platform::compute_pool::QueueId};
 use ok2cry_protocol::{
     frame::{FrameError, FrameReader, MAX_REQUEST, MAX_WRITE},
     rpc::{Answer, Call, Request, Response, Sent},
@@ -28,16 +28,16 @@ use tokio::{
 use tokio_vsock::VsockListener;
 use zeroize::{Zeroize as _, Zeroizing};
 
-/// How much may be under way on one stream, by the size of its responses, in KiB.
+/// The most KiB of responses in progress on one stream.
 pub(super) const STREAM_KIB: usize = 16 * 1024;
-/// How much may be under way for all streams, those that have ended included, in KiB.
+/// The most KiB of responses in progress on all streams, closed ones included.
 pub(super) const TOTAL_KIB: usize = 64 * 1024;
-/// How many responses are put together at most.
-const AT_ONCE: usize = 64;
-/// How long the rest of a frame that has begun may take.
-const STALL: Duration = Duration::from_secs(10);
-/// How long a write may take: a parent that does not read is let go.
-const WRITE: Duration = Duration::from_secs(10);
+/// The most responses that are encoded before a write.
+const MAX_COALESCED: usize = 64;
+/// How long the rest of a started frame may take.
+const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one write may take before the stream is closed.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where the parent connects.
 pub enum Listener {
@@ -47,8 +47,8 @@ pub enum Listener {
     Vsock(VsockListener),
 }
 
-/// Serves streams, at most `max_connections` at a time, until `shutdown` is ready. One more waits until one has ended or
-/// gives way to it; all others wait to be accepted.
+/// Serves streams, at most `max_connections` at a time, until `shutdown` is ready. One more stream waits
+/// until another is closed; the rest wait to be accepted.
 pub async fn serve(
     service: Arc<Service>,
     listener: Listener,
@@ -57,16 +57,16 @@ pub async fn serve(
 ) {
     let streams = Streams::new(max_connections);
     tokio::pin!(shutdown);
-    for line in 1.. {
+    for id in 1.. {
         let next = async {
             let accepted = listener.accept().await?;
-            Ok::<_, io::Error>((streams.admit(line).await, accepted))
+            Ok::<_, io::Error>((streams.admit(id).await, accepted))
         };
         let accepted = tokio::select! {
             () = &mut shutdown => return,
             next = next => next,
         };
-        let (place, (reader, writer)) = match accepted {
+        let (permit, (reader, writer)) = match accepted {
             Ok(stream) => stream,
             Err(error) => {
                 tracing::warn!(kind = ?error.kind(), "accept failed");
@@ -76,12 +76,12 @@ pub async fn serve(
         };
         let service = Arc::clone(&service);
         tokio::spawn(async move {
-            let state = place.state();
-            if let Err(closed) = Box::pin(stream(&service, Line(line), state, reader, writer)).await {
+            let state = permit.state();
+            if let Err(reason) = Box::pin(run_stream(&service, QueueId(id), state, reader, writer)).await {
                 service.streams_closed.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(reason = closed.reason(), "stream closed");
+                tracing::warn!(reason = reason.code(), "stream closed");
             }
-            drop(place);
+            drop(permit);
         });
     }
 }
@@ -103,9 +103,9 @@ impl Listener {
     }
 }
 
-/// Why a stream was closed from this side.
+/// Why the enclave closed a stream.
 #[derive(Debug)]
-enum Closed {
+enum CloseReason {
     Frame(FrameError),
     Request,
     Stalled,
@@ -113,8 +113,8 @@ enum Closed {
     GaveWay,
 }
 
-impl Closed {
-    fn reason(&self) -> &'static str {
+impl CloseReason {
+    fn code(&self) -> &'static str {
         match self {
             Self::Frame(e) => e.reason(),
             Self::Request => "request_malformed",
@@ -125,72 +125,72 @@ impl Closed {
     }
 }
 
-/// What a response counts for until it is written.
+/// The part of both limits that a response uses until it is written.
 pub(super) type Shares = [OwnedSemaphorePermit; 2];
 
 /// A response on its way to the parent.
 type Outgoing = (Response, Shares);
 
-async fn stream(
+async fn run_stream(
     service: &Arc<Service>,
-    line: Line,
-    state: &Arc<State>,
+    queue: QueueId,
+    state: &Arc<StreamState>,
     reader: impl AsyncRead + Unpin,
     writer: impl AsyncWrite + Unpin,
-) -> Result<(), Closed> {
-    // As long as what is under way, which is bounded.
+) -> Result<(), CloseReason> {
+    // Bounded by what is in progress.
     let (responses, outbox) = mpsc::unbounded_channel();
     let writing = write_responses(state, writer, outbox);
     tokio::pin!(writing);
     tokio::select! {
-        read = read_requests(service, line, state, reader, responses) => read?,
+        read = read_requests(service, queue, state, reader, responses) => read?,
         written = &mut writing => return written,
-        () = state.told_to_leave() => return Err(Closed::GaveWay),
+        () = state.must_close() => return Err(CloseReason::GaveWay),
     }
-    // The parent has said all that it will; what it asked is still to be answered.
+    // The parent has closed its side. Requests in progress are still answered.
     tokio::select! {
         written = writing => written,
-        () = state.told_to_leave() => Err(Closed::GaveWay),
+        () = state.must_close() => Err(CloseReason::GaveWay),
     }
 }
 
 async fn read_requests(
     service: &Arc<Service>,
-    line: Line,
-    state: &State,
+    queue: QueueId,
+    state: &StreamState,
     mut reader: impl AsyncRead + Unpin,
     responses: UnboundedSender<Outgoing>,
-) -> Result<(), Closed> {
+) -> Result<(), CloseReason> {
     let mut frames = FrameReader::new(MAX_REQUEST);
     let mut buffer = vec![0; MAX_REQUEST].into_boxed_slice();
     loop {
         let begun = frames.end().is_err();
-        let read = match timeout(STALL, reader.read(&mut buffer)).await {
+        let read = match timeout(FRAME_TIMEOUT, reader.read(&mut buffer)).await {
             Ok(read) => read,
-            Err(_) if begun => return Err(Closed::Stalled),
+            Err(_) if begun => return Err(CloseReason::Stalled),
             Err(_) => continue,
         };
         let arrived = match read.ok().and_then(|n| buffer.get(..n)) {
-            None | Some([]) => return frames.end().map_err(Closed::Frame),
+            None | Some([]) => return frames.end().map_err(CloseReason::Frame),
             Some(arrived) => arrived,
         };
-        state.is_active();
+        state.touch();
         frames.push(arrived);
-        while let Some(body) = frames.next_frame().map_err(Closed::Frame)? {
-            let Request { id, call } = Request::decode(body).map_err(|_| Closed::Request)?;
-            let Some(shares) = state.room(response_kib(&call)).await else { return Ok(()) };
+        while let Some(body) = frames.next_frame().map_err(CloseReason::Frame)? {
+            let Request { id, call } = Request::decode(body).map_err(|_| CloseReason::Request)?;
+            let Some(shares) = state.reserve(response_kib(&call)).await else { return Ok(()) };
             let (service, responses) = (Arc::clone(service), responses.clone());
-            // Not tied to the stream: an open that has begun goes on though its caller has gone, and its reply
-            // is kept for the retry.
+            // A task of its own: an open continues after its stream is closed, and its reply is kept for the
+            // retry.
             tokio::spawn(async move {
-                let result = service.call_from(line, call).await;
+                let result = service.call_from(queue, call).await;
                 drop(responses.send((Response { id, result }, shares)));
             });
         }
     }
 }
 
-/// How large the response to `call` can get, in KiB.
+/// The most KiB of the response to `call`.
 fn response_kib(call: &Call) -> u32 {
     const DOCUMENT: u32 = 13;
     match call {
@@ -202,13 +202,13 @@ fn response_kib(call: &Call) -> u32 {
 }
 
 async fn write_responses(
-    state: &State,
+    state: &StreamState,
     mut writer: impl AsyncWrite + Unpin,
     mut outbox: UnboundedReceiver<Outgoing>,
-) -> Result<(), Closed> {
+) -> Result<(), CloseReason> {
     let (mut sent, mut frames) = (Sent::default(), Frames::default());
-    let mut outgoing = Vec::with_capacity(AT_ONCE);
-    while outbox.recv_many(&mut outgoing, AT_ONCE).await > 0 {
+    let mut outgoing = Vec::with_capacity(MAX_COALESCED);
+    while outbox.recv_many(&mut outgoing, MAX_COALESCED).await > 0 {
         for (response, shares) in outgoing.drain(..) {
             if !frames.have_room_for(&response) && !frames.write(&mut writer).await? {
                 return Ok(());
@@ -218,15 +218,15 @@ async fn write_responses(
         if !frames.write(&mut writer).await? {
             return Ok(());
         }
-        state.is_active();
+        state.touch();
     }
     Ok(())
 }
 
-/// Frames that are written together.
+/// Frames that are written in one go.
 struct Frames {
     bytes: Zeroizing<Vec<u8>>,
-    /// Whether a plaintext is among them.
+    /// Whether they hold a plaintext.
     secret: bool,
     shares: Vec<Shares>,
 }
@@ -244,19 +244,19 @@ impl Frames {
 
     fn push(&mut self, sent: &mut Sent, response: &Response, shares: Shares) {
         self.secret |= matches!(response.result, Ok(Answer::Plaintext(_)));
-        // It grows only while it is empty: a buffer that is outgrown is not overwritten.
+        // It grows only while it is empty, because growing does not overwrite the old buffer.
         self.bytes.reserve(response.room());
         sent.write(response, &mut self.bytes);
         self.shares.push(shares);
     }
 
-    /// Writes all there is. `false` if the stream takes no more.
-    async fn write(&mut self, writer: &mut (impl AsyncWrite + Unpin)) -> Result<bool, Closed> {
+    /// Writes all frames. `false` if the parent has closed the stream.
+    async fn write(&mut self, writer: &mut (impl AsyncWrite + Unpin)) -> Result<bool, CloseReason> {
         for piece in self.bytes.chunks(MAX_WRITE) {
-            match timeout(WRITE, writer.write_all(piece)).await {
+            match timeout(WRITE_TIMEOUT, writer.write_all(piece)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return Ok(false),
-                Err(_) => return Err(Closed::NotRead),
+                Err(_) => return Err(CloseReason::NotRead),
             }
         }
         if std::mem::take(&mut self.secret) {
@@ -283,28 +283,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_buffer_with_a_plaintext_in_it_does_not_grow_and_is_emptied_by_writing() {
+    async fn a_buffer_with_a_plaintext_does_not_grow_and_is_wiped() {
         let (mut frames, mut sent, mut written) = (Frames::default(), Sent::default(), Vec::new());
         let plaintext =
             || Response { id: 1, result: Ok(Answer::Plaintext(Plaintext(Zeroizing::new(vec![0x5a; 4000])))) };
-        let place = frames.bytes.as_ptr();
+        let address = frames.bytes.as_ptr();
         let mut pushed = 0;
         while frames.have_room_for(&plaintext()) {
             frames.push(&mut sent, &plaintext(), shares());
             pushed += 1;
         }
         assert!((2..100).contains(&pushed), "{pushed}");
-        assert_eq!(frames.bytes.as_ptr(), place, "it has grown");
+        assert_eq!(frames.bytes.as_ptr(), address, "the buffer has grown");
         assert!(frames.secret);
         assert!(frames.write(&mut written).await.unwrap());
         assert_eq!(written.iter().filter(|byte| **byte == 0x5a).count(), pushed * 4000);
         assert!(frames.bytes.is_empty() && frames.shares.is_empty() && !frames.secret);
-        assert_eq!(frames.bytes.as_ptr(), place);
+        assert_eq!(frames.bytes.as_ptr(), address);
         frames.push(&mut sent, &Response { id: 2, result: Ok(Answer::Health(Health::default())) }, shares());
         assert!(!frames.secret);
     }
 
-    /// Asks how the enclave is. `None` if the stream is closed instead.
+    /// Calls `Health`. `None` if the stream is closed instead.
     async fn health(stream: &mut UnixStream) -> Option<Health> {
         let request = frame::encode(&Request { id: 1, call: Call::Health }.encode());
         stream.write_all(&request).await.ok()?;
@@ -323,14 +323,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn streams_that_idle_do_not_lock_the_parent_out() {
+    async fn idle_streams_do_not_lock_the_parent_out() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let listener = Listener::Unix(UnixListener::bind(&path).unwrap());
         let serving = tokio::spawn(serve(start().0, listener, 2, std::future::pending()));
         let mut first = UnixStream::connect(&path).await.unwrap();
         assert!(health(&mut first).await.is_some());
-        // Many more than may be at a time, and none of them ever says a word.
+        // Many more streams than the limit, and none of them sends a request.
         let mut idle = Vec::new();
         for _ in 0..8 {
             idle.push(UnixStream::connect(&path).await.unwrap());
@@ -338,9 +338,9 @@ mod tests {
         let mut parent = UnixStream::connect(&path).await.unwrap();
         assert_eq!(health(&mut parent).await.unwrap().streams_closed, 8);
         for stream in &mut idle {
-            assert_eq!(stream.read(&mut [0]).await.unwrap_or(0), 0, "it is still open");
+            assert_eq!(stream.read(&mut [0]).await.unwrap_or(0), 0, "the stream is still open");
         }
-        assert!(health(&mut first).await.is_some(), "one that had asked gave way to those that had not");
+        assert!(health(&mut first).await.is_some(), "a used stream was closed for unused ones");
         serving.abort();
     }
 }

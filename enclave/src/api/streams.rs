@@ -1,8 +1,8 @@
-//! The streams there are, and which of them gives way when there are as many as may be.
+//! The open streams, and which of them is closed for a new one at the limit.
 //!
-//! Whoever may connect may also leave streams lying about, and the parent must not be locked out of its enclave by those. So a
-//! new stream is always taken on as soon as one has nothing to lose: one that has never asked for anything, or else the one
-//! that has been quiet longest.
+//! Any process that can connect can also leave idle streams open, and those must not lock the parent out of
+//! its enclave. So a new stream is admitted as soon as another can be closed: one without any request, or
+//! else the one that has been quiet longest.
 
 use super::server::{STREAM_KIB, Shares, TOTAL_KIB};
 use std::{
@@ -18,149 +18,151 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// A stream that has asked for something does not give way before it has been quiet for so long.
+/// How long a stream with requests must be quiet before it can be closed for another.
 const QUIET: Duration = Duration::from_secs(1);
-/// How often it is looked whether a stream has been quiet for long enough.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often waiting streams check whether another has become quiet.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The streams there are, `most` at a time.
+/// The open streams, at most `limit` of them.
 pub(super) struct Streams {
-    most: usize,
+    limit: usize,
     begun: Instant,
-    /// What all streams share, in KiB of responses.
+    /// The room that all streams share, in KiB of responses.
     total: Arc<Semaphore>,
-    all: Mutex<HashMap<u64, Arc<State>>>,
-    /// One has ended.
+    all: Mutex<HashMap<u64, Arc<StreamState>>>,
+    /// Signals that a stream has ended.
     ended: Notify,
 }
 
-/// What is known of one stream.
-pub(super) struct State {
-    /// What the stream may have under way, in KiB of responses.
+/// One stream.
+pub(super) struct StreamState {
+    /// The stream's own limit, in KiB of responses.
     own: Arc<Semaphore>,
-    /// The part of it that is there whatever others have under way.
-    kept: Arc<Semaphore>,
+    /// The part of its limit that other streams cannot use up.
+    guaranteed: Arc<Semaphore>,
     total: Arc<Semaphore>,
-    asked: AtomicBool,
+    has_requests: AtomicBool,
     begun: Instant,
-    /// When anything was last read or written, in milliseconds since the beginning.
+    /// When the last bytes were read or written, in milliseconds since `begun`.
     active_ms: AtomicU64,
-    told_to_leave: AtomicBool,
-    leave: Notify,
+    is_closing: AtomicBool,
+    close: Notify,
 }
 
-/// A place among the streams, until it is dropped.
-pub(super) struct Place {
+/// Permission to be open, until it is dropped.
+pub(super) struct StreamPermit {
     streams: Arc<Streams>,
-    line: u64,
-    state: Arc<State>,
+    id: u64,
+    state: Arc<StreamState>,
 }
 
 impl Streams {
-    pub(super) fn new(most: usize) -> Arc<Self> {
-        let total = Arc::new(Semaphore::new(TOTAL_KIB - most.saturating_mul(kept_kib(most))));
+    pub(super) fn new(limit: usize) -> Arc<Self> {
+        let total = Arc::new(Semaphore::new(TOTAL_KIB - limit.saturating_mul(guaranteed_kib(limit))));
         let (all, ended) = (Mutex::default(), Notify::new());
-        Arc::new(Self { most, begun: Instant::now(), total, all, ended })
+        Arc::new(Self { limit, begun: Instant::now(), total, all, ended })
     }
 
-    /// A place for the stream `line`, once there is one.
-    pub(super) async fn admit(self: &Arc<Self>, line: u64) -> Place {
+    /// Admits the stream `id`, once there is room.
+    pub(super) async fn admit(self: &Arc<Self>, id: u64) -> StreamPermit {
         loop {
-            if let Some(state) = self.take_place(line) {
-                return Place { streams: Arc::clone(self), line, state };
+            if let Some(state) = self.try_admit(id) {
+                return StreamPermit { streams: Arc::clone(self), id, state };
             }
-            // Time alone can make a stream give way.
-            drop(timeout(LOOK, self.ended.notified()).await);
+            // A stream can become quiet without any event.
+            drop(timeout(POLL_INTERVAL, self.ended.notified()).await);
         }
     }
 
-    /// A place if there is one; if not, one stream is told to leave, if one has to.
-    fn take_place(&self, line: u64) -> Option<Arc<State>> {
+    /// Admits the stream if there is room. If not, one quiet stream is told to close, unless one is closing
+    /// already.
+    fn try_admit(&self, id: u64) -> Option<Arc<StreamState>> {
         let mut all = self.lock();
-        if all.len() >= self.most {
-            if !all.values().any(|state| state.told_to_leave.load(Ordering::Relaxed)) {
+        if all.len() >= self.limit {
+            if !all.values().any(|state| state.is_closing.load(Ordering::Relaxed)) {
                 let now_ms = millis_since(self.begun);
-                let candidates = all.values().filter_map(|state| Some((state.gives_way(now_ms)?, state)));
+                let candidates = all.values().filter_map(|state| Some((state.close_rank(now_ms)?, state)));
                 if let Some((_, state)) = candidates.min_by_key(|(rank, _)| *rank) {
-                    state.told_to_leave.store(true, Ordering::Relaxed);
-                    state.leave.notify_one();
+                    state.is_closing.store(true, Ordering::Relaxed);
+                    state.close.notify_one();
                 }
             }
             return None;
         }
-        let state = Arc::new(State::new(self));
-        all.insert(line, Arc::clone(&state));
+        let state = Arc::new(StreamState::new(self));
+        all.insert(id, Arc::clone(&state));
         Some(state)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<State>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<StreamState>>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl StreamState {
     fn new(streams: &Streams) -> Self {
         let state = Self {
             own: Arc::new(Semaphore::new(STREAM_KIB)),
-            kept: Arc::new(Semaphore::new(kept_kib(streams.most))),
+            guaranteed: Arc::new(Semaphore::new(guaranteed_kib(streams.limit))),
             total: Arc::clone(&streams.total),
-            asked: AtomicBool::new(false),
+            has_requests: AtomicBool::new(false),
             begun: streams.begun,
             active_ms: AtomicU64::new(0),
-            told_to_leave: AtomicBool::new(false),
-            leave: Notify::new(),
+            is_closing: AtomicBool::new(false),
+            close: Notify::new(),
         };
-        state.is_active();
+        state.touch();
         state
     }
 
-    /// Something was read or written.
-    pub(super) fn is_active(&self) {
+    /// Records that bytes were read or written.
+    pub(super) fn touch(&self) {
         self.active_ms.store(millis_since(self.begun), Ordering::Relaxed);
     }
 
-    /// Room for a response of `kib` KiB, once there is some: first of what is kept for this stream, then of what all share.
-    /// `None` is never the answer while streams are served.
-    pub(super) async fn room(&self, kib: u32) -> Option<Shares> {
-        self.asked.store(true, Ordering::Relaxed);
+    /// Reserves room for a response of `kib` KiB, once there is some: first of the stream's guarantee, then
+    /// of the shared room. Never `None` while streams are served.
+    pub(super) async fn reserve(&self, kib: u32) -> Option<Shares> {
+        self.has_requests.store(true, Ordering::Relaxed);
         let own = Arc::clone(&self.own).acquire_many_owned(kib).await.ok()?;
-        let share = match Arc::clone(&self.kept).try_acquire_many_owned(kib) {
+        let share = match Arc::clone(&self.guaranteed).try_acquire_many_owned(kib) {
             Ok(share) => share,
             Err(_) => Arc::clone(&self.total).acquire_many_owned(kib).await.ok()?,
         };
         Some([own, share])
     }
 
-    /// Ready when the stream has to give way.
-    pub(super) async fn told_to_leave(&self) {
-        self.leave.notified().await;
+    /// Ready when the stream must close for another.
+    pub(super) async fn must_close(&self) {
+        self.close.notified().await;
     }
 
-    /// In which order streams give way, least first; `None` if this one does not.
-    fn gives_way(&self, now_ms: u64) -> Option<(bool, bool, u64)> {
-        let (asked, active_ms) = (self.asked.load(Ordering::Relaxed), self.active_ms.load(Ordering::Relaxed));
+    /// The order in which streams are closed, least first. `None` if this one must stay open.
+    fn close_rank(&self, now_ms: u64) -> Option<(bool, bool, u64)> {
+        let (has_requests, active_ms) =
+            (self.has_requests.load(Ordering::Relaxed), self.active_ms.load(Ordering::Relaxed));
         let quiet = Duration::from_millis(now_ms.saturating_sub(active_ms)) >= QUIET;
-        let at_work = self.own.available_permits() < STREAM_KIB;
-        (!asked || quiet).then_some((at_work, asked, active_ms))
+        let is_busy = self.own.available_permits() < STREAM_KIB;
+        (!has_requests || quiet).then_some((is_busy, has_requests, active_ms))
     }
 }
 
-impl Place {
-    pub(super) fn state(&self) -> &Arc<State> {
+impl StreamPermit {
+    pub(super) fn state(&self) -> &Arc<StreamState> {
         &self.state
     }
 }
 
-impl Drop for Place {
+impl Drop for StreamPermit {
     fn drop(&mut self) {
-        self.streams.lock().remove(&self.line);
+        self.streams.lock().remove(&self.id);
         self.streams.ended.notify_one();
     }
 }
 
-/// How much is kept for each of `most` streams: half of all, and no more than a large response or two need.
-fn kept_kib(most: usize) -> usize {
-    (TOTAL_KIB / 2).checked_div(most).unwrap_or_default().min(1024)
+/// The guarantee of each of `limit` streams: half of the total, and no more than two large responses need.
+fn guaranteed_kib(limit: usize) -> usize {
+    (TOTAL_KIB / 2).checked_div(limit).unwrap_or_default().min(1024)
 }
 
 fn millis_since(begun: Instant) -> u64 {
@@ -171,94 +173,104 @@ fn millis_since(begun: Instant) -> u64 {
 mod tests {
     use super::*;
 
-    /// Whether the place is lost once another stream has come.
-    async fn gives_way_to_another(streams: &Arc<Streams>, places: &mut Vec<Place>) -> Option<usize> {
-        let next = places.iter().map(|place| place.line).max().unwrap() + 1;
+    /// Admits one more stream. Returns the index of the stream that was closed for it.
+    async fn closed_for_another(streams: &Arc<Streams>, permits: &mut Vec<StreamPermit>) -> Option<usize> {
+        let next = permits.iter().map(|permit| permit.id).max().unwrap() + 1;
         let mut admitted = Box::pin(streams.admit(next));
-        if let Ok(place) = timeout(Duration::from_millis(200), &mut admitted).await {
-            places.push(place);
+        if let Ok(permit) = timeout(Duration::from_millis(200), &mut admitted).await {
+            permits.push(permit);
             return None;
         }
-        let left = places.iter().position(|place| place.state.told_to_leave.load(Ordering::Relaxed));
+        let left = permits.iter().position(|permit| permit.state.is_closing.load(Ordering::Relaxed));
         if let Some(left) = left {
-            timeout(Duration::ZERO, places[left].state.told_to_leave()).await.expect("it is not told");
-            drop(places.remove(left));
-            places.push(admitted.await);
+            timeout(Duration::ZERO, permits[left].state.must_close()).await.expect("it is not told to close");
+            drop(permits.remove(left));
+            permits.push(admitted.await);
         }
         left
     }
 
-    async fn streams(n: u64) -> (Arc<Streams>, Vec<Place>) {
+    async fn streams(n: u64) -> (Arc<Streams>, Vec<StreamPermit>) {
         let streams = Streams::new(usize::try_from(n).unwrap());
-        let mut places = Vec::new();
-        for line in 1..=n {
-            places.push(streams.admit(line).await);
+        let mut permits = Vec::new();
+        for id in 1..=n {
+            permits.push(streams.admit(id).await);
             tokio::time::advance(Duration::from_millis(10)).await;
         }
-        (streams, places)
+        (streams, permits)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stream_that_never_asked_gives_way_first() {
-        let (streams, mut places) = streams(3).await;
-        drop(places[0].state.room(1).await);
-        places[0].state.is_active();
+    async fn a_stream_without_requests_is_closed_first() {
+        let (streams, mut permits) = streams(3).await;
+        drop(permits[0].state.reserve(1).await);
+        permits[0].state.touch();
         tokio::time::advance(10 * QUIET).await;
-        assert_eq!(gives_way_to_another(&streams, &mut places).await, Some(1));
-        assert_eq!(gives_way_to_another(&streams, &mut places).await, Some(1));
+        assert_eq!(closed_for_another(&streams, &mut permits).await, Some(1));
+        assert_eq!(closed_for_another(&streams, &mut permits).await, Some(1));
         assert_eq!(streams.lock().len(), 3);
-        assert!(streams.lock().contains_key(&1), "the one that asked has gone");
+        assert!(streams.lock().contains_key(&1), "the stream with requests was closed");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn of_those_that_asked_the_quietest_gives_way_and_none_at_once() {
-        let (streams, mut places) = streams(3).await;
-        let mut at_work = Vec::new();
-        for place in &places {
-            let share = place.state.room(1).await;
-            place.state.is_active();
-            // The first has something under way, and waits longest.
-            at_work.extend(share.filter(|_| at_work.is_empty()));
+    async fn of_used_streams_the_quietest_is_closed_and_not_at_once() {
+        let (streams, mut permits) = streams(3).await;
+        let mut in_progress = Vec::new();
+        for permit in &permits {
+            let share = permit.state.reserve(1).await;
+            permit.state.touch();
+            // The first has a response in progress, and is quiet for the longest time.
+            in_progress.extend(share.filter(|_| in_progress.is_empty()));
         }
-        assert_eq!(gives_way_to_another(&streams, &mut places).await, None, "it was not quiet for long");
+        assert_eq!(
+            closed_for_another(&streams, &mut permits).await,
+            None,
+            "a stream was closed that was not quiet for long"
+        );
         tokio::time::advance(QUIET).await;
-        places[1].state.is_active();
-        assert_eq!(gives_way_to_another(&streams, &mut places).await, Some(2));
-        places[2].state.room(1).await;
-        assert_eq!(gives_way_to_another(&streams, &mut places).await, Some(0), "nothing else was quiet");
+        permits[1].state.touch();
+        assert_eq!(closed_for_another(&streams, &mut permits).await, Some(2));
+        permits[2].state.reserve(1).await;
+        assert_eq!(
+            closed_for_another(&streams, &mut permits).await,
+            Some(0),
+            "the first was the only quiet one"
+        );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_place_that_is_free_is_taken_by_who_waits() {
-        let (streams, mut places) = streams(2).await;
-        for place in &places {
-            drop(place.state.room(1).await);
-            place.state.is_active();
+    async fn a_stream_that_waits_is_admitted_when_another_ends() {
+        let (streams, mut permits) = streams(2).await;
+        for permit in &permits {
+            drop(permit.state.reserve(1).await);
+            permit.state.touch();
         }
         let mut waiting = Box::pin(streams.admit(9));
-        assert!(timeout(LOOK / 2, &mut waiting).await.is_err());
-        drop(places.pop());
+        assert!(timeout(POLL_INTERVAL / 2, &mut waiting).await.is_err());
+        drop(permits.pop());
         assert!(timeout(Duration::ZERO, waiting).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn streams_that_do_not_read_leave_room_for_another() {
-        let (_streams, places) = streams(16).await;
+    async fn streams_that_are_not_read_leave_room_for_another() {
+        let (_streams, permits) = streams(16).await;
         let mut held = Vec::new();
-        for place in &places[1..] {
-            while let Ok(Some(room)) = timeout(Duration::ZERO, place.state.room(213)).await {
+        for permit in &permits[1..] {
+            while let Ok(Some(room)) = timeout(Duration::ZERO, permit.state.reserve(213)).await {
                 held.push(room);
             }
         }
         assert!(held.len() * 213 <= TOTAL_KIB);
-        assert!(timeout(Duration::ZERO, places[0].state.room(213)).await.is_ok_and(|room| room.is_some()));
+        assert!(
+            timeout(Duration::ZERO, permits[0].state.reserve(213)).await.is_ok_and(|room| room.is_some())
+        );
     }
 
     #[test]
-    fn what_is_kept_for_streams_is_half_of_all_at_most() {
-        for most in [1, 2, 16, 100, 1024] {
-            assert!(most * kept_kib(most) <= TOTAL_KIB / 2);
-            assert!(kept_kib(most) >= 32, "{most}");
+    fn guarantees_are_half_of_the_total_at_most() {
+        for limit in [1, 2, 16, 100, 1024] {
+            assert!(limit * guaranteed_kib(limit) <= TOTAL_KIB / 2);
+            assert!(guaranteed_kib(limit) >= 32, "{limit}");
         }
     }
 }

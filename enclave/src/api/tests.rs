@@ -1,21 +1,21 @@
-//! What a caller cannot see from outside, or would have to wait a minute for.
+//! What callers cannot observe, or would have to wait a minute for.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: clippy.toml's list is for #[test]")]
 
 use super::dispatch::Service;
 use crate::{
-    attest::batcher::Attester,
+    attest::{Attester, AttesterConfig},
     config::Config,
     platform::{
         clock::{ManualClock, TrustedTime},
-        compute_pool::Cpu,
+        compute_pool::ComputePool,
         nsm::{Nsm as _, forged::ForgedNsm},
     },
+    replies::{ReplyError, contexts::OpenedMessage},
 };
 use ok2cry_attest_verify::{TrustAnchor, Verifier};
 use ok2cry_protocol::{
     Encoded,
-    code::Code,
     descriptor::{KeyDescriptor, ReleaseTo},
     ids::{Nonce, Purpose},
     rpc::{Answer, Call, Issue},
@@ -25,27 +25,33 @@ use std::{sync::Arc, time::Duration};
 const TTL: u64 = 60_000;
 
 #[tokio::test]
-async fn whoever_erases_hears_of_a_new_deadline() {
+async fn a_new_deadline_wakes_the_reaper() {
     let (service, _) = start();
-    assert!(!service.alarm.has_rung());
+    assert!(!service.wake_timer.is_woken());
     issue(&service).await;
-    assert!(service.alarm.has_rung());
+    assert!(service.wake_timer.is_woken());
 }
 
 #[tokio::test]
-async fn nothing_is_sealed_under_a_context_whose_time_has_come() {
+async fn nothing_is_sealed_under_a_context_that_has_ended() {
     let (service, clock) = start();
     let (_, recipient) = service.crypto.generate().unwrap();
     let context = service.contexts.ready(&recipient, service.now().unwrap()).await.unwrap();
     let descriptor = issue(&service).await;
     let seal = || {
         let (charge, now) = (service.contexts.charge(&recipient, 1000).unwrap(), service.now().unwrap());
-        context.seal(charge, now, &descriptor, b"aad", &[0; 48], b"1234").map(drop).map_err(|r| r.code)
+        let message = OpenedMessage {
+            descriptor: &descriptor,
+            aad: b"aad",
+            request_digest: &[0; 48],
+            plaintext: b"1234",
+        };
+        context.seal(&message, charge, now).map(drop)
     };
     clock.advance(Duration::from_millis(59_999));
     assert_eq!(seal(), Ok(()));
     clock.advance(Duration::from_millis(1));
-    assert_eq!(seal(), Err(Code::Busy));
+    assert_eq!(seal(), Err(ReplyError::ContextEnded));
 }
 
 #[tokio::test]
@@ -56,7 +62,7 @@ async fn contexts_are_erased_each_at_its_own_time() {
         service.contexts.ready(&recipient, service.now().unwrap()).await.unwrap();
         clock.advance(Duration::from_secs(20));
     }
-    let next = || service.contexts.run_agenda(service.now().unwrap());
+    let next = || service.contexts.run_due(service.now().unwrap());
     assert_eq!(next(), Some(20_000));
     clock.advance(Duration::from_secs(20));
     assert_eq!(next(), Some(20_000));
@@ -64,7 +70,7 @@ async fn contexts_are_erased_each_at_its_own_time() {
     assert_eq!(next(), None);
 }
 
-/// A service without an eraser, on a clock that stands still.
+/// A service without a reaper, on a clock that stands still.
 pub(crate) fn start() -> (Arc<Service>, ManualClock) {
     let clock = ManualClock::default();
     let time = TrustedTime::new(Arc::new(clock.clone()));
@@ -73,9 +79,17 @@ pub(crate) fn start() -> (Arc<Service>, ManualClock) {
     let log_key = vec![1; 44];
     let nsm = Box::new(ForgedNsm::new(clock.clone()));
     let verifier = Verifier::new(TrustAnchor::from_der(nsm.root_certificate()).unwrap());
-    let cpu = Cpu::start().unwrap();
-    let attester = Attester::start(nsm, verifier, log_key.clone(), time.clone(), cpu.clone(), 4096).unwrap();
-    (Arc::new(Service::new(config, &log_key, time, attester, cpu)), clock)
+    let pool = ComputePool::start().unwrap();
+    let attester = Attester::start(AttesterConfig {
+        nsm,
+        verifier,
+        log_key: log_key.clone(),
+        time: time.clone(),
+        pool: pool.clone(),
+        max_batch: 4096,
+    })
+    .unwrap();
+    (Arc::new(Service::new(config, &log_key, time, attester, pool)), clock)
 }
 
 async fn issue(service: &Arc<Service>) -> Encoded<KeyDescriptor> {

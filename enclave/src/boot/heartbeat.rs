@@ -1,5 +1,5 @@
-//! Telling the parent that the enclave is up, as AWS's own init does: the byte `0xB7` to vsock CID 3, port 9000, which
-//! the parent echoes. `nitro-cli run-enclave` waits for it; the enclave waits for nothing.
+//! The heartbeat, as AWS's own init sends it: the byte `0xB7` to vsock CID 3, port 9000, which the parent
+//! echoes. `nitro-cli run-enclave` waits for it. The enclave serves with or without an answer.
 
 use std::{io, time::Duration};
 use tokio::{
@@ -8,18 +8,18 @@ use tokio::{
 };
 use tokio_vsock::{VsockAddr, VsockStream};
 
-/// The parent instance, as its enclaves see it.
+/// The CID of the parent instance.
 const PARENT_CID: u32 = 3;
 /// Where `nitro-cli` listens.
 const PORT: u32 = 9000;
 const BYTE: u8 = 0xB7;
-/// After that the parent is not listening for it, which is its own affair.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for the echo.
+const ECHO_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sends the heartbeat once. A parent that does not listen, or answers nonsense, changes nothing.
+/// Sends the heartbeat once, and logs the outcome.
 pub async fn send() {
     let exchange = async { beat(&mut VsockStream::connect(VsockAddr::new(PARENT_CID, PORT)).await?).await };
-    match timeout(PATIENCE, exchange).await {
+    match timeout(ECHO_TIMEOUT, exchange).await {
         Ok(Ok(())) => tracing::info!("heartbeat answered"),
         Ok(Err(error)) => tracing::info!(kind = ?error.kind(), "heartbeat not answered"),
         Err(_) => tracing::info!("heartbeat not answered in time"),

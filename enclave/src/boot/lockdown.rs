@@ -1,5 +1,5 @@
-//! What PID 1 gives up before anybody connects: a writable root, its capabilities, new privileges, and leaving memory
-//! where others could read it. Threads that start later inherit all of it.
+//! What PID 1 gives up before the first connection: a writable root, capabilities, new privileges, core dumps
+//! and swap. Threads that start later inherit these restrictions.
 
 use crate::platform::memory::harden::{forbid_dumps, lock_memory};
 use rustix::{
@@ -9,7 +9,7 @@ use rustix::{
     thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs},
 };
 
-/// A lock that did not close.
+/// A restriction that is not in effect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{step} failed: {errno}")]
 pub struct LockdownError {
@@ -17,33 +17,38 @@ pub struct LockdownError {
     errno: Errno,
 }
 
-/// What is kept: ending the machine, and memory that is never paged out.
-const KEPT: CapabilitySet = CapabilitySet::SYS_BOOT.union(CapabilitySet::IPC_LOCK);
+/// The capabilities that are kept: restarting the machine, and locking memory.
+const KEPT_CAPABILITIES: CapabilitySet = CapabilitySet::SYS_BOOT.union(CapabilitySet::IPC_LOCK);
 
-/// Closes every lock.
+/// Applies every restriction.
 ///
 /// # Errors
 ///
-/// The first that does not close.
+/// The first that fails.
 pub fn lock_down() -> Result<(), LockdownError> {
     let step = |step| move |errno| LockdownError { step, errno };
     mount_remount("/", MountFlags::RDONLY, "").map_err(step("making the root read-only"))?;
-    root_takes_nothing()?;
+    check_root_is_read_only()?;
     forbid_dumps().map_err(step("forbidding core dumps and tracing"))?;
     lock_memory().map_err(step("locking memory"))?;
-    let kept = CapabilitySets { effective: KEPT, permitted: KEPT, inheritable: CapabilitySet::empty() };
+    let kept = CapabilitySets {
+        effective: KEPT_CAPABILITIES,
+        permitted: KEPT_CAPABILITIES,
+        inheritable: CapabilitySet::empty(),
+    };
     set_capabilities(None, kept).map_err(step("giving up capabilities"))?;
     set_no_new_privs(true).map_err(step("giving up new privileges"))
 }
 
-/// Whether the kernel agrees that all is given up: `status` is `/proc/self/status` (proc(5)), read behind the filter.
+/// Checks the restrictions as the kernel reports them. `status` is `/proc/self/status` (proc(5)), read under
+/// the filter.
 ///
 /// # Errors
 ///
-/// [`Errno::PERM`] for the first lock that is open.
+/// [`Errno::PERM`] for the first restriction that is not in effect.
 pub fn check_locked(status: &str) -> Result<(), LockdownError> {
-    let kept = format!("{:016x}", KEPT.bits());
-    let locks = [
+    let kept = format!("{:016x}", KEPT_CAPABILITIES.bits());
+    let restrictions = [
         ("CapEff", &*kept, "giving up capabilities"),
         ("CapPrm", &*kept, "giving up permitted capabilities"),
         ("CapInh", "0000000000000000", "giving up inheritable capabilities"),
@@ -51,7 +56,7 @@ pub fn check_locked(status: &str) -> Result<(), LockdownError> {
         ("NoNewPrivs", "1", "giving up new privileges"),
         ("Seccomp", "2", "filtering system calls"),
     ];
-    for (name, locked, step) in locks {
+    for (name, locked, step) in restrictions {
         let mut lines = status.lines().filter_map(|line| line.split_once(':'));
         if lines.find(|(key, _)| *key == name).is_none_or(|(_, value)| value.trim() != locked) {
             return Err(LockdownError { step, errno: Errno::PERM });
@@ -60,8 +65,8 @@ pub fn check_locked(status: &str) -> Result<(), LockdownError> {
     Ok(())
 }
 
-/// Some file systems take a remount without a word and stay writable.
-fn root_takes_nothing() -> Result<(), LockdownError> {
+/// Some file systems report a successful remount and stay writable.
+fn check_root_is_read_only() -> Result<(), LockdownError> {
     let errno = match open("/writable", OFlags::CREATE | OFlags::WRONLY, Mode::RUSR) {
         Err(Errno::ROFS) => return Ok(()),
         Err(errno) => errno,
@@ -75,9 +80,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernel_has_to_agree_that_all_is_given_up() {
-        let status = "Name:\tinit\nCapInh:\t0000000000000000\nCapPrm:\t0000000000404000\nCapEff:\t0000000000404000\n\
-                      CapBnd:\t000001ffffffffff\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n";
+    fn the_kernel_must_report_every_restriction() {
+        let status = "Name:\tinit\nCapInh:\t0000000000000000\n\
+                      CapPrm:\t0000000000404000\nCapEff:\t0000000000404000\n\
+                      CapBnd:\t000001ffffffffff\nCapAmb:\t0000000000000000\n\
+                      NoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n";
         assert_eq!(check_locked(status), Ok(()));
         for (locked, open) in [
             ("CapEff:\t0000000000404000", "CapEff:\t000001ffffffffff"),

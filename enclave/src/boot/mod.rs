@@ -1,18 +1,18 @@
-//! PID 1 of the image: from the kernel's first call to an enclave that serves, or to none.
+//! PID 1 of the image: from the kernel's first call to an enclave that serves.
 //!
-//! In this order: the kernel's file systems, the measured configuration, the ground ([`preflight`]), the locks
-//! ([`lockdown`], [`seccomp`]), the first attestation document, vsock. Whatever fails ends the enclave with one line on
-//! the console that begins with `ok2cry: fatal:` ([`console`]). Nothing is retried and nothing is skipped: the parent starts
-//! another enclave.
+//! The steps are, in this order: the kernel's file systems, the measured configuration, the checks of the
+//! machine ([`preflight`]), the restrictions ([`lockdown`], [`seccomp`]), the first attestation document,
+//! vsock. A failure ends the enclave with one line on the console that begins with `ok2cry: fatal:`
+//! ([`console`]). No step is retried or skipped: the parent starts another enclave.
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`mounts`] | `/dev`, `/proc`, `/sys` |
-//! | [`preflight`] | what the machine must be for the promises to hold |
-//! | [`lockdown`] | what is given up before anybody connects |
-//! | [`seccomp`] | the system calls that are left |
-//! | [`heartbeat`] | telling the parent that the enclave is up |
-//! | [`console`] | the only ways out |
+//! | [`preflight`] | checks of the machine, before anything secret is made |
+//! | [`lockdown`] | giving up privileges before the first connection |
+//! | [`seccomp`] | the filter of system calls |
+//! | [`heartbeat`] | the byte that `nitro-cli` waits for |
+//! | [`console`] | lines on the console, and the end of the enclave |
 
 pub mod console;
 pub mod heartbeat;
@@ -27,21 +27,21 @@ use std::{convert::Infallible, env, error::Error, process::ExitCode};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_vsock::{VMADDR_CID_ANY, VsockAddr, VsockListener};
 
-/// Nothing but this file configures an image: no flag, no environment variable, no kernel command line. An enclave that is
-/// started with any of these ends.
+/// The only configuration of an image. There are no flags, environment variables or kernel parameters: an
+/// enclave that is started with any of these ends.
 pub const CONFIG: &str = "/etc/ok2cry/enclave.toml";
 
-/// What the kernel's command line must begin with, beside the configuration in the measured ramdisk.
+/// The file of the measured ramdisk with the expected start of the kernel's command line.
 pub const COMMAND_LINE: &str = "/etc/ok2cry/cmdline";
 
-/// The line on the console that says that the enclave serves, without what follows it.
+/// The start of the console line that says that the enclave serves. The port follows.
 pub const SERVING: &str = "ok2cry: serving on vsock port ";
 
-/// Runs the enclave. Returns only where this is not PID 1: then nothing has been done, and a machine that is somebody's
-/// is not powered off.
+/// Runs the enclave. Returns only if the process is not PID 1, without having done anything: on a developer's
+/// machine the enclave must not power off.
 pub fn run() -> ExitCode {
     if !getpid().is_init() {
-        console::line(
+        console::print_line(
             "ok2cry-enclave is PID 1 of an enclave image and runs nowhere else; see ok2cry-enclave-dev",
         );
         return ExitCode::from(2);
@@ -60,12 +60,12 @@ fn boot() -> Result<Infallible, Box<dyn Error>> {
     let config = Config::from_toml(&read(CONFIG)?)?;
     let development = config.development;
     if let Some(dropped) = development.dropped() {
-        console::line(&format!("ok2cry: DEVELOPMENT IMAGE, which is not checked for: {dropped}"));
+        console::print_line(&format!("ok2cry: DEVELOPMENT IMAGE, which is not checked for: {dropped}"));
     }
 
     let mut nsm = DeviceNsm::open()?;
     preflight::wait_for_entropy()?;
-    preflight::Ground::read(&mut nsm)?.check(development)?;
+    preflight::Machine::read(&mut nsm)?.check(development)?;
     preflight::lock_spare_pcrs(&mut nsm)?;
     if development.any_root {
         nsm.trust_own_root()?;
@@ -78,25 +78,25 @@ fn boot() -> Result<Infallible, Box<dyn Error>> {
     let enclave = Enclave::start(config, Box::new(nsm))?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let listener = VsockListener::bind(VsockAddr::new(VMADDR_CID_ANY, port))?;
-        console::line(&format!("{SERVING}{port}"));
+        console::print_line(&format!("{SERVING}{port}"));
         tokio::spawn(heartbeat::send());
         let children = signal(SignalKind::child())?;
         tokio::select! {
             () = enclave.serve(Listener::Vsock(listener), std::future::pending()) => {}
-            () = reap(children) => {}
+            () = reap_orphans(children) => {}
         }
         Err("the service ended".into())
     })
 }
 
-/// A whole file. Bytes that are not UTF-8 stand as U+FFFD, which neither a configuration nor a command line has.
+/// Reads a file. Bytes that are not UTF-8 become U+FFFD, which no configuration and no command line contains.
 fn read(path: &str) -> Result<String, String> {
     let bytes = std::fs::read(path).map_err(|e| format!("{path}: {}", e.kind()))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// PID 1 inherits every orphan. There should be none: nothing here may start a process.
-async fn reap(mut children: tokio::signal::unix::Signal) {
+/// PID 1 inherits every orphan. There should be none, because nothing here may start a process.
+async fn reap_orphans(mut children: tokio::signal::unix::Signal) {
     while children.recv().await.is_some() {
         while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
     }

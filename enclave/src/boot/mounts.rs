@@ -1,4 +1,4 @@
-//! The kernel's own file systems. The ramdisk brings the folders and nothing else.
+//! Mounts the kernel's own file systems. The ramdisk has the empty folders.
 
 use rustix::{
     io::Errno,
@@ -13,7 +13,7 @@ pub struct MountError {
     errno: Errno,
 }
 
-/// What is mounted: type, place and restrictions.
+/// File systems: type, mount point and flags.
 const MOUNTS: [(&str, &str, MountFlags); 3] = [
     ("devtmpfs", "/dev", MountFlags::NOSUID.union(MountFlags::NOEXEC)),
     ("proc", "/proc", READ_ONLY),
@@ -23,7 +23,7 @@ const MOUNTS: [(&str, &str, MountFlags); 3] = [
 const READ_ONLY: MountFlags =
     MountFlags::RDONLY.union(MountFlags::NOSUID).union(MountFlags::NODEV).union(MountFlags::NOEXEC);
 
-/// Mounts them all.
+/// Mounts all of them.
 ///
 /// # Errors
 ///

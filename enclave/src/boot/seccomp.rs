@@ -1,7 +1,8 @@
-//! The system calls that are left once the enclave serves. Any other kills the process, and with PID 1 the machine.
+//! The system calls that a serving enclave may make. Any other kills the process, and with PID 1 the machine.
 //!
-//! What is left can read and write what is open, talk over vsock, ask the Nitro Secure Module, wait, and start threads.
-//! It cannot start a process, make memory executable, write a file, mount, trace, or open any other socket.
+//! The process can read and write open files, use vsock, call the Nitro Secure Module, wait, and start
+//! threads. It cannot start a process, make memory executable, open a file for writing, mount, trace, or open
+//! any other socket.
 
 use libc::{SYS_clone3, c_long};
 use seccompiler::{
@@ -10,12 +11,12 @@ use seccompiler::{
 };
 use std::{collections::BTreeMap, env::consts::ARCH};
 
-/// A filter that the kernel does not take. The enclave does not serve without.
+/// The kernel does not accept the filter. The enclave does not serve without it.
 #[derive(Debug, thiserror::Error)]
 #[error("the seccomp filter cannot be applied: {0}")]
 pub struct SeccompError(String);
 
-/// Applies the filter to this thread and all that it starts.
+/// Applies the filter to this thread and all threads that it starts.
 ///
 /// # Errors
 ///
@@ -31,43 +32,44 @@ pub fn apply() -> Result<(), SeccompError> {
 /// Calls that are allowed whatever their arguments.
 #[rustfmt::skip]
 const ALLOWED: &[c_long] = &[
-    // Bytes, on what is open already.
+    // Open files.
     libc::SYS_read, libc::SYS_write, libc::SYS_readv, libc::SYS_writev, libc::SYS_close, libc::SYS_lseek,
     libc::SYS_fstat, libc::SYS_newfstatat, libc::SYS_statx,
     // Streams.
-    libc::SYS_bind, libc::SYS_listen, libc::SYS_accept4, libc::SYS_connect, libc::SYS_shutdown, libc::SYS_getsockopt,
-    libc::SYS_setsockopt, libc::SYS_getsockname, libc::SYS_getpeername, libc::SYS_sendto, libc::SYS_recvfrom,
+    libc::SYS_bind, libc::SYS_listen, libc::SYS_accept4, libc::SYS_connect, libc::SYS_shutdown,
+    libc::SYS_getsockopt, libc::SYS_setsockopt, libc::SYS_getsockname, libc::SYS_getpeername, libc::SYS_sendto, libc::SYS_recvfrom,
     libc::SYS_sendmsg, libc::SYS_recvmsg,
     // Waiting.
-    libc::SYS_epoll_create1, libc::SYS_epoll_ctl, libc::SYS_epoll_pwait, libc::SYS_epoll_pwait2, libc::SYS_ppoll,
-    libc::SYS_eventfd2, libc::SYS_futex, libc::SYS_nanosleep, libc::SYS_clock_nanosleep, libc::SYS_restart_syscall,
-    libc::SYS_sched_yield, libc::SYS_wait4,
-    // Time and chance.
+    libc::SYS_epoll_create1, libc::SYS_epoll_ctl, libc::SYS_epoll_pwait, libc::SYS_epoll_pwait2,
+    libc::SYS_ppoll, libc::SYS_eventfd2, libc::SYS_futex, libc::SYS_nanosleep, libc::SYS_clock_nanosleep,
+    libc::SYS_restart_syscall, libc::SYS_sched_yield, libc::SYS_wait4,
+    // Time and randomness.
     libc::SYS_clock_gettime, libc::SYS_clock_getres, libc::SYS_gettimeofday, libc::SYS_getrandom,
     // Memory that holds data.
     libc::SYS_brk, libc::SYS_munmap, libc::SYS_mremap, libc::SYS_madvise, libc::SYS_mlock, libc::SYS_mlock2,
     libc::SYS_munlock, libc::SYS_membarrier,
-    // Threads and their ends.
-    libc::SYS_set_robust_list, libc::SYS_rseq, libc::SYS_sched_getaffinity, libc::SYS_getpid, libc::SYS_gettid,
-    libc::SYS_exit, libc::SYS_exit_group, libc::SYS_tgkill, libc::SYS_reboot,
+    // Threads and their end.
+    libc::SYS_set_robust_list, libc::SYS_rseq, libc::SYS_sched_getaffinity, libc::SYS_getpid,
+    libc::SYS_gettid, libc::SYS_exit, libc::SYS_exit_group, libc::SYS_tgkill, libc::SYS_reboot,
     libc::SYS_rt_sigaction, libc::SYS_rt_sigprocmask, libc::SYS_rt_sigreturn, libc::SYS_sigaltstack,
 ];
 
-/// Calls that only some processors have.
+/// Calls that only some architectures have.
 #[cfg(target_arch = "x86_64")]
 const ALLOWED_HERE: &[c_long] = &[libc::SYS_epoll_wait, libc::SYS_poll];
 #[cfg(not(target_arch = "x86_64"))]
 const ALLOWED_HERE: &[c_long] = &[];
 
-/// The Nitro Secure Module's only ioctl: `_IOWR(0x0A, 0, struct nsm_raw)`, two `iovec`s (Linux, `uapi/linux/nsm.h`).
+/// The Nitro Secure Module's only ioctl: `_IOWR(0x0A, 0, struct nsm_raw)`, two `iovec`s (Linux,
+/// `uapi/linux/nsm.h`).
 const NSM_IOCTL: u64 = 0xc020_0a00;
 
-type Rules = Vec<SeccompRule>;
-type Filter = (BTreeMap<c_long, Rules>, SeccompAction, SeccompAction);
+type ArgumentRules = Vec<SeccompRule>;
+type Filter = (BTreeMap<c_long, ArgumentRules>, SeccompAction, SeccompAction);
 
 fn allow_list() -> Result<Filter, seccompiler::BackendError> {
     let flag = |flag: i32| u64::from(flag.unsigned_abs());
-    // `write_flags` are those of which none may be set.
+    // None of these flags may be set.
     let read_only =
         flag(libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_TMPFILE & !libc::O_DIRECTORY);
     let executable = flag(libc::PROT_EXEC);
@@ -76,7 +78,7 @@ fn allow_list() -> Result<Filter, seccompiler::BackendError> {
     let lacks = |argument, mask| only(argument, SeccompCmpOp::MaskedEq(mask), 0);
     let has = |argument, mask| only(argument, SeccompCmpOp::MaskedEq(mask), mask);
 
-    let any = ALLOWED.iter().chain(ALLOWED_HERE).map(|call| (*call, Rules::new()));
+    let any = ALLOWED.iter().chain(ALLOWED_HERE).map(|call| (*call, ArgumentRules::new()));
     let mut rules: BTreeMap<_, _> = any.collect();
     rules.extend([
         (libc::SYS_openat, vec![lacks(2, read_only)?]),
@@ -101,23 +103,23 @@ fn allow_list() -> Result<Filter, seccompiler::BackendError> {
         // The new limits are a pointer: null reads the limits, any other sets them.
         (libc::SYS_prlimit64, vec![is_null(2)?]),
         (libc::SYS_clone, vec![has(0, thread)?]),
-        (SYS_clone3, Rules::new()),
+        (SYS_clone3, ArgumentRules::new()),
     ]);
     Ok((rules, SeccompAction::KillProcess, SeccompAction::Allow))
 }
 
-/// glibc names its heaps with it.
+/// glibc names its heaps with this operation.
 const PR_SET_VMA: u64 = 0x5356_4d41;
-/// rustix finds the kernel's clock page with it.
+/// rustix finds the vDSO with this operation.
 const PR_GET_AUXV: u64 = 0x4155_5856;
 
-/// `clone3` has its flags in memory, where no filter sees them. Told that there is no such call, glibc takes `clone`.
+/// `clone3` has its flags in memory, which a filter cannot read. Given `ENOSYS`, glibc falls back to `clone`.
 fn no_clone3() -> Result<Filter, seccompiler::BackendError> {
     let enosys = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
-    Ok(([(SYS_clone3, Rules::new())].into(), SeccompAction::Allow, enosys))
+    Ok(([(SYS_clone3, ArgumentRules::new())].into(), SeccompAction::Allow, enosys))
 }
 
-/// A rule about the lower 32 bits of an argument, which are all that the kernel takes of an `int`.
+/// A rule about the lower 32 bits of an argument, because the kernel ignores the rest of an `int`.
 fn only(argument: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompRule, seccompiler::BackendError> {
     rule(argument, SeccompCmpArgLen::Dword, operator, value)
 }
@@ -152,10 +154,10 @@ mod tests {
     use tokio::time::timeout;
     use tokio_vsock::{VMADDR_CID_ANY, VsockAddr, VsockListener, VsockStream};
 
-    /// Names what the child of a test is to do under the filter.
+    /// The variable with the name of the child's probe.
     const PROBE: &str = "OK2CRY_SECCOMP_PROBE";
 
-    /// Runs one probe in a process of its own, which does it under the filter, and says by which signal it died.
+    /// Runs one probe under the filter in a process of its own. Returns the signal that killed it.
     fn probe(name: &str) -> Option<i32> {
         let mut child = Command::new(env::current_exe().unwrap());
         child.args(["--exact", "boot::seccomp::tests::child", "--test-threads=1"]).env(PROBE, name);
@@ -164,7 +166,7 @@ mod tests {
         status.signal()
     }
 
-    /// The child: without a probe it does nothing.
+    /// The child process. Without a probe it does nothing.
     #[test]
     fn child() {
         let Ok(name) = env::var(PROBE) else { return };
@@ -175,7 +177,7 @@ mod tests {
                 let sum = runtime
                     .block_on(async { tokio::task::spawn_blocking(|| vec![1_u8; 1 << 20].len()).await });
                 assert_eq!(sum.unwrap(), 1 << 20);
-                // Where the machine that runs this test has no vsock, it is tried in the emulated machine only.
+                // A machine without vsock fails these calls; the booted image tests them then.
                 runtime.block_on(async {
                     drop(VsockListener::bind(VsockAddr::new(VMADDR_CID_ANY, 47_114)));
                     drop(
@@ -199,18 +201,19 @@ mod tests {
     }
 
     #[test]
-    fn threads_timers_memory_and_reading_go_on_under_the_filter() {
+    fn threads_timers_memory_and_reading_work_under_the_filter() {
         assert_eq!(probe("work"), None);
     }
 
     #[test]
-    fn whatever_an_enclave_does_not_do_kills_it() {
+    fn other_system_calls_kill_the_process() {
         for name in ["process", "write", "append", "tcp", "unix", "kill", "chdir"] {
             assert_eq!(probe(name), Some(libc::SIGSYS), "{name}");
         }
     }
 
-    /// What the allow list answers to a call: runs the filter as the kernel does (Linux, `filter.rst`).
+    /// The verdict of the allow list on a call, by running the filter as the kernel does (Linux,
+    /// `filter.rst`).
     fn verdict(call: c_long, arguments: [u64; 6]) -> u32 {
         let program = compile(allow_list()).unwrap();
         // struct seccomp_data: number, architecture, instruction pointer, arguments; little-endian words.
@@ -241,14 +244,14 @@ mod tests {
     fn limits_are_read_and_never_set() {
         let limits_at = |pointer| verdict(libc::SYS_prlimit64, [0, 7, pointer, 0, 0, 0]);
         assert_eq!(limits_at(0), libc::SECCOMP_RET_ALLOW);
-        // The second lies where a comparison of 32 bits sees null.
+        // The lower 32 bits of the second are null.
         for pointer in [0x7fff_0000, 0x1_0000_0000, u64::MAX] {
             assert_eq!(limits_at(pointer), libc::SECCOMP_RET_KILL_PROCESS, "{pointer:#x}");
         }
     }
 
     #[test]
-    fn the_modules_ioctl_is_the_one_that_the_filter_knows() {
+    fn the_allowed_ioctl_is_the_one_of_the_nsm() {
         // direction read and write, size of struct nsm_raw, magic, number
         let size = 2 * size_of::<libc::iovec>() as u64;
         assert_eq!(NSM_IOCTL, 3 << 30 | size << 16 | 0x0A << 8);

@@ -1,4 +1,5 @@
-//! Disposable keys: how they are made, where they live, and what ends them.
+//! Disposable keys: making them (`crypto`), keeping and ending them (`store`), and erasing them on time
+//! (`reaper`).
 
 pub mod crypto;
 pub mod reaper;

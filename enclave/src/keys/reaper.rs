@@ -1,55 +1,77 @@
-//! When to erase: one thread that sleeps until the first moment at which something is due.
+//! The reaper: a thread that erases what is due, and sleeps until the next moment at which something is.
 //!
-//! A thread and not a task: a task would wait for its turn behind requests, and the kernel wakes a thread that has
-//! slept before those that are busy.
+//! It is a thread and not a task. A task would queue behind requests, while the kernel prefers a thread that
+//! has slept.
 
 use std::{
+    io,
     sync::{
-        Condvar, Mutex, PoisonError,
+        Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    thread,
     time::Duration,
 };
+use tokio::sync::oneshot;
 
-/// The longest sleep: nobody rings when a document says that it is later than was thought.
-const LONGEST_MS: u64 = 100;
+/// The longest sleep. A document can advance trusted time without waking this thread, so the sleep is
+/// bounded.
+const MAX_SLEEP_MS: u64 = 100;
 
-/// Wakes the eraser when something is due sooner than it planned to look.
+/// Wakes the reaper when something is due sooner than it planned to wake up.
 #[derive(Debug, Default)]
-pub struct Alarm {
-    /// When the eraser looks again, in milliseconds since boot; 0 while it is awake and may have looked already.
-    looks_at: AtomicU64,
-    rung: Mutex<bool>,
-    bell: Condvar,
+pub struct WakeTimer {
+    /// When the reaper wakes up, in milliseconds since boot; 0 while it is awake and may have looked already.
+    wakes_at: AtomicU64,
+    woken: Mutex<bool>,
+    changed: Condvar,
 }
 
-impl Alarm {
-    /// Has the eraser look no later than `boot_ms` (milliseconds since boot).
+impl WakeTimer {
+    /// Has the reaper wake up no later than `boot_ms` (milliseconds since boot).
     pub fn set(&self, boot_ms: u64) {
-        let looks_at = self.looks_at.load(Ordering::SeqCst);
-        if looks_at == 0 || boot_ms < looks_at {
-            *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
-            self.bell.notify_one();
+        let wakes_at = self.wakes_at.load(Ordering::SeqCst);
+        if wakes_at == 0 || boot_ms < wakes_at {
+            *self.woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
+            self.changed.notify_one();
         }
     }
 
-    /// Sleeps for `wait_ms` from `boot_ms` on, a tenth of a second at most, or until the alarm rings: whether it did.
+    /// Sleeps for `wait_ms` from `boot_ms` on, 100 ms at most, or until [`WakeTimer::set`] ends the sleep.
+    /// Returns whether it did.
     pub fn sleep(&self, boot_ms: u64, wait_ms: Option<u64>) -> bool {
-        let wait_ms = wait_ms.unwrap_or(LONGEST_MS).min(LONGEST_MS);
-        self.looks_at.store(boot_ms.saturating_add(wait_ms).max(1), Ordering::SeqCst);
-        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut rung, _) = self
-            .bell
-            .wait_timeout_while(rung, Duration::from_millis(wait_ms), |rung| !*rung)
+        let wait_ms = wait_ms.unwrap_or(MAX_SLEEP_MS).min(MAX_SLEEP_MS);
+        self.wakes_at.store(boot_ms.saturating_add(wait_ms).max(1), Ordering::SeqCst);
+        let woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut woken, _) = self
+            .changed
+            .wait_timeout_while(woken, Duration::from_millis(wait_ms), |woken| !*woken)
             .unwrap_or_else(PoisonError::into_inner);
-        self.looks_at.store(0, Ordering::SeqCst);
-        std::mem::take(&mut *rung)
+        self.wakes_at.store(0, Ordering::SeqCst);
+        std::mem::take(&mut *woken)
     }
 
     #[cfg(test)]
-    pub(crate) fn has_rung(&self) -> bool {
-        *self.rung.lock().unwrap()
+    pub(crate) fn is_woken(&self) -> bool {
+        *self.woken.lock().unwrap()
     }
+}
+
+/// Calls `reap` again and again on a thread of its own, until every other reference to `owner` is dropped.
+/// `reap` sleeps between rounds. The returned channel closes when the thread ends.
+pub(crate) fn start<T: Send + Sync + 'static>(
+    owner: &Arc<T>,
+    reap: impl Fn(&T) + Send + 'static,
+) -> io::Result<oneshot::Receiver<()>> {
+    let (alive, ended) = oneshot::channel();
+    let owner = Arc::downgrade(owner);
+    thread::Builder::new().name("reaper".into()).spawn(move || {
+        while let Some(owner) = owner.upgrade() {
+            reap(&owner);
+        }
+        drop(alive);
+    })?;
+    Ok(ended)
 }
 
 #[cfg(test)]
@@ -58,38 +80,38 @@ mod tests {
     use std::{sync::Arc, thread};
 
     #[test]
-    fn an_alarm_that_was_set_before_sleep_ends_it_at_once_and_only_once() {
-        let alarm = Alarm::default();
+    fn a_timer_set_before_a_sleep_ends_that_sleep_only() {
+        let timer = WakeTimer::default();
         for _ in 0..3 {
-            alarm.set(LONGEST_MS);
-            assert!(alarm.sleep(0, None));
-            assert!(!alarm.sleep(0, Some(0)));
+            timer.set(MAX_SLEEP_MS);
+            assert!(timer.sleep(0, None));
+            assert!(!timer.sleep(0, Some(0)));
         }
     }
 
     #[test]
-    fn an_earlier_moment_wakes_the_sleeper() {
-        let alarm = Arc::new(Alarm::default());
+    fn an_earlier_moment_wakes_the_reaper() {
+        let timer = Arc::new(WakeTimer::default());
         let sleeper = {
-            let alarm = Arc::clone(&alarm);
-            // However long it takes this test to ring: who was not woken sleeps again.
-            thread::spawn(move || while !alarm.sleep(0, None) {})
+            let timer = Arc::clone(&timer);
+            // A sleep that times out before the timer is set is repeated.
+            thread::spawn(move || while !timer.sleep(0, None) {})
         };
-        while alarm.looks_at.load(Ordering::SeqCst) == 0 {
+        while timer.wakes_at.load(Ordering::SeqCst) == 0 {
             thread::yield_now();
         }
-        alarm.set(LONGEST_MS - 1);
+        timer.set(MAX_SLEEP_MS - 1);
         sleeper.join().unwrap();
-        assert_eq!(alarm.looks_at.load(Ordering::SeqCst), 0);
+        assert_eq!(timer.wakes_at.load(Ordering::SeqCst), 0);
     }
 
     #[test]
-    fn a_later_moment_wakes_nobody() {
-        let alarm = Alarm::default();
-        alarm.looks_at.store(LONGEST_MS, Ordering::SeqCst);
-        alarm.set(LONGEST_MS);
-        assert!(!alarm.has_rung());
-        alarm.set(LONGEST_MS - 1);
-        assert!(alarm.has_rung());
+    fn a_later_moment_does_not_wake_the_reaper() {
+        let timer = WakeTimer::default();
+        timer.wakes_at.store(MAX_SLEEP_MS, Ordering::SeqCst);
+        timer.set(MAX_SLEEP_MS);
+        assert!(!timer.is_woken());
+        timer.set(MAX_SLEEP_MS - 1);
+        assert!(timer.is_woken());
     }
 }

@@ -1,9 +1,9 @@
 //! Time that the host cannot turn back.
 //!
-//! Two clocks run side by side: `CLOCK_BOOTTIME`, which goes on while a machine sleeps, and *trusted time*, the
-//! timestamp of the latest attestation document plus what `CLOCK_BOOTTIME` has counted since. A key has ended when
-//! either says so. Trusted time never goes backwards, and it ages: without a recent document nothing is opened,
-//! so a machine that was paused wakes up with its keys expired.
+//! There are two clocks: `CLOCK_BOOTTIME`, which continues while a machine sleeps, and *trusted time*, the
+//! timestamp of the latest attestation document plus what `CLOCK_BOOTTIME` has counted since. A key has
+//! expired when either clock says so. Trusted time never goes backwards. It also ages: nothing is opened
+//! without a recent document, so that a machine that was paused resumes with its keys expired.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::{
@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-/// Counts the time since boot, sleep included.
+/// A clock that counts the time since boot, sleep included.
 pub trait BootClock: Send + Sync + 'static {
     /// Time since boot.
     fn since_boot(&self) -> Duration;
@@ -29,37 +29,37 @@ impl BootClock for KernelClock {
     }
 }
 
-/// One moment on both clocks.
+/// One moment on both clocks, for the present and for deadlines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Now {
+pub struct TimePoint {
     /// Milliseconds since boot.
     pub boot_ms: u64,
     /// Trusted time: Unix milliseconds.
     pub wall_ms: u64,
 }
 
-impl Now {
+impl TimePoint {
     /// The moment `ms` milliseconds later.
     pub fn plus(self, ms: u64) -> Self {
         Self { boot_ms: self.boot_ms.saturating_add(ms), wall_ms: self.wall_ms.saturating_add(ms) }
     }
 
-    /// This moment or `other`, on each clock whichever comes later.
+    /// This moment or `other`, the later one on each clock.
     pub fn or_later(self, other: Self) -> Self {
         Self { boot_ms: self.boot_ms.max(other.boot_ms), wall_ms: self.wall_ms.max(other.wall_ms) }
     }
 
-    /// This moment or `other`, on each clock whichever comes sooner.
+    /// This moment or `other`, the sooner one on each clock.
     pub fn or_sooner(self, other: Self) -> Self {
         Self { boot_ms: self.boot_ms.min(other.boot_ms), wall_ms: self.wall_ms.min(other.wall_ms) }
     }
 
-    /// In how many milliseconds after `now` this moment comes, on the clock on which it comes first.
+    /// In how many milliseconds after `now` the first of the clocks reaches this moment.
     pub fn wait_ms(self, now: Self) -> u64 {
         self.boot_ms.saturating_sub(now.boot_ms).min(self.wall_ms.saturating_sub(now.wall_ms))
     }
 
-    /// Whether `deadline` has come on either clock.
+    /// Whether either clock has reached `deadline`.
     pub fn reached(self, deadline: Self) -> bool {
         self.boot_ms >= deadline.boot_ms || self.wall_ms >= deadline.wall_ms
     }
@@ -69,10 +69,10 @@ impl Now {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClockError {
-    /// No document has been seen yet.
+    /// There was no document yet.
     #[error("no attestation document has told the time yet")]
     NeverSet,
-    /// The latest document is too old to open anything by.
+    /// The latest document is too old for opening.
     #[error("the latest attestation document is too old")]
     Stale,
     /// The latest document and the kernel's clock disagree.
@@ -80,29 +80,36 @@ pub enum ClockError {
     Disagrees,
 }
 
-/// How far a document may be behind what was predicted before the clocks are said to disagree, in milliseconds.
+/// How many milliseconds a document may be behind the predicted time before the clocks disagree.
 pub const TOLERANCE_MS: u64 = 5_000;
-/// How old the latest document may be for keys to be opened by it.
+/// How old the latest document may be for opening.
 pub const FRESH: Duration = Duration::from_secs(2);
 
 /// Trusted time. Clones share it.
 #[derive(Clone)]
 pub struct TrustedTime {
     boot: Arc<dyn BootClock>,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<ClockState>>,
+}
+
+/// The latest document. The last two are times since boot.
+#[derive(Clone, Copy)]
+struct Observation {
+    timestamp_ms: u64,
+    received: Duration,
+    requested: Duration,
 }
 
 #[derive(Default)]
-struct State {
-    /// The latest document: its timestamp, and when it was received and asked for.
-    latest: Option<(u64, Duration, Duration)>,
-    /// The greatest time ever told.
-    floor_ms: u64,
+struct ClockState {
+    latest: Option<Observation>,
+    /// The latest trusted time that was ever returned.
+    latest_ms: u64,
     disagrees: bool,
 }
 
 impl TrustedTime {
-    /// Trusted time that counts by `boot` between documents, and knows no document yet.
+    /// Trusted time without any document yet. `boot` counts between documents.
     pub fn new(boot: Arc<dyn BootClock>) -> Self {
         Self { boot, state: Arc::default() }
     }
@@ -117,65 +124,65 @@ impl TrustedTime {
         millis(self.boot.since_boot())
     }
 
-    /// Takes the timestamp of a document that was asked for at `asked` and has just been received.
+    /// Takes the timestamp of a document that was requested at `requested` and has just been received.
     ///
-    /// Between documents time counts on from the moment of receipt: a host that holds a document back makes the
-    /// enclave's time late by that much at most until [`BootClock`] or the next document corrects it, and
-    /// deadlines hold on both clocks.
-    pub fn observe(&self, timestamp_ms: u64, asked: Duration) {
+    /// Between documents, time counts from the moment of receipt. A host that delays a document makes the
+    /// enclave's time late by the delay, until the next document. Deadlines hold on both clocks, and the boot
+    /// clock is not delayed.
+    pub fn observe(&self, timestamp_ms: u64, requested: Duration) {
         let received = self.boot.since_boot();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let predicted = state.wall_ms(received);
         state.disagrees = predicted.is_some_and(|p| timestamp_ms.saturating_add(TOLERANCE_MS) < p);
-        state.latest = Some((timestamp_ms, received, asked));
-        state.floor_ms = state.floor_ms.max(timestamp_ms);
+        state.latest = Some(Observation { timestamp_ms, received, requested });
+        state.latest_ms = state.latest_ms.max(timestamp_ms);
     }
 
-    /// The time, for what may go by a document of any age: expiring keys.
-    pub fn now(&self) -> Result<Now, ClockError> {
+    /// The time, by a document of any age: for expiry.
+    pub fn now(&self) -> Result<TimePoint, ClockError> {
         self.read(None)
     }
 
-    /// Whether the latest document and the enclave's own clock agree: keys are made only if they do.
+    /// Checks that the latest document and the enclave's own clock agree. Keys are made only if they do.
     pub fn check_agreement(&self) -> Result<(), ClockError> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.disagrees { Err(ClockError::Disagrees) } else { Ok(()) }
     }
 
-    /// The time, for what needs a fresh document: opening.
-    pub fn fresh_now(&self) -> Result<Now, ClockError> {
+    /// The time, by a document that is no older than [`FRESH`]: for opening.
+    pub fn fresh_now(&self) -> Result<TimePoint, ClockError> {
         self.read(Some(FRESH))
     }
 
-    /// How long ago the latest document was asked for.
+    /// How long ago the latest document was requested.
     pub fn age(&self) -> Option<Duration> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.latest.map(|(_, _, asked)| self.boot.since_boot().saturating_sub(asked))
+        state.latest.map(|latest| self.boot.since_boot().saturating_sub(latest.requested))
     }
 
-    fn read(&self, max_age: Option<Duration>) -> Result<Now, ClockError> {
+    fn read(&self, max_age: Option<Duration>) -> Result<TimePoint, ClockError> {
         let boot = self.boot.since_boot();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((_, _, asked)) = state.latest else { return Err(ClockError::NeverSet) };
+        let Some(Observation { requested, .. }) = state.latest else { return Err(ClockError::NeverSet) };
         if let Some(max_age) = max_age {
             if state.disagrees {
                 return Err(ClockError::Disagrees);
             }
-            if boot.saturating_sub(asked) > max_age {
+            if boot.saturating_sub(requested) > max_age {
                 return Err(ClockError::Stale);
             }
         }
         let wall_ms = state.wall_ms(boot).ok_or(ClockError::NeverSet)?;
-        state.floor_ms = wall_ms;
-        Ok(Now { boot_ms: millis(boot), wall_ms })
+        state.latest_ms = wall_ms;
+        Ok(TimePoint { boot_ms: millis(boot), wall_ms })
     }
 }
 
-impl State {
+impl ClockState {
     fn wall_ms(&self, boot: Duration) -> Option<u64> {
-        let (timestamp, received, _) = self.latest?;
+        let Observation { timestamp_ms, received, .. } = self.latest?;
         let elapsed = millis(boot.saturating_sub(received));
-        Some(timestamp.saturating_add(elapsed).max(self.floor_ms))
+        Some(timestamp_ms.saturating_add(elapsed).max(self.latest_ms))
     }
 }
 
@@ -183,7 +190,7 @@ fn millis(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A boot clock that stands still until it is told to move, for tests.
+/// A boot clock that only moves by [`ManualClock::advance`], for tests.
 #[derive(Clone, Debug, Default)]
 pub struct ManualClock(Arc<Mutex<Duration>>);
 
@@ -221,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn time_counts_on_between_documents_and_goes_stale() {
+    fn time_counts_between_documents_and_becomes_stale() {
         let (time, clock) = at(T0);
         clock.advance(Duration::from_millis(1999));
         assert_eq!(time.fresh_now().unwrap().wall_ms, T0 + 1999);
@@ -231,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_was_long_under_way_is_not_fresh() {
+    fn a_delayed_document_is_not_fresh() {
         let clock = ManualClock::default();
         let time = TrustedTime::new(Arc::new(clock.clone()));
         let asked = clock.since_boot();
@@ -251,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_runs_slightly_fast_is_held_until_documents_catch_up() {
+    fn a_fast_clock_is_held_until_documents_catch_up() {
         let (time, clock) = at(T0);
         clock.advance(Duration::from_millis(1001));
         assert_eq!(time.fresh_now().unwrap().wall_ms, T0 + 1001);

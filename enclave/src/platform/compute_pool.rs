@@ -1,15 +1,13 @@
-//! Turns on the processor for elliptic-curve work.
+//! A thread pool for elliptic-curve work, with one thread per core.
 //!
-//! A thread for each core does the work, and the runtime's threads are left to those who only talk. Turns are short (one
-//! key, one open). Who waits, waits in the line of the stream that asked, and lines take turns: a stream with a thousand
-//! requests under way delays the one request of another by one turn. A turn that does not come in time is refused
-//! instead of waited for without end.
+//! The runtime's threads stay free for I/O. Work comes in short steps: one key, or one open. Each stream has
+//! its own queue, and queues are served round-robin: a stream with a thousand requests delays the one request
+//! of another stream by one step. Work that does not start before its deadline is refused.
 //!
-//! While more waits, those whose turns are done are told some at a time: a thread that is woken on a busy core takes it from
-//! the one that works there, and to be woken for every open alone costs a fifth of what an open costs.
+//! While work is queued, completions are delivered in batches. Waking a thread on a busy core preempts the
+//! thread that works there, and one wakeup per open costs a fifth of an open.
 
-use crate::platform::memory::wipe::on_erased_stack;
-use ok2cry_protocol::{code::Code, rpc::Refusal};
+use crate::platform::memory::wipe::on_wiped_stack;
 use std::{
     collections::VecDeque,
     io,
@@ -27,57 +25,68 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// How long to wait for a turn, and for all turns of one request together. A context that an open needs first has a
-/// patience of its own.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
+/// How long one request may wait for the pool, all its steps together. Making a reply context has a timeout
+/// of its own.
+pub(crate) const QUEUE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How many are told together at most, and for how long the first of them waits for that, but for the turn that is being taken
-/// then.
-const TOLD_TOGETHER: usize = 16;
-const TOLD_WITHIN: Duration = Duration::from_millis(1);
+/// The most completions in one batch.
+const MAX_COMPLETIONS: usize = 16;
+/// How long the first completion of a batch waits. The step that runs meanwhile comes on top.
+const MAX_COMPLETION_DELAY: Duration = Duration::from_millis(1);
 
-/// Who waits together.
+/// Names a queue: one per stream. The default queue holds work that belongs to no stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Line(pub(crate) u64);
+pub struct QueueId(pub(crate) u64);
 
-/// The processor's turns. Clones share them; its threads end when the last is dropped.
+/// Why the pool has no result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PoolError {
+    /// The work did not start before its deadline, and never will.
+    #[error("the work did not start in time")]
+    TimedOut,
+    /// The work panicked.
+    #[error("the work panicked")]
+    Panicked,
+}
+
+/// The pool. Clones share it; its threads end when the last clone is dropped.
 #[derive(Clone)]
-pub struct Cpu(Arc<Threads>);
+pub struct ComputePool(Arc<SchedulerGuard>);
 
-struct Threads(Arc<Turns>);
+/// Closes the scheduler when it is dropped.
+struct SchedulerGuard(Arc<Scheduler>);
 
 #[derive(Default)]
-struct Turns {
-    waiting: Mutex<Waiting>,
-    /// Work has come, or never will again.
+struct Scheduler {
+    queues: Mutex<Queues>,
+    /// Signals new work and the end.
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct Waiting {
-    /// None of them empty. The first has the next turn.
-    lines: VecDeque<(Line, VecDeque<Work>)>,
-    /// How many threads have nothing to do.
-    idle: usize,
+struct Queues {
+    /// No queue is empty. The first is served next.
+    queues: VecDeque<(QueueId, VecDeque<Work>)>,
+    idle_threads: usize,
     closed: bool,
 }
 
-/// What is done in turns, until it breaks.
-type Work = Box<dyn FnMut() -> ControlFlow<Option<Tell>> + Send>;
+/// Work that is called step by step until it breaks.
+type Work = Box<dyn FnMut() -> ControlFlow<Option<Completion>> + Send>;
 
-/// Tells whoever waits what came of it.
-type Tell = Box<dyn FnOnce() + Send>;
+/// Delivers a result.
+type Completion = Box<dyn FnOnce() + Send>;
 
-/// Those who are still to be told.
+/// Completions that one thread has not delivered yet.
 #[derive(Default)]
-struct Untold {
-    tells: Vec<Tell>,
-    /// Since when the first waits.
+struct CompletionBatch {
+    completions: Vec<Completion>,
+    /// When the first was added.
     since: Option<std::time::Instant>,
 }
 
-impl Cpu {
-    /// As many turns at once as there are cores.
+impl ComputePool {
+    /// Starts one thread per core.
     ///
     /// # Errors
     ///
@@ -87,159 +96,166 @@ impl Cpu {
     }
 
     pub(crate) fn with_threads(threads: usize) -> io::Result<Self> {
-        let turns = Arc::<Turns>::default();
-        let cpu = Self(Arc::new(Threads(Arc::clone(&turns))));
+        let scheduler = Arc::<Scheduler>::default();
+        let pool = Self(Arc::new(SchedulerGuard(Arc::clone(&scheduler))));
         for _ in 0..threads {
-            let turns = Arc::clone(&turns);
-            thread::Builder::new().name("cpu".into()).spawn(move || turns.take())?;
+            let scheduler = Arc::clone(&scheduler);
+            thread::Builder::new().name("cpu".into()).spawn(move || scheduler.run_thread())?;
         }
-        Ok(cpu)
+        Ok(pool)
     }
 
-    /// Does `work` when its turn comes, if that is before `latest`, and wipes the stack that it used. Who stops waiting before
-    /// the turn has come gives it up.
+    /// Runs `work` on the pool, if it starts before `deadline`, and wipes the stack that it used. Dropping
+    /// the future before the work starts cancels it.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
-        line: Line,
-        latest: Instant,
+        queue: QueueId,
+        deadline: Instant,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Refusal> {
-        // A turn that is free would be had however late it is.
-        if Instant::now() >= latest {
-            return Err(busy());
+    ) -> Result<T, PoolError> {
+        // Check the deadline first: an idle pool would run late work.
+        if Instant::now() >= deadline {
+            return Err(PoolError::TimedOut);
         }
-        let (done, mut result) = oneshot::channel();
+        let (sender, mut result) = oneshot::channel();
+        // Set by the side that decides first: the work starts, or the wait times out.
         let decided = Arc::new(AtomicBool::new(false));
-        let begins = Arc::clone(&decided);
-        let mut once = Some((done, work));
-        let mut turn = move || {
-            let (done, work) = once.take()?;
-            if done.is_closed() || begins.swap(true, Ordering::AcqRel) {
+        let starts = Arc::clone(&decided);
+        let mut once = Some((sender, work));
+        let mut step = move || {
+            let (sender, work) = once.take()?;
+            if sender.is_closed() || starts.swap(true, Ordering::AcqRel) {
                 return None;
             }
             let result = work();
-            // Whoever asked may have gone.
-            Some(Box::new(move || drop(done.send(result))) as Tell)
+            // The receiver may be gone.
+            Some(Box::new(move || drop(sender.send(result))) as Completion)
         };
-        self.0.0.add(line, Box::new(move || ControlFlow::Break(turn())));
-        let result = match timeout_at(latest, &mut result).await {
+        self.0.0.enqueue(queue, Box::new(move || ControlFlow::Break(step())));
+        let result = match timeout_at(deadline, &mut result).await {
             Ok(result) => result,
-            Err(_) if !decided.swap(true, Ordering::AcqRel) => return Err(busy()),
-            // It has begun, and is not told to have been refused.
+            Err(_) if !decided.swap(true, Ordering::AcqRel) => return Err(PoolError::TimedOut),
+            // The work has started, so it must not be reported as refused.
             Err(_) => result.await,
         };
-        result.map_err(|_| Code::Internal.into())
+        result.map_err(|_| PoolError::Panicked)
     }
 
-    /// Does `work` turn by turn, until it breaks, and wipes the stack after each.
-    pub(crate) fn add(&self, line: Line, mut work: impl FnMut() -> ControlFlow<()> + Send + 'static) {
-        self.0.0.add(line, Box::new(move || work().map_break(|()| None)));
+    /// Runs `work` step by step until it breaks, and wipes the stack after each step.
+    pub(crate) fn enqueue(&self, queue: QueueId, mut work: impl FnMut() -> ControlFlow<()> + Send + 'static) {
+        self.0.0.enqueue(queue, Box::new(move || work().map_break(|()| None)));
     }
 
-    /// Whether more waits than is being done.
+    /// Whether work is queued beyond what runs now.
     pub(crate) fn is_behind(&self) -> bool {
-        !self.0.0.lock().lines.is_empty()
+        !self.0.0.lock().queues.is_empty()
     }
 }
 
-impl Turns {
-    fn add(&self, line: Line, work: Work) {
-        let mut waiting = self.lock();
-        waiting.add(line, work);
-        let somebody_is_idle = waiting.idle > 0;
-        drop(waiting);
-        // Waking is a system call, also where nobody sleeps.
-        if somebody_is_idle {
+impl Scheduler {
+    fn enqueue(&self, queue: QueueId, work: Work) {
+        let mut queues = self.lock();
+        queues.push(queue, work);
+        let any_idle = queues.idle_threads > 0;
+        drop(queues);
+        // Notifying is a system call even if no thread sleeps.
+        if any_idle {
             self.changed.notify_one();
         }
     }
 
-    /// One thread's life.
-    fn take(&self) {
-        let mut untold = Untold::default();
-        let mut next = self.next(None, &mut untold);
-        while let Some((line, mut work)) = next {
-            let turn = on_erased_stack(|| catch_unwind(AssertUnwindSafe(&mut work)));
-            let again = matches!(turn, Ok(ControlFlow::Continue(()))).then_some((line, work));
-            // What it was done for learns of a panic by getting no result.
-            if let Ok(ControlFlow::Break(tell)) = turn {
-                untold.add(tell);
+    /// Runs steps until the pool is closed.
+    fn run_thread(&self) {
+        let mut completions = CompletionBatch::default();
+        let mut next = self.next(None, &mut completions);
+        while let Some((queue, mut work)) = next {
+            let step = on_wiped_stack(|| catch_unwind(AssertUnwindSafe(&mut work)));
+            let again = matches!(step, Ok(ControlFlow::Continue(()))).then_some((queue, work));
+            // After a panic the result's sender is dropped, which the receiver notices.
+            if let Ok(ControlFlow::Break(completion)) = step {
+                completions.add(completion);
             }
-            next = self.next(again, &mut untold);
+            next = self.next(again, &mut completions);
         }
     }
 
-    /// Whose turn it is, after `again` has lined up again.
-    fn next(&self, again: Option<(Line, Work)>, untold: &mut Untold) -> Option<(Line, Work)> {
-        let mut waiting = self.lock();
-        if let Some((line, work)) = again {
-            waiting.add(line, work);
+    /// The next step, once `again` is back in its queue. Waits for work; `None` when the pool is closed.
+    fn next(
+        &self,
+        again: Option<(QueueId, Work)>,
+        completions: &mut CompletionBatch,
+    ) -> Option<(QueueId, Work)> {
+        let mut queues = self.lock();
+        if let Some((queue, work)) = again {
+            queues.push(queue, work);
         }
-        if waiting.lines.is_empty() || untold.are_due() {
-            drop(waiting);
-            untold.tell();
-            waiting = self.lock();
+        if queues.queues.is_empty() || completions.are_due() {
+            drop(queues);
+            completions.deliver();
+            queues = self.lock();
         }
-        waiting.idle += 1;
-        let mut waiting = self
+        queues.idle_threads += 1;
+        let mut queues = self
             .changed
-            .wait_while(waiting, |waiting| waiting.lines.is_empty() && !waiting.closed)
+            .wait_while(queues, |queues| queues.queues.is_empty() && !queues.closed)
             .unwrap_or_else(PoisonError::into_inner);
-        waiting.idle -= 1;
-        let (line, mut works) = waiting.lines.pop_front()?;
+        queues.idle_threads -= 1;
+        queues.pop()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queues {
+    fn push(&mut self, queue: QueueId, work: Work) {
+        match self.queues.iter_mut().find(|(other, _)| *other == queue) {
+            Some((_, works)) => works.push_back(work),
+            None => self.queues.push_back((queue, VecDeque::from([work]))),
+        }
+    }
+
+    /// Takes one piece of work from the first queue, which becomes the last.
+    fn pop(&mut self) -> Option<(QueueId, Work)> {
+        let (queue, mut works) = self.queues.pop_front()?;
         let work = works.pop_front()?;
         if !works.is_empty() {
-            waiting.lines.push_back((line, works));
+            self.queues.push_back((queue, works));
         }
-        Some((line, work))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        Some((queue, work))
     }
 }
 
-impl Waiting {
-    fn add(&mut self, line: Line, work: Work) {
-        match self.lines.iter_mut().find(|(other, _)| *other == line) {
-            Some((_, works)) => works.push_back(work),
-            None => self.lines.push_back((line, VecDeque::from([work]))),
-        }
-    }
-}
-
-impl Untold {
-    fn add(&mut self, tell: Option<Tell>) {
-        if let Some(tell) = tell {
+impl CompletionBatch {
+    fn add(&mut self, completion: Option<Completion>) {
+        if let Some(completion) = completion {
             self.since.get_or_insert_with(std::time::Instant::now);
-            self.tells.push(tell);
+            self.completions.push(completion);
         }
     }
 
     fn are_due(&self) -> bool {
-        self.tells.len() >= TOLD_TOGETHER || self.since.is_some_and(|since| since.elapsed() >= TOLD_WITHIN)
+        self.completions.len() >= MAX_COMPLETIONS
+            || self.since.is_some_and(|since| since.elapsed() >= MAX_COMPLETION_DELAY)
     }
 
-    /// Also with the stack wiped: what came of a turn passes over it.
-    fn tell(&mut self) {
+    /// Delivers all results and wipes the stack: results pass over it.
+    fn deliver(&mut self) {
         if self.since.take().is_some() {
-            let tell = || self.tells.drain(..).for_each(|tell| tell());
-            // A panic is that of a result that nobody takes any more. Who is not told then learns that there is none.
-            drop(on_erased_stack(|| catch_unwind(AssertUnwindSafe(tell))));
+            let deliver = || self.completions.drain(..).for_each(|completion| completion());
+            // Dropping a result without a receiver can panic. The results after it are then lost, which their
+            // receivers notice.
+            drop(on_wiped_stack(|| catch_unwind(AssertUnwindSafe(deliver))));
         }
     }
 }
 
-impl Drop for Threads {
+impl Drop for SchedulerGuard {
     fn drop(&mut self) {
         self.0.lock().closed = true;
         self.0.changed.notify_all();
     }
-}
-
-/// The turn did not come in time.
-pub(crate) fn busy() -> Refusal {
-    Refusal::new(Code::Busy).retry_after(1000)
 }
 
 #[cfg(test)]
@@ -250,100 +266,100 @@ mod tests {
         mpsc::{Receiver, Sender, channel},
     };
 
-    const LINE: Line = Line(1);
+    const QUEUE: QueueId = QueueId(1);
 
     fn soon() -> Instant {
-        Instant::now() + PATIENCE
+        Instant::now() + QUEUE_TIMEOUT
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_turn_that_does_not_come_in_time_is_refused_and_one_request_waits_once() {
-        let cpu = Cpu::with_threads(0).unwrap();
+    async fn work_that_does_not_start_in_time_is_refused_and_never_runs() {
+        let pool = ComputePool::with_threads(0).unwrap();
         let begun = Instant::now();
-        let latest = begun + PATIENCE;
+        let deadline = begun + QUEUE_TIMEOUT;
         for _ in 0..3 {
-            let refused = cpu.run(LINE, latest, || panic!("done all the same")).await.unwrap_err();
-            assert_eq!((refused.code, refused.retry_after), (Code::Busy, 1000));
+            let refused = pool.run(QUEUE, deadline, || panic!("refused work ran")).await.unwrap_err();
+            assert_eq!(refused, PoolError::TimedOut);
         }
-        assert!(begun.elapsed() < 2 * PATIENCE, "each turn was waited for anew");
-        // What was refused is not done later.
-        while let Some((_, works)) = cpu.0.0.lock().lines.pop_front() {
+        assert!(begun.elapsed() < 2 * QUEUE_TIMEOUT, "each step waited for the full timeout");
+        // Refused work does not run later.
+        while let Some((_, works)) = pool.0.0.lock().queues.pop_front() {
             works.into_iter().for_each(|mut work| assert!(matches!(work(), ControlFlow::Break(None))));
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn work_that_has_begun_is_waited_for() {
-        let cpu = Cpu::with_threads(1).unwrap();
+    async fn work_that_has_started_is_waited_for() {
+        let pool = ComputePool::with_threads(1).unwrap();
         let ((begin, begun), (release, released)) = (channel(), channel::<()>());
-        let (mut turn, a_while) = (
-            Box::pin(cpu.run(LINE, soon(), move || {
+        let (mut run, a_while) = (
+            Box::pin(pool.run(QUEUE, soon(), move || {
                 begin.send(()).unwrap();
                 released.recv().unwrap();
                 7
             })),
             Duration::from_millis(1),
         );
-        assert!(tokio::time::timeout(a_while, &mut turn).await.is_err());
+        assert!(tokio::time::timeout(a_while, &mut run).await.is_err());
         begun.recv().unwrap();
         assert!(
-            tokio::time::timeout(2 * PATIENCE, &mut turn).await.is_err(),
-            "refused, and done all the same"
+            tokio::time::timeout(2 * QUEUE_TIMEOUT, &mut run).await.is_err(),
+            "refused, although it runs"
         );
         release.send(()).unwrap();
-        assert_eq!(turn.await, Ok(7));
+        assert_eq!(run.await, Ok(7));
     }
 
     #[tokio::test]
-    async fn lines_take_turns() {
-        let cpu = Cpu::with_threads(1).unwrap();
-        let (begun, release) = hold(&cpu, Line(0));
+    async fn queues_are_served_round_robin() {
+        let pool = ComputePool::with_threads(1).unwrap();
+        let (begun, release) = hold(&pool, QueueId(0));
         begun.recv().unwrap();
-        let (say, said) = channel();
+        let (send, received) = channel();
         let mut all = Vec::new();
-        for (line, name) in [(1, "a1"), (1, "a2"), (1, "a3"), (2, "b1"), (2, "b2"), (3, "c1")] {
-            let say = say.clone();
-            let mut turn = Box::pin(cpu.run(Line(line), soon(), move || say.send(name).unwrap()));
-            assert!(tokio::time::timeout(Duration::ZERO, &mut turn).await.is_err());
-            all.push(turn);
+        for (queue, name) in [(1, "a1"), (1, "a2"), (1, "a3"), (2, "b1"), (2, "b2"), (3, "c1")] {
+            let send = send.clone();
+            let mut run = Box::pin(pool.run(QueueId(queue), soon(), move || send.send(name).unwrap()));
+            assert!(tokio::time::timeout(Duration::ZERO, &mut run).await.is_err());
+            all.push(run);
         }
-        // Whoever gives up has no turn.
+        // Work whose future is dropped does not run.
         drop(all.remove(4));
         release.send(()).unwrap();
-        for turn in all {
-            turn.await.unwrap();
+        for run in all {
+            run.await.unwrap();
         }
-        drop(say);
-        assert_eq!(said.iter().collect::<Vec<_>>(), ["a1", "b1", "c1", "a2", "a3"]);
+        drop(send);
+        assert_eq!(received.iter().collect::<Vec<_>>(), ["a1", "b1", "c1", "a2", "a3"]);
     }
 
     #[test]
-    fn work_of_many_turns_lets_others_pass() {
-        let cpu = Cpu::with_threads(1).unwrap();
-        let (begun, release) = hold(&cpu, Line(0));
+    fn work_of_many_steps_lets_other_queues_pass() {
+        let pool = ComputePool::with_threads(1).unwrap();
+        let (begun, release) = hold(&pool, QueueId(0));
         begun.recv().unwrap();
-        assert!(!cpu.is_behind());
-        let (say, said) = channel();
-        for (line, turns) in [(1, 3), (2, 2), (1, 1)] {
-            let (say, mut left) = (say.clone(), turns);
-            cpu.add(Line(line), move || {
+        assert!(!pool.is_behind());
+        let (send, received) = channel();
+        for (queue, steps) in [(1, 3), (2, 2), (1, 1)] {
+            let (send, mut left) = (send.clone(), steps);
+            pool.enqueue(QueueId(queue), move || {
                 left -= 1;
-                say.send((line, turns, left)).unwrap();
+                send.send((queue, steps, left)).unwrap();
                 if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
         }
-        assert!(cpu.is_behind());
-        drop(say);
+        assert!(pool.is_behind());
+        drop(send);
         release.send(()).unwrap();
-        let order: Vec<_> = said.iter().collect();
+        let order: Vec<_> = received.iter().collect();
         assert_eq!(order, [(1, 3, 2), (2, 2, 1), (1, 1, 0), (2, 2, 0), (1, 3, 1), (1, 3, 0)]);
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_turn_lasts_until_its_work_is_done() {
-        let (cpu, at_work) = (Cpu::with_threads(1).unwrap(), Arc::new(AtomicUsize::new(0)));
+    async fn one_thread_runs_one_step_at_a_time() {
+        let (pool, at_work) = (ComputePool::with_threads(1).unwrap(), Arc::new(AtomicUsize::new(0)));
         let run = || {
-            let (cpu, at_work) = (cpu.clone(), Arc::clone(&at_work));
+            let (pool, at_work) = (pool.clone(), Arc::clone(&at_work));
             let work = move || {
                 at_work.fetch_add(1, Ordering::SeqCst);
                 let most = (0..1000).map(|_| {
@@ -354,63 +370,63 @@ mod tests {
                 at_work.fetch_sub(1, Ordering::SeqCst);
                 most
             };
-            tokio::spawn(async move { cpu.run(LINE, soon(), work).await })
+            tokio::spawn(async move { pool.run(QUEUE, soon(), work).await })
         };
         let (one, other) = tokio::join!(run(), run());
         assert_eq!((one.unwrap(), other.unwrap()), (Ok(Some(1)), Ok(Some(1))));
     }
 
     #[test]
-    fn who_is_done_is_told_at_once_or_with_others_and_never_much_later() {
-        let mut untold = Untold::default();
-        let (say, said) = channel();
-        let tell = || {
-            let say = say.clone();
-            Some(Box::new(move || say.send(()).unwrap()) as Tell)
+    fn completions_are_batched_and_never_late() {
+        let mut completions = CompletionBatch::default();
+        let (send, received) = channel();
+        let completion = || {
+            let send = send.clone();
+            Some(Box::new(move || send.send(()).unwrap()) as Completion)
         };
-        untold.add(None);
-        assert!(!untold.are_due());
-        untold.add(tell());
-        thread::sleep(TOLD_WITHIN);
-        assert!(untold.are_due(), "one waits for ever");
-        untold.tell();
-        assert!(!untold.are_due());
-        untold.since = Some(std::time::Instant::now() + PATIENCE);
-        (0..TOLD_TOGETHER).for_each(|_| {
-            assert!(!untold.are_due());
-            untold.add(tell());
+        completions.add(None);
+        assert!(!completions.are_due());
+        completions.add(completion());
+        thread::sleep(MAX_COMPLETION_DELAY);
+        assert!(completions.are_due(), "a single completion is never due");
+        completions.deliver();
+        assert!(!completions.are_due());
+        completions.since = Some(std::time::Instant::now() + QUEUE_TIMEOUT);
+        (0..MAX_COMPLETIONS).for_each(|_| {
+            assert!(!completions.are_due());
+            completions.add(completion());
         });
-        assert!(untold.are_due(), "too many wait");
-        untold.tell();
-        assert_eq!(said.try_iter().count(), 1 + TOLD_TOGETHER);
-        // While work waits they are told when they are due, and not before.
-        let turns = Arc::<Turns>::default();
-        let work = || (LINE, Box::new(|| ControlFlow::Break(None)) as Work);
-        untold.add(tell());
-        untold.since = Some(std::time::Instant::now() + PATIENCE);
-        assert!(turns.next(Some(work()), &mut untold).is_some());
-        assert_eq!(said.try_iter().count(), 0, "told alone");
-        (1..TOLD_TOGETHER).for_each(|_| untold.add(tell()));
-        assert!(turns.next(Some(work()), &mut untold).is_some());
-        assert_eq!(said.try_iter().count(), TOLD_TOGETHER, "not told while work waits");
-        // Nobody waits for work that never comes.
-        turns.lock().closed = true;
-        untold.add(tell());
-        assert!(turns.next(None, &mut untold).is_none());
-        assert_eq!(said.try_iter().count(), 1);
+        assert!(completions.are_due(), "a full batch is not due");
+        completions.deliver();
+        assert_eq!(received.try_iter().count(), 1 + MAX_COMPLETIONS);
+        // While work is queued, completions are delivered when due, and not before.
+        let scheduler = Arc::<Scheduler>::default();
+        let work = || (QUEUE, Box::new(|| ControlFlow::Break(None)) as Work);
+        completions.add(completion());
+        completions.since = Some(std::time::Instant::now() + QUEUE_TIMEOUT);
+        assert!(scheduler.next(Some(work()), &mut completions).is_some());
+        assert_eq!(received.try_iter().count(), 0, "delivered alone");
+        (1..MAX_COMPLETIONS).for_each(|_| completions.add(completion()));
+        assert!(scheduler.next(Some(work()), &mut completions).is_some());
+        assert_eq!(received.try_iter().count(), MAX_COMPLETIONS, "not delivered while work is queued");
+        // An idle thread delivers before it waits.
+        scheduler.lock().closed = true;
+        completions.add(completion());
+        assert!(scheduler.next(None, &mut completions).is_none());
+        assert_eq!(received.try_iter().count(), 1);
     }
 
     #[tokio::test]
     async fn a_panic_ends_its_own_request_and_nothing_else() {
-        let cpu = Cpu::with_threads(1).unwrap();
-        assert_eq!(cpu.run(LINE, soon(), || panic!("in work")).await.unwrap_err().code, Code::Internal);
-        assert_eq!(cpu.run(LINE, soon(), || 7).await, Ok(7));
+        let pool = ComputePool::with_threads(1).unwrap();
+        assert_eq!(pool.run(QUEUE, soon(), || panic!("in work")).await.unwrap_err(), PoolError::Panicked);
+        assert_eq!(pool.run(QUEUE, soon(), || 7).await, Ok(7));
     }
 
-    /// Keeps the one thread at work: says when it has begun, and waits to be released.
-    fn hold(cpu: &Cpu, line: Line) -> (Receiver<()>, Sender<()>) {
+    /// Occupies the only thread: signals when it has started, and waits to be released.
+    fn hold(pool: &ComputePool, queue: QueueId) -> (Receiver<()>, Sender<()>) {
         let ((begin, begun), (release, released)) = (channel(), channel());
-        cpu.add(line, move || {
+        pool.enqueue(queue, move || {
             begin.send(()).unwrap();
             released.recv().unwrap();
             ControlFlow::Break(())

@@ -1,4 +1,4 @@
-//! What the machine gives: the Nitro Secure Module, time, processor and memory.
+//! The platform: the Nitro Secure Module, trusted time, the compute pool and memory.
 
 pub mod clock;
 pub(crate) mod compute_pool;

@@ -1,25 +1,27 @@
-//! Attested HPKE contexts to recipients, and replies under them.
+//! Attested HPKE contexts to recipients.
 //!
-//! A recipient gets one context, renewed before it is a minute old. Its record is a leaf of an attested batch, so
-//! that the recipient knows which enclave speaks; every reply has a secret of its own, exported from the context
-//! and bound to key, `aad` and request.
+//! A recipient has one context, renewed before it is a minute old. Its record is a leaf of an attested batch,
+//! so that the recipient knows which enclave speaks. Every reply has a secret of its own, exported from the
+//! context and bound to key, `aad` and request.
 
+use super::{
+    ReplyError, StoredReply,
+    stored::{ContextProof, MAX_PROOF},
+};
 use crate::{
-    attest::batcher::Attester,
-    keys::crypto::{Provider, Sender},
-    platform::clock::{Now, TrustedTime},
-    platform::compute_pool::{self, Cpu, Line},
-    platform::memory::budget::{Budget, Charge, Full},
+    attest::Attester,
+    keys::crypto::{Provider, SenderContext},
+    platform::{
+        clock::{TimePoint, TrustedTime},
+        compute_pool::{ComputePool, QUEUE_TIMEOUT, QueueId},
+        memory::budget::{Budget, BudgetFull, Charge},
+    },
 };
 use ok2cry_protocol::{
-    Encoded, Hash, MAX_AAD, MAX_CIPHERTEXT, Record,
-    batch::{Inclusion, MAX_PATH},
-    code::Code,
+    Encoded, Hash, Record,
     descriptor::KeyDescriptor,
-    document::Document,
     ids::{ContextId, InstanceId},
-    reply::{MAX_DESCRIPTOR, Reply, ReplyContext},
-    rpc::{Attested, MAX_DOCUMENT, Refusal, SealedReply},
+    reply::{Reply, ReplyContext},
     suite::{PublicKey, Suite, reply_info},
 };
 use std::{
@@ -28,213 +30,166 @@ use std::{
 };
 use tokio::{sync::OnceCell, time::Instant};
 
-/// For how long replies are sealed under a context, in milliseconds. What is under way then still has time to
-/// end before the context's own end.
+/// For how long replies are sealed under a context, in milliseconds. Opens that found it then have the rest
+/// of [`LIFE_MS`] to finish.
 const USE_MS: u64 = 50_000;
-/// When a context is erased, in milliseconds after its making.
+/// When a context is erased, in milliseconds after it was made.
 const LIFE_MS: u64 = 60_000;
-/// How much what proves a context may hold, in bytes, before that is known: the longest record, path and document.
-const PROOF_ROOM: usize = MAX_DESCRIPTOR + MAX_PATH * 48 + MAX_DOCUMENT;
-/// How much a recipient needs for one reply, in bytes, while its last context is still held.
-pub(crate) const LEAST_ROOM: usize = 2 * PROOF_ROOM + FRAME + MAX_DESCRIPTOR + MAX_AAD + MAX_CIPHERTEXT;
-/// What a reply holds beside its parts, in bytes: the record's own names, lengths, ids and digest; and what the store keeps.
-const FRAME: usize = 320;
+
+/// What [`Contexts`] works with.
+pub(crate) struct ContextSettings {
+    pub(crate) instance: InstanceId,
+    pub(crate) crypto: &'static dyn Provider,
+    pub(crate) attester: Attester,
+    pub(crate) time: TrustedTime,
+    pub(crate) pool: ComputePool,
+    /// Counts proofs and replies.
+    pub(crate) budget: Budget,
+    /// The most recipients with a context.
+    pub(crate) max_recipients: usize,
+}
 
 /// The contexts of one boot.
 pub(crate) struct Contexts {
-    instance: InstanceId,
-    crypto: &'static dyn Provider,
-    attester: Attester,
-    time: TrustedTime,
-    cpu: Cpu,
-    budget: Budget,
-    max: usize,
-    slots: Mutex<Slots>,
+    settings: ContextSettings,
+    table: Mutex<ContextTable>,
 }
 
 #[derive(Default)]
-struct Slots {
-    by_recipient: HashMap<PublicKey, Slot>,
-    /// Nothing is to be erased before this.
-    next_erase: Option<Now>,
-    /// No place is given up before this, unless its context fails.
-    next_place: Option<Now>,
+struct ContextTable {
+    by_recipient: HashMap<PublicKey, ContextSlot>,
+    /// No context is erased before this.
+    next_erase: Option<TimePoint>,
+    /// No slot becomes free before this, unless making its context fails.
+    next_free: Option<TimePoint>,
 }
 
-/// Why there is no context to reply under.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum NoReply {
-    /// All places for recipients are taken.
-    Places {
-        /// In how many milliseconds the first is given up.
-        wait_ms: u64,
-    },
-    /// There is no room for what would be held.
-    Full(Full),
-    /// It could not be made.
-    Refused(Refusal),
+/// The result of one attempt to make a context, shared by all requests that wait for it.
+type Attempt = Arc<OnceCell<Result<Arc<AttestedContext>, ReplyError>>>;
+
+struct ContextSlot {
+    attempt: Attempt,
+    stop_use: TimePoint,
+    erase: TimePoint,
 }
 
-impl From<Refusal> for NoReply {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-impl From<Code> for NoReply {
-    fn from(code: Code) -> Self {
-        Self::Refused(code.into())
-    }
-}
-
-impl From<Full> for NoReply {
-    fn from(full: Full) -> Self {
-        Self::Full(full)
-    }
-}
-
-/// The context, or why there is none: whoever waited for one attempt gets what came of it.
-type Outcome = Arc<OnceCell<Result<Arc<Context>, NoReply>>>;
-
-struct Slot {
-    outcome: Outcome,
-    stop_use: Now,
-    erase: Now,
-}
-
-/// One context, attested.
-pub(crate) struct Context {
+/// One context, with its proof.
+pub(crate) struct AttestedContext {
     id: ContextId,
-    sender: Box<dyn Sender>,
-    erase: Now,
-    proof: Arc<Proof>,
+    sender: Box<dyn SenderContext>,
+    erase: TimePoint,
+    proof: Arc<ContextProof>,
 }
 
-/// What a recipient needs to trust a context. Counted for as long as it is held, by whichever reply.
-#[derive(Debug)]
-struct Proof {
-    record: Vec<u8>,
-    inclusion: Inclusion,
-    document: Document,
-    _charge: Charge,
-}
-
-/// A reply that is ready to be sent, as often as it is asked for.
-#[derive(Debug)]
-pub(crate) struct Sealed {
-    reply: Box<[u8]>,
-    proof: Arc<Proof>,
-    _charge: Charge,
-}
-
-impl Sealed {
-    /// How many bytes a reply holds, at most: what to charge before it is made.
-    pub(crate) fn room(descriptor: &[u8], aad: &[u8], ciphertext: &[u8]) -> usize {
-        FRAME + descriptor.len() + aad.len() + ciphertext.len()
-    }
-
-    /// The reply as it goes to the parent.
-    pub(crate) fn to_answer(&self) -> SealedReply {
-        let Proof { record, inclusion, document, .. } = &*self.proof;
-        let context =
-            Attested { record: record.clone(), inclusion: inclusion.clone(), document: document.clone() };
-        SealedReply { reply: self.reply.to_vec(), context }
-    }
+/// An opened message, to be sealed for its recipient.
+pub(crate) struct OpenedMessage<'a> {
+    pub(crate) descriptor: &'a Encoded<KeyDescriptor>,
+    pub(crate) aad: &'a [u8],
+    pub(crate) request_digest: &'a Hash,
+    pub(crate) plaintext: &'a [u8],
 }
 
 impl Contexts {
-    /// No contexts yet, and `max` at most; what they and their replies hold is counted in `budget`.
-    pub(crate) fn new(
-        instance: InstanceId,
-        crypto: &'static dyn Provider,
-        attester: Attester,
-        time: TrustedTime,
-        cpu: Cpu,
-        budget: Budget,
-        max: usize,
-    ) -> Self {
-        Self { instance, crypto, attester, time, cpu, budget, max, slots: Mutex::default() }
+    /// No contexts yet.
+    pub(crate) fn new(settings: ContextSettings) -> Self {
+        Self { settings, table: Mutex::default() }
     }
 
     /// The context for `recipient`, if there is one to be used.
-    pub(crate) fn current(&self, recipient: &PublicKey, now: Now) -> Option<Arc<Context>> {
-        let slots = self.lock();
-        let slot = slots.by_recipient.get(recipient).filter(|slot| !now.reached(slot.stop_use))?;
-        slot.outcome.get()?.as_ref().ok().cloned()
+    pub(crate) fn current(&self, recipient: &PublicKey, now: TimePoint) -> Option<Arc<AttestedContext>> {
+        let table = self.lock();
+        let slot = table.by_recipient.get(recipient).filter(|slot| !now.reached(slot.stop_use))?;
+        slot.attempt.get()?.as_ref().ok().cloned()
     }
 
-    /// Whether a context could be made for `recipient`, with a reply of `bytes` under it: what must hold before the processor
-    /// is asked for anything.
-    pub(crate) fn check(&self, recipient: &PublicKey, bytes: usize, now: Now) -> Result<(), NoReply> {
-        let mut slots = self.lock();
-        match slots.by_recipient.get(recipient) {
-            // It is being made, and what proves it is counted already.
+    /// Whether a context could be made for `recipient`, with a reply of `bytes` under it. Comes before any
+    /// cryptography.
+    pub(crate) fn check(
+        &self,
+        recipient: &PublicKey,
+        bytes: usize,
+        now: TimePoint,
+    ) -> Result<(), ReplyError> {
+        let mut table = self.lock();
+        match table.by_recipient.get(recipient) {
+            // It is being made, and its proof is charged already.
             Some(slot) if !now.reached(slot.stop_use) => return Ok(()),
             Some(_) => {}
-            None => slots.check_place(self.max, now)?,
+            None => table.check_slot(self.settings.max_recipients, now)?,
         }
-        drop(slots);
-        Ok(self.budget.check(recipient, PROOF_ROOM + bytes)?)
+        drop(table);
+        Ok(self.settings.budget.check(recipient, MAX_PROOF + bytes)?)
     }
 
-    /// In how many milliseconds the next context is erased.
-    pub(crate) fn next_erase_ms(&self, now: Now) -> Option<u64> {
+    /// In how many milliseconds the next context is erased, 1 at least.
+    pub(crate) fn next_erase_ms(&self, now: TimePoint) -> Option<u64> {
         self.lock().next_erase.map(|next| next.wait_ms(now).max(1))
     }
 
     /// The context for `recipient`, made and attested now if there is none.
-    pub(crate) async fn ready(&self, recipient: &PublicKey, now: Now) -> Result<Arc<Context>, NoReply> {
-        let outcome = self.slot(recipient, now)?;
-        let result = outcome.get_or_init(|| self.make(recipient)).await;
+    pub(crate) async fn ready(
+        &self,
+        recipient: &PublicKey,
+        now: TimePoint,
+    ) -> Result<Arc<AttestedContext>, ReplyError> {
+        let attempt = self.slot(recipient, now)?;
+        let result = attempt.get_or_init(|| self.make(recipient)).await;
         if result.is_err() {
-            // The next to come tries anew.
-            let mut slots = self.lock();
-            let by_recipient = &mut slots.by_recipient;
-            if by_recipient.get(recipient).is_some_and(|slot| Arc::ptr_eq(&slot.outcome, &outcome)) {
+            // The next request tries again.
+            let mut table = self.lock();
+            let by_recipient = &mut table.by_recipient;
+            if by_recipient.get(recipient).is_some_and(|slot| Arc::ptr_eq(&slot.attempt, &attempt)) {
                 by_recipient.remove(recipient);
             }
         }
         result.clone()
     }
 
-    /// Erases what is due. Answers in how many milliseconds to call again, if anything is left.
-    pub(crate) fn run_agenda(&self, now: Now) -> Option<u64> {
-        let mut slots = self.lock();
-        if slots.next_erase.is_some_and(|next| now.reached(next)) {
-            slots.by_recipient.retain(|_, slot| !now.reached(slot.erase));
-            slots.next_erase = slots.by_recipient.values().map(|slot| slot.erase).min_by_key(|at| at.boot_ms);
+    /// Erases contexts that are due. Returns in how many milliseconds to call again, if any context is left.
+    pub(crate) fn run_due(&self, now: TimePoint) -> Option<u64> {
+        let mut table = self.lock();
+        if table.next_erase.is_some_and(|next| now.reached(next)) {
+            table.by_recipient.retain(|_, slot| !now.reached(slot.erase));
+            table.next_erase = table.by_recipient.values().map(|slot| slot.erase).min_by_key(|at| at.boot_ms);
         }
-        slots.next_erase.map(|next| next.wait_ms(now))
+        table.next_erase.map(|next| next.wait_ms(now))
     }
 
-    fn slot(&self, recipient: &PublicKey, now: Now) -> Result<Outcome, NoReply> {
-        let mut slots = self.lock();
-        if let Some(slot) = slots.by_recipient.get(recipient).filter(|slot| !now.reached(slot.stop_use)) {
-            return Ok(Arc::clone(&slot.outcome));
-        }
-        // A recipient that has a place renews it; only others need a new one.
-        if !slots.by_recipient.contains_key(recipient) {
-            slots.check_place(self.max, now)?;
-        }
-        let slot = Slot { outcome: Arc::default(), stop_use: now.plus(USE_MS), erase: now.plus(LIFE_MS) };
-        let outcome = Arc::clone(&slot.outcome);
-        slots.next_erase.get_or_insert(slot.erase);
-        slots.next_place.get_or_insert(slot.stop_use);
-        slots.by_recipient.insert(*recipient, slot);
-        Ok(outcome)
+    /// Charges a reply of at most `bytes` to `recipient`, before it is made.
+    pub(crate) fn charge(&self, recipient: &PublicKey, bytes: usize) -> Result<Charge, BudgetFull> {
+        self.settings.budget.charge(recipient, bytes)
     }
 
-    async fn make(&self, recipient: &PublicKey) -> Result<Arc<Context>, NoReply> {
-        // Before anything is done for it.
-        let mut charge = self.budget.charge(recipient, PROOF_ROOM)?;
+    fn slot(&self, recipient: &PublicKey, now: TimePoint) -> Result<Attempt, ReplyError> {
+        let mut table = self.lock();
+        if let Some(slot) = table.by_recipient.get(recipient).filter(|slot| !now.reached(slot.stop_use)) {
+            return Ok(Arc::clone(&slot.attempt));
+        }
+        // A recipient that has a slot renews its context in it.
+        if !table.by_recipient.contains_key(recipient) {
+            table.check_slot(self.settings.max_recipients, now)?;
+        }
+        let slot =
+            ContextSlot { attempt: Arc::default(), stop_use: now.plus(USE_MS), erase: now.plus(LIFE_MS) };
+        let attempt = Arc::clone(&slot.attempt);
+        table.next_erase.get_or_insert(slot.erase);
+        table.next_free.get_or_insert(slot.stop_use);
+        table.by_recipient.insert(*recipient, slot);
+        Ok(attempt)
+    }
+
+    async fn make(&self, recipient: &PublicKey) -> Result<Arc<AttestedContext>, ReplyError> {
+        let ContextSettings { instance, crypto, attester, time, pool, budget, .. } = &self.settings;
+        // Before any work.
+        let mut charge = budget.charge(recipient, MAX_PROOF)?;
         let mut id = ContextId([0; 16]);
-        getrandom::fill(&mut id.0).map_err(|_| Code::Internal)?;
-        let (crypto, key, info) = (self.crypto, *recipient, reply_info(self.instance, id));
-        // In a line of its own: all who open for this recipient wait for it, not only who came first.
-        let latest = Instant::now() + compute_pool::PATIENCE;
-        let made = self.cpu.run(Line::default(), latest, move || crypto.setup_sender(&key, &info));
-        let (sender, enc) = made.await?.ok_or(Code::Internal)?;
-        let now = self.time.now().map_err(|e| Refusal::with_detail(Code::ClockUnsafe, e.to_string()))?;
+        getrandom::fill(&mut id.0).map_err(|_| ReplyError::Internal)?;
+        let (crypto, key, info) = (*crypto, *recipient, reply_info(*instance, id));
+        // In the default queue: all streams that open for this recipient wait for it, not only the first.
+        let deadline = Instant::now() + QUEUE_TIMEOUT;
+        let made = pool.run(QueueId::default(), deadline, move || crypto.setup_sender(&key, &info));
+        let (sender, enc) = made.await?.ok_or(ReplyError::Internal)?;
+        let now = time.now()?;
         let erase = now.plus(LIFE_MS);
         let record = ReplyContext {
             context_id: id,
@@ -245,69 +200,61 @@ impl Contexts {
             expires_at: erase.wall_ms,
         }
         .encode();
-        let attestation = self.attester.attest(&[&record], now.wall_ms).await?;
-        let inclusion = attestation.inclusions.into_iter().next().ok_or(Code::Internal)?;
+        let attestation = attester.attest(&[&record], now.wall_ms).await?;
+        let inclusion = attestation.inclusions.into_iter().next().ok_or(ReplyError::Internal)?;
         let document = attestation.document;
         charge.shrink_to(record.len() + inclusion.path.len() * 48 + document.len());
-        let proof = Arc::new(Proof { record, inclusion, document, _charge: charge });
-        Ok(Arc::new(Context { id, sender, erase, proof }))
+        let proof = Arc::new(ContextProof { record, inclusion, document, _charge: charge });
+        Ok(Arc::new(AttestedContext { id, sender, erase, proof }))
     }
 
-    /// Counts a reply of at most `bytes` among what is held for `recipient`, before it is made.
-    pub(crate) fn charge(&self, recipient: &PublicKey, bytes: usize) -> Result<Charge, NoReply> {
-        Ok(self.budget.charge(recipient, bytes)?)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Slots> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, ContextTable> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Slots {
-    /// Whether there is a place for one more recipient. Places whose time has come are given up, and none is looked at before.
-    fn check_place(&mut self, max: usize, now: Now) -> Result<(), NoReply> {
+impl ContextTable {
+    /// Checks that there is a slot for one more recipient. Scans for expired slots only when one is due.
+    fn check_slot(&mut self, max: usize, now: TimePoint) -> Result<(), ReplyError> {
         if self.by_recipient.len() < max {
             return Ok(());
         }
-        if self.next_place.is_none_or(|next| now.reached(next)) {
+        if self.next_free.is_none_or(|next| now.reached(next)) {
             self.by_recipient.retain(|_, slot| !now.reached(slot.stop_use));
-            self.next_place =
-                self.by_recipient.values().map(|slot| slot.stop_use).min_by_key(|at| at.boot_ms);
+            self.next_free = self.by_recipient.values().map(|slot| slot.stop_use).min_by_key(|at| at.boot_ms);
         }
-        match self.next_place {
+        match self.next_free {
             Some(next) if self.by_recipient.len() >= max => {
-                Err(NoReply::Places { wait_ms: next.wait_ms(now).max(1) })
+                Err(ReplyError::TooManyRecipients { wait_ms: next.wait_ms(now).max(1) })
             }
             _ => Ok(()),
         }
     }
 }
 
-impl Context {
-    /// Seals one reply, unless the context's time has come. `charge` is for what the reply will hold.
+impl AttestedContext {
+    /// Seals one reply, unless the context has ended. `charge` counts what the reply holds.
     pub(crate) fn seal(
         &self,
+        message: &OpenedMessage<'_>,
         charge: Charge,
-        now: Now,
-        descriptor: &Encoded<KeyDescriptor>,
-        aad: &[u8],
-        request_digest: &Hash,
-        plaintext: &[u8],
-    ) -> Result<Sealed, Refusal> {
+        now: TimePoint,
+    ) -> Result<StoredReply, ReplyError> {
         if now.reached(self.erase) {
-            return Err(Refusal::new(Code::Busy).retry_after(1));
+            return Err(ReplyError::ContextEnded);
         }
+        let OpenedMessage { descriptor, aad, request_digest, plaintext } = message;
         let mut reply = Reply {
             context_id: self.id,
-            descriptor: descriptor.clone(),
+            descriptor: (*descriptor).clone(),
             aad: aad.to_vec(),
-            request_digest: *request_digest,
+            request_digest: **request_digest,
             ciphertext: Vec::new(),
         };
         let binding = reply.binding();
-        let secret = self.sender.reply_secret(&binding).ok_or(Code::Internal)?;
-        reply.ciphertext = secret.seal(plaintext, &binding).ok_or(Code::Internal)?;
+        let secret = self.sender.reply_secret(&binding).ok_or(ReplyError::Internal)?;
+        reply.ciphertext = secret.seal(plaintext, &binding).ok_or(ReplyError::Internal)?;
         let reply = reply.encode().into_boxed_slice();
-        Ok(Sealed { reply, proof: Arc::clone(&self.proof), _charge: charge })
+        Ok(StoredReply { reply, proof: Arc::clone(&self.proof), _charge: charge })
     }
 }

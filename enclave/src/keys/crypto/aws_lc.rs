@@ -1,7 +1,8 @@
 //! AWS-LC's P-384, through aws-lc-rs.
 //!
-//! A private key is AWS-LC's own object, kept ready from its making to its end. Its scalar is drawn inside AWS-LC, stays in
-//! one allocation of AWS-LC's heap and never comes into Rust's memory; AWS-LC overwrites every allocation that it frees.
+//! A private key is an AWS-LC object, kept from its making to its end. Its scalar is drawn inside AWS-LC,
+//! stays in one allocation of AWS-LC's heap and never enters Rust's memory. AWS-LC overwrites every
+//! allocation that it frees.
 
 use super::{
     Provider,
@@ -35,14 +36,14 @@ impl Curve for AwsLc {
     fn scalar(private: &PrivateKey) -> Option<Zeroizing<[u8; 48]>> {
         let bytes: EcPrivateKeyBin<'_> = private.as_be_bytes().ok()?;
         let mut scalar = Zeroizing::new([0; 48]);
-        // Of this length always: AWS-LC writes it so.
+        // AWS-LC always writes this length.
         scalar.copy_from_slice(bytes.as_ref());
         Some(scalar)
     }
 
-    /// It is there already and only written out.
+    /// The key holds it already; it is only encoded here.
     fn public(private: &PrivateKey) -> Option<Point> {
-        // aws-lc-rs' public key holds a reference to the private one and keeps it alive: only its bytes leave.
+        // The public key of aws-lc-rs keeps the private one alive, so only its bytes leave.
         let public = private.compute_public_key().ok()?;
         public.as_ref().try_into().ok()
     }

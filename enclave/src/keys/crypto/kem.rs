@@ -1,9 +1,9 @@
-//! DHKEM(P-384, HKDF-SHA384) (RFC 9180 §4.1) as the `hpke` crate wants it, over somebody's arithmetic.
+//! DHKEM(P-384, HKDF-SHA384) (RFC 9180 §4.1) for the `hpke` crate, over a provider's arithmetic.
 //!
-//! `hpke` has this KEM itself, and computes a key's public half again for every message that it opens. Here whoever keeps the
-//! private key, and so its descriptor, brings the public one.
-//! Some of the trait's items are hidden from `hpke`'s documentation, hence its exact version in `Cargo.toml`. Only what
-//! base mode needs is here: an authenticated sender is refused.
+//! The KEM of `hpke` itself computes the public half of a key again for every message that it opens. Here the
+//! caller passes the public half, which the key's descriptor has. Some items of the trait are hidden from
+//! `hpke`'s documentation, hence the exact version in `Cargo.toml`. Only base mode is here: an authenticated
+//! sender is refused.
 
 use hpke::{
     Deserializable, HpkeError, Kem, Serializable,
@@ -29,10 +29,10 @@ pub(super) trait Curve: Clone + Debug + Eq + Send + Sync + 'static {
     /// A private key, overwritten when it is dropped.
     type Private: Send + Sync;
 
-    /// A new key. `None` if the random generator fails or memory is out.
+    /// Makes a key. `None` if the random generator fails or memory is out.
     fn generate() -> Option<Self::Private>;
 
-    /// The key of a scalar, big-endian, between 1 and the group's order. `None` if it is not.
+    /// The key of a big-endian scalar. `None` unless the scalar is at least 1 and below the group's order.
     fn of_scalar(scalar: &[u8; 48]) -> Option<Self::Private>;
 
     /// The scalar. `None` if memory is out.
@@ -41,10 +41,10 @@ pub(super) trait Curve: Clone + Debug + Eq + Send + Sync + 'static {
     /// The public key. `None` if memory is out.
     fn public(private: &Self::Private) -> Option<Point>;
 
-    /// Whether it is a point, and not the identity.
+    /// Whether the bytes are a point of the curve, and not the identity.
     fn is_point(point: &Point) -> bool;
 
-    /// `DH(private, public)`: the x-coordinate, 48 bytes, lent to `then` and overwritten after it.
+    /// Calls `then` with `DH(private, public)`, the x-coordinate of 48 bytes, and overwrites it afterwards.
     fn agree<T>(
         private: &Self::Private,
         public: &Point,
@@ -58,43 +58,43 @@ pub(super) type Point = [u8; 97];
 /// The KEM.
 pub(super) struct Dhkem<C>(PhantomData<C>);
 
-/// "KEM" and the KEM's number, which separate its HKDF from every other (RFC 9180 §4.1).
+/// "KEM" and the KEM's number: the `suite_id` of its HKDF (RFC 9180 §4.1).
 const SUITE_ID: [u8; 5] = *b"KEM\x00\x11";
 
 impl<C: Curve> Kem for Dhkem<C> {
-    type PublicKey = PublicKey<C>;
-    type PrivateKey = PrivateKey<C>;
-    type EncappedKey = PublicKey<C>;
+    type PublicKey = KemPublicKey<C>;
+    type PrivateKey = KemPrivateKey<C>;
+    type EncappedKey = KemPublicKey<C>;
     type NSecret = U48;
 
     const KEM_ID: u16 = 0x0011;
 
-    fn sk_to_pk(sk: &PrivateKey<C>) -> PublicKey<C> {
+    fn sk_to_pk(sk: &KemPrivateKey<C>) -> KemPublicKey<C> {
         sk.public.clone()
     }
 
-    fn derive_keypair(ikm: &[u8]) -> (PrivateKey<C>, PublicKey<C>) {
+    fn derive_keypair(ikm: &[u8]) -> (KemPrivateKey<C>, KemPublicKey<C>) {
         or_abort(derive_keypair(ikm))
     }
 
     fn decap(
-        sk_recip: &PrivateKey<C>,
-        pk_sender_id: Option<&PublicKey<C>>,
-        encapped_key: &PublicKey<C>,
+        sk_recip: &KemPrivateKey<C>,
+        pk_sender_id: Option<&KemPublicKey<C>>,
+        encapped_key: &KemPublicKey<C>,
     ) -> Result<SharedSecret<Self>, HpkeError> {
         if pk_sender_id.is_some() {
             return Err(HpkeError::DecapError);
         }
-        let PrivateKey { private, public } = sk_recip;
+        let KemPrivateKey { private, public } = sk_recip;
         let secret = C::agree(&private.0, &encapped_key.0, |dh| extract_and_expand(dh, encapped_key, public));
         secret.map_err(|_| HpkeError::DecapError)
     }
 
     fn encap_with_rng(
-        pk_recip: &PublicKey<C>,
-        sender_id_keypair: Option<(&PrivateKey<C>, &PublicKey<C>)>,
+        pk_recip: &KemPublicKey<C>,
+        sender_id_keypair: Option<(&KemPrivateKey<C>, &KemPublicKey<C>)>,
         csprng: &mut impl CryptoRng,
-    ) -> Result<(SharedSecret<Self>, PublicKey<C>), HpkeError> {
+    ) -> Result<(SharedSecret<Self>, KemPublicKey<C>), HpkeError> {
         if sender_id_keypair.is_some() {
             return Err(HpkeError::EncapError);
         }
@@ -107,8 +107,8 @@ impl<C: Curve> Kem for Dhkem<C> {
 /// `ExtractAndExpand(dh, concat(enc, pkRm))` (RFC 9180 §4.1).
 fn extract_and_expand<C: Curve>(
     dh: &[u8],
-    enc: &PublicKey<C>,
-    pk_recip: &PublicKey<C>,
+    enc: &KemPublicKey<C>,
+    pk_recip: &KemPublicKey<C>,
 ) -> Result<SharedSecret<Dhkem<C>>, HpkeError> {
     let kem_context = [enc.0, pk_recip.0];
     let mut secret = SharedSecret::default();
@@ -116,12 +116,12 @@ fn extract_and_expand<C: Curve>(
     Ok(secret)
 }
 
-/// `DeriveKeyPair(ikm)` (RFC 9180 §7.1.3); P-384's `bitmask` is 0xff. `None` after 256 candidates, which nobody will
-/// see.
-fn derive_keypair<C: Curve>(ikm: &[u8]) -> Option<(PrivateKey<C>, PublicKey<C>)> {
+/// `DeriveKeyPair(ikm)` (RFC 9180 §7.1.3); P-384's `bitmask` is 0xff. `None` after 256 invalid candidates,
+/// which is practically impossible.
+fn derive_keypair<C: Curve>(ikm: &[u8]) -> Option<(KemPrivateKey<C>, KemPublicKey<C>)> {
     (0..=u8::MAX).find_map(|counter| {
         let mut candidate: Array<u8, U48> = HkdfSha384::derive_nistp_sk_eph_bytes(&SUITE_ID, ikm, counter);
-        let private = PrivateKey::from_bytes(&candidate);
+        let private = KemPrivateKey::from_bytes(&candidate);
         candidate.zeroize();
         let private = private.ok()?;
         let public = private.public.clone();
@@ -129,19 +129,19 @@ fn derive_keypair<C: Curve>(ikm: &[u8]) -> Option<(PrivateKey<C>, PublicKey<C>)>
     })
 }
 
-/// A private key as it is kept.
-pub(super) struct Key<C: Curve>(pub(super) C::Private);
+/// A private key as the store keeps it.
+pub(super) struct StoredKey<C: Curve>(pub(super) C::Private);
 
-/// A private key with its public one, as `hpke` uses it. Clones share it.
-pub(super) struct PrivateKey<C: Curve> {
-    private: Arc<Key<C>>,
-    public: PublicKey<C>,
+/// A private key with its public half, as `hpke` uses it. Clones share the private key.
+pub(super) struct KemPrivateKey<C: Curve> {
+    private: Arc<StoredKey<C>>,
+    public: KemPublicKey<C>,
 }
 
-impl<C: Curve> PrivateKey<C> {
-    /// A key and what is known to be its public half. A message does not open if it is another's.
-    pub(super) fn new(private: Arc<Key<C>>, public: Point) -> Self {
-        Self { private, public: PublicKey(public, PhantomData) }
+impl<C: Curve> KemPrivateKey<C> {
+    /// A key and its public half. With the public half of another key, no message opens.
+    pub(super) fn new(private: Arc<StoredKey<C>>, public: Point) -> Self {
+        Self { private, public: KemPublicKey(public, PhantomData) }
     }
 
     fn scalar(&self) -> Zeroizing<[u8; 48]> {
@@ -149,21 +149,21 @@ impl<C: Curve> PrivateKey<C> {
     }
 }
 
-// `hpke` asks for these; nothing here clones, writes or compares private keys.
+// `hpke` requires these traits. Nothing here clones, writes or compares private keys.
 
-impl<C: Curve> Clone for PrivateKey<C> {
+impl<C: Curve> Clone for KemPrivateKey<C> {
     fn clone(&self) -> Self {
         Self { private: Arc::clone(&self.private), public: self.public.clone() }
     }
 }
 
-impl<C: Curve> ConstantTimeEq for PrivateKey<C> {
+impl<C: Curve> ConstantTimeEq for KemPrivateKey<C> {
     fn ct_eq(&self, other: &Self) -> Choice {
         self.scalar().as_slice().ct_eq(other.scalar().as_slice())
     }
 }
 
-impl<C: Curve> Serializable for PrivateKey<C> {
+impl<C: Curve> Serializable for KemPrivateKey<C> {
     type OutputSize = U48;
 
     fn write_exact(&self, buf: &mut [u8]) {
@@ -171,19 +171,19 @@ impl<C: Curve> Serializable for PrivateKey<C> {
     }
 }
 
-impl<C: Curve> Deserializable for PrivateKey<C> {
+impl<C: Curve> Deserializable for KemPrivateKey<C> {
     fn from_bytes(encoded: &[u8]) -> Result<Self, HpkeError> {
         let private = C::of_scalar(of_length(encoded)?).ok_or(HpkeError::ValidationError)?;
         let public = or_abort(C::public(&private));
-        Ok(Self::new(Arc::new(Key(private)), public))
+        Ok(Self::new(Arc::new(StoredKey(private)), public))
     }
 }
 
 /// An uncompressed point, known to be on the curve and not the identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PublicKey<C>(Point, PhantomData<C>);
+pub(super) struct KemPublicKey<C>(Point, PhantomData<C>);
 
-impl<C: Curve> Serializable for PublicKey<C> {
+impl<C: Curve> Serializable for KemPublicKey<C> {
     type OutputSize = U97;
 
     fn write_exact(&self, buf: &mut [u8]) {
@@ -191,8 +191,9 @@ impl<C: Curve> Serializable for PublicKey<C> {
     }
 }
 
-impl<C: Curve> Deserializable for PublicKey<C> {
-    /// Libraries take compressed, hybrid and compact points too: the length and the first byte leave uncompressed ones.
+impl<C: Curve> Deserializable for KemPublicKey<C> {
+    /// Takes uncompressed points only. Libraries also take compressed, hybrid and compact ones, which the
+    /// length and the first byte exclude.
     fn from_bytes(encoded: &[u8]) -> Result<Self, HpkeError> {
         let point: &Point = of_length(encoded)?;
         if point.first() != Some(&4) || !C::is_point(point) {
@@ -206,7 +207,8 @@ fn of_length<const N: usize>(encoded: &[u8]) -> Result<&[u8; N], HpkeError> {
     encoded.try_into().map_err(|_| HpkeError::IncorrectInputLength(N, encoded.len()))
 }
 
-/// For traits that cannot fail, where libraries fail if memory is out and only then: it ends as Rust's own allocations do.
+/// For traits that cannot fail. Libraries fail here only if memory is out, which aborts as Rust's own
+/// allocations do.
 fn or_abort<T>(made: Option<T>) -> T {
     made.unwrap_or_else(|| handle_alloc_error(Layout::new::<T>()))
 }

@@ -1,17 +1,17 @@
-//! Disposable keys: how they are made, kept, used and erased, by a provider that the configuration names.
+//! Disposable keys: made, kept, used and erased by the provider that the configuration names.
 //!
-//! HPKE (RFC 9180) is the `hpke` crate's under every provider, with the one suite that is switched on: its key
-//! schedule, its HKDF, its AES. The KEM under it is ours, over a provider's arithmetic, which decides what a private key
-//! *is*: which bytes, where they lie, who computes with them and what overwrites them. To everybody outside, providers are the same:
-//! what one seals another opens, and what one refuses another refuses. The tests run once per provider, and a
-//! differential test runs all on the same inputs.
+//! HPKE (RFC 9180) is the `hpke` crate's under every provider: key schedule, HKDF and AES, with the one suite
+//! that is switched on. The KEM is ours, over a provider's arithmetic. The provider decides what a private
+//! key is: which bytes, where they lie, which code computes with them and what overwrites them. From outside,
+//! providers are the same: what one seals another opens, and what one refuses another refuses. The tests run
+//! once per provider, and a differential test runs all of them on the same inputs.
 //!
 //! | provider | elliptic curve | a private key is |
 //! |---|---|---|
 //! | `portable` | the `p384` crate | its scalar, overwritten when dropped |
-//! | `aws-lc` (feature `aws-lc`) | AWS-LC, with s2n-bignum's verified arithmetic | an object of AWS-LC, overwritten when freed |
+//! | `aws-lc` (feature `aws-lc`) | AWS-LC, verified s2n-bignum arithmetic | an AWS-LC object, overwritten when freed |
 //!
-//! `docs/crypto-providers.md` compares them: rate, memory, erasure, and what is not erased.
+//! `docs/crypto-providers.md` compares their rates, memory and erasure, and says what is not erased.
 
 #[cfg(feature = "aws-lc")]
 mod aws_lc;
@@ -27,31 +27,39 @@ use serde::Deserialize;
 use std::{fmt, str::FromStr, sync::Arc};
 use zeroize::Zeroizing;
 
-/// Makes keys, and contexts to recipients.
+/// Makes keys, and HPKE contexts to recipients.
 pub trait Provider: Send + Sync {
-    /// A new disposable key and its public half. `None` if the random generator fails or memory is out.
+    /// Makes a disposable key. Returns it with its public half; `None` if the random generator fails or
+    /// memory is out.
     fn generate(&self) -> Option<(Arc<dyn PrivateKey>, PublicKey)>;
 
-    /// A new context in base mode (RFC 9180 §5.1.1), and its encapsulated key.
-    fn setup_sender(&self, recipient: &PublicKey, info: &[u8]) -> Option<(Box<dyn Sender>, PublicKey)>;
+    /// Makes a context in base mode (RFC 9180 §5.1.1). Returns it with its encapsulated key.
+    fn setup_sender(&self, recipient: &PublicKey, info: &[u8])
+    -> Option<(Box<dyn SenderContext>, PublicKey)>;
+}
+
+/// One HPKE message, and the `info` that it was sealed with.
+#[derive(Clone, Copy, Debug)]
+pub struct HpkeMessage<'a> {
+    /// The encapsulated key.
+    pub enc: &'a PublicKey,
+    /// The application's `info`.
+    pub info: &'a [u8],
+    /// The associated data.
+    pub aad: &'a [u8],
+    /// Ciphertext and tag.
+    pub ciphertext: &'a [u8],
 }
 
 /// A disposable private key, overwritten when the last reference to it is dropped.
 ///
-/// It is made where it stays, and shared by reference: nothing that has one can copy or show it.
+/// It is made where it stays, and shared by reference: code that holds one cannot copy or print it.
 pub trait PrivateKey: Send + Sync {
-    /// Opens a message in base mode (RFC 9180 §6.1). All failures are one, and that `public` is not this key's public half is
-    /// one of them.
-    fn open(
-        self: Arc<Self>,
-        public: &PublicKey,
-        enc: &PublicKey,
-        info: &[u8],
-        aad: &[u8],
-        ciphertext: &[u8],
-    ) -> Option<Zeroizing<Vec<u8>>>;
+    /// Opens a message in base mode (RFC 9180 §6.1). `public` is this key's public half. `None` for every
+    /// failure, and if `public` belongs to another key.
+    fn open(self: Arc<Self>, public: &PublicKey, message: &HpkeMessage<'_>) -> Option<Zeroizing<Vec<u8>>>;
 
-    /// The scalar, 48 bytes big-endian: a side door for tests.
+    /// The scalar, 48 bytes big-endian, for the test that searches memory for it.
     #[cfg(test)]
     fn scalar(&self) -> Option<[u8; 48]> {
         None
@@ -59,12 +67,12 @@ pub trait PrivateKey: Send + Sync {
 }
 
 /// An HPKE context to a recipient, used for its exporter only. Its secrets are overwritten when dropped.
-pub trait Sender: Send + Sync {
-    /// The secret of the one reply that `binding` names.
+pub trait SenderContext: Send + Sync {
+    /// Exports the secret of the one reply that `binding` names.
     fn reply_secret(&self, binding: &Binding) -> Option<ReplySecret>;
 }
 
-/// The providers of this build, by the names that the configuration knows them by.
+/// The providers of this build, with their names in the configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 #[non_exhaustive]
@@ -94,7 +102,7 @@ impl CryptoProvider {
         }
     }
 
-    /// What it names.
+    /// The provider itself.
     pub fn provider(self) -> &'static dyn Provider {
         match self {
             Self::Portable => portable::PROVIDER,
@@ -103,7 +111,7 @@ impl CryptoProvider {
         }
     }
 
-    /// The same implementation of P-384, for the signatures of attestation documents.
+    /// The same P-384 implementation, for the signatures of attestation documents.
     pub fn of_verifiers(self) -> ok2cry_attest_verify::Provider {
         match self {
             Self::Portable => ok2cry_attest_verify::Provider::p384(),
@@ -119,7 +127,7 @@ impl fmt::Display for CryptoProvider {
     }
 }
 
-/// A name that is no provider of this build.
+/// A name that is not a provider of this build.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no crypto provider {0:?} in this build; it has {names}", names = names())]
 pub struct NoSuchProvider(String);

@@ -21,7 +21,7 @@ impl Curve for Portable {
 
     fn generate() -> Option<SecretKey> {
         let mut scalar = Zeroizing::new([0; 48]);
-        // Zero, or beyond the group's order, once in 2^194: then the next.
+        // Zero or at least the group's order once in 2^194; then the next is tried.
         loop {
             getrandom::fill(scalar.as_mut()).ok()?;
             if let Some(private) = Self::of_scalar(&scalar) {

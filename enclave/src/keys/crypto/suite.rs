@@ -1,8 +1,8 @@
 //! HPKE (RFC 9180) with the one suite that is switched on, over a provider's arithmetic.
 
 use super::{
-    PrivateKey, Provider, Sender,
-    kem::{self, Curve, Dhkem, Key},
+    HpkeMessage, PrivateKey, Provider, SenderContext,
+    kem::{Curve, Dhkem, KemPrivateKey, KemPublicKey, StoredKey},
 };
 use hpke::{
     Deserializable, Kem, OpModeR, OpModeS, Serializable,
@@ -16,7 +16,7 @@ use ok2cry_protocol::{
 use std::{marker::PhantomData, sync::Arc};
 use zeroize::Zeroizing;
 
-/// The provider that `C` makes.
+/// The provider over the arithmetic of `C`.
 pub(super) struct Hpke<C>(PhantomData<C>);
 
 impl<C> Hpke<C> {
@@ -29,30 +29,28 @@ impl<C: Curve> Provider for Hpke<C> {
     fn generate(&self) -> Option<(Arc<dyn PrivateKey>, PublicKey)> {
         let private = C::generate()?;
         let public = PublicKey::new(&C::public(&private)?).ok()?;
-        Some((Arc::new(Key::<C>(private)), public))
+        Some((Arc::new(StoredKey::<C>(private)), public))
     }
 
-    fn setup_sender(&self, recipient: &PublicKey, info: &[u8]) -> Option<(Box<dyn Sender>, PublicKey)> {
-        let recipient = kem::PublicKey::from_bytes(recipient.as_bytes()).ok()?;
+    fn setup_sender(
+        &self,
+        recipient: &PublicKey,
+        info: &[u8],
+    ) -> Option<(Box<dyn SenderContext>, PublicKey)> {
+        let recipient = KemPublicKey::from_bytes(recipient.as_bytes()).ok()?;
         let (enc, context) =
             hpke::setup_sender::<AesGcm256, HkdfSha384, Dhkem<C>>(&OpModeS::Base, &recipient, info).ok()?;
-        Some((Box::new(Context::<Dhkem<C>>(context)), PublicKey::new(&enc.to_bytes()).ok()?))
+        Some((Box::new(HpkeSender::<Dhkem<C>>(context)), PublicKey::new(&enc.to_bytes()).ok()?))
     }
 }
 
-impl<C: Curve> PrivateKey for Key<C> {
-    fn open(
-        self: Arc<Self>,
-        public: &PublicKey,
-        enc: &PublicKey,
-        info: &[u8],
-        aad: &[u8],
-        ciphertext: &[u8],
-    ) -> Option<Zeroizing<Vec<u8>>> {
-        let enc = kem::PublicKey::from_bytes(enc.as_bytes()).ok()?;
+impl<C: Curve> PrivateKey for StoredKey<C> {
+    fn open(self: Arc<Self>, public: &PublicKey, message: &HpkeMessage<'_>) -> Option<Zeroizing<Vec<u8>>> {
+        let HpkeMessage { enc, info, aad, ciphertext } = *message;
+        let enc = KemPublicKey::from_bytes(enc.as_bytes()).ok()?;
         hpke::single_shot_open::<AesGcm256, HkdfSha384, Dhkem<C>>(
             &OpModeR::Base,
-            &kem::PrivateKey::new(self, *public.as_bytes()),
+            &KemPrivateKey::new(self, *public.as_bytes()),
             &enc,
             info,
             ciphertext,
@@ -68,9 +66,9 @@ impl<C: Curve> PrivateKey for Key<C> {
     }
 }
 
-pub(super) struct Context<K: Kem>(pub(super) AeadCtxS<AesGcm256, HkdfSha384, K>);
+pub(super) struct HpkeSender<K: Kem>(pub(super) AeadCtxS<AesGcm256, HkdfSha384, K>);
 
-impl<K> Sender for Context<K>
+impl<K> SenderContext for HpkeSender<K>
 where
     K: Kem<PrivateKey: Send + Sync> + Send + Sync + 'static,
 {

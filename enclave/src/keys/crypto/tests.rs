@@ -1,11 +1,11 @@
-//! What holds for every provider, run once for each: the frozen vectors, and what is refused.
+//! Tests that run once for each provider: the frozen vectors, and what is refused.
 
 mod differential;
 mod vectors;
 
 use super::{
-    CryptoProvider,
-    kem::{Curve, Dhkem, Key, PrivateKey},
+    CryptoProvider, HpkeMessage,
+    kem::{Curve, Dhkem, KemPrivateKey, StoredKey},
 };
 use hpke::{
     Deserializable, Kem, OpModeR, OpModeS, Serializable,
@@ -42,11 +42,11 @@ use for_each_provider;
 for_each_provider! {
     scalars_are_those_of_the_group
     only_uncompressed_points_on_the_curve_are_keys
-    every_key_is_another_and_opens_what_is_sealed_to_it
+    keys_differ_and_open_what_is_sealed_to_them
     a_clone_is_the_same_key
 }
 
-/// DHKEM(P-384, HKDF-SHA384): ours, and `hpke`'s own.
+/// DHKEM(P-384, HKDF-SHA384): the providers', and the one of `hpke`.
 trait P384Kem: Kem<PrivateKey: Send + Sync> + Send + Sync + 'static {
     fn generate() -> Option<(Self::PrivateKey, Self::PublicKey)>;
 }
@@ -55,7 +55,7 @@ impl<C: Curve> P384Kem for Dhkem<C> {
     fn generate() -> Option<(Self::PrivateKey, Self::PublicKey)> {
         let private = C::generate()?;
         let public = C::public(&private)?;
-        let private = PrivateKey::new(Arc::new(Key(private)), public);
+        let private = KemPrivateKey::new(Arc::new(StoredKey(private)), public);
         let public = Self::sk_to_pk(&private);
         Some((private, public))
     }
@@ -112,12 +112,12 @@ fn only_uncompressed_points_on_the_curve_are_keys<K: P384Kem>() {
         assert!(K::EncappedKey::from_bytes(&bytes).is_err(), "{name}");
         assert!(
             PublicKey::new(&bytes).is_err(),
-            "{name}: the protocol's own type takes what no provider does"
+            "{name}: the protocol's type accepts what the providers refuse"
         );
     }
 }
 
-fn every_key_is_another_and_opens_what_is_sealed_to_it<K: P384Kem>() {
+fn keys_differ_and_open_what_is_sealed_to_them<K: P384Kem>() {
     let (first, first_public) = K::generate().unwrap();
     let (second, second_public) = K::generate().unwrap();
     assert_ne!(first_public.to_bytes(), second_public.to_bytes());
@@ -152,7 +152,7 @@ fn providers_are_known_by_their_names() {
 }
 
 #[test]
-fn a_key_opens_what_is_sealed_to_it_beside_its_own_public_half_only() {
+fn a_key_opens_messages_with_its_own_public_half_only() {
     for provider in CryptoProvider::ALL {
         let generate = || provider.provider().generate().unwrap();
         let ((key, public), (other, other_public)) = (generate(), generate());
@@ -160,7 +160,8 @@ fn a_key_opens_what_is_sealed_to_it_beside_its_own_public_half_only() {
         let (enc, ciphertext) = seal::<Reference>(&to, &[1; 48], b"info", b"aad", b"1234");
         let enc = PublicKey::new(&enc).unwrap();
         let open = |key: &Arc<dyn super::PrivateKey>, public| {
-            Arc::clone(key).open(public, &enc, b"info", b"aad", &ciphertext).map(|opened| opened.to_vec())
+            let message = HpkeMessage { enc: &enc, info: b"info", aad: b"aad", ciphertext: &ciphertext };
+            Arc::clone(key).open(public, &message).map(|opened| opened.to_vec())
         };
         assert_eq!(open(&key, &public).as_deref(), Some(&b"1234"[..]), "{provider}");
         assert_eq!(open(&key, &other_public), None, "{provider}");
@@ -170,12 +171,12 @@ fn a_key_opens_what_is_sealed_to_it_beside_its_own_public_half_only() {
 }
 
 #[test]
-fn what_a_provider_sets_up_goes_to_the_recipient() {
+fn two_contexts_have_different_encapsulated_keys() {
     let recipient = CryptoProvider::default().provider().generate().unwrap().1;
     for provider in CryptoProvider::ALL {
         let (_, first) = provider.provider().setup_sender(&recipient, b"info").unwrap();
         let (_, second) = provider.provider().setup_sender(&recipient, b"info").unwrap();
-        assert_ne!(first, second, "{provider}: two contexts have one encapsulated key");
+        assert_ne!(first, second, "{provider}");
     }
 }
 
@@ -212,7 +213,7 @@ fn seal<K: P384Kem>(
     (enc, context.seal(plaintext, aad).unwrap())
 }
 
-/// A generator that yields one byte string over and over, which `hpke` takes for the ephemeral key's `ikm`.
+/// A generator that repeats one byte string, which `hpke` uses as the `ikm` of the ephemeral key.
 struct Fixed<'a>(&'a [u8]);
 
 impl TryRng for Fixed<'_> {

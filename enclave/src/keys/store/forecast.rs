@@ -1,45 +1,46 @@
-//! When there will be room: how many moments of each kind come in each second, on both clocks.
+//! Predicts when there will be room: counts the events of each kind in each second, on both clocks.
 //!
-//! A refusal says when to come again, and has to cost less than what it refuses. So it takes no lock and looks at no key: it
-//! adds up counters that every change of an agenda keeps. They decide nothing, and `loom` does not look at them.
+//! A refusal says when to retry, and must cost less than the work that it refuses. So it takes no lock and
+//! visits no key: it adds up counters that are updated with every change of an expiry queue. The counters
+//! decide nothing, so `loom` does not model them.
 
-use super::shard::Moment;
-use crate::platform::clock::Now;
+use super::shard::Event;
+use crate::platform::clock::TimePoint;
 use std::sync::{
     OnceLock,
     atomic::{AtomicU64, Ordering},
 };
 
-/// How long one counter's time is, in milliseconds, as a power of two.
+/// The milliseconds per counter, as a power of two.
 const SECOND_BITS: u32 = 10;
-/// How many counters lie together, and come into being together.
+/// How many counters are allocated together.
 const CHUNK: usize = 64;
-/// How many such pieces go round: two and a third hours. What comes lies less than 71 minutes ahead.
+/// How many chunks the ring has: two and a third hours. Events lie less than 71 minutes ahead.
 const CHUNKS: u64 = if cfg!(ok2cry_loom) { 1 } else { 128 };
-/// How far ahead a forecast looks, in seconds: a key's longest life, and for how long its end is remembered.
+/// How many seconds ahead a forecast reads: a key's longest life, and its tombstone's.
 const AHEAD: u64 = 4_300;
-/// How far back: what is due and not done yet.
+/// How many seconds back it reads: events that are due and not handled yet.
 const BEHIND: u64 = 2;
 
 type Chunk = [AtomicU64; CHUNK];
 
-/// Counts of what comes when. A count is changed where an agenda is, under the lock of its shard.
+/// Counts of events by second. They change together with the expiry queues, under the lock of a shard.
 #[derive(Debug)]
 pub(super) struct Forecast {
-    deadlines: [Clock; 2],
-    replies: [Clock; 2],
-    endings: [Clock; 2],
+    deadlines: [ClockCounts; 2],
+    replies: [ClockCounts; 2],
+    tombstones: [ClockCounts; 2],
 }
 
-/// What comes when on one clock. Most of the time that can be counted never is.
+/// The counts on one clock. Most chunks are never allocated.
 #[derive(Debug)]
-struct Clock {
-    reads: fn(Now) -> u64,
+struct ClockCounts {
+    reads: fn(TimePoint) -> u64,
     chunks: Box<[OnceLock<Box<Chunk>>]>,
 }
 
-/// How many moments a second has, and the first and the last of all that it had since it had none, in milliseconds from its
-/// beginning.
+/// The number of events in a second, and the first and last of all since the second was empty, in
+/// milliseconds from its start.
 #[derive(Clone, Copy)]
 struct Second {
     count: u64,
@@ -48,52 +49,55 @@ struct Second {
 }
 
 impl Forecast {
-    /// A forecast of nothing.
+    /// A forecast without events.
     pub(super) fn new() -> Self {
-        let clocks = || [Clock::new(|now| now.boot_ms), Clock::new(|now| now.wall_ms)];
-        Self { deadlines: clocks(), replies: clocks(), endings: clocks() }
+        let clocks = || [ClockCounts::new(|now| now.boot_ms), ClockCounts::new(|now| now.wall_ms)];
+        Self { deadlines: clocks(), replies: clocks(), tombstones: clocks() }
     }
 
-    /// Counts a moment.
-    pub(super) fn add(&self, moment: Moment, at: Now) {
-        for clock in self.of(moment) {
+    /// Counts an event.
+    pub(super) fn add(&self, event: Event, at: TimePoint) {
+        for clock in self.of(event) {
             clock.add(at);
         }
     }
 
-    /// Counts a moment no more that was added with the same arguments.
-    pub(super) fn remove(&self, moment: Moment, at: Now) {
-        for clock in self.of(moment) {
+    /// Removes an event that was added with the same arguments.
+    pub(super) fn remove(&self, event: Event, at: TimePoint) {
+        for clock in self.of(event) {
             clock.remove(at);
         }
     }
 
-    /// In how many milliseconds the `n`th moment of a kind comes, on the clock on which that is first; 0 if it has come already.
-    /// It is exact for the first and the last of a second unless others of that second have gone, and within a second else.
-    pub(super) fn wait_ms(&self, moment: Moment, n: usize, now: Now) -> Option<u64> {
+    /// In how many milliseconds the `n`th event of a kind is due, on the clock that reaches it first; 0 if it
+    /// is due.
+    ///
+    /// The result is exact for the first and the last event of a second if no other of that second was
+    /// removed, and within a second otherwise.
+    pub(super) fn wait_ms(&self, event: Event, n: usize, now: TimePoint) -> Option<u64> {
         let n = (n as u64).max(1);
-        let [boot, wall] = self.of(moment);
+        let [boot, wall] = self.of(event);
         let by_boot = boot.wait_ms(n, now, AHEAD);
-        // No further than where it matters.
+        // The second clock matters only up to the first clock's result.
         let ahead = by_boot.map_or(AHEAD, |wait| (wait >> SECOND_BITS) + 1);
         by_boot.into_iter().chain(wall.wait_ms(n, now, ahead)).min()
     }
 
-    fn of(&self, moment: Moment) -> &[Clock; 2] {
-        match moment {
-            Moment::Deadline => &self.deadlines,
-            Moment::Reply => &self.replies,
-            Moment::Ending => &self.endings,
+    fn of(&self, event: Event) -> &[ClockCounts; 2] {
+        match event {
+            Event::Deadline => &self.deadlines,
+            Event::DropReply => &self.replies,
+            Event::Forget => &self.tombstones,
         }
     }
 }
 
-impl Clock {
-    fn new(reads: fn(Now) -> u64) -> Self {
+impl ClockCounts {
+    fn new(reads: fn(TimePoint) -> u64) -> Self {
         Self { reads, chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect() }
     }
 
-    fn add(&self, at: Now) {
+    fn add(&self, at: TimePoint) {
         let at_ms = (self.reads)(at);
         let Some(chunk) = self.chunk(at_ms >> SECOND_BITS) else { return };
         let chunk = chunk.get_or_init(|| Box::new([const { AtomicU64::new(0) }; CHUNK]));
@@ -103,22 +107,22 @@ impl Clock {
         let _ = second.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 
-    fn remove(&self, at: Now) {
+    fn remove(&self, at: TimePoint) {
         let second = (self.reads)(at) >> SECOND_BITS;
         if let Some(count) = self.second(second) {
-            // The count stands in the lowest bits, and whatever is removed was added.
+            // The count has the lowest bits, and only added events are removed.
             count.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
-    fn wait_ms(&self, n: u64, now: Now, ahead: u64) -> Option<u64> {
+    fn wait_ms(&self, n: u64, now: TimePoint, ahead: u64) -> Option<u64> {
         let now_ms = (self.reads)(now);
         let (mut second, mut before) = ((now_ms >> SECOND_BITS).saturating_sub(BEHIND), 0);
         let end = (now_ms >> SECOND_BITS).saturating_add(ahead);
         while second <= end {
-            count_look();
+            count_read();
             match self.second(second) {
-                // Nothing was ever counted here.
+                // This chunk was never allocated.
                 None => second = (second / CHUNK as u64 + 1) * CHUNK as u64,
                 Some(packed) => {
                     let found = Second::unpack(packed.load(Ordering::Relaxed));
@@ -169,59 +173,59 @@ impl Second {
         Self { count: self.count + 1, first: self.first.min(within), last: self.last.max(within) }
     }
 
-    /// When the `n`th comes, as if they came evenly.
+    /// When the `n`th event is due, if they are spread evenly.
     fn nth(self, n: u64) -> u64 {
         let span = (self.last - self.first) * (n - 1);
         self.first + span.checked_div(self.count - 1).unwrap_or_default()
     }
 }
 
-/// Tests bound the work of a refusal.
+/// Tests bound how many counters a refusal reads.
 #[cfg(not(all(test, not(ok2cry_loom))))]
-const fn count_look() {}
+const fn count_read() {}
 
 #[cfg(all(test, not(ok2cry_loom)))]
-use tests::count_look;
+use tests::count_read;
 #[cfg(all(test, not(ok2cry_loom)))]
-pub(super) use tests::looks;
+pub(super) use tests::reads;
 
-// Under loom the window is too short for them, and they are about one thread.
+// Under loom the ring is too short for these tests, which need one thread only.
 #[cfg(all(test, not(ok2cry_loom)))]
 pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::cell::Cell;
 
-    thread_local!(static LOOKS: Cell<u64> = const { Cell::new(0) });
+    thread_local!(static READS: Cell<u64> = const { Cell::new(0) });
 
-    pub(super) fn count_look() {
-        LOOKS.with(|looks| looks.set(looks.get() + 1));
+    pub(super) fn count_read() {
+        READS.with(|reads| reads.set(reads.get() + 1));
     }
 
-    /// How many counters this thread has looked at.
-    pub(in crate::keys::store) fn looks() -> u64 {
-        LOOKS.with(Cell::get)
+    /// How many counters this thread has read.
+    pub(in crate::keys::store) fn reads() -> u64 {
+        READS.with(Cell::get)
     }
 
-    const NOW: Now = Now { boot_ms: 7_000_000, wall_ms: 1_800_000_000_123 };
-    const KIND: Moment = Moment::Deadline;
+    const NOW: TimePoint = TimePoint { boot_ms: 7_000_000, wall_ms: 1_800_000_000_123 };
+    const KIND: Event = Event::Deadline;
 
     #[test]
-    fn the_clock_that_comes_first_is_told_and_kinds_are_apart() {
+    fn the_sooner_clock_counts_and_kinds_are_separate() {
         let forecast = Forecast::new();
         assert_eq!(forecast.wait_ms(KIND, 1, NOW), None);
-        let late = Now { wall_ms: NOW.wall_ms + 5_000, ..NOW.plus(90_000) };
+        let late = TimePoint { wall_ms: NOW.wall_ms + 5_000, ..NOW.plus(90_000) };
         forecast.add(KIND, late);
         assert_eq!(forecast.wait_ms(KIND, 1, NOW), Some(5_000));
         assert_eq!(forecast.wait_ms(KIND, 2, NOW), None);
         forecast.remove(KIND, late);
-        forecast.add(KIND, Now { boot_ms: NOW.boot_ms + 4_000, ..NOW.plus(90_000) });
+        forecast.add(KIND, TimePoint { boot_ms: NOW.boot_ms + 4_000, ..NOW.plus(90_000) });
         assert_eq!(forecast.wait_ms(KIND, 1, NOW), Some(4_000));
-        assert_eq!(forecast.wait_ms(Moment::Ending, 1, NOW), None);
+        assert_eq!(forecast.wait_ms(Event::Forget, 1, NOW), None);
     }
 
     #[test]
-    fn what_is_due_and_not_done_is_told_as_now() {
+    fn an_event_that_is_due_and_not_handled_waits_0_ms() {
         let forecast = Forecast::new();
         forecast.add(KIND, NOW);
         assert_eq!(forecast.wait_ms(KIND, 1, NOW), Some(0));
@@ -229,20 +233,21 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_longest_life_and_its_ending_are_within_sight() {
+    fn the_longest_life_and_its_tombstone_are_in_range() {
         let forecast = Forecast::new();
         let last = NOW.plus(3_600_000 + 600_000);
         forecast.add(KIND, last);
         assert_eq!(forecast.wait_ms(KIND, 1, NOW), Some(4_200_000));
-        let before = looks();
+        let before = reads();
         assert_eq!(forecast.wait_ms(KIND, 2, NOW), None);
-        assert!(looks() - before <= 2 * (AHEAD + BEHIND + 1));
+        assert!(reads() - before <= 2 * (AHEAD + BEHIND + 1));
     }
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// Whatever comes and goes, the nth moment is told within a second, and the first of all exactly.
+        /// After any additions and removals the nth event is within a second, and without removals the first
+        /// is exact.
         #[test]
         fn a_forecast_is_right_within_a_second(
             added in prop::collection::vec((1_u64..4_200_000, any::<bool>()), 1..60),
@@ -261,8 +266,8 @@ pub(super) mod tests {
             removed.iter().for_each(|ms| forecast.remove(KIND, NOW.plus(*ms)));
             left.sort_unstable();
             for (n, ms) in left.iter().enumerate() {
-                let told = forecast.wait_ms(KIND, n + 1, NOW).unwrap();
-                prop_assert!(told.abs_diff(*ms) < 1 << SECOND_BITS, "{} for {}", told, ms);
+                let predicted = forecast.wait_ms(KIND, n + 1, NOW).unwrap();
+                prop_assert!(predicted.abs_diff(*ms) < 1 << SECOND_BITS, "{} for {}", predicted, ms);
             }
             prop_assert_eq!(forecast.wait_ms(KIND, left.len() + 1, NOW), None);
         }

@@ -1,6 +1,7 @@
-//! Two or three threads at one key, in every interleaving of the store's locks and counters, by `loom`.
+//! Two or three threads with one key, in every interleaving of the store's locks and counters, by `loom`.
 //!
-//! `make test-loom` runs these: under `--cfg ok2cry_loom` the store has loom's locks in place of the standard library's.
+//! `make test-loom` runs these: under `--cfg ok2cry_loom` the store uses loom's locks instead of the standard
+//! library's.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,7 +15,7 @@ use super::*;
 use loom::thread;
 use ok2cry_protocol::ids::InstanceId;
 
-const T0: Now = Now { boot_ms: 5_000, wall_ms: 1_800_000_000_000 };
+const T0: TimePoint = TimePoint { boot_ms: 5_000, wall_ms: 1_800_000_000_000 };
 const TTL: u64 = 1000;
 
 #[test]
@@ -24,7 +25,7 @@ fn of_two_messages_one_opens() {
         let (first, second) = (spawn_open(&store, id, T0, 1), spawn_open(&store, id, T0, 2));
         let answers = [first.join().unwrap(), second.join().unwrap()];
         match answers {
-            [Ok(1), Err(Code::KeyUsed)] | [Err(Code::KeyUsed), Ok(2)] => {}
+            [Ok(1), Err(KeyError::Used)] | [Err(KeyError::Used), Ok(2)] => {}
             both => panic!("{both:?}"),
         }
         assert_eq!((store.state(id, T0), store.counts()), (KeyState::Used, (0, 1)));
@@ -49,7 +50,7 @@ fn of_an_open_and_a_destroy_one_comes_first() {
         let destroy = spawn(&store, move |store| store.destroy(id, T0));
         let (opened, destroyed) = (open.join().unwrap(), destroy.join().unwrap());
         match (opened, destroyed) {
-            (Ok(1), KeyState::Used) | (Err(Code::KeyDestroyed), KeyState::Destroyed) => {}
+            (Ok(1), KeyState::Used) | (Err(KeyError::Destroyed), KeyState::Destroyed) => {}
             both => panic!("{both:?}"),
         }
         assert_eq!((store.state(id, T0), store.counts()), (destroyed, (0, 1)));
@@ -57,20 +58,20 @@ fn of_an_open_and_a_destroy_one_comes_first() {
 }
 
 #[test]
-fn an_open_at_the_deadline_never_outlives_the_eraser() {
+fn an_open_at_the_deadline_never_outlives_the_reaper() {
     loom::model(|| {
         let (store, id) = with_one_key(1);
         let open = spawn_open(&store, id, T0.plus(TTL - 1), 1);
-        let erase = spawn(&store, move |store| store.run_agenda(T0.plus(TTL)));
+        let erase = spawn(&store, move |store| store.run_due(T0.plus(TTL)));
         let late = spawn_open(&store, id, T0.plus(TTL), 2);
         erase.join().unwrap();
         let (opened, late) = (open.join().unwrap(), late.join().unwrap());
         let state = store.state(id, T0.plus(TTL));
         match (opened, late, state) {
-            (Ok(1), Err(Code::KeyUsed), KeyState::Used)
-            | (Err(Code::KeyExpired), Err(Code::KeyExpired), KeyState::Expired) => {}
-            // What was found before the eraser came is refused after it, whichever way it ended.
-            (Ok(1), Err(Code::KeyExpired), KeyState::Used) => panic!("expired, and then opened"),
+            (Ok(1), Err(KeyError::Used), KeyState::Used)
+            | (Err(KeyError::Expired), Err(KeyError::Expired), KeyState::Expired) => {}
+            // The late open must see the reaper's work or the first open, and never a mix.
+            (Ok(1), Err(KeyError::Expired), KeyState::Used) => panic!("expired, and then opened"),
             all => panic!("{all:?}"),
         }
         assert_eq!(store.counts(), (0, 1));
@@ -84,16 +85,15 @@ fn room_for_one_is_taken_by_one() {
         let requests: Vec<_> = (1..=2)
             .map(|n| {
                 spawn(&store, move |store| {
-                    let mut reservation = store.reserve(1, T0).map_err(|r| r.code)?;
+                    let mut reservation = store.reserve(1, T0)?;
                     reservation.insert(key(n), T0).unwrap();
                     reservation.confirm();
-                    Ok::<_, Code>(())
+                    Ok::<_, StoreFull>(())
                 })
             })
             .collect();
         let answers: Vec<_> = requests.into_iter().map(|request| request.join().unwrap()).collect();
         assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");
-        assert!(answers.iter().all(|answer| matches!(answer, Ok(()) | Err(Code::StoreFull))));
         assert_eq!(store.counts(), (1, 0));
     });
 }
@@ -106,7 +106,7 @@ fn a_key_that_is_taken_back_while_it_is_opened_leaves_nothing() {
         reservation.insert(key(1), T0).unwrap();
         let open = spawn_open(&store, key(1).id, T0, 1);
         drop(reservation);
-        assert!(matches!(open.join().unwrap(), Ok(1) | Err(Code::UnknownKey)));
+        assert!(matches!(open.join().unwrap(), Ok(1) | Err(KeyError::Unknown)));
         assert_eq!((store.state(key(1).id, T0), store.counts()), (KeyState::Unknown, (0, 0)));
     });
 }
@@ -121,20 +121,13 @@ fn with_one_key(n: u8) -> (Arc<Store<u8>>, KeyId) {
 
 fn key(n: u8) -> NewKey {
     let id = KeyId::new(InstanceId([1; 8]), [n; 16]);
-    NewKey { id, private: Arc::new(NoKey), descriptor: Arc::from([n]), deadline: T0.plus(TTL) }
+    NewKey { id, private: Arc::new(LoomKey), descriptor: Arc::from([n]), deadline: T0.plus(TTL) }
 }
 
-struct NoKey;
+struct LoomKey;
 
-impl PrivateKey for NoKey {
-    fn open(
-        self: Arc<Self>,
-        _: &PublicKey,
-        _: &PublicKey,
-        _: &[u8],
-        _: &[u8],
-        _: &[u8],
-    ) -> Option<Zeroizing<Vec<u8>>> {
+impl PrivateKey for LoomKey {
+    fn open(self: Arc<Self>, _: &PublicKey, _: &HpkeMessage<'_>) -> Option<Zeroizing<Vec<u8>>> {
         None
     }
 }
@@ -147,21 +140,26 @@ fn spawn<T: 'static>(
     thread::spawn(move || work(&store))
 }
 
-/// Finds, opens and commits, as the service does.
+/// Finds and commits, as the service does.
 fn spawn_open(
     store: &Arc<Store<u8>>,
     id: KeyId,
-    now: Now,
+    now: TimePoint,
     digest: u8,
-) -> thread::JoinHandle<Result<u8, Code>> {
+) -> thread::JoinHandle<Result<u8, KeyError>> {
     spawn(store, move |store| {
         let replayed = |reply: Arc<u8>| *reply;
-        match store.find(id, now).map_err(|r| r.code)? {
-            Found::Used(used) => used.replay(|_| [digest; 48]).map(replayed).map_err(|r| r.code),
+        match store.find(id, now)? {
+            Found::Used(used) => used.replay(|_| [digest; 48]).map(replayed),
             Found::Live(ticket) => {
-                let committed = store.commit(id, || Ok(now), &[7; 48], &[digest; 48], Some(digest));
+                let request = OpenRequest { descriptor: [7; 48], digest: [digest; 48] };
+                let committed = store.commit(id, || Ok(now), request, Some(digest));
                 drop(ticket);
-                Ok(*committed.map_err(|r| r.code)?.unwrap())
+                match committed {
+                    Ok(reply) => Ok(*reply.unwrap()),
+                    Err(CommitError::Key(error)) => Err(error),
+                    Err(CommitError::Clock(error)) => panic!("{error}"),
+                }
             }
         }
     })

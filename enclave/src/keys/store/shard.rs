@@ -1,45 +1,58 @@
-//! One shard of the store: the keys whose ids end alike, under one lock. Here a key's end is decided.
+//! One shard of the store: some of the keys, under one lock. A key's end is decided here.
 
-use super::{KEEP_REPLY_MS, MAX_FAILED_OPENS, NewKey, expiry_queue::Agenda, forecast::Forecast};
-use crate::{keys::crypto::PrivateKey, platform::clock::Now};
+use super::{
+    KEEP_REPLY_MS, KeyError, MAX_FAILED_OPENS, NewKey, OpenRequest, expiry_queue::ExpiryQueue,
+    forecast::Forecast,
+};
+use crate::{keys::crypto::PrivateKey, platform::clock::TimePoint};
 use hashbrown::HashTable;
-use ok2cry_protocol::{Hash, code::Code, ids::KeyId, rpc::KeyState};
+use ok2cry_protocol::{ids::KeyId, rpc::KeyState};
 use slab::Slab;
 use std::sync::Arc;
 
-const AT_ONCE: Now = Now { boot_ms: 0, wall_ms: 0 };
-pub(super) const NEVER: Now = Now { boot_ms: u64::MAX, wall_ms: u64::MAX };
+const AT_ONCE: TimePoint = TimePoint { boot_ms: 0, wall_ms: 0 };
+pub(super) const NEVER: TimePoint = TimePoint { boot_ms: u64::MAX, wall_ms: u64::MAX };
 
-/// Keys and endings, found by id and by what is due.
+/// Keys and tombstones, found by id and by what is due.
 pub(super) struct Shard<R> {
     slots: Slab<Slot<R>>,
-    /// Slots by the key's id. Ids are the enclave's own random choice: nobody can make them collide.
+    /// Slots by the key's id. Ids are the enclave's own random choice, so callers cannot make them collide.
     index: HashTable<u32>,
-    agendas: Agendas,
-    /// The same for all shards, in numbers.
+    queues: ExpiryQueues,
+    /// Counts of the same events, for all shards.
     forecast: Arc<Forecast>,
-    /// Before this moment no agenda has anything to do.
-    next: Now,
-    /// For how long an ending is remembered.
+    /// Before this moment no queue has anything due.
+    next_due: TimePoint,
     retain_ms: u64,
 }
 
-/// One for each kind of moment.
-struct Agendas {
-    deadlines: Agenda,
-    replies: Agenda,
-    endings: Agenda,
+/// How a shard is set up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ShardSettings {
+    /// Keys and tombstones that fit without growing.
+    pub(super) capacity: usize,
+    /// Shards with different values (0 to 999 milliseconds) sort what is due at different times.
+    pub(super) shift_ms: u16,
+    /// How long a tombstone is kept, in milliseconds.
+    pub(super) retain_ms: u64,
 }
 
-/// The kinds of moments at which something happens by itself.
+/// One queue for each kind of event.
+struct ExpiryQueues {
+    deadlines: ExpiryQueue,
+    replies: ExpiryQueue,
+    tombstones: ExpiryQueue,
+}
+
+/// What happens at a certain time without a request.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Moment {
+pub(super) enum Event {
     /// A live key expires.
     Deadline,
-    /// A reply is kept no longer.
-    Reply,
-    /// An ending is forgotten.
-    Ending,
+    /// A kept reply is dropped.
+    DropReply,
+    /// A tombstone is removed.
+    Forget,
 }
 
 struct Slot<R> {
@@ -49,73 +62,73 @@ struct Slot<R> {
 
 enum Entry<R> {
     Live(Live),
-    Ended(Ended<R>),
+    Ended(Tombstone<R>),
 }
 
 struct Live {
     key: LiveKey,
-    deadline: Now,
+    deadline: TimePoint,
     failed_opens: u32,
 }
 
-/// What an open works with. A clone shares it.
+/// What an open works with. Clones share it.
 #[derive(Clone)]
 pub(super) struct LiveKey {
     pub(super) private: Arc<dyn PrivateKey>,
     pub(super) descriptor: Arc<[u8]>,
 }
 
-/// What is left of a key: nothing secret.
-struct Ended<R> {
-    how: Ending<R>,
-    forget_at: Now,
+/// What is left of an ended key: nothing secret.
+struct Tombstone<R> {
+    reason: EndReason<R>,
+    forget_at: TimePoint,
 }
 
-pub(super) enum Ending<R> {
-    Used(Option<Box<Kept<R>>>),
+pub(super) enum EndReason<R> {
+    /// With the reply for retries, while it is kept.
+    Used(Option<Box<UsedRequest<R>>>),
     Expired,
     Destroyed,
 }
 
-/// A reply, and the request that gets it again.
-pub(super) struct Kept<R> {
-    pub(super) descriptor: Hash,
-    pub(super) request_digest: Hash,
+/// A kept reply, and the request that gets it again.
+pub(super) struct UsedRequest<R> {
+    pub(super) request: OpenRequest,
     pub(super) reply: Arc<R>,
-    pub(super) until: Now,
+    pub(super) until: TimePoint,
 }
 
-/// What is known of a key.
+/// A key that can open, or repeat its reply.
 pub(super) enum Known<'a, R> {
     Live(&'a LiveKey),
-    Used(Option<&'a Kept<R>>),
+    Used(Option<&'a UsedRequest<R>>),
 }
 
-/// What changes leave to be done once the lock is given back.
+/// Work that changes leave for after the lock is released.
 #[derive(Default)]
-pub(super) struct Aftermath {
-    /// Secrets of keys that are live no more: dropping them overwrites them.
-    pub(super) erased: Vec<LiveKey>,
+pub(super) struct Deferred {
+    /// Secrets of keys that have ended, to be wiped.
+    pub(super) ended: Vec<LiveKey>,
     /// How many slots became free.
     pub(super) vacated: usize,
 }
 
 impl<R> Shard<R> {
-    /// An empty shard that need not grow up to `keys` keys and endings. Shards with another `shift_ms` (milliseconds)
-    /// put in order what is due at other times. What comes when is counted in `forecast`.
-    pub(super) fn with_room_for(keys: usize, shift_ms: u16, retain_ms: u64, forecast: Arc<Forecast>) -> Self {
-        let [deadlines, replies, endings] = [0; 3].map(|_| Agenda::new(shift_ms));
+    /// An empty shard. Its events are counted in `forecast`.
+    pub(super) fn new(settings: ShardSettings, forecast: Arc<Forecast>) -> Self {
+        let ShardSettings { capacity, shift_ms, retain_ms } = settings;
+        let [deadlines, replies, tombstones] = [0; 3].map(|_| ExpiryQueue::new(shift_ms));
         Self {
-            slots: Slab::with_capacity(keys),
-            index: HashTable::with_capacity(keys),
-            agendas: Agendas { deadlines, replies, endings },
+            slots: Slab::with_capacity(capacity),
+            index: HashTable::with_capacity(capacity),
+            queues: ExpiryQueues { deadlines, replies, tombstones },
             forecast,
-            next: NEVER,
+            next_due: NEVER,
             retain_ms,
         }
     }
 
-    /// Takes a key in. `false` if its id is taken, or the shard has as many slots as it can number.
+    /// Inserts a key. `false` if its id is taken, or all 2^32 slots are.
     pub(super) fn insert(&mut self, key: NewKey) -> bool {
         let NewKey { id, private, descriptor, deadline } = key;
         let Ok(slot) = u32::try_from(self.slots.vacant_key()) else { return false };
@@ -128,36 +141,37 @@ impl<R> Shard<R> {
         self.index.insert_unique(hash(id), slot, |slot| {
             slots.get(*slot as usize).map_or_else(Default::default, |slot| hash(slot.id))
         });
-        self.put_down(Moment::Deadline, deadline, slot);
+        self.schedule(Event::Deadline, deadline, slot);
         true
     }
 
-    /// What an open can go by, or the refusal, once [`Shard::catch_up`] has done what is due.
-    pub(super) fn known(&self, id: KeyId) -> Result<Known<'_, R>, Code> {
+    /// What an open finds. [`Shard::catch_up`] comes first.
+    pub(super) fn known(&self, id: KeyId) -> Result<Known<'_, R>, KeyError> {
         match self.slot(id).and_then(|slot| self.entry(slot)) {
-            None => Err(Code::UnknownKey),
+            None => Err(KeyError::Unknown),
             Some(Entry::Live(live)) => Ok(Known::Live(&live.key)),
-            Some(Entry::Ended(ended)) => match &ended.how {
-                Ending::Expired => Err(Code::KeyExpired),
-                Ending::Destroyed => Err(Code::KeyDestroyed),
-                Ending::Used(kept) => Ok(Known::Used(kept.as_deref())),
+            Some(Entry::Ended(ended)) => match &ended.reason {
+                EndReason::Expired => Err(KeyError::Expired),
+                EndReason::Destroyed => Err(KeyError::Destroyed),
+                EndReason::Used(used) => Ok(Known::Used(used.as_deref())),
             },
         }
     }
 
-    /// What became of a key, once [`Shard::catch_up`] has done what is due.
+    /// The state of a key. [`Shard::catch_up`] comes first.
     pub(super) fn state(&self, id: KeyId) -> KeyState {
         match self.known(id) {
             Ok(Known::Live(_)) => KeyState::Live,
-            Ok(Known::Used(_)) => KeyState::Used,
-            Err(Code::KeyExpired) => KeyState::Expired,
-            Err(Code::KeyDestroyed) => KeyState::Destroyed,
-            Err(_) => KeyState::Unknown,
+            Ok(Known::Used(_)) | Err(KeyError::Used) => KeyState::Used,
+            Err(KeyError::Expired) => KeyState::Expired,
+            Err(KeyError::Destroyed) => KeyState::Destroyed,
+            Err(KeyError::Unknown) => KeyState::Unknown,
         }
     }
 
-    /// Until when the reply to an open that succeeds now is kept: the key's deadline, or half a minute.
-    pub(super) fn keep_reply_until(&self, id: KeyId, now: Now) -> Now {
+    /// Until when the reply to an open that commits now is kept: the deadline, or [`KEEP_REPLY_MS`] if that
+    /// is later.
+    pub(super) fn keep_reply_until(&self, id: KeyId, now: TimePoint) -> TimePoint {
         let least = now.plus(KEEP_REPLY_MS);
         match self.slot(id).and_then(|slot| self.entry(slot)) {
             Some(Entry::Live(live)) => least.or_later(live.deadline),
@@ -166,145 +180,147 @@ impl<R> Shard<R> {
     }
 
     /// Ends a key, if it is live.
-    pub(super) fn end(&mut self, id: KeyId, how: Ending<R>, now: Now, after: &mut Aftermath) {
+    pub(super) fn end(&mut self, id: KeyId, reason: EndReason<R>, now: TimePoint, deferred: &mut Deferred) {
         if let Some(slot) = self.slot(id) {
-            self.end_slot(slot, how, now, after);
+            self.end_slot(slot, reason, now, deferred);
         }
     }
 
-    /// Counts a failed open of a live key, which ends at the limit.
-    pub(super) fn count_failed_open(&mut self, id: KeyId, now: Now, after: &mut Aftermath) {
+    /// Counts a failed open of a live key, and ends the key at the limit.
+    pub(super) fn count_failed_open(&mut self, id: KeyId, now: TimePoint, deferred: &mut Deferred) {
         let Some(slot) = self.slot(id) else { return };
         let Some(Entry::Live(live)) = self.entry_mut(slot) else { return };
         live.failed_opens += 1;
         if live.failed_opens >= MAX_FAILED_OPENS {
-            self.end_slot(slot, Ending::Destroyed, now, after);
+            self.end_slot(slot, EndReason::Destroyed, now, deferred);
         }
     }
 
-    /// Takes out whatever is known of a key, without a trace.
-    pub(super) fn take_back(&mut self, id: KeyId, after: &mut Aftermath) {
+    /// Removes a key without a tombstone.
+    pub(super) fn take_back(&mut self, id: KeyId, deferred: &mut Deferred) {
         if let Some(slot) = self.slot(id) {
-            self.vacate(slot, after);
+            self.vacate(slot, deferred);
         }
     }
 
-    /// Does what is due for one key, however much is due for others.
-    pub(super) fn catch_up(&mut self, id: KeyId, now: Now, after: &mut Aftermath) {
+    /// Handles what is due for one key, however much is due for others.
+    pub(super) fn catch_up(&mut self, id: KeyId, now: TimePoint, deferred: &mut Deferred) {
         let Some(slot) = self.slot(id) else { return };
         if let Some(Entry::Live(live)) = self.entry(slot)
             && now.reached(live.deadline)
         {
-            self.end_slot(slot, Ending::Expired, now, after);
+            self.end_slot(slot, EndReason::Expired, now, deferred);
         }
         if let Some(Entry::Ended(ended)) = self.entry(slot) {
             if now.reached(ended.forget_at) {
-                self.vacate(slot, after);
+                self.vacate(slot, deferred);
             } else if ended.reply_until().is_some_and(|until| now.reached(until)) {
                 self.drop_reply(slot);
             }
         }
     }
 
-    /// Does what is due, `most` things at most.
-    pub(super) fn run_agenda(&mut self, now: Now, most: usize, after: &mut Aftermath) {
-        if !now.reached(self.next) {
+    /// Handles what is due, `limit` events at most.
+    pub(super) fn run_due(&mut self, now: TimePoint, limit: usize, deferred: &mut Deferred) {
+        if !now.reached(self.next_due) {
             return;
         }
-        // Secrets before what is kept for others' convenience: a page of deadlines is turned before any ending goes.
-        let kinds = [Moment::Deadline, Moment::Reply, Moment::Ending];
-        for _ in 0..most {
-            if !kinds.into_iter().any(|moment| self.run_one(moment, now, after)) {
+        // Secrets first: deadlines are sorted and handled before any tombstone is removed.
+        let events = [Event::Deadline, Event::DropReply, Event::Forget];
+        for _ in 0..limit {
+            if !events.into_iter().any(|event| self.run_one(event, now, deferred)) {
                 break;
             }
         }
-        self.next = self.agendas.next();
+        self.next_due = self.queues.next();
     }
 
-    /// In how many milliseconds there is anything to do.
-    pub(super) fn next_wait(&self, now: Now) -> Option<u64> {
-        let next = self.agendas.next();
+    /// In how many milliseconds anything is due.
+    pub(super) fn next_wait(&self, now: TimePoint) -> Option<u64> {
+        let next = self.queues.next();
         (next != NEVER).then(|| next.wait_ms(now))
     }
 
-    /// The moment before which [`Shard::run_agenda`] has nothing to do.
-    pub(super) fn next(&self) -> Now {
-        self.next
+    /// The moment before which [`Shard::run_due`] has nothing to do.
+    pub(super) fn next_due(&self) -> TimePoint {
+        self.next_due
     }
 
-    /// Does one thing of a kind, if there is one, and prepares another.
-    fn run_one(&mut self, moment: Moment, now: Now, after: &mut Aftermath) -> bool {
-        let agenda = self.agendas.of(moment);
-        // A little of what comes next, and what is due: neither waits until all of the other is done.
-        let prepared = agenda.prepare(now, |slot| at(&self.slots, moment, slot));
-        let Some(slot) = agenda.due(now) else { return prepared };
-        match moment {
-            Moment::Deadline => self.end_slot(slot, Ending::Expired, now, after),
-            Moment::Reply => self.drop_reply(slot),
-            Moment::Ending => self.vacate(slot, after),
+    /// Handles one event, if one is due, and sorts a few later ones.
+    fn run_one(&mut self, event: Event, now: TimePoint, deferred: &mut Deferred) -> bool {
+        let queue = self.queues.of(event);
+        // Sorting and handling alternate, so that neither waits for all of the other.
+        let prepared = queue.prepare(now, |slot| at(&self.slots, event, slot));
+        let Some(slot) = queue.due(now) else { return prepared };
+        match event {
+            Event::Deadline => self.end_slot(slot, EndReason::Expired, now, deferred),
+            Event::DropReply => self.drop_reply(slot),
+            Event::Forget => self.vacate(slot, deferred),
         }
         true
     }
 
-    fn put_down(&mut self, moment: Moment, at: Now, slot: u32) {
-        self.forecast.add(moment, at);
-        let next = self.agendas.of(moment).insert(at, slot);
-        self.next = self.next.or_sooner(next);
+    fn schedule(&mut self, event: Event, at: TimePoint, slot: u32) {
+        self.forecast.add(event, at);
+        let next = self.queues.of(event).insert(at, slot);
+        self.next_due = self.next_due.or_sooner(next);
     }
 
-    fn cross_out(&mut self, moment: Moment, at: Now, slot: u32) {
-        self.forecast.remove(moment, at);
-        let agenda = self.agendas.of(moment);
-        agenda.remove(at, slot);
-        if agenda.is_cluttered() {
-            self.next = AT_ONCE;
+    fn cancel(&mut self, event: Event, at: TimePoint, slot: u32) {
+        self.forecast.remove(event, at);
+        let queue = self.queues.of(event);
+        queue.remove(at, slot);
+        if queue.needs_compaction() {
+            self.next_due = AT_ONCE;
         }
     }
 
-    /// Replaces a live key by its ending.
-    fn end_slot(&mut self, slot: u32, how: Ending<R>, now: Now, after: &mut Aftermath) {
+    /// Replaces a live key by its tombstone.
+    fn end_slot(&mut self, slot: u32, reason: EndReason<R>, now: TimePoint, deferred: &mut Deferred) {
         let retain_ms = self.retain_ms;
         let Some(entry) = self.entry_mut(slot) else { return };
         let Entry::Live(Live { deadline, .. }) = entry else { return };
         let deadline = *deadline;
-        // A key that expired did so at its deadline, whenever it is noticed.
-        let ended_at = if matches!(how, Ending::Expired) { deadline } else { now };
-        let remembered = ended_at.plus(retain_ms);
-        let mut ended = Ended { how, forget_at: remembered };
+        // An expired key ended at its deadline, whenever that is noticed.
+        let ended_at = if matches!(reason, EndReason::Expired) { deadline } else { now };
+        let retained = ended_at.plus(retain_ms);
+        let mut ended = Tombstone { reason, forget_at: retained };
         let reply_until = ended.reply_until();
-        // A reply may be kept longer than an ending is remembered, and is found by its ending.
-        let forget_at = reply_until.map_or(remembered, |until| remembered.or_later(until));
+        // A tombstone stays as long as its reply, which is found through it.
+        let forget_at = reply_until.map_or(retained, |until| retained.or_later(until));
         ended.forget_at = forget_at;
         if let Entry::Live(Live { key, .. }) = std::mem::replace(entry, Entry::Ended(ended)) {
-            after.erased.push(key);
+            deferred.ended.push(key);
         }
-        self.cross_out(Moment::Deadline, deadline, slot);
-        self.put_down(Moment::Ending, forget_at, slot);
+        self.cancel(Event::Deadline, deadline, slot);
+        self.schedule(Event::Forget, forget_at, slot);
         if let Some(until) = reply_until {
-            self.put_down(Moment::Reply, until, slot);
+            self.schedule(Event::DropReply, until, slot);
         }
     }
 
     fn drop_reply(&mut self, slot: u32) {
-        let Some(Entry::Ended(Ended { how: Ending::Used(kept), .. })) = self.entry_mut(slot) else { return };
-        if let Some(kept) = kept.take() {
-            self.cross_out(Moment::Reply, kept.until, slot);
+        let Some(Entry::Ended(Tombstone { reason: EndReason::Used(used), .. })) = self.entry_mut(slot) else {
+            return;
+        };
+        if let Some(used) = used.take() {
+            self.cancel(Event::DropReply, used.until, slot);
         }
     }
 
-    fn vacate(&mut self, slot: u32, after: &mut Aftermath) {
+    fn vacate(&mut self, slot: u32, deferred: &mut Deferred) {
         self.drop_reply(slot);
         let Some(Slot { id, entry }) = self.slots.try_remove(slot as usize) else { return };
         if let Ok(found) = self.index.find_entry(hash(id), |other| *other == slot) {
             found.remove();
         }
-        after.vacated += 1;
+        deferred.vacated += 1;
         match entry {
             Entry::Live(Live { key, deadline, .. }) => {
-                self.cross_out(Moment::Deadline, deadline, slot);
-                after.erased.push(key);
+                self.cancel(Event::Deadline, deadline, slot);
+                deferred.ended.push(key);
             }
-            Entry::Ended(Ended { forget_at, .. }) => self.cross_out(Moment::Ending, forget_at, slot),
+            Entry::Ended(Tombstone { forget_at, .. }) => self.cancel(Event::Forget, forget_at, slot),
         }
     }
 
@@ -322,43 +338,43 @@ impl<R> Shard<R> {
     }
 }
 
-impl Agendas {
-    fn of(&mut self, moment: Moment) -> &mut Agenda {
-        match moment {
-            Moment::Deadline => &mut self.deadlines,
-            Moment::Reply => &mut self.replies,
-            Moment::Ending => &mut self.endings,
+impl ExpiryQueues {
+    fn of(&mut self, event: Event) -> &mut ExpiryQueue {
+        match event {
+            Event::Deadline => &mut self.deadlines,
+            Event::DropReply => &mut self.replies,
+            Event::Forget => &mut self.tombstones,
         }
     }
 
-    fn next(&self) -> Now {
-        [&self.deadlines, &self.replies, &self.endings]
-            .map(Agenda::next)
+    fn next(&self) -> TimePoint {
+        [&self.deadlines, &self.replies, &self.tombstones]
+            .map(ExpiryQueue::next)
             .into_iter()
-            .fold(NEVER, Now::or_sooner)
+            .fold(NEVER, TimePoint::or_sooner)
     }
 }
 
-/// When a moment of this kind comes for a slot, if it does.
-fn at<R>(slots: &Slab<Slot<R>>, moment: Moment, slot: u32) -> Option<Now> {
-    match (&slots.get(slot as usize)?.entry, moment) {
-        (Entry::Live(live), Moment::Deadline) => Some(live.deadline),
-        (Entry::Ended(ended), Moment::Reply) => ended.reply_until(),
-        (Entry::Ended(ended), Moment::Ending) => Some(ended.forget_at),
+/// When an event is scheduled for a slot, if it is.
+fn at<R>(slots: &Slab<Slot<R>>, event: Event, slot: u32) -> Option<TimePoint> {
+    match (&slots.get(slot as usize)?.entry, event) {
+        (Entry::Live(live), Event::Deadline) => Some(live.deadline),
+        (Entry::Ended(ended), Event::DropReply) => ended.reply_until(),
+        (Entry::Ended(ended), Event::Forget) => Some(ended.forget_at),
         _ => None,
     }
 }
 
-impl<R> Ended<R> {
-    fn reply_until(&self) -> Option<Now> {
-        match &self.how {
-            Ending::Used(Some(kept)) => Some(kept.until),
+impl<R> Tombstone<R> {
+    fn reply_until(&self) -> Option<TimePoint> {
+        match &self.reason {
+            EndReason::Used(Some(used)) => Some(used.until),
             _ => None,
         }
     }
 }
 
-/// Eight of the id's random bytes: random already. [`super::Store`] chooses shards by another byte.
+/// Eight of the id's random bytes, which need no hashing. [`super::Store`] chooses shards by another byte.
 fn hash(id: KeyId) -> u64 {
     let [.., a, b, c, d, e, f, g, h, _] = id.0;
     u64::from_le_bytes([a, b, c, d, e, f, g, h])

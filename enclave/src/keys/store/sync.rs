@@ -1,4 +1,4 @@
-//! The store's locks and counters: the standard library's, or those of `loom`, which tries every interleaving.
+//! The store's locks and counters: the standard library's, or `loom`'s for the interleaving tests.
 
 #[cfg(ok2cry_loom)]
 pub use loom::sync::atomic::AtomicUsize;
@@ -9,7 +9,7 @@ pub use std::sync::atomic::AtomicUsize;
 #[cfg(not(ok2cry_loom))]
 pub(super) use std::sync::{Mutex, MutexGuard, atomic::Ordering};
 
-/// Locks, whatever happened to others who did.
+/// Locks, and ignores poisoning.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     #[cfg(test)]
     LOCKS.with(|locks| locks.set(locks.get() + 1));

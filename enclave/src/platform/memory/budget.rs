@@ -1,8 +1,8 @@
-//! Memory that is held so that a reply can be asked for again: counted where it is held, and given back when it is dropped.
+//! A byte budget for replies that are kept for retries, shared by recipients.
 //!
-//! Recipients share it. An eighth is for those that hold little, however many others there are. Of the rest one may hold three
-//! times what is free: alone two thirds of all, and always a part is left for who comes next. Nothing that is held is ever
-//! taken away.
+//! An eighth of the budget is reserved for recipients that hold little. Of the rest, one recipient may hold
+//! three times what is free: alone two thirds of the budget, so that some room is always left for the next.
+//! Nothing is evicted.
 
 use ok2cry_protocol::suite::PublicKey;
 use std::{
@@ -13,21 +13,21 @@ use std::{
     },
 };
 
-/// How many times what is free one recipient may hold, of what is not kept for those that hold little.
+/// One recipient may hold this many times the free bytes, not counting the reserve.
 const SHARE: usize = 3;
-/// Which part of all is kept for those.
-const KEPT: usize = 8;
-/// Which part of all is little.
+/// This fraction of the budget is the reserve for recipients that hold little.
+const RESERVE: usize = 8;
+/// A recipient that holds less than this fraction of the budget holds little.
 const LITTLE: usize = 2048;
-/// Accounts are looked through for those that are empty when there are twice as many as the last time, and these more.
-const MORE: usize = 64;
+/// Empty accounts are removed when their number has doubled and grown by this.
+const SWEEP_STEP: usize = 64;
 
-/// How many bytes may be held, and how many are, by recipient. Clones count together.
+/// Counts held bytes by recipient, up to a limit. Clones share the counts.
 #[derive(Clone)]
 pub(crate) struct Budget(Arc<Shared>);
 
 struct Shared {
-    most: usize,
+    limit: usize,
     little: usize,
     held: AtomicUsize,
     accounts: Mutex<Accounts>,
@@ -35,28 +35,30 @@ struct Shared {
 
 struct Accounts {
     held_for: HashMap<PublicKey, Arc<AtomicUsize>>,
-    look_through_at: usize,
+    sweep_at: usize,
 }
 
 /// Why there is no room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Full {
-    /// All is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BudgetFull {
+    /// The budget is used up.
+    #[error("the reply budget is used up")]
     All,
-    /// The recipient has its part.
+    /// The recipient holds its share.
+    #[error("the recipient holds its share of the reply budget")]
     Share,
 }
 
 impl Budget {
-    /// Room for `most` bytes. Each recipient needs `least` to be served at all.
-    pub(crate) fn new(most: usize, least: usize) -> Self {
-        let accounts = Mutex::new(Accounts { held_for: HashMap::new(), look_through_at: MORE });
-        let (little, held) = ((most / LITTLE).max(least), AtomicUsize::new(0));
-        Self(Arc::new(Shared { most, little, held, accounts }))
+    /// A budget of `limit` bytes. Each recipient may hold `min_share` bytes while they are free.
+    pub(crate) fn new(limit: usize, min_share: usize) -> Self {
+        let accounts = Mutex::new(Accounts { held_for: HashMap::new(), sweep_at: SWEEP_STEP });
+        let (little, held) = ((limit / LITTLE).max(min_share), AtomicUsize::new(0));
+        Self(Arc::new(Shared { limit, little, held, accounts }))
     }
 
-    /// Counts `bytes` that are held for `recipient` until the charge is dropped, if there is room for them.
-    pub(crate) fn charge(&self, recipient: &PublicKey, bytes: usize) -> Result<Charge, Full> {
+    /// Counts `bytes` for `recipient` until the charge is dropped, if there is room for them.
+    pub(crate) fn charge(&self, recipient: &PublicKey, bytes: usize) -> Result<Charge, BudgetFull> {
         let mut accounts = self.lock();
         let known = accounts.held_for.get(recipient);
         self.check_room(known, bytes)?;
@@ -64,26 +66,26 @@ impl Budget {
             Some(account) => Arc::clone(account),
             None => accounts.open(*recipient),
         };
-        // Charges that are dropped meanwhile make room; others wait for the lock.
+        // New charges wait for the lock. Charges dropped meanwhile only make room.
         self.0.held.fetch_add(bytes, Ordering::Relaxed);
         account.fetch_add(bytes, Ordering::Relaxed);
         Ok(Charge { bytes, shared: Arc::clone(&self.0), account })
     }
 
-    /// Whether there is room now, for work that is not worth beginning without.
-    pub(crate) fn check(&self, recipient: &PublicKey, bytes: usize) -> Result<(), Full> {
+    /// Whether there is room now. For work that is pointless without.
+    pub(crate) fn check(&self, recipient: &PublicKey, bytes: usize) -> Result<(), BudgetFull> {
         self.check_room(self.lock().held_for.get(recipient), bytes)
     }
 
-    fn check_room(&self, account: Option<&Arc<AtomicUsize>>, bytes: usize) -> Result<(), Full> {
-        let Shared { most, little, held, .. } = &*self.0;
-        let free = most.saturating_sub(held.load(Ordering::Relaxed));
+    fn check_room(&self, account: Option<&Arc<AtomicUsize>>, bytes: usize) -> Result<(), BudgetFull> {
+        let Shared { limit, little, held, .. } = &*self.0;
+        let free = limit.saturating_sub(held.load(Ordering::Relaxed));
         if bytes > free {
-            return Err(Full::All);
+            return Err(BudgetFull::All);
         }
         let own = account.map_or(0, |account| account.load(Ordering::Relaxed)).saturating_add(bytes);
-        let share = free.saturating_sub(most / KEPT).saturating_mul(SHARE);
-        if own <= share.max(*little) { Ok(()) } else { Err(Full::Share) }
+        let share = free.saturating_sub(limit / RESERVE).saturating_mul(SHARE);
+        if own <= share.max(*little) { Ok(()) } else { Err(BudgetFull::Share) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Accounts> {
@@ -93,10 +95,10 @@ impl Budget {
 
 impl Accounts {
     fn open(&mut self, recipient: PublicKey) -> Arc<AtomicUsize> {
-        if self.held_for.len() >= self.look_through_at {
-            // Whoever holds anything for a recipient holds its account.
+        if self.held_for.len() >= self.sweep_at {
+            // Each charge holds its account.
             self.held_for.retain(|_, account| Arc::strong_count(account) > 1);
-            self.look_through_at = 2 * self.held_for.len() + MORE;
+            self.sweep_at = 2 * self.held_for.len() + SWEEP_STEP;
         }
         let account = Arc::<AtomicUsize>::default();
         self.held_for.insert(recipient, Arc::clone(&account));
@@ -104,7 +106,7 @@ impl Accounts {
     }
 }
 
-/// Bytes that are counted for as long as this lives.
+/// Bytes that are counted until this is dropped.
 pub(crate) struct Charge {
     bytes: usize,
     shared: Arc<Shared>,
@@ -112,7 +114,7 @@ pub(crate) struct Charge {
 }
 
 impl Charge {
-    /// Counts `bytes` from now on, if that is less.
+    /// Reduces the charge to `bytes`, if that is less.
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
         self.give_back(self.bytes.saturating_sub(bytes));
         self.bytes = self.bytes.min(bytes);
@@ -148,7 +150,7 @@ mod tests {
         PublicKey::new(key.to_sec1_point(false).as_bytes()).unwrap()
     }
 
-    fn fill(budget: &Budget, recipient: &PublicKey, bytes: usize) -> (Vec<Charge>, Full) {
+    fn fill(budget: &Budget, recipient: &PublicKey, bytes: usize) -> (Vec<Charge>, BudgetFull) {
         let mut charges = Vec::new();
         loop {
             match budget.charge(recipient, bytes) {
@@ -159,18 +161,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_never_exceeds_the_budget_and_comes_back() {
+    fn charges_never_exceed_the_budget_and_are_returned() {
         let (budget, one, other) = (Budget::new(100, 100), recipient(1), recipient(2));
         let first = budget.charge(&one, 60).unwrap();
-        assert_eq!(budget.charge(&other, 41).unwrap_err(), Full::All);
+        assert_eq!(budget.charge(&other, 41).unwrap_err(), BudgetFull::All);
         let second = budget.clone().charge(&other, 40).unwrap();
-        assert_eq!(budget.charge(&one, 1).unwrap_err(), Full::All);
+        assert_eq!(budget.charge(&one, 1).unwrap_err(), BudgetFull::All);
         drop(first);
-        assert_eq!(budget.charge(&one, usize::MAX).unwrap_err(), Full::All);
+        assert_eq!(budget.charge(&one, usize::MAX).unwrap_err(), BudgetFull::All);
         let mut first = budget.charge(&one, 60).unwrap();
         first.shrink_to(20);
         first.shrink_to(1000);
-        assert_eq!(budget.check(&other, 41), Err(Full::All));
+        assert_eq!(budget.check(&other, 41), Err(BudgetFull::All));
         assert_eq!(budget.check(&other, 40), Ok(()));
         drop((first, second));
         assert_eq!(budget.0.held.load(Ordering::Relaxed), 0);
@@ -181,14 +183,14 @@ mod tests {
     fn one_recipient_leaves_a_third_to_others() {
         let (budget, greedy) = (Budget::new(1_000_000, 1000), recipient(1));
         let (held, full) = fill(&budget, &greedy, 100);
-        assert_eq!(full, Full::Share);
+        assert_eq!(full, BudgetFull::Share);
         assert!((6500..=6600).contains(&held.len()), "{}", held.len());
-        // Who comes later gets in, and leaves something too.
+        // A later recipient gets room too, and leaves some.
         let (others, full) = fill(&budget, &recipient(2), 100);
-        assert_eq!(full, Full::Share);
+        assert_eq!(full, BudgetFull::Share);
         assert!(others.len() >= 1600, "{}", others.len());
         assert!(budget.charge(&recipient(3), 40_000).is_ok());
-        // What is given back can be had again.
+        // Returned room can be charged again.
         drop(held);
         assert!(budget.charge(&greedy, 100).is_ok());
     }
@@ -197,19 +199,19 @@ mod tests {
     fn a_hundred_greedy_recipients_leave_room_for_one_more() {
         let budget = Budget::new(1_000_000, 1000);
         let held: Vec<_> = (1..=100).map(|n| fill(&budget, &recipient(n), 100)).collect();
-        assert!(held.iter().all(|(held, full)| held.len() >= 10 && *full == Full::Share));
+        assert!(held.iter().all(|(held, full)| held.len() >= 10 && *full == BudgetFull::Share));
         assert!(budget.charge(&recipient(101), 1000).is_ok());
     }
 
     #[test]
-    fn accounts_that_are_empty_do_not_pile_up() {
+    fn empty_accounts_are_removed() {
         let budget = Budget::new(1_000_000, 1000);
         let kept = budget.charge(&recipient(0), 10).unwrap();
         for n in 1..1000 {
             drop(budget.charge(&recipient(n), 10).unwrap());
-            assert!(budget.lock().held_for.len() <= 2 * MORE + 2);
+            assert!(budget.lock().held_for.len() <= 2 * SWEEP_STEP + 2);
         }
-        assert!(budget.lock().held_for.contains_key(&recipient(0)), "it would be counted anew");
+        assert!(budget.lock().held_for.contains_key(&recipient(0)), "the account of a live charge is gone");
         drop(kept);
     }
 }

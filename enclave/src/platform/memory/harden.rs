@@ -1,4 +1,4 @@
-//! Secrets stay in memory, and memory stays in the process: no core dumps, no debugger, no swap, no data in panics.
+//! Keeps memory in the process: no core dumps, no debugger, no swap, no data in panic messages.
 
 use rustix::{
     io,
@@ -6,25 +6,28 @@ use rustix::{
     process::{DumpableBehavior, Resource, Rlimit, geteuid, getrlimit, set_dumpable_behavior, setrlimit},
 };
 
-/// What a process has done about its memory.
+/// The result of [`harden`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hardened {
     /// Whether all memory is locked, now and in future. An enclave has no swap; a laptop may.
     pub locked: bool,
 }
 
-/// Hardens a process that is no PID 1 (which has [`crate::boot`]). Comes before any secret.
+/// Hardens a process that is not PID 1 ([`crate::boot`] hardens that one). Comes before any secret.
 ///
-/// Fails if the process can still be dumped or traced. Locking memory is not always allowed (`RLIMIT_MEMLOCK`), and
-/// that it was not is in the answer.
+/// Locking memory is not always allowed (`RLIMIT_MEMLOCK`); the result says whether it was.
+///
+/// # Errors
+///
+/// If the process can still be dumped or traced.
 pub fn harden() -> io::Result<Hardened> {
     std::panic::set_hook(Box::new(|info| {
-        // Where, and not what: the message of a panic may hold data.
+        // The place only: the message may hold data.
         let at = info.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(at, "panic");
     }));
     forbid_dumps()?;
-    // Under a limit the lock might be had now, and an allocation fail later.
+    // Under a limit, locking may succeed now and an allocation fail later.
     let unlimited = getrlimit(Resource::Memlock).current.is_none() || geteuid().is_root();
     Ok(Hardened { locked: unlimited && lock_memory().is_ok() })
 }
@@ -35,8 +38,8 @@ pub fn forbid_dumps() -> io::Result<()> {
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
 }
 
-/// Keeps all memory out of swap, now and in future: as it is touched, because much is only reserved, such as the far end of
-/// a stack.
+/// Keeps all memory out of swap, now and in future. Pages are locked when they are first touched, because
+/// much is only reserved, such as the far end of a stack.
 pub fn lock_memory() -> io::Result<()> {
     mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT)
 }
@@ -47,7 +50,7 @@ mod tests {
     use rustix::process::dumpable_behavior;
     use std::{env, fs, process::Command};
 
-    /// In a process of its own: what is done cannot be undone.
+    /// Runs in a process of its own, because hardening cannot be undone.
     #[test]
     #[ignore = "started by the test below"]
     fn child() {
@@ -76,8 +79,8 @@ mod tests {
         assert!(output.contains("panic at=") && output.contains("harden.rs:"), "{output}");
         assert!(!output.contains("4929-1337"), "{output}");
         match output.lines().find_map(|line| line.strip_prefix("locked true: ")) {
-            Some(kib) => assert_ne!(kib, "0 kB", "said to be locked and is not"),
-            None => println!("SKIPPED locking memory: this user may not"),
+            Some(kib) => assert_ne!(kib, "0 kB", "reported as locked, and is not"),
+            None => println!("SKIPPED locking memory: this user is not allowed to"),
         }
     }
 }

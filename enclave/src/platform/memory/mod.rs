@@ -1,4 +1,4 @@
-//! What is in memory: how secrets are wiped, how replies are counted, and what the process does about the rest.
+//! Memory: wiping secrets, the budget for replies, and process hardening.
 
 pub(crate) mod budget;
 pub mod harden;

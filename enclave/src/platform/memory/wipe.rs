@@ -1,17 +1,18 @@
-//! Where secrets end.
+//! Overwrites secrets.
 //!
-//! Every type that holds a secret overwrites it when it is dropped; this module is for the two ends that are not the end of
-//! a scope: secrets that are taken out of the store, and what computations leave on the stack. It is also where the
-//! test that reads a whole process's memory switches erasure off, to show that it would notice.
+//! Every type that holds a secret overwrites it when it is dropped. This module covers the two cases that are
+//! not the end of a scope: secrets that are taken out of the store, and what computations leave on the stack.
+//! The test that searches a process's memory switches wiping off here, to show that the search finds secrets
+//! then.
 
 use zeroize::Zeroize as _;
 
-/// How much stack is overwritten after work on secrets. Elliptic-curve work of both providers was seen to run in threads of
-/// the smallest stack there is, 16 KiB.
+/// How many bytes of stack are overwritten after work on secrets. Elliptic-curve work of both providers was
+/// seen to fit into the smallest thread stack, 16 KiB.
 const STACK: usize = 32 * 1024;
 
 /// Drops secrets, which overwrites them.
-pub(crate) fn erase<T>(secret: T) {
+pub(crate) fn wipe<T>(secret: T) {
     #[cfg(test)]
     if tests::is_switched_off() {
         std::mem::forget(secret);
@@ -20,8 +21,8 @@ pub(crate) fn erase<T>(secret: T) {
     drop(secret);
 }
 
-/// Works with secrets on a stack that is overwritten afterwards.
-pub(crate) fn on_erased_stack<T>(work: impl FnOnce() -> T) -> T {
+/// Runs work on secrets on a part of the stack that is overwritten afterwards.
+pub(crate) fn on_wiped_stack<T>(work: impl FnOnce() -> T) -> T {
     let result = on_deeper_stack(work);
     #[cfg(test)]
     if tests::is_switched_off() {
@@ -31,7 +32,7 @@ pub(crate) fn on_erased_stack<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Keeps the work's frames below this one's caller, where [`wipe_stack`] will reach.
+/// Keeps the work's frames below this function's caller, where [`wipe_stack`] reaches them.
 #[inline(never)]
 fn on_deeper_stack<T>(work: impl FnOnce() -> T) -> T {
     work()
@@ -39,7 +40,7 @@ fn on_deeper_stack<T>(work: impl FnOnce() -> T) -> T {
 
 #[inline(never)]
 fn wipe_stack() {
-    // In words: byte by byte it would take as long as making a key.
+    // In words of 16 bytes: byte by byte it would take as long as making a key.
     let mut below = [0_u128; STACK / size_of::<u128>()];
     std::hint::black_box(&mut below);
     below.zeroize();

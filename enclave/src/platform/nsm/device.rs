@@ -29,7 +29,7 @@ impl DeviceNsm {
         }
     }
 
-    /// Locks one register: its value stays what it is until the enclave ends.
+    /// Locks one register. Its value can no longer change until the enclave ends.
     pub fn lock_pcr(&mut self, index: u16) -> Result<(), NsmError> {
         match nsm_process_request(self.fd, Request::LockPCR { index }) {
             Response::LockPCR => Ok(()),
@@ -37,8 +37,8 @@ impl DeviceNsm {
         }
     }
 
-    /// Takes the root that this module's own documents bring along for the one that they must chain to. For emulators:
-    /// whoever makes the module then makes the root too, and only clients that are told of it are right to trust it.
+    /// Makes the first certificate of this module's own documents the trust anchor. For emulators only: the
+    /// module then vouches for itself, and only clients that are configured with its root may trust it.
     pub fn trust_own_root(&mut self) -> Result<(), NsmError> {
         let document = self.attest(&AttestationRequest::default())?;
         let document =
@@ -58,7 +58,7 @@ pub struct Pcr {
 }
 
 impl Pcr {
-    /// Whether nothing has ever been measured into it.
+    /// Whether it was never extended.
     pub fn is_zero(&self) -> bool {
         self.value == [0; 48]
     }

@@ -1,4 +1,4 @@
-//! A module for tests: its documents are signed by the forge, and its clock is moved by hand.
+//! A module for tests, with documents signed by the forge and a clock that the tests move.
 
 use super::{AttestationRequest, Nsm, NsmError};
 use crate::platform::clock::{BootClock as _, ManualClock};

@@ -1,7 +1,7 @@
-//! The Nitro Secure Module as the enclave sees it: one call, one at a time.
+//! The Nitro Secure Module (NSM): a trait with one blocking call, and the device.
 //!
-//! The provider brings its trust anchor with it, so that a mock's documents take exactly the path that AWS's do:
-//! only the root certificate differs. Providers block; [`crate::attest::batcher`] owns one on a thread of its own.
+//! The trust anchor follows the provider: documents of a mock take the same path as AWS's, under another root
+//! certificate. [`crate::attest`] calls a provider on a thread of its own.
 
 mod device;
 #[cfg(test)]
@@ -9,8 +9,8 @@ pub(crate) mod forged;
 
 pub use device::{DeviceNsm, Pcr};
 
-/// Attests what the enclave asks it to. Calls block for about a millisecond on real hardware, and for as long
-/// as the host likes when it is hostile, so an async worker must never make one.
+/// Makes attestation documents. A call blocks for about a millisecond on real hardware, and for as long as a
+/// hostile host likes, so an async worker must never make one.
 pub trait Nsm: Send + 'static {
     /// Returns one attestation document (a `COSE_Sign1`, at most 12,288 bytes) that carries `request`.
     fn attest(&mut self, request: &AttestationRequest<'_>) -> Result<Vec<u8>, NsmError>;
@@ -19,14 +19,14 @@ pub trait Nsm: Send + 'static {
     fn root_certificate(&self) -> &[u8];
 }
 
-/// What a document is asked to carry. `None` leaves the field null.
+/// The fields that a document carries. `None` leaves a field null.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AttestationRequest<'a> {
-    /// At most 512 bytes are promised by AWS's API.
+    /// At most 512 bytes, by AWS's API.
     pub user_data: Option<&'a [u8]>,
     /// At most 1,024 bytes.
     pub public_key: Option<&'a [u8]>,
-    /// At most 512 bytes are promised by AWS's API.
+    /// At most 512 bytes, by AWS's API.
     pub nonce: Option<&'a [u8]>,
 }
 
@@ -34,14 +34,14 @@ pub struct AttestationRequest<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NsmError {
-    /// There is no module to ask, or it could not be opened.
+    /// There is no module, or it cannot be opened.
     #[error("no Nitro Secure Module: {0}")]
     Absent(String),
-    /// The module answered with an error of its own.
+    /// The module answered with an error.
     #[error("the Nitro Secure Module refused: {0}")]
     Refused(String),
-    /// The module answered something that is no attestation document.
-    #[error("the Nitro Secure Module answered something else than a document")]
+    /// The module answered with something else than a document.
+    #[error("the Nitro Secure Module answered with something else than a document")]
     UnexpectedAnswer,
 }
 

@@ -1,4 +1,5 @@
-//! Our KEM under every provider against the `hpke` crate's own, on the same inputs: same bytes, or both refuse.
+//! The KEM of every provider against that of the `hpke` crate, on the same inputs: same bytes, or both
+//! refuse.
 
 use super::{P384Kem, Reference, seal, sender};
 use hpke::{
@@ -28,7 +29,7 @@ fn encoded(of: &impl Serializable) -> Vec<u8> {
 
 type Checked = Result<(), TestCaseError>;
 
-/// What is done to a message on its way.
+/// How a message is changed between seal and open.
 #[derive(Clone, Debug)]
 enum Change {
     Nothing,
@@ -54,7 +55,7 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// Opens with a key that came out of one provider and went, as its scalar, into `K`.
+/// Opens with a key that is imported into `K` by its scalar.
 fn open<K: P384Kem>(
     scalar: &[u8],
     enc: &[u8],
@@ -75,7 +76,7 @@ fn export<K: P384Kem>(scalar: &[u8], enc: &[u8], info: &[u8], context: &[u8]) ->
     exported
 }
 
-/// What is sealed, to whom, and what becomes of it.
+/// What is sealed, to which key, and how it is changed.
 #[derive(Clone, Debug)]
 struct Message {
     ikm: Vec<u8>,
@@ -103,7 +104,7 @@ fn message() -> impl Strategy<Value = Message> {
     )
 }
 
-fn what_one_seals_both_open_or_both_refuse<K: P384Kem>(message: &Message) -> Checked {
+fn both_open_a_message_or_both_refuse_it<K: P384Kem>(message: &Message) -> Checked {
     let Message { ikm, ephemeral, info, aad, plaintext, exported, change } = message;
     let (private, public) = Reference::derive_keypair(ikm);
     let ours = K::derive_keypair(ikm);
@@ -142,7 +143,7 @@ fn what_one_seals_both_open_or_both_refuse<K: P384Kem>(message: &Message) -> Che
     Ok(())
 }
 
-fn a_generated_key_is_the_same_key_to_the_other<K: P384Kem>(plaintext: &[u8]) -> Checked {
+fn a_generated_key_works_under_the_other<K: P384Kem>(plaintext: &[u8]) -> Checked {
     fn one_way<From: P384Kem, To: P384Kem>(plaintext: &[u8]) -> Option<Vec<u8>> {
         let (private, public) = From::generate()?;
         let to_public = To::PublicKey::from_bytes(&public.to_bytes()).ok()?;
@@ -158,7 +159,7 @@ fn a_generated_key_is_the_same_key_to_the_other<K: P384Kem>(plaintext: &[u8]) ->
     Ok(())
 }
 
-fn both_take_the_same_bytes_for_points<K: P384Kem>(bytes: &[u8]) -> Checked {
+fn both_accept_the_same_points<K: P384Kem>(bytes: &[u8]) -> Checked {
     let theirs = <Reference as Kem>::EncappedKey::from_bytes(bytes);
     let ours = K::EncappedKey::from_bytes(bytes);
     prop_assert_eq!(theirs.is_ok(), PublicKey::new(bytes).is_ok());
@@ -166,7 +167,7 @@ fn both_take_the_same_bytes_for_points<K: P384Kem>(bytes: &[u8]) -> Checked {
     Ok(())
 }
 
-fn both_take_the_same_bytes_for_scalars<K: P384Kem>(bytes: &[u8]) -> Checked {
+fn both_accept_the_same_scalars<K: P384Kem>(bytes: &[u8]) -> Checked {
     let theirs = <Reference as Kem>::PrivateKey::from_bytes(bytes);
     let ours = K::PrivateKey::from_bytes(bytes);
     prop_assert_eq!(theirs.as_ref().err(), ours.as_ref().err());
@@ -195,12 +196,12 @@ proptest! {
 
     #[test]
     fn messages(message in message()) {
-        with_each_provider!(what_one_seals_both_open_or_both_refuse(&message));
+        with_each_provider!(both_open_a_message_or_both_refuse_it(&message));
     }
 
     #[test]
     fn generated_keys(plaintext in vec(any::<u8>(), 0..50)) {
-        with_each_provider!(a_generated_key_is_the_same_key_to_the_other(&plaintext));
+        with_each_provider!(a_generated_key_works_under_the_other(&plaintext));
     }
 
     /// Points, broken points, and bytes of the right shape.
@@ -220,21 +221,25 @@ proptest! {
         bytes[0] = tag;
         bytes[at] ^= with;
         bytes.resize(length, 0);
-        with_each_provider!(both_take_the_same_bytes_for_points(&bytes));
+        with_each_provider!(both_accept_the_same_points(&bytes));
     }
 
     /// Scalars of any size, most of them near the group's order.
     #[test]
     fn scalars(
         high in prop_oneof![Just([0xff_u8; 24]), Just([0; 24])],
-        low in prop_oneof![Just(super::hex(super::ORDER)[24..].to_vec()), Just(vec![0; 24]), vec(any::<u8>(), 24)],
+        low in prop_oneof![
+            Just(super::hex(super::ORDER)[24..].to_vec()),
+            Just(vec![0; 24]),
+            vec(any::<u8>(), 24),
+        ],
         last in any::<u8>(),
         length in prop_oneof![3 => Just(48_usize), 1 => 0_usize..60],
     ) {
         let mut bytes = [&high[..], &low].concat();
         bytes[47] = last;
         bytes.resize(length, 1);
-        with_each_provider!(both_take_the_same_bytes_for_scalars(&bytes));
+        with_each_provider!(both_accept_the_same_scalars(&bytes));
     }
 }
 

@@ -1,7 +1,8 @@
-//! The frozen vectors, under every provider: byte for byte where they can be made, opened or refused otherwise.
+//! The frozen vectors under every provider: reproduced byte for byte where possible, otherwise opened or
+//! refused.
 
 use super::{P384Kem, hex, open, seal, sender};
-use crate::keys::crypto::{Sender as _, suite::Context};
+use crate::keys::crypto::{SenderContext as _, suite::HpkeSender};
 use hpke::{Deserializable, OpModeR, Serializable, aead::AesGcm256, kdf::HkdfSha384};
 use ok2cry_protocol::{Hash, hash, reply::Binding, suite::seal_info};
 use serde_json::Value;
@@ -50,7 +51,7 @@ fn replies_have_their_secrets<K: P384Kem>() {
     let (enc, sender) =
         sender::<K>(&recipient, &bytes(&context["ephemeral"], "ikm"), &bytes(context, "info"));
     assert_eq!(enc, bytes(context, "enc"));
-    let sender = Context::<K>(sender);
+    let sender = HpkeSender::<K>(sender);
     let cases = list(&file["replies"]);
     for case in cases {
         let digest: Hash = bytes(case, "request_digest").try_into().unwrap();

@@ -1,17 +1,20 @@
-//! Every order of everything that can happen to three keys and two openers, up to a depth, against a reference model
-//! that is too simple to be wrong; and long random walks beyond that depth.
+//! Every order of events for three keys and two openers, up to a depth, against a simple reference model; and
+//! long random walks beyond that depth.
 //!
-//! The model knows no locks, agendas or shards: a key's state is a function of what was done to it and of the time. The
-//! store is played from the start for every step, and must give the same answer to the step and the same picture of
-//! all keys after it.
+//! The model has no locks, queues or shards: a key's state is a function of what was done to it and of the
+//! time. For every step a new store runs the whole path. It must answer the step as the model does, and agree
+//! on all keys afterwards.
 
-use super::fixture::{Bench, T0};
+use super::fixture::{StoreFixture, T0};
 use crate::{
     keys::crypto::PrivateKey,
-    keys::store::{Found, KEEP_REPLY_MS, Limits, MAX_FAILED_OPENS, RETAIN_MS, Reservation, Ticket, Used},
-    platform::clock::Now,
+    keys::store::{
+        Found, FullReason, KEEP_REPLY_MS, KeyError, Limits, MAX_FAILED_OPENS, RETAIN_MS, Reservation, Ticket,
+        Used,
+    },
+    platform::clock::TimePoint,
 };
-use ok2cry_protocol::{code::Code, ids::KeyId, rpc::KeyState};
+use ok2cry_protocol::{ids::KeyId, rpc::KeyState};
 use std::{
     collections::{HashSet, VecDeque},
     sync::{Arc, Weak},
@@ -20,15 +23,15 @@ use std::{
 const KEYS: usize = 3;
 const LIMITS: Limits = Limits::new(2, 1);
 const TTL: u64 = 45_000;
-/// Replies of this key go to its caller and are not kept.
-const CALLERS: usize = 1;
-/// A key is made with all its failed opens but these behind it.
+/// Plaintext of this key goes to its caller, and no reply is kept.
+const CALLER_KEY: usize = 1;
+/// A new key has all but these failed opens counted already.
 const FAILURES_LEFT: u32 = 2;
 
 #[test]
 fn every_order_of_six_steps_keeps_the_rules() {
     let states = explore(6);
-    assert!(states > 10_000, "only {states} states: the steps lead nowhere");
+    assert!(states > 10_000, "only {states} states");
     println!("{states} states");
 }
 
@@ -45,21 +48,21 @@ fn long_random_walks_keep_the_rules() {
     let walks = prop::collection::vec(any::<prop::sample::Index>(), 100);
     let config = ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() };
     let walked = TestRunner::new(config).run(&walks, |walk| {
-        let (mut model, mut played) = (Model::new(), Played::new());
+        let (mut model, mut run) = (Model::new(), StoreRun::new());
         for choice in walk {
             let steps = model.steps();
             let step = *choice.get(&steps);
             let expected = model.step(step);
-            let told = played.step(step);
-            prop_assert!(expected.is_told_as(&told), "{:?}: {:?}, not {:?}", step, told, expected);
-            played.compare(&model, step);
+            let actual = run.step(step);
+            prop_assert!(expected.matches(&actual), "{:?}: {:?}, not {:?}", step, actual, expected);
+            run.compare(&model, step);
         }
         Ok(())
     });
     walked.unwrap();
 }
 
-/// Tries every step from every state that `depth` steps lead to. Answers how many states there were.
+/// Tries every step from every state within `depth` steps. Returns the number of states.
 fn explore(depth: usize) -> usize {
     let mut seen = HashSet::from([Model::new()]);
     let mut next = VecDeque::from([(Model::new(), Vec::new())]);
@@ -67,15 +70,15 @@ fn explore(depth: usize) -> usize {
         for step in model.steps() {
             let mut after = model.clone();
             let expected = after.step(step);
-            let mut played = Played::new();
+            let mut run = StoreRun::new();
             for earlier in &path {
-                played.step(*earlier);
+                run.step(*earlier);
             }
-            let told = played.step(step);
-            assert!(expected.is_told_as(&told), "{path:?} and then {step:?}: {told:?}, not {expected:?}");
-            played.compare(&after, step);
-            played.step(Step::Erase);
-            played.compare(&after, Step::Erase);
+            let actual = run.step(step);
+            assert!(expected.matches(&actual), "{path:?} and then {step:?}: {actual:?}, not {expected:?}");
+            run.compare(&after, step);
+            run.step(Step::Reap);
+            run.compare(&after, Step::Reap);
             if path.len() + 1 < depth && seen.insert(after.clone()) {
                 next.push_back((after, [&path[..], &[step]].concat()));
             }
@@ -86,51 +89,51 @@ fn explore(depth: usize) -> usize {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Step {
-    /// A request for the next key takes room, and the key is made.
+    /// A request reserves room for the next key and inserts it.
     Make,
-    /// The key was attested, and somebody is told of it.
+    /// The key was attested, and its caller gets it.
     Confirm,
-    /// The NSM fails, or the request is given up.
+    /// The NSM fails, or the request is cancelled.
     Abandon,
-    /// An opener comes with a message to a key, and gets what it needs if the key is live.
+    /// An opener finds a key for its message, and gets a ticket if the key is live.
     Find {
         opener: usize,
         key: usize,
         digest: u8,
     },
-    /// Its message opened.
+    /// The message opened.
     Commit {
         opener: usize,
     },
-    /// Its message did not open.
+    /// The message did not open.
     Fail {
         opener: usize,
     },
-    /// It is gone, with all that it had.
+    /// The opener drops its ticket.
     Vanish {
         opener: usize,
     },
     Destroy {
         key: usize,
     },
-    /// The eraser comes by.
-    Erase,
+    /// The reaper runs.
+    Reap,
     Wait(u64),
-    /// A document says that it is later than the kernel's clock knows, or the other way round.
+    /// One clock moves further than the other.
     Jump {
         boot: u64,
         wall: u64,
     },
 }
 
-/// What a step is answered.
+/// The result of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Said {
+enum Observed {
     Done,
-    Refused(Code),
+    Refused(KeyError),
     /// No room: of which kind, and when there will be some.
     NoRoom {
-        for_endings: bool,
+        for_tombstones: bool,
         in_ms: u64,
     },
     Live,
@@ -141,23 +144,23 @@ enum Said {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Model {
     now: (u64, u64),
-    keys: Vec<Key>,
+    keys: Vec<ModelKey>,
     pending: Option<usize>,
     openers: [Option<(usize, u8)>; 2],
-    /// Whether the eraser has come by since time went on. To the model it is all the same: a store that has caught up and
-    /// one that has not are both to be tried.
+    /// Whether the reaper has run since time moved. The model does not depend on it, but the store is tried
+    /// in both states.
     caught_up: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
+struct ModelKey {
     deadline: (u64, u64),
     failures: u32,
-    end: Option<(End, (u64, u64))>,
+    end: Option<(ModelEnd, (u64, u64))>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum End {
+enum ModelEnd {
     Used { digest: u8 },
     Destroyed,
     TakenBack,
@@ -172,10 +175,10 @@ impl Model {
         Self { now: (0, 0), keys: Vec::new(), pending: None, openers: [None; 2], caught_up: true }
     }
 
-    /// What can happen.
+    /// The steps that are possible now.
     fn steps(&self) -> Vec<Step> {
         let mut steps = vec![
-            Step::Erase,
+            Step::Reap,
             Step::Wait(1),
             Step::Wait(KEEP_REPLY_MS),
             Step::Wait(TTL),
@@ -198,7 +201,7 @@ impl Model {
                 }
                 None => {
                     for key in 0..self.keys.len() {
-                        // The second opener comes with the same message or another.
+                        // The second opener has the same message or another.
                         for digest in 1..=u8::try_from(opener).unwrap() + 1 {
                             steps.push(Step::Find { opener, key, digest });
                         }
@@ -209,82 +212,85 @@ impl Model {
         steps
     }
 
-    fn step(&mut self, step: Step) -> Said {
+    fn step(&mut self, step: Step) -> Observed {
         match step {
-            Step::Erase => {
+            Step::Reap => {
                 self.caught_up = true;
-                Said::Done
+                Observed::Done
             }
             Step::Wait(ms) => {
                 self.caught_up = false;
                 self.now = plus(self.now, ms);
-                Said::Done
+                Observed::Done
             }
             Step::Jump { boot, wall } => {
                 self.caught_up = false;
                 self.now = (self.now.0 + boot, self.now.1 + wall);
-                Said::Done
+                Observed::Done
             }
-            Step::Make => match self.no_room() {
-                Some((for_endings, in_ms)) => Said::NoRoom { for_endings, in_ms },
-                None => {
-                    self.pending = Some(self.keys.len());
-                    self.keys.push(Key {
-                        deadline: plus(self.now, TTL),
-                        failures: MAX_FAILED_OPENS - FAILURES_LEFT,
-                        end: None,
-                    });
-                    Said::Done
-                }
-            },
+            Step::Make => self.make(),
             Step::Confirm => {
                 self.pending = None;
-                Said::Done
+                Observed::Done
             }
             Step::Abandon => {
                 let key = self.pending.take().unwrap();
-                self.keys[key].end = Some((End::TakenBack, self.now));
-                Said::Done
+                self.keys[key].end = Some((ModelEnd::TakenBack, self.now));
+                Observed::Done
             }
             Step::Find { opener, key, digest } => match self.state(key) {
                 KeyState::Live => {
                     self.openers[opener] = Some((key, digest));
-                    Said::Live
+                    Observed::Live
                 }
                 _ => self.after_the_end(key, digest),
             },
             Step::Vanish { opener } => {
                 self.openers[opener] = None;
-                Said::Done
+                Observed::Done
             }
-            Step::Fail { opener } => {
-                let (key, _) = self.openers[opener].take().unwrap();
-                if self.state(key) == KeyState::Live {
-                    self.keys[key].failures += 1;
-                    if self.keys[key].failures == MAX_FAILED_OPENS {
-                        self.end(key, End::Destroyed);
-                    }
-                }
-                Said::Done
-            }
-            Step::Commit { opener } => {
-                let (key, digest) = self.openers[opener].take().unwrap();
-                if self.state(key) != KeyState::Live {
-                    return self.after_the_end(key, digest);
-                }
-                self.end(key, End::Used { digest });
-                Said::Reply((key != CALLERS).then_some(digest))
-            }
+            Step::Fail { opener } => self.fail(opener),
+            Step::Commit { opener } => self.commit(opener),
             Step::Destroy { key } => {
                 if self.state(key) == KeyState::Live {
-                    self.end(key, End::Destroyed);
+                    self.end(key, ModelEnd::Destroyed);
                 }
-                Said::State(self.state(key))
+                Observed::State(self.state(key))
             }
         }
     }
 
-    fn end(&mut self, key: usize, how: End) {
+    fn make(&mut self) -> Observed {
+        if let Some((for_tombstones, in_ms)) = self.no_room() {
+            return Observed::NoRoom { for_tombstones, in_ms };
+        }
+        self.pending = Some(self.keys.len());
+        let failures = MAX_FAILED_OPENS - FAILURES_LEFT;
+        self.keys.push(ModelKey { deadline: plus(self.now, TTL), failures, end: None });
+        Observed::Done
+    }
+
+    fn fail(&mut self, opener: usize) -> Observed {
+        let (key, _) = self.openers[opener].take().unwrap();
+        if self.state(key) == KeyState::Live {
+            self.keys[key].failures += 1;
+            if self.keys[key].failures == MAX_FAILED_OPENS {
+                self.end(key, ModelEnd::Destroyed);
+            }
+        }
+        Observed::Done
+    }
+
+    fn commit(&mut self, opener: usize) -> Observed {
+        let (key, digest) = self.openers[opener].take().unwrap();
+        if self.state(key) != KeyState::Live {
+            return self.after_the_end(key, digest);
+        }
+        self.end(key, ModelEnd::Used { digest });
+        Observed::Reply((key != CALLER_KEY).then_some(digest))
+    }
+
+    fn end(&mut self, key: usize, how: ModelEnd) {
         self.keys[key].end = Some((how, self.now));
     }
 
@@ -295,38 +301,41 @@ impl Model {
     fn state(&self, key: usize) -> KeyState {
         let key = &self.keys[key];
         let (state, since) = match key.end {
-            Some((End::TakenBack, _)) => return KeyState::Unknown,
-            Some((End::Used { .. }, at)) => (KeyState::Used, at),
-            Some((End::Destroyed, at)) => (KeyState::Destroyed, at),
+            Some((ModelEnd::TakenBack, _)) => return KeyState::Unknown,
+            Some((ModelEnd::Used { .. }, at)) => (KeyState::Used, at),
+            Some((ModelEnd::Destroyed, at)) => (KeyState::Destroyed, at),
             None if self.reached(key.deadline) => (KeyState::Expired, key.deadline),
             None => return KeyState::Live,
         };
         if self.reached(plus(since, RETAIN_MS)) { KeyState::Unknown } else { state }
     }
 
-    /// What an open is told of a key that is not live.
-    fn after_the_end(&self, key: usize, digest: u8) -> Said {
+    /// The result of an open of a key that is not live.
+    fn after_the_end(&self, key: usize, digest: u8) -> Observed {
         match self.state(key) {
-            KeyState::Used if self.keeps_reply_for(key) == Some(digest) => Said::Reply(Some(digest)),
-            KeyState::Used => Said::Refused(Code::KeyUsed),
-            KeyState::Expired => Said::Refused(Code::KeyExpired),
-            KeyState::Destroyed => Said::Refused(Code::KeyDestroyed),
-            _ => Said::Refused(Code::UnknownKey),
+            KeyState::Used if self.keeps_reply_for(key) == Some(digest) => Observed::Reply(Some(digest)),
+            KeyState::Used => Observed::Refused(KeyError::Used),
+            KeyState::Expired => Observed::Refused(KeyError::Expired),
+            KeyState::Destroyed => Observed::Refused(KeyError::Destroyed),
+            _ => Observed::Refused(KeyError::Unknown),
         }
     }
 
     fn keeps_reply_for(&self, key: usize) -> Option<u8> {
-        let Key { deadline, end: Some((End::Used { digest }, at)), .. } = self.keys[key] else { return None };
+        let ModelKey { deadline, end: Some((ModelEnd::Used { digest }, at)), .. } = self.keys[key] else {
+            return None;
+        };
         let least = plus(at, KEEP_REPLY_MS);
         let until = (least.0.max(deadline.0), least.1.max(deadline.1));
-        (key != CALLERS && !self.reached(until)).then_some(digest)
+        (key != CALLER_KEY && !self.reached(until)).then_some(digest)
     }
 
     fn count(&self, is: impl Fn(KeyState) -> bool) -> usize {
         (0..self.keys.len()).filter(|key| is(self.state(*key))).count()
     }
 
-    /// Which room is full, and in how many milliseconds there will be some for one more key, if there is none now.
+    /// Which room is full, and in how many milliseconds there is some for one more key. `None` if there is
+    /// room now.
     fn no_room(&self) -> Option<(bool, u64)> {
         let live = self.count(|state| state == KeyState::Live);
         let all = self.count(|state| state != KeyState::Unknown);
@@ -354,138 +363,152 @@ impl Model {
     }
 }
 
-impl Said {
-    /// The same, but that a moment is told as it was when others came in the same second.
-    fn is_told_as(&self, told: &Self) -> bool {
-        match (self, told) {
-            (Self::NoRoom { for_endings, in_ms }, Self::NoRoom { for_endings: other, in_ms: other_ms }) => {
-                for_endings == other && in_ms.abs_diff(*other_ms) < 1024
-            }
-            _ => self == told,
+impl Observed {
+    /// Equality, except that a predicted moment may differ within its second.
+    fn matches(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::NoRoom { for_tombstones, in_ms },
+                Self::NoRoom { for_tombstones: other, in_ms: other_ms },
+            ) => for_tombstones == other && in_ms.abs_diff(*other_ms) < 1024,
+            _ => self == other,
         }
     }
 }
 
-/// The store, and those who use it.
-struct Played {
-    bench: Bench,
-    now: Now,
+/// A store and its callers.
+struct StoreRun {
+    fixture: StoreFixture,
+    now: TimePoint,
     pending: Option<Reservation<u8>>,
     keys: Vec<(KeyId, Weak<dyn PrivateKey>)>,
     openers: [Option<(KeyId, usize, u8, Ticket)>; 2],
 }
 
-impl Played {
+impl StoreRun {
     fn new() -> Self {
-        Self { bench: Bench::with(LIMITS), now: T0, pending: None, keys: Vec::new(), openers: [None, None] }
+        Self {
+            fixture: StoreFixture::with(LIMITS),
+            now: T0,
+            pending: None,
+            keys: Vec::new(),
+            openers: [None, None],
+        }
     }
 
-    fn step(&mut self, step: Step) -> Said {
-        let store = &self.bench.store;
+    fn step(&mut self, step: Step) -> Observed {
+        let store = &self.fixture.store;
         match step {
-            Step::Erase => {
-                store.run_agenda(self.now);
-                Said::Done
+            Step::Reap => {
+                store.run_due(self.now);
+                Observed::Done
             }
             Step::Wait(ms) => {
                 self.now = self.now.plus(ms);
-                Said::Done
+                Observed::Done
             }
             Step::Jump { boot, wall } => {
-                self.now = Now { boot_ms: self.now.boot_ms + boot, wall_ms: self.now.wall_ms + wall };
-                Said::Done
+                self.now = TimePoint { boot_ms: self.now.boot_ms + boot, wall_ms: self.now.wall_ms + wall };
+                Observed::Done
             }
-            Step::Make => match store.reserve(1, self.now) {
-                Err(refusal) => Said::NoRoom {
-                    for_endings: refusal.detail.contains("those that ended"),
-                    in_ms: refusal.retry_after,
-                },
-                Ok(mut reservation) => {
-                    let key = self.bench.cheap_key(TTL, self.now);
-                    let id = key.id;
-                    self.keys.push((id, Arc::downgrade(&key.private)));
-                    reservation.insert(key, self.now).unwrap();
-                    self.pending = Some(reservation);
-                    for _ in 0..MAX_FAILED_OPENS - FAILURES_LEFT {
-                        store.count_failed_open(id, self.now);
-                    }
-                    Said::Done
-                }
-            },
+            Step::Make => self.make(),
             Step::Confirm => {
                 self.pending.take().unwrap().confirm();
-                Said::Done
+                Observed::Done
             }
             Step::Abandon => {
                 self.pending = None;
-                Said::Done
+                Observed::Done
             }
-            Step::Find { opener, key, digest } => {
-                let (id, _) = self.keys[key];
-                match self.bench.find(id, self.now) {
-                    Ok(Found::Live(ticket)) => {
-                        self.openers[opener] = Some((id, key, digest, ticket));
-                        Said::Live
-                    }
-                    Ok(Found::Used(used)) => said(replay(used, digest).map(|reply| Some(*reply))),
-                    Err(code) => Said::Refused(code),
-                }
-            }
+            Step::Find { opener, key, digest } => self.find(opener, key, digest),
             Step::Vanish { opener } => {
                 self.openers[opener] = None;
-                Said::Done
+                Observed::Done
             }
             Step::Fail { opener } => {
                 let (id, ..) = self.openers[opener].take().unwrap();
                 store.count_failed_open(id, self.now);
-                Said::Done
+                Observed::Done
             }
             Step::Commit { opener } => {
                 let (id, key, digest, _ticket) = self.openers[opener].take().unwrap();
-                let reply = (key != CALLERS).then_some(digest);
-                said(self.bench.commit(id, self.now, digest, reply).map(|reply| reply.map(|reply| *reply)))
+                let reply = (key != CALLER_KEY).then_some(digest);
+                observed(
+                    self.fixture.commit(id, self.now, digest, reply).map(|reply| reply.map(|reply| *reply)),
+                )
             }
-            Step::Destroy { key } => Said::State(store.destroy(self.keys[key].0, self.now)),
+            Step::Destroy { key } => Observed::State(store.destroy(self.keys[key].0, self.now)),
         }
     }
 
-    /// Everything that can be seen is as the model has it.
+    fn make(&mut self) -> Observed {
+        let mut reservation = match self.fixture.store.reserve(1, self.now) {
+            Ok(reservation) => reservation,
+            Err(full) => {
+                let for_tombstones = full.reason == FullReason::Tombstones;
+                return Observed::NoRoom { for_tombstones, in_ms: full.wait_ms };
+            }
+        };
+        let key = self.fixture.cheap_key(TTL, self.now);
+        let id = key.id;
+        self.keys.push((id, Arc::downgrade(&key.private)));
+        reservation.insert(key, self.now).unwrap();
+        self.pending = Some(reservation);
+        for _ in 0..MAX_FAILED_OPENS - FAILURES_LEFT {
+            self.fixture.store.count_failed_open(id, self.now);
+        }
+        Observed::Done
+    }
+
+    fn find(&mut self, opener: usize, key: usize, digest: u8) -> Observed {
+        let (id, _) = self.keys[key];
+        match self.fixture.find(id, self.now) {
+            Ok(Found::Live(ticket)) => {
+                self.openers[opener] = Some((id, key, digest, ticket));
+                Observed::Live
+            }
+            Ok(Found::Used(used)) => observed(replay(used, digest).map(|reply| Some(*reply))),
+            Err(error) => Observed::Refused(error),
+        }
+    }
+
+    /// Compares everything observable with the model.
     fn compare(&self, model: &Model, last: Step) {
         for (key, (_, private)) in self.keys.iter().enumerate() {
             let held = model.openers.iter().flatten().any(|(held, _)| *held == key);
             let must_live = held || model.state(key) == KeyState::Live;
-            // What was ended is erased at once; what expired, when the eraser has come by or somebody asks.
-            let must_be_gone = !must_live && (last == Step::Erase || model.keys[key].end.is_some());
+            // An ended key is wiped at once; an expired one when the reaper runs or a call needs it.
+            let must_be_gone = !must_live && (last == Step::Reap || model.keys[key].end.is_some());
             let lives = private.upgrade().is_some();
-            assert!(lives || !must_live, "key {key} is gone after {last:?}: {model:?}");
-            assert!(!lives || !must_be_gone, "key {key} is not erased after {last:?}: {model:?}");
+            assert!(lives || !must_live, "key {key} was wiped after {last:?}: {model:?}");
+            assert!(!lives || !must_be_gone, "key {key} is not wiped after {last:?}: {model:?}");
         }
         for (key, (id, _)) in self.keys.iter().enumerate() {
-            assert_eq!(self.bench.store.state(*id, self.now), model.state(key), "key {key}: {model:?}");
+            assert_eq!(self.fixture.store.state(*id, self.now), model.state(key), "key {key}: {model:?}");
         }
         for (key, (id, _)) in self.keys.iter().enumerate() {
-            if let Ok(Found::Used(_)) = self.bench.find(*id, self.now) {
+            if let Ok(Found::Used(_)) = self.fixture.find(*id, self.now) {
                 for digest in [1, 2] {
-                    let Ok(Found::Used(used)) = self.bench.find(*id, self.now) else { unreachable!() };
-                    let replayed = said(replay(used, digest).map(|reply| Some(*reply)));
+                    let Ok(Found::Used(used)) = self.fixture.find(*id, self.now) else { unreachable!() };
+                    let replayed = observed(replay(used, digest).map(|reply| Some(*reply)));
                     assert_eq!(replayed, model.after_the_end(key, digest), "key {key}: {model:?}");
                 }
             }
         }
-        if last != Step::Erase {
+        if last != Step::Reap {
             return;
         }
         let live = model.count(|state| state == KeyState::Live);
         let ended = model.count(|state| state != KeyState::Unknown) - live;
-        assert_eq!(self.bench.store.counts(), (live, ended), "{model:?}");
+        assert_eq!(self.fixture.store.counts(), (live, ended), "{model:?}");
         assert!(live <= LIMITS.capacity && live + ended <= LIMITS.capacity + LIMITS.max_tombstones);
     }
 }
 
-fn said(answer: Result<Option<u8>, Code>) -> Said {
-    answer.map_or_else(Said::Refused, Said::Reply)
+fn observed(answer: Result<Option<u8>, KeyError>) -> Observed {
+    answer.map_or_else(Observed::Refused, Observed::Reply)
 }
 
-fn replay(used: Used<u8>, digest: u8) -> Result<Arc<u8>, Code> {
-    used.replay(|_| [digest; 48]).map_err(|refusal| refusal.code)
+fn replay(used: Used<u8>, digest: u8) -> Result<Arc<u8>, KeyError> {
+    used.replay(|_| [digest; 48])
 }

@@ -1,9 +1,10 @@
-//! What is left of secrets in the memory of an enclave that has used, destroyed and expired its keys.
+//! Searches the memory of an enclave for secrets, after it has used, destroyed and expired its keys.
 //!
-//! The enclave is a process of its own (`child`), with its server, its attester and its eraser, under each crypto provider.
-//! This process is everybody else: it asks for keys, seals to them, reads replies, and so knows or can compute every
-//! secret; the scalars it is told through a side door that only this test has. Then it reads all writable memory of the
-//! other process and looks for each secret in each form in which arithmetic holds it.
+//! The enclave is a process of its own (`child`), with server, attester and reaper, under each crypto
+//! provider. This process is client and recipient: it requests keys, seals to them and reads replies, so that
+//! it knows or can compute every secret. It gets scalars through a command that only this test has. Then it
+//! reads all writable memory of the other process, and searches it for each secret in each form in which
+//! arithmetic holds it.
 
 #![allow(
     clippy::unwrap_used,
@@ -33,33 +34,37 @@ use std::collections::BTreeSet;
 
 pub(super) use child::is_switched_off;
 
-/// Keys of each kind of end.
+/// How many keys end in each way.
 const KEYS: u32 = 6;
 const TTL: u64 = 60_000;
 
 #[test]
 fn no_secret_is_left_in_the_memory_of_an_enclave() {
     for provider in CryptoProvider::ALL {
-        let Story { mut child, live, ended, contexts } = tell_the_story(*provider, true);
-        assert_eq!(live.missing_in(&child.memory()), NONE, "{provider}: keys that live are not seen");
+        let RunResult { mut child, live, ended, contexts } = run_keys(*provider, true);
+        assert_eq!(live.missing_in(&child.memory()), NONE, "{provider}: live keys are not found");
         let found = ended.found_in(&child.memory());
         assert_eq!(found, NONE, "{provider}: after use, destruction and failures");
 
-        // The keys that were left expire, and so do the contexts of the replies.
+        // The live keys expire, and so do the reply contexts.
         child.advance(TTL + 1000);
         child.until_all_ended();
         let memory = child.memory();
         assert_eq!(live.found_in(&memory), NONE, "{provider}: after expiry");
-        assert_eq!(contexts.found_in(&memory), NONE, "{provider}: after a context's minute");
+        assert_eq!(contexts.found_in(&memory), NONE, "{provider}: after the contexts' end");
         assert_eq!(ended.found_in(&memory), NONE, "{provider}: later");
-        println!("{provider}: {} MiB read, {} forms of secrets looked for", memory.len() >> 20, ended.len());
+        println!(
+            "{provider}: {} MiB read, {} forms of secrets searched for",
+            memory.len() >> 20,
+            ended.len()
+        );
     }
 }
 
 #[test]
-fn with_erasure_switched_off_the_same_search_finds_them() {
+fn with_wiping_switched_off_the_search_finds_secrets() {
     for provider in CryptoProvider::ALL {
-        let Story { mut child, ended, .. } = tell_the_story(*provider, false);
+        let RunResult { mut child, ended, .. } = run_keys(*provider, false);
         let found = ended.found_in(&child.memory());
         for secret in ["the scalar of a used key", "the scalar of a destroyed key", "the plaintext"] {
             assert!(
@@ -67,7 +72,7 @@ fn with_erasure_switched_off_the_same_search_finds_them() {
                 "{provider}: not {secret}: {found:#?}"
             );
         }
-        // What is found only because the stack is not overwritten.
+        // These are found only because the stack is not overwritten.
         assert!(found.iter().any(|name| name.contains("secret of")), "{provider}: {found:#?}");
         println!("{provider}: {found:#?}");
     }
@@ -75,17 +80,17 @@ fn with_erasure_switched_off_the_same_search_finds_them() {
 
 const NONE: BTreeSet<String> = BTreeSet::new();
 
-struct Story {
+struct RunResult {
     child: Child,
-    /// Secrets of keys that live.
+    /// Secrets of live keys.
     live: Needles,
-    /// Secrets of keys that have ended, and of opens and replies.
+    /// Secrets of ended keys, opens and replies.
     ended: Needles,
     /// Secrets of reply contexts, which live for a minute.
     contexts: Needles,
 }
 
-fn tell_the_story(provider: CryptoProvider, erasure: bool) -> Story {
+fn run_keys(provider: CryptoProvider, erasure: bool) -> RunResult {
     let mut child = Child::start(provider, erasure);
     let recipient = Recipient::new();
     let (mut live, mut ended, mut contexts) = (Needles::default(), Needles::default(), Needles::default());
@@ -96,7 +101,7 @@ fn tell_the_story(provider: CryptoProvider, erasure: bool) -> Story {
     }
     for key in issue(&mut child, "card-pin", &to_recipient) {
         ended.scalar("the scalar of a destroyed key", &child.scalar(&key.key_id));
-        // It has been computed with, too.
+        // An open that fails computes with it, too.
         let open = sealed(&mut child, &key, &mut ended, b"other");
         assert!(child.call(Call::Open(open)).is_err());
         assert_eq!(child.call(Call::Destroy(key.key_id)), Ok(Answer::State(KeyState::Destroyed)));
@@ -108,14 +113,15 @@ fn tell_the_story(provider: CryptoProvider, erasure: bool) -> Story {
         let Attested { record, .. } = answer.context;
         let context = ReplyContext::decode(&record).unwrap();
         let reply = Reply::decode(&answer.reply).unwrap();
-        recipient.read(key.key_id.instance(), &context, &reply, &mut contexts, &mut ended);
+        let context = (key.key_id.instance(), &context);
+        recipient.read(context, &reply, &mut contexts, &mut ended);
     }
     for key in issue(&mut child, "caller-demo", &ReleaseTo::Caller) {
         ended.scalar("the scalar of a used key", &child.scalar(&key.key_id));
         let open = sealed(&mut child, &key, &mut ended, b"order 1");
         assert!(matches!(child.call(Call::Open(open)), Ok(Answer::Plaintext(_))));
     }
-    Story { child, live, ended, contexts }
+    RunResult { child, live, ended, contexts }
 }
 
 fn issue(child: &mut Child, purpose: &str, release_to: &ReleaseTo) -> Vec<Encoded<KeyDescriptor>> {
@@ -131,7 +137,7 @@ fn issue(child: &mut Child, purpose: &str, release_to: &ReleaseTo) -> Vec<Encode
     issued.keys.iter().map(|(descriptor, _)| Encoded::decode(descriptor).unwrap()).collect()
 }
 
-/// A message to a key, sealed with aad "order 1" and sent with `aad`. Its secrets become needles.
+/// A message to a key, sealed with the aad "order 1" and sent with `aad`. Adds its secrets to `needles`.
 fn sealed(child: &mut Child, key: &Encoded<KeyDescriptor>, needles: &mut Needles, aad: &[u8]) -> Open {
     let scalar = child.scalar(&key.key_id);
     let (enc, ciphertext): (PublicKey, Vec<u8>) = needles.seal(&scalar, key, b"order 1");

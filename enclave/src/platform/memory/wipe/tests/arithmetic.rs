@@ -1,4 +1,4 @@
-//! Numbers of 384 bits, in the forms in which libraries hold them.
+//! Numbers of 384 bits, in the forms that libraries use in memory.
 
 /// The order of the curve's group, as little-endian limbs (SEC 2 §2.5.1).
 pub(super) const ORDER: [u64; 6] =
@@ -46,7 +46,7 @@ fn subtract(a: [u64; 6], b: &[u64; 6]) -> ([u64; 6], bool) {
 }
 
 #[test]
-fn montgomerys_form_is_that_of_the_definition() {
+fn the_montgomery_form_matches_its_definition() {
     let number = |n| [n, 0, 0, 0, 0, 0];
     assert_eq!(montgomery(number(0), &PRIME), number(0));
     // 2^384 mod m is 2^384 - m, because both moduli are above 2^383.

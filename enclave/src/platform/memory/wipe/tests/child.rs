@@ -1,4 +1,4 @@
-//! The enclave as a process of its own, with a clock that is moved by hand and a side door to scalars.
+//! The enclave as a process of its own, with a clock that the test moves and a command that returns scalars.
 
 use crate::{
     api::server::Listener, config::Config, keys::crypto::CryptoProvider, platform::clock::ManualClock,
@@ -27,17 +27,17 @@ use zeroize::Zeroize as _;
 const SOCKET: &str = "OK2CRY_TEST_ENCLAVE_SOCKET";
 const PROVIDER: &str = "OK2CRY_TEST_ENCLAVE_PROVIDER";
 const ERASURE: &str = "OK2CRY_TEST_ENCLAVE_ERASURE";
-/// A scalar never leaves as it is: this process must not hold it, nor must its buffers.
+/// Scalars leave the process masked, so that its output buffers do not hold them.
 const MASK: u8 = 0xa5;
 
 static SWITCHED_OFF: AtomicBool = AtomicBool::new(false);
 
-/// Whether this process is one that does not erase.
+/// Whether wiping is switched off in this process.
 pub(in crate::platform::memory::wipe) fn is_switched_off() -> bool {
     SWITCHED_OFF.load(Ordering::Relaxed)
 }
 
-/// An enclave in another process, which ends with this.
+/// An enclave in another process, which is killed when this is dropped.
 pub(super) struct Child {
     process: process::Child,
     commands: ChildStdin,
@@ -69,7 +69,7 @@ impl Child {
             .unwrap();
         let commands = process.stdin.take().unwrap();
         let mut answers = BufReader::new(process.stdout.take().unwrap());
-        // The test harness speaks first.
+        // The test harness prints lines before.
         let mut line = String::new();
         while line.trim_end() != "ready" {
             line.clear();
@@ -112,12 +112,12 @@ impl Child {
         bytes.map(|byte| byte ^ MASK)
     }
 
-    /// Moves the enclave's clock, and its module's.
+    /// Moves the clock of the enclave and its module.
     pub(super) fn advance(&mut self, ms: u64) {
         self.command(&format!("advance {ms}"));
     }
 
-    /// Waits until the eraser has come by: nobody asks for any key.
+    /// Waits until the reaper has erased all keys. No call names a key.
     pub(super) fn until_all_ended(&mut self) {
         let begun = Instant::now();
         loop {
@@ -166,7 +166,7 @@ impl Drop for Child {
     }
 }
 
-/// The other process.
+/// The enclave process.
 #[test]
 #[ignore = "started by the tests that read its memory"]
 fn main() {
@@ -200,13 +200,13 @@ fn main() {
             }
             ("scalar", id) => {
                 let id = KeyId::from_base64url(id).unwrap();
-                let masked = super::super::on_erased_stack(|| {
+                let masked = super::super::on_wiped_stack(|| {
                     let mut scalar = service.scalar(id);
                     let masked = scalar.map(|byte| byte ^ MASK);
                     scalar.zeroize();
                     masked
                 });
-                // A test without erasure must not owe what it finds to this.
+                // The test without wiping must not find the scalar of this command.
                 super::super::wipe_stack();
                 println!("{}", masked.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
             }

@@ -1,4 +1,4 @@
-//! Every secret of a message and a reply, computed here from RFC 9180 and nothing of the enclave's, and looked for.
+//! Every secret of a message and a reply, computed from RFC 9180 without any code of the enclave.
 
 use super::arithmetic::{ORDER, PRIME, in_memory, limbs, montgomery};
 use aes_gcm::{
@@ -17,17 +17,24 @@ use p384::elliptic_curve::{Generate as _, sec1::ToSec1Point as _};
 use sha2::Sha384;
 use std::collections::BTreeSet;
 
-/// What is looked for, by name.
+/// Byte strings to search for, by name.
 #[derive(Default)]
 pub(super) struct Needles(Vec<(String, Vec<u8>)>);
 
-/// Somebody whom replies are for.
+/// A recipient of replies.
 pub(super) struct Recipient {
     scalar: [u8; 48],
     pub(super) public: PublicKey,
 }
 
-/// What one HPKE context derives.
+/// A Diffie-Hellman agreement of HPKE.
+struct Agreement<'a> {
+    dh: [u8; 48],
+    enc: &'a PublicKey,
+    recipient: &'a PublicKey,
+}
+
+/// The outputs of an HPKE key schedule.
 struct Schedule {
     key: Vec<u8>,
     base_nonce: Vec<u8>,
@@ -43,7 +50,7 @@ impl Needles {
         self.number(name, scalar, &ORDER);
     }
 
-    /// The names of what is in `memory`.
+    /// The names of needles in `memory`.
     pub(super) fn found_in(&self, memory: &[u8]) -> BTreeSet<String> {
         let found = self.0.iter().filter(|(_, needle)| memchr::memmem::find(memory, needle).is_some());
         found.map(|(name, _)| name.clone()).collect()
@@ -56,20 +63,22 @@ impl Needles {
         self.0.iter().map(|(name, _)| secret(name)).filter(|name| !found.contains(name)).collect()
     }
 
-    /// Seals to the key whose scalar is known, and adds every secret that the enclave derives when it opens the message.
+    /// Seals to the key with this scalar, and adds every secret that the enclave derives when it opens the
+    /// message.
     pub(super) fn seal(
         &mut self,
         scalar: &[u8; 48],
         key: &Encoded<KeyDescriptor>,
         aad: &[u8],
     ) -> (PublicKey, Vec<u8>) {
-        // A plaintext of its own for each message, and longer than any chance.
+        // Random, and too long to occur by chance.
         let mut plaintext = b"the PIN of a card: ".to_vec();
         plaintext.extend(random());
         let ephemeral = Recipient::new();
         let dh = shared_point(scalar, &ephemeral.public);
         let info = seal_info(key.hash());
-        let schedule = self.schedule("a message", &dh, &ephemeral.public, &key.public_key, &info);
+        let agreement = Agreement { dh, enc: &ephemeral.public, recipient: &key.public_key };
+        let schedule = self.schedule("a message", &agreement, &info);
         let cipher = Aes256Gcm::new_from_slice(&schedule.key).unwrap();
         let nonce = Nonce::try_from(schedule.base_nonce.as_slice()).unwrap();
         let ciphertext = cipher.encrypt(&nonce, Payload { msg: &plaintext, aad }).unwrap();
@@ -77,14 +86,8 @@ impl Needles {
         (ephemeral.public, ciphertext)
     }
 
-    fn schedule(
-        &mut self,
-        of: &str,
-        dh: &[u8; 48],
-        enc: &PublicKey,
-        recipient: &PublicKey,
-        info: &[u8],
-    ) -> Schedule {
+    fn schedule(&mut self, of: &str, agreement: &Agreement<'_>, info: &[u8]) -> Schedule {
+        let Agreement { dh, enc, recipient } = agreement;
         // RFC 9180 §4.1.
         let kem = b"KEM\x00\x11";
         let eae_prk = extract(kem, b"", b"eae_prk", dh);
@@ -117,7 +120,7 @@ impl Needles {
         self.bytes(&format!("{name}, Montgomery"), in_memory(montgomery(number, modulus)));
     }
 
-    /// Names get a number: what is found, and what is missing, is one by one.
+    /// Adds a needle, and a number to its name, so that each secret is found or missing by itself.
     fn bytes(&mut self, name: &str, needle: Vec<u8>) {
         let (secret, form) = name.split_once(", ").map_or((name, "bytes"), |(secret, form)| (secret, form));
         let same = format!("{secret} #");
@@ -133,18 +136,20 @@ impl Recipient {
         Self { scalar, public: PublicKey::new(&key.public_key().to_sec1_bytes()).unwrap() }
     }
 
-    /// Reads a reply, which shows that its secrets are the ones that are looked for.
+    /// Reads a reply, which proves that the computed secrets are right, and adds them.
     pub(super) fn read(
         &self,
-        instance: InstanceId,
-        context: &ReplyContext,
+        (instance, context): (InstanceId, &ReplyContext),
         reply: &Reply,
         contexts: &mut Needles,
         replies: &mut Needles,
     ) {
         let dh = shared_point(&self.scalar, &context.enc);
         let info = reply_info(instance, context.context_id);
-        let schedule = contexts.schedule("a context", &dh, &context.enc, &self.public, &info);
+        let schedule = {
+            let agreement = Agreement { dh, enc: &context.enc, recipient: &self.public };
+            contexts.schedule("a context", &agreement, &info)
+        };
         let binding = reply.binding();
         let hpke = b"HPKE\x00\x11\x00\x02\x00\x02";
         let s = expand(hpke, &schedule.exporter_secret, b"sec", &binding.exporter_context(), 44);
