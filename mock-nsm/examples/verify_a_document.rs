@@ -13,7 +13,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let handle = nsm.handle();
 
     let request = AttestationRequest { user_data: Some(b"user data"), ..Default::default() };
-    let document = verifier.verify(&nsm.attest(&request)?, &CheckTime::at(now_ms))?;
+    let bytes = nsm.attest(&request)?;
+    let document = verifier.verify(&bytes, &CheckTime::at(now_ms))?;
     println!("verified: timestamp {}", document.timestamp_ms());
 
     handle.set_answer(Answer::OtherRoot);
