@@ -54,7 +54,7 @@ bench-js: rust node ## how long the JavaScript client takes to verify, beside ra
 	@node clients/js/bench/verify.mjs $(BENCH)
 
 test-loom: rust ## the key store under every interleaving of its locks
-	LOOM_MAX_PREEMPTIONS=3 RUSTFLAGS="--cfg ok2cry_loom" $(CARGO) test --locked -p ok2cry-enclave --lib --target-dir $(TARGET)/loom store::
+	LOOM_MAX_PREEMPTIONS=3 RUSTFLAGS="--cfg ok2cry_loom" $(CARGO) test --locked -p ok2cry-enclave --lib --target-dir $(TARGET)/loom keys::store::
 
 lint: rust ## formatting, clippy and documentation, warnings denied
 	$(CARGO) fmt --all --check

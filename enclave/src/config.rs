@@ -1,6 +1,6 @@
-//! What the measured image says. In an image this is a file of the measured ramdisk, so changing it changes PCR2.
+//! The configuration. In an image it is a file of the measured ramdisk, so that changing it changes PCR2.
 
-use crate::crypto::CryptoProvider;
+use crate::keys::crypto::CryptoProvider;
 use ok2cry_protocol::{batch::MAX_BATCH, ids::Purpose};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -13,52 +13,53 @@ pub struct Config {
     pub max_ttl_ms: u64,
     /// The most live keys.
     pub capacity: usize,
-    /// The most endings to remember; with that many, issue waits until one is forgotten.
+    /// The most tombstones while all keys live. At the limit, issue is refused until one is removed.
     #[serde(default = "default_tombstones")]
     pub max_tombstones: usize,
-    /// The most bytes of sealed replies to keep for retries.
+    /// The most bytes of sealed replies that are kept for retries.
     #[serde(default = "default_reply_budget")]
     pub reply_budget_bytes: usize,
-    /// The most recipients to hold a reply context for at one time.
+    /// The most recipients with a reply context.
     #[serde(default = "default_contexts")]
     pub max_reply_contexts: usize,
-    /// The most records in one attestation document, unless one request has more. 1 gives each request a document of its own.
+    /// The most records in one attestation document, unless one request has more. With 1, each request has
+    /// its own.
     #[serde(default = "default_batch")]
     pub max_batch: usize,
     /// The most streams from the parent.
     #[serde(default = "default_connections")]
     pub max_connections: usize,
-    /// Who makes and uses elliptic-curve keys. A provider that this build does not have is an error.
+    /// The provider of elliptic-curve keys. A provider that this build does not have is an error.
     #[serde(default)]
     pub crypto_provider: CryptoProvider,
     /// The vsock port to listen on (the device provider only).
     #[serde(default = "default_port")]
     pub vsock_port: u32,
-    /// What keys can be for. Whatever is not listed does not exist.
+    /// The purposes of keys. A purpose that is not listed does not exist.
     pub purposes: BTreeMap<String, PurposeConfig>,
-    /// Which checks of its ground a development image drops. No release image has any of it.
+    /// The checks that a development image skips. A release image has none of these.
     #[serde(default)]
     pub development: Development,
 }
 
-/// Checks that a development image does not make. They are part of what is measured, so such an image is never taken
-/// for a release; each flag drops one check.
+/// Checks that a development image skips, one per flag. The flags are measured, so such an image cannot pass
+/// for a release.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Development {
-    /// The Nitro Secure Module's documents may chain to any root: an emulator's is not AWS's.
+    /// The Nitro Secure Module's documents may chain to any root, such as an emulator's.
     #[serde(default)]
     pub any_root: bool,
-    /// The kernel may count time by another clock than the hypervisor's, which emulators do not have.
+    /// The kernel may use another clock source than kvm-clock, which emulators do not have.
     #[serde(default)]
     pub any_clock_source: bool,
-    /// PCR0, 1 and 2 may be zero: debug mode, in which the host reads the console.
+    /// PCR0, 1 and 2 may be zero, as in debug mode, in which the host reads the console.
     #[serde(default)]
     pub debug_mode: bool,
 }
 
 impl Development {
-    /// What is not checked, in words; `None` for a release image.
+    /// The skipped checks in words; `None` for a release image.
     pub fn dropped(self) -> Option<String> {
         let flags = [
             (self.any_root, "the root of attestation"),
@@ -74,26 +75,26 @@ impl Development {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PurposeConfig {
-    /// Whether keys of this purpose may release plaintext to whoever calls open.
+    /// Whether the caller of open may get the plaintext.
     #[serde(default)]
     pub caller: bool,
-    /// A shorter longest life than the configuration's, in milliseconds.
+    /// The longest ttl for this purpose, in milliseconds, if it is shorter than the general one.
     pub max_ttl_ms: Option<u64>,
 }
 
-/// Why a configuration is none.
+/// Why a configuration is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// It is not the TOML that is expected.
-    #[error("the configuration is not understood: {0}")]
+    /// It is not valid TOML, or has other fields than expected.
+    #[error("the configuration is not valid: {0}")]
     Syntax(String),
     /// A value is outside its limits.
     #[error("the configuration's {field} {rule}")]
     Value {
         /// The key.
         field: String,
-        /// What it broke.
+        /// The rule that it breaks.
         rule: &'static str,
     },
 }
@@ -109,10 +110,10 @@ impl Config {
         Ok(config)
     }
 
-    /// The longest ttl for `purpose`, in milliseconds; `None` if there is no such purpose.
-    pub fn rules(&self, purpose: &Purpose) -> Option<Rules> {
+    /// The rules of `purpose`; `None` if there is no such purpose.
+    pub fn rules(&self, purpose: &Purpose) -> Option<PurposeRules> {
         let rules = self.purposes.get(purpose.as_str())?;
-        Some(Rules { caller: rules.caller, max_ttl_ms: rules.max_ttl_ms.unwrap_or(self.max_ttl_ms) })
+        Some(PurposeRules { caller: rules.caller, max_ttl_ms: rules.max_ttl_ms.unwrap_or(self.max_ttl_ms) })
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -126,7 +127,7 @@ impl Config {
         within("max_batch", (1..=MAX_BATCH).contains(&(self.max_batch as u64)), "must be 1 to 4096")?;
         within("max_connections", (1..=1024).contains(&self.max_connections), "must be 1 to 1024")?;
         within("reply_budget_bytes", self.reply_budget_bytes >= 65_536, "must be 65536 or more")?;
-        within("purposes", !self.purposes.is_empty(), "must name one purpose at least")?;
+        within("purposes", !self.purposes.is_empty(), "must have one entry at least")?;
         for (name, rules) in &self.purposes {
             within(
                 &format!("purposes.{name}"),
@@ -142,8 +143,8 @@ impl Config {
 
 /// The rules of one purpose, with defaults filled in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rules {
-    /// Whether plaintext may be released to callers.
+pub struct PurposeRules {
+    /// Whether the caller of open may get the plaintext.
     pub caller: bool,
     /// The longest ttl, in milliseconds.
     pub max_ttl_ms: u64,
@@ -187,17 +188,17 @@ mod tests {
     }
 
     #[test]
-    fn purposes_are_those_of_the_file_and_release_to_callers_only_where_it_says_so() {
+    fn a_purpose_has_its_own_rules_or_the_general_ones() {
         let text = format!("{GOOD}[purposes.open-box]\ncaller = true\nmax_ttl_ms = 5000\n");
         let config = Config::from_toml(&text).unwrap();
         let rules = |p| config.rules(&Purpose::new(p).unwrap());
-        assert_eq!(rules("card-pin"), Some(Rules { caller: false, max_ttl_ms: 300_000 }));
-        assert_eq!(rules("open-box"), Some(Rules { caller: true, max_ttl_ms: 5000 }));
+        assert_eq!(rules("card-pin"), Some(PurposeRules { caller: false, max_ttl_ms: 300_000 }));
+        assert_eq!(rules("open-box"), Some(PurposeRules { caller: true, max_ttl_ms: 5000 }));
         assert_eq!(rules("other"), None);
     }
 
     #[test]
-    fn a_configuration_names_a_provider_of_this_build_or_gets_the_portable_one() {
+    fn the_provider_is_one_of_this_build_and_portable_by_default() {
         assert_eq!(Config::from_toml(GOOD).unwrap().crypto_provider, CryptoProvider::Portable);
         for provider in CryptoProvider::ALL {
             let config = Config::from_toml(&format!("crypto_provider = \"{provider}\"\n{GOOD}")).unwrap();
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn every_check_is_made_unless_the_measured_configuration_names_it() {
+    fn no_check_is_skipped_unless_the_configuration_says_so() {
         let config = Config::from_toml(GOOD).unwrap();
         assert_eq!((config.development, config.development.dropped()), (Development::default(), None));
         let text = format!("{GOOD}[development]\nany_clock_source = true\ndebug_mode = true\n");
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_refused() {
+    fn invalid_configurations_are_refused() {
         assert!(matches!(Config::from_toml("x"), Err(ConfigError::Syntax(_))));
         let unknown = Config::from_toml(&format!("colour = 1\n{GOOD}"));
         assert!(matches!(unknown, Err(ConfigError::Syntax(m)) if m.contains("colour")));

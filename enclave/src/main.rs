@@ -1,5 +1,5 @@
-//! The enclave program of the image: PID 1, the device NSM, vsock, and a configuration that is part of what is measured.
+//! The enclave program of the image: PID 1, with the NSM device, vsock and a measured configuration.
 
 fn main() -> std::process::ExitCode {
-    ok2cry_enclave::init::run()
+    ok2cry_enclave::boot::run()
 }

@@ -1,5 +1,5 @@
-//! One certificate of the mock's chain, in the shape of AWS's: the same order of names and extensions, the same
-//! criticality, key usages, path lengths and validity; other names.
+//! One certificate of the mock's chain. It has the shape of AWS's: the same order of names and extensions,
+//! criticality, key usages, path lengths and validity. The names differ.
 
 use std::fmt;
 use std::time::Duration;
@@ -25,8 +25,7 @@ use x509_cert::time::{Time, Validity};
 
 use crate::MockError;
 
-/// A certificate with its private key. The key erases itself when dropped, and `Debug` leaves it
-/// out.
+/// A certificate with its private key. The key is overwritten when it is dropped, and `Debug` omits it.
 #[derive(Clone)]
 pub(crate) struct Certified {
     key: SigningKey,
@@ -39,17 +38,17 @@ pub(crate) struct Certified {
 }
 
 impl Certified {
-    /// Makes a root: a new key, certified by itself.
+    /// Makes a new key with a self-signed certificate.
     pub(crate) fn root(common_name: &str, now_s: u64) -> Result<Self, MockError> {
         Self::issue(Rank::Root, common_name, None, now_s)
     }
 
-    /// A root that was made before.
+    /// Loads a root that was made before.
     pub(crate) fn from_root(key: SigningKey, der: Vec<u8>) -> Result<Self, MockError> {
         let certificate = Certificate::from_der(&der)?;
         let body = certificate.tbs_certificate();
         if body.subject_public_key_info() != &SubjectPublicKeyInfo::from_key(key.verifying_key())? {
-            return Err(MockError::Encoding("the root's key is not that of its certificate".into()));
+            return Err(MockError::Encoding("the root certificate is for another key".into()));
         }
         let seconds = |time: Time| time.to_unix_duration().as_secs();
         let (not_before, not_after) = (body.validity().not_before, body.validity().not_after);
@@ -57,7 +56,7 @@ impl Certified {
         Ok(Self { key, subject, not_before: seconds(not_before), not_after: seconds(not_after), der })
     }
 
-    /// Makes a new key and certifies it with this one's.
+    /// Makes a new key and certifies it with this key.
     pub(crate) fn certify(&self, rank: Rank, common_name: &str, now_s: u64) -> Result<Self, MockError> {
         Self::issue(rank, common_name, Some(self), now_s)
     }
@@ -70,7 +69,7 @@ impl Certified {
         &self.der
     }
 
-    /// Whether this is valid now and still will be in `seconds`.
+    /// Whether the certificate is valid now and for `seconds` from now.
     pub(crate) fn is_valid_for(&self, seconds: u64, now_s: u64) -> bool {
         self.not_before <= now_s && now_s.saturating_add(seconds) <= self.not_after
     }
@@ -101,7 +100,7 @@ impl fmt::Debug for Certified {
     }
 }
 
-/// A certificate's place in the chain, which decides its shape.
+/// A certificate's rank in the chain, which decides its shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rank {
     Root,
@@ -112,7 +111,7 @@ pub(crate) enum Rank {
 }
 
 impl Rank {
-    /// Seconds from issue to the end of validity; thirty years have eight leap days.
+    /// Seconds from issue to the end of validity. Thirty years have eight leap days.
     pub(crate) const fn lifetime(self) -> u64 {
         match self {
             Self::Root => 30 * 365 * DAY + 8 * DAY,
@@ -123,8 +122,8 @@ impl Rank {
         }
     }
 
-    /// Seconds from the beginning of validity to issue. Only the upper authorities are backdated: a client whose
-    /// clock is behind sees a fresh leaf as not yet valid, here as in production.
+    /// Seconds from the start of validity to issue. Only the upper authorities are backdated, as in
+    /// production: a client with a slow clock sees a fresh leaf as not yet valid.
     const fn backdated(self) -> u64 {
         match self {
             Self::Root | Self::Regional | Self::Zonal => HOUR,
@@ -152,7 +151,7 @@ impl Rank {
         })
     }
 
-    /// The order of attributes differs from rank to rank in AWS's chain, and does here.
+    /// The order of attributes differs by rank, as in AWS's chain.
     fn subject(self, common_name: &str) -> Result<Name, MockError> {
         let own = (CN, common_name);
         match self {
@@ -168,14 +167,14 @@ const DAY: u64 = 24 * HOUR;
 
 type Attribute<'a> = (ObjectIdentifier, &'a str);
 
-/// ISO 3166 leaves `ZZ` to users: no country has it.
+/// ISO 3166 reserves `ZZ` for private use.
 const COUNTRY: Attribute<'_> = (C, "ZZ");
 const STATE: Attribute<'_> = (ST, "Nowhere");
 const LOCALITY: Attribute<'_> = (L, "Laptop");
 const ORGANISATION: Attribute<'_> = (O, "ok2cry mock, not Amazon");
 const UNIT: Attribute<'_> = (OU, "mock");
 
-/// Tells the builder which names and extensions a certificate of this rank has.
+/// The names and extensions of a certificate, for the builder.
 struct Profile {
     rank: Rank,
     subject: Name,
@@ -191,8 +190,8 @@ impl BuilderProfile for Profile {
         self.subject.clone()
     }
 
-    /// AWS's regional and zonal certificates also name a CRL distribution point. It is left out: AWS tells
-    /// verifiers not to use it, and here there would be nothing to fetch.
+    /// AWS's regional and zonal certificates also name a CRL distribution point. It is omitted: AWS tells
+    /// verifiers not to use it, and the mock has no CRL.
     fn build_extensions(
         &self,
         subject_key: SubjectPublicKeyInfoRef<'_>,
@@ -219,7 +218,7 @@ impl Profile {
     }
 }
 
-/// Sixteen bytes, random but for the first two bits, which keep the number positive and its length constant.
+/// Sixteen random bytes. The first two bits are fixed, to keep the number positive and its length constant.
 fn serial_number() -> Result<SerialNumber, MockError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)?;
@@ -228,7 +227,7 @@ fn serial_number() -> Result<SerialNumber, MockError> {
     Ok(SerialNumber::new(&bytes)?)
 }
 
-/// `UTCTime` until 2049 and `GeneralizedTime` from then on, as RFC 5280 §4.1.2.5 asks.
+/// `UTCTime` until 2049 and `GeneralizedTime` from 2050, as RFC 5280 §4.1.2.5 requires.
 fn time(unix_s: u64) -> Result<Time, MockError> {
     Ok(DateTime::from_unix_duration(Duration::from_secs(unix_s))?.into())
 }
@@ -242,6 +241,6 @@ fn name(attributes: &[Attribute<'_>]) -> Result<Name, MockError> {
         };
         names.push(RelativeDistinguishedName::try_from(vec![AttributeTypeAndValue { oid: *oid, value }])?);
     }
-    // `Name` has no constructor for a sequence that is at hand; its encoding is the same.
+    // `Name` has no constructor from a sequence, but both have the same encoding.
     Ok(Name::from_der(&names.to_der()?)?)
 }

@@ -1,4 +1,4 @@
-//! What a mock is made of: its measurements, its clock, and the form of its documents.
+//! The configuration of a mock: measurements, clock, and the form of documents.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,37 +7,38 @@ use sha2::{Digest, Sha384};
 
 use crate::Faults;
 
-/// Platform configuration registers by index: 48 bytes each, the SHA-384 kind.
+/// Platform configuration registers (SHA-384, 48 bytes each) by index.
 pub type Pcrs = BTreeMap<u8, [u8; 48]>;
 
-/// How a [`MockNsm`](crate::MockNsm) starts. [`MockHandle`](crate::MockHandle) changes latency, faults and clock
-/// later; the rest stays.
+/// How a [`MockNsm`](crate::MockNsm) starts. [`MockHandle`](crate::MockHandle) can change latency, faults and
+/// clock later.
 #[derive(Clone, Debug)]
 pub struct MockConfig {
-    /// The registers that every document carries. By default sixteen, as on most real machines: PCR0, 1 and 2
-    /// (image, kernel, application) as of [`MockConfig::with_image_name`]; PCR3 (role of the instance) and PCR4
+    /// The registers in every document. The default has sixteen, as most real machines: PCR0, 1 and 2 (image,
+    /// kernel, application) by [`MockConfig::with_image_name`]; PCR3 (role of the instance) and PCR4
     /// (instance) set; PCR8 (signer of the image) and all others zero.
     pub pcrs: Pcrs,
-    /// How long a call takes, signing included. A call that takes longer on its own is not delayed, and
-    /// the time that a call is held does not count. By default zero.
+    /// How long a call takes, signing included. A slower call is not delayed further. The time that a call is
+    /// held does not count. The default is zero.
     pub latency: Duration,
-    /// What is wrong from the start. By default nothing.
+    /// The faults from the start. The default is none.
     pub faults: Faults,
-    /// The module's clock. By default the system's.
+    /// The module's clock. The default is the system's.
     pub time: TimeSource,
-    /// The form of the payload's map. By default [`PayloadMap::Indefinite`].
+    /// The form of the payload's map. The default is [`PayloadMap::Indefinite`].
     pub payload_map: PayloadMap,
 }
 
 impl Default for MockConfig {
-    /// The measurements of the image that is called `ok2cry-enclave`, and no faults.
+    /// The measurements of the image name `ok2cry-enclave`, and no faults.
     fn default() -> Self {
         Self::with_image_name("ok2cry-enclave")
     }
 }
 
 impl MockConfig {
-    /// The default, with PCR0, 1 and 2 made from `name`: another name is another image, an impostor for instance.
+    /// The default, with PCR0, 1 and 2 derived from `name`. Another name is another image, for example an
+    /// impostor.
     pub fn with_image_name(name: &str) -> Self {
         let mut pcrs: Pcrs = (0..REGISTERS).map(|index| (index, [0; 48])).collect();
         for index in IMAGE_REGISTERS {
@@ -54,27 +55,27 @@ impl MockConfig {
         }
     }
 
-    /// The same with PCR0, 1 and 2 zero, as an enclave started in debug mode has them.
+    /// Sets PCR0, 1 and 2 to zero, as in debug mode.
     #[must_use]
     pub fn in_debug_mode(mut self) -> Self {
         self.pcrs.extend(IMAGE_REGISTERS.map(|index| (index, [0; 48])));
         self
     }
 
-    /// PCR0, 1 and 2: what a policy pins to accept this image.
+    /// PCR0, 1 and 2, which a policy pins to accept this image.
     pub fn measurements(&self) -> Pcrs {
         self.pcrs.iter().filter(|(index, _)| IMAGE_REGISTERS.contains(index)).map(|(i, v)| (*i, *v)).collect()
     }
 }
 
-/// Where the module takes its time from, before the offset of its handle.
+/// The module's time, before the offset of its handle.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TimeSource {
     /// The system's clock.
     #[default]
     System,
-    /// A clock that stands still, for tests; the handle's offset moves it.
+    /// A fixed time, for tests. The handle's offset moves it.
     Fixed {
         /// Milliseconds since the Unix epoch.
         unix_ms: u64,
@@ -82,7 +83,7 @@ pub enum TimeSource {
 }
 
 impl TimeSource {
-    /// The time of this clock in milliseconds since the Unix epoch; zero if the system's is set before it.
+    /// Milliseconds since the Unix epoch; zero if the system's clock is before it.
     pub fn now_ms(&self) -> u64 {
         match self {
             Self::System => {
@@ -94,10 +95,10 @@ impl TimeSource {
     }
 }
 
-/// How the payload's outermost map is encoded. Verifiers must take both.
+/// The encoding of the payload's outermost map. Verifiers must accept both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PayloadMap {
-    /// `bf … ff`, as AWS encodes it since the summer of 2025.
+    /// `bf … ff`, as AWS encodes it since mid-2025.
     #[default]
     Indefinite,
     /// `a9 …`, as AWS encoded it before.

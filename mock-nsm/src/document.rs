@@ -1,10 +1,10 @@
-//! An attestation document, byte for byte as real ones are: an untagged `COSE_Sign1` (RFC 9052 §4.2) with ES384
-//! in its protected header, nothing in the unprotected one, and a CBOR map as payload whose keys stand in AWS's
-//! order, which is not that of deterministic CBOR.
+//! An attestation document in the exact encoding of real ones: an untagged `COSE_Sign1` (RFC 9052 §4.2) with
+//! ES384 in its protected header and an empty unprotected header. The payload is a CBOR map with keys in
+//! AWS's order, which is not that of deterministic CBOR.
 
 use coset::cbor::value::Value;
 use coset::{CborSerializable, CoseSign1Builder, HeaderBuilder, iana};
-use ok2cry_enclave::nsm::AttestationRequest;
+use ok2cry_enclave::platform::nsm::AttestationRequest;
 use p384::ecdsa::signature::Signer;
 use p384::ecdsa::{Signature, SigningKey};
 
@@ -77,7 +77,7 @@ impl Document<'_> {
 const BEGIN_INDEFINITE_MAP: u8 = 0xbf;
 const BREAK: u8 = 0xff;
 
-/// ES384 as COSE has it (RFC 9053 §2.1): r ‖ s, 48 bytes each.
+/// ES384 as COSE encodes it (RFC 9053 §2.1): r ‖ s, 48 bytes each.
 fn sign(key: &SigningKey, to_be_signed: &[u8]) -> Result<Vec<u8>, MockError> {
     let signature: Signature = key.try_sign(to_be_signed)?;
     Ok(signature.to_bytes().to_vec())

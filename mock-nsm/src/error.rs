@@ -1,7 +1,7 @@
-//! Why the mock could not make a key, a certificate or a document.
+//! Errors of the mock itself.
 
-/// An error of the mock itself. Its public methods report it while the chain is first made; a running
-/// [`MockNsm`](crate::MockNsm) turns it into an [`NsmError`](ok2cry_enclave::nsm::NsmError).
+/// Why the mock could not make a key, a certificate or a document. Constructors return it; a running
+/// [`MockNsm`](crate::MockNsm) converts it to an [`NsmError`](ok2cry_enclave::platform::nsm::NsmError).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MockError {

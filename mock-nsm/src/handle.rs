@@ -1,12 +1,13 @@
-//! The side of a mock that a test holds while the enclave owns the module.
+//! The handle by which a test controls a module that the enclave owns.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::{Answer, Faults, MockConfig, TimeSource};
 
-/// Changes and watches a running [`MockNsm`](crate::MockNsm). Clones control the same module. A change applies to
-/// calls that begin after it; a held call sees the faults and the clock of its release.
+/// Controls and observes a running [`MockNsm`](crate::MockNsm). Clones control the same module.
+///
+/// A change applies to calls that begin after it. A held call sees the faults and the clock at its release.
 #[derive(Clone, Debug)]
 pub struct MockHandle {
     shared: Arc<Shared>,
@@ -20,7 +21,8 @@ impl MockHandle {
 
     /// Sets how far the module's clock is ahead of its [`TimeSource`], in milliseconds.
     ///
-    /// Certificates and timestamps both follow. Before the making of the root (less an hour) nothing verifies.
+    /// Certificates and timestamps follow. Nothing verifies at times more than an hour before the root was
+    /// made.
     pub fn set_time_offset_ms(&self, offset_ms: i64) {
         self.shared.lock().time_offset_ms = offset_ms;
     }
@@ -30,32 +32,32 @@ impl MockHandle {
         self.shared.lock().now_ms()
     }
 
-    /// How many calls were made, failed and held ones included. A call counts when it begins.
+    /// The number of calls, failed and held ones included. A call counts when it begins.
     pub fn calls(&self) -> u64 {
         self.shared.lock().calls
     }
 
-    /// The faults as they are now; `fail_next` counts down.
+    /// The current faults. `fail_next` counts down.
     pub fn faults(&self) -> Faults {
         self.shared.lock().faults.clone()
     }
 
-    /// Replaces all faults. Held calls go on if `faults` hold none.
+    /// Replaces all faults. Held calls continue unless `faults.hang` is set.
     pub fn set_faults(&self, faults: Faults) {
         self.change_faults(|current| *current = faults);
     }
 
-    /// Ends all faults, and lets held calls go on.
+    /// Clears all faults. Held calls continue.
     pub fn clear_faults(&self) {
         self.set_faults(Faults::default());
     }
 
-    /// Lets the next `calls` calls fail.
+    /// Makes the next `calls` calls fail.
     pub fn fail_next(&self, calls: u32) {
         self.change_faults(|faults| faults.fail_next = calls);
     }
 
-    /// Lets every call fail, or none.
+    /// Makes every call fail, or none.
     pub fn fail_always(&self, fail: bool) {
         self.change_faults(|faults| faults.fail_always = fail);
     }
@@ -65,17 +67,17 @@ impl MockHandle {
         self.change_faults(|faults| faults.hang = true);
     }
 
-    /// Lets held calls go on, and holds no more.
+    /// Releases held calls and holds no more.
     pub fn release(&self) {
         self.change_faults(|faults| faults.hang = false);
     }
 
-    /// Sets what calls answer with.
+    /// Sets the answer of calls.
     pub fn set_answer(&self, answer: Answer) {
         self.change_faults(|faults| faults.answer = answer);
     }
 
-    /// Sets what is added to the timestamp in documents, in milliseconds; the module's clock stays.
+    /// Sets what is added to the timestamp in documents, in milliseconds. The module's clock does not change.
     pub fn set_timestamp_offset_ms(&self, offset_ms: i64) {
         self.change_faults(|faults| faults.timestamp_offset_ms = offset_ms);
     }
@@ -96,8 +98,8 @@ impl MockHandle {
         Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() }) }
     }
 
-    /// Counts a call and says how it is to go. Blocks while calls are held.
-    pub(crate) fn begin_call(&self) -> Call {
+    /// Counts a call and returns its plan. Blocks while calls are held.
+    pub(crate) fn begin_call(&self) -> CallPlan {
         let mut state = self.shared.lock();
         state.calls += 1;
         let mut state = self
@@ -107,7 +109,7 @@ impl MockHandle {
             .unwrap_or_else(PoisonError::into_inner);
         let fails = state.faults.fail_always || state.faults.fail_next > 0;
         state.faults.fail_next = state.faults.fail_next.saturating_sub(1);
-        Call {
+        CallPlan {
             fails,
             answer: state.faults.answer,
             timestamp_offset_ms: state.faults.timestamp_offset_ms,
@@ -117,8 +119,8 @@ impl MockHandle {
     }
 }
 
-/// How one call goes.
-pub(crate) struct Call {
+/// How one call proceeds.
+pub(crate) struct CallPlan {
     pub(crate) fails: bool,
     pub(crate) answer: Answer,
     pub(crate) timestamp_offset_ms: i64,
@@ -133,7 +135,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// Every change of the state is one assignment, so a panic elsewhere leaves nothing half done.
+    /// Locks, and ignores poisoning: every change of the state is one assignment.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,11 +2,11 @@
 
 use clap::Parser;
 use ok2cry_enclave::{
+    api::server::Listener,
     config::Config,
-    crypto::CryptoProvider,
-    harden::{Hardened, harden},
+    keys::crypto::CryptoProvider,
+    platform::memory::harden::{Hardened, harden},
     run::Enclave,
-    server::Listener,
 };
 use ok2cry_mock_nsm::{MockConfig, MockNsm, MockPki, Pcrs};
 use std::{
@@ -26,43 +26,43 @@ use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 /// An ok2cry enclave with a mock Nitro Secure Module, for development. It protects nothing.
 ///
-/// Its documents are signed under a root of its own, made at every start unless --root-key keeps it; clients accept it only if they are given
-/// that root and these measurements by name. `RUST_LOG` says what it logs.
+/// Its documents are signed under a root of its own, made at every start unless --root-key keeps it. Clients
+/// accept it only if they are given this root and these measurements. `RUST_LOG` sets the log level.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
-    /// Where the parent connects: `unix:///path`. An old socket there is replaced.
+    /// The socket to listen on: `unix:///path`. An old socket there is replaced.
     #[arg(long, env = "OK2CRY_ENCLAVE_DEV_LISTEN")]
     listen: String,
-    /// The configuration (TOML); without it, one for the demo.
+    /// The configuration (TOML). The default is one for the demo.
     #[arg(long, env = "OK2CRY_ENCLAVE_DEV_CONFIG")]
     config: Option<PathBuf>,
-    /// Who makes and uses elliptic-curve keys: `portable`, or `aws-lc` if it was built in (feature `aws-lc`). Beats
-    /// the configuration's `crypto_provider`.
+    /// The provider of elliptic-curve keys: `portable`, or `aws-lc` if it was built in (feature `aws-lc`).
+    /// Overrides the configuration's `crypto_provider`.
     #[arg(long, value_name = "PROVIDER", env = "OK2CRY_ENCLAVE_DEV_CRYPTO")]
     crypto: Option<CryptoProvider>,
-    /// What the mock pretends to have measured: the PCRs follow from this name.
+    /// The name from which the mock derives its PCRs.
     #[arg(long, env = "OK2CRY_ENCLAVE_DEV_IMAGE_NAME", default_value = "ok2cry-enclave")]
     image_name: String,
-    /// How long the mock takes for a document, in microseconds. Real ones take about 1100.
+    /// How long the mock takes for a document, in microseconds. Real modules take about 1100.
     #[arg(long, env = "OK2CRY_ENCLAVE_DEV_NSM_LATENCY_US", default_value_t = 1100)]
     nsm_latency_us: u64,
-    /// Pretend to be in debug mode (PCR0 to 2 zero): the enclave must refuse to start.
+    /// Imitate debug mode (PCR0, 1 and 2 zero). The enclave then refuses to start.
     #[arg(long, env = "OK2CRY_ENCLAVE_DEV_DEBUG_MODE")]
     debug_mode: bool,
-    /// Keep the mock's root (private key and certificate, PEM) here, instead of making one at every start: enclaves with the
-    /// same file have the same root.
+    /// Keep the mock's root (private key and certificate, PEM) in this file, instead of making one at every
+    /// start. Enclaves with the same file have the same root.
     #[arg(long, value_name = "FILE", env = "OK2CRY_ENCLAVE_DEV_ROOT_KEY")]
     root_key: Option<PathBuf>,
-    /// Write the mock's root certificate (PEM) here.
+    /// Write the mock's root certificate (PEM) to this file.
     #[arg(long, env = "OK2CRY_ENCLAVE_DEV_ROOT_OUT")]
     root_out: Option<PathBuf>,
-    /// Write the mock's measurements here, as nitro-cli prints them (JSON).
+    /// Write the mock's measurements to this file, as nitro-cli prints them (JSON).
     #[arg(long, env = "OK2CRY_ENCLAVE_DEV_MEASUREMENTS_OUT")]
     measurements_out: Option<PathBuf>,
 }
 
-/// What the demo's enclave is for: card PINs to their recipient, and one purpose that shows `caller` mode.
+/// The configuration for the demo: card PINs to their recipient, and one purpose that shows `caller` mode.
 const DEMO_CONFIG: &str = include_str!("demo.toml");
 
 fn main() -> ExitCode {
@@ -133,7 +133,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     })
 }
 
-/// The root in this file; a new one if there is no file yet.
+/// The root in this file, which is made if it does not exist.
 fn kept_root(path: &Path, now_ms: u64) -> Result<MockPki, Box<dyn Error>> {
     let named = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
     if !path.exists() {
@@ -146,7 +146,7 @@ fn kept_root(path: &Path, now_ms: u64) -> Result<MockPki, Box<dyn Error>> {
     Ok(MockPki::from_root_key_pem(&pem, now_ms).map_err(|e| named(&e))?)
 }
 
-/// A socket that an earlier run left is in the way; anything else there is somebody's.
+/// Removes a socket that an earlier run left. Any other file is kept.
 fn remove_old_socket(path: &Path) -> std::io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => fs::remove_file(path),

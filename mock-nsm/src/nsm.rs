@@ -1,23 +1,23 @@
-//! The module itself: limits, latency, faults, and a leaf that is renewed before it ends.
+//! The module: limits, latency, faults, and a leaf that is renewed before it expires.
 
 use std::thread;
 use std::time::Instant;
 
-use ok2cry_enclave::nsm::{AttestationRequest, Nsm, NsmError};
+use ok2cry_enclave::platform::nsm::{AttestationRequest, Nsm, NsmError};
 
 use crate::certificate::Certified;
 use crate::document::Document;
-use crate::handle::Call;
+use crate::handle::CallPlan;
 use crate::pki::random_id;
 use crate::{Answer, MockConfig, MockError, MockHandle, MockPki, PayloadMap, Pcrs};
 
-/// A Nitro Secure Module under its own root. See the crate's documentation for what its documents prove.
+/// A Nitro Secure Module under its own root. The crate's documentation says what its documents prove.
 #[derive(Debug)]
 pub struct MockNsm {
     genuine: Signer,
     /// Signs under another root; made when [`Answer::OtherRoot`] first asks for it.
     foreign: Option<Signer>,
-    /// Made with the first document, where a lack of randomness can be reported.
+    /// Made with the first document, because `new` cannot report a lack of randomness.
     module_id: Option<String>,
     pcrs: Pcrs,
     payload_map: PayloadMap,
@@ -25,33 +25,37 @@ pub struct MockNsm {
 }
 
 impl MockNsm {
-    /// A module of the instance that `pki` certifies. Clones of one PKI make modules with ids of their own.
+    /// A module of the instance that `pki` certifies. Modules from clones of one PKI have different ids.
     pub fn new(pki: MockPki, config: MockConfig) -> Self {
         let handle = MockHandle::new(&config);
         let MockConfig { pcrs, payload_map, .. } = config;
         Self { genuine: Signer::new(pki), foreign: None, module_id: None, pcrs, payload_map, handle }
     }
 
-    /// What a test keeps to control this module once the enclave owns it.
+    /// The handle by which a test controls this module once the enclave owns it.
     pub fn handle(&self) -> MockHandle {
         self.handle.clone()
     }
 
-    fn answer(&mut self, request: &AttestationRequest<'_>, call: &Call) -> Result<Vec<u8>, NsmError> {
+    fn answer(&mut self, request: &AttestationRequest<'_>, call: &CallPlan) -> Result<Vec<u8>, NsmError> {
         check_limits(request)?;
         if call.fails {
-            return Err(NsmError::Refused("the mock was told to fail".to_owned()));
+            return Err(NsmError::Refused("the mock is set to fail".to_owned()));
         }
-        self.misbehave(request, call).map_err(|error| NsmError::Refused(error.to_string()))
+        self.answer_with_faults(request, call).map_err(|error| NsmError::Refused(error.to_string()))
     }
 
-    /// Answers as the faults say, which is honestly when they say nothing.
-    fn misbehave(&mut self, request: &AttestationRequest<'_>, call: &Call) -> Result<Vec<u8>, MockError> {
+    /// Answers as the faults say; honestly by default.
+    fn answer_with_faults(
+        &mut self,
+        request: &AttestationRequest<'_>,
+        call: &CallPlan,
+    ) -> Result<Vec<u8>, MockError> {
         match call.answer {
             Answer::Honest | Answer::OtherRoot => self.document(*request, call),
             Answer::Garbage => Ok(GARBAGE.to_vec()),
             Answer::BrokenSignature => {
-                // The signature is what a document ends with.
+                // A document ends with its signature.
                 self.document(*request, call).map(with_last_bit_flipped)
             }
             Answer::WrongUserData => {
@@ -65,7 +69,7 @@ impl MockNsm {
         }
     }
 
-    fn document(&mut self, request: AttestationRequest<'_>, call: &Call) -> Result<Vec<u8>, MockError> {
+    fn document(&mut self, request: AttestationRequest<'_>, call: &CallPlan) -> Result<Vec<u8>, MockError> {
         let module_id = match self.module_id.take() {
             Some(module_id) => module_id,
             None => format!("{}-enc{}", self.genuine.pki.instance_id(), random_id()?),
@@ -99,7 +103,7 @@ impl Nsm for MockNsm {
         let call = self.handle.begin_call();
         let began = Instant::now();
         let answer = self.answer(request, &call);
-        // What signing took is part of the latency: only the rest is slept.
+        // Signing is part of the latency; only the rest is slept.
         thread::sleep(call.latency.saturating_sub(began.elapsed()));
         answer
     }
@@ -109,7 +113,7 @@ impl Nsm for MockNsm {
     }
 }
 
-/// A chain with the leaf of the moment.
+/// A chain with its current leaf.
 #[derive(Debug)]
 struct Signer {
     pki: MockPki,
@@ -121,16 +125,17 @@ impl Signer {
         Self { pki, leaf: None }
     }
 
-    /// The same instance with keys of its own, from the root down.
+    /// The same instance with new keys, from the root down.
     fn under_another_root(&self, now_ms: u64) -> Result<Self, MockError> {
         let instance_id = self.pki.instance_id().to_owned();
         Ok(Self::new(MockPki::generate_for(instance_id, now_ms)?))
     }
 
-    /// The leaf for a document signed now, and the authorities above it. AWS reuses a leaf for a good two hours;
-    /// here a new one, with a new key, comes when the old one has less than an hour left.
+    /// The leaf for a document signed now, and the authorities above it. AWS reuses a leaf for more than two
+    /// hours; here a new leaf, with a new key, replaces one that has less than an hour left.
     ///
-    /// The chain is only looked at when a leaf is made: every authority outlives what it signs.
+    /// The chain is checked only when a leaf is made, because every authority outlives the certificates that
+    /// it signs.
     fn ready(&mut self, module_id: &str, now_s: u64) -> Result<(&MockPki, &Certified), MockError> {
         let leaf = match self.leaf.take().filter(|leaf| leaf.is_valid_for(LEAF_RESERVE, now_s)) {
             Some(leaf) => leaf,
@@ -143,7 +148,7 @@ impl Signer {
     }
 }
 
-/// Seconds.
+/// A leaf with less than these seconds left is replaced.
 const LEAF_RESERVE: u64 = 60 * 60;
 
 const GARBAGE: &[u8] = b"This is no attestation document.";

@@ -1,5 +1,5 @@
-//! The mock's public key infrastructure: root, regional, zonal and instance authority, as AWS has them, and the
-//! leaf that an enclave's documents are signed with.
+//! The mock's public key infrastructure: root, regional, zonal and instance authority, as AWS has them, and
+//! the leaf that signs an enclave's documents.
 
 use std::{fmt, iter};
 
@@ -10,11 +10,11 @@ use x509_cert::der::pem::{LineEnding, decode_vec, encode_string};
 use crate::MockError;
 use crate::certificate::{Certified, Rank};
 
-/// Four authorities, each certified by the one above; the root by itself.
+/// Four authorities. Each is certified by the one above, and the root by itself.
 ///
-/// A clone has the same root and the same instance: several enclaves on one parent, or an impostor beside the
-/// genuine one, share a root in this way. All but the root renew themselves, each with a new key, so a mock that
-/// runs for days keeps verifying.
+/// Clones have the same root and instance: use them for several enclaves on one parent, or for an impostor
+/// beside the genuine enclave. All authorities but the root are renewed, each with a new key, so that
+/// documents of a mock that runs for days keep verifying.
 #[derive(Clone)]
 pub struct MockPki {
     root: Certified,
@@ -31,12 +31,12 @@ impl MockPki {
         Self::generate_for(format!("i-0{}", random_id()?), now_ms)
     }
 
-    /// A PKI under a root that [`MockPki::root_key_pem`] wrote: other enclaves than those of another process, and the same
-    /// root for clients to hold.
+    /// Makes a PKI under a root that [`MockPki::root_key_pem`] wrote, so that enclaves of several processes
+    /// have one root.
     ///
     /// # Errors
     ///
-    /// If that is not what it is.
+    /// If `pem` is not a private key and its certificate.
     pub fn from_root_key_pem(pem: &str, now_ms: u64) -> Result<Self, MockError> {
         let end = "-----END PRIVATE KEY-----";
         let at = pem.find(end).map_or(0, |at| at + end.len());
@@ -45,12 +45,14 @@ impl MockPki {
         let (label, der) = decode_vec(certificate.trim().as_bytes())
             .map_err(|e| MockError::from(x509_cert::der::Error::from(e)))?;
         if label != "CERTIFICATE" {
-            return Err(MockError::Encoding(format!("a {label} is where the root's certificate should be")));
+            return Err(MockError::Encoding(format!(
+                "expected a CERTIFICATE after the key, found a {label}"
+            )));
         }
         Self::under(Certified::from_root(key, der)?, format!("i-0{}", random_id()?), now_ms)
     }
 
-    /// The root's private key and its certificate, both PEM: all that [`MockPki::from_root_key_pem`] needs.
+    /// The root's private key and its certificate, both PEM, for [`MockPki::from_root_key_pem`].
     ///
     /// # Errors
     ///
@@ -71,17 +73,17 @@ impl MockPki {
         self.root.der()
     }
 
-    /// The id of the parent instance that does not exist, such as `i-0facade0123456789`.
+    /// The id of the fictitious parent instance, such as `i-0facade0123456789`.
     pub fn instance_id(&self) -> &str {
         &self.instance_id
     }
 
-    /// What an emulated module signs with: a new leaf for the module `module_id`, valid for three hours from `now_ms`
-    /// (milliseconds since the Unix epoch), and its chain.
+    /// Makes a leaf and its chain for an emulated module `module_id`, valid for three hours from `now_ms`
+    /// (milliseconds since the Unix epoch).
     ///
     /// # Errors
     ///
-    /// If there is no randomness, or the instance's authority has ended, which it does after a day.
+    /// If there is no randomness, or the instance's authority has expired, which it does after a day.
     pub fn signer(&self, module_id: &str, now_ms: u64) -> Result<SignerFiles, MockError> {
         let leaf = self.leaf(module_id, now_ms / 1000)?;
         let key = leaf.key().to_pkcs8_pem(LineEnding::LF).map_err(|e| MockError::Encoding(e.to_string()))?;
@@ -93,7 +95,7 @@ impl MockPki {
         Ok(SignerFiles { key: key.to_string(), chain })
     }
 
-    /// A new PKI for an instance that has its id already.
+    /// Makes a new PKI for an instance with this id.
     pub(crate) fn generate_for(instance_id: String, now_ms: u64) -> Result<Self, MockError> {
         Self::under(Certified::root("mock.nitro-enclaves", now_ms / 1000)?, instance_id, now_ms)
     }
@@ -108,8 +110,8 @@ impl MockPki {
         Ok(Self { root, root_pem, regional, zonal, instance, instance_id })
     }
 
-    /// The same root with every authority replaced that ends sooner than what it would sign now, or whose own
-    /// authority is replaced.
+    /// The same root, with new authorities where one expires sooner than a certificate that it would sign
+    /// now, or where the authority above is new.
     pub(crate) fn renewed(&self, now_s: u64) -> Result<Self, MockError> {
         let mut pki = self.clone();
         let regional = !pki.regional.is_valid_for(Rank::Zonal.lifetime(), now_s);
@@ -132,13 +134,13 @@ impl MockPki {
         self.instance.certify(Rank::Leaf, &format!("{module_id}.{REGION}.mock"), now_s)
     }
 
-    /// The authorities, root first, as a document's `cabundle` has them.
+    /// The authorities, root first, as in a document's `cabundle`.
     pub(crate) fn bundle(&self) -> [&[u8]; 4] {
         [self.root.der(), self.regional.der(), self.zonal.der(), self.instance.der()]
     }
 }
 
-/// A leaf outside the mock, for an emulator that signs documents itself.
+/// A leaf for an emulator that signs documents itself.
 #[derive(Clone)]
 pub struct SignerFiles {
     /// The private key (PKCS #8, PEM).
@@ -159,7 +161,7 @@ impl fmt::Debug for MockPki {
     }
 }
 
-/// Sixteen hex digits: the mock's mark, and ten random ones.
+/// Sixteen hex digits: `facade`, which marks the mock, and ten random ones.
 pub(crate) fn random_id() -> Result<String, MockError> {
     let random = getrandom::u64()? >> 24;
     Ok(format!("facade{random:010x}"))

@@ -1,4 +1,4 @@
-//! The chain has the shape of AWS's, and cannot be taken for it.
+//! The chain has the shape of AWS's and other names.
 
 mod common;
 

@@ -1,18 +1,18 @@
-//! Documents are, byte for byte, what the real module would have made of the same fields.
+//! Documents have the encoding of the real module.
 
 mod common;
 
-use common::{Document, NOW_MS, attest, module, module_with};
+use common::{DecodedDocument, NOW_MS, attest, module, module_with};
 use coset::CborSerializable;
 use coset::cbor::value::Value;
-use ok2cry_enclave::nsm::{AttestationRequest, Nsm, NsmError};
+use ok2cry_enclave::platform::nsm::{AttestationRequest, Nsm, NsmError};
 use ok2cry_mock_nsm::{MockConfig, MockNsm, MockPki, PayloadMap};
 
 const FULL: AttestationRequest<'_> =
     AttestationRequest { user_data: Some(&[1; 512]), public_key: Some(&[2; 1024]), nonce: Some(&[3; 512]) };
 
 #[test]
-fn documents_begin_and_end_as_real_ones_do() {
+fn documents_start_and_end_like_real_ones() {
     let document = module().attest(&FULL).unwrap();
     // Untagged array of four, ES384, no unprotected header, a payload with a length of two bytes.
     assert_eq!(document[..8], [0x84, 0x44, 0xa1, 0x01, 0x38, 0x22, 0xa0, 0x59]);
@@ -63,11 +63,11 @@ fn every_length_is_minimal_and_every_inner_item_definite() {
 #[test]
 fn nothing_trails_the_signature() {
     let bytes = module().attest(&FULL).unwrap();
-    assert_eq!(Document::decode(&bytes).cose.to_vec().unwrap(), bytes);
+    assert_eq!(DecodedDocument::decode(&bytes).cose.to_vec().unwrap(), bytes);
 }
 
 #[test]
-fn fields_that_were_not_asked_for_are_null() {
+fn fields_that_were_not_requested_are_null() {
     let document = attest(&mut module());
     for name in ["public_key", "user_data", "nonce"] {
         assert!(document.field(name).is_null(), "{name}");
@@ -75,8 +75,8 @@ fn fields_that_were_not_asked_for_are_null() {
 }
 
 #[test]
-fn fields_that_were_asked_for_are_carried() {
-    let document = Document::decode(&module().attest(&FULL).unwrap());
+fn requested_fields_are_carried() {
+    let document = DecodedDocument::decode(&module().attest(&FULL).unwrap());
     assert_eq!(document.field("user_data").as_bytes().map(Vec::as_slice), FULL.user_data);
     assert_eq!(document.field("public_key").as_bytes().map(Vec::as_slice), FULL.public_key);
     assert_eq!(document.field("nonce").as_bytes().map(Vec::as_slice), FULL.nonce);
@@ -85,7 +85,7 @@ fn fields_that_were_asked_for_are_carried() {
 #[test]
 fn empty_fields_are_carried_as_empty() {
     let request = AttestationRequest { user_data: Some(&[]), ..Default::default() };
-    let document = Document::decode(&module().attest(&request).unwrap());
+    let document = DecodedDocument::decode(&module().attest(&request).unwrap());
     assert_eq!(document.field("user_data"), &Value::Bytes(Vec::new()));
 }
 

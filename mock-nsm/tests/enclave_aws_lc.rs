@@ -6,4 +6,5 @@
 #[path = "suite/enclave.rs"]
 mod enclave;
 
-const CRYPTO_PROVIDER: ok2cry_enclave::crypto::CryptoProvider = ok2cry_enclave::crypto::CryptoProvider::AwsLc;
+const CRYPTO_PROVIDER: ok2cry_enclave::keys::crypto::CryptoProvider =
+    ok2cry_enclave::keys::crypto::CryptoProvider::AwsLc;

@@ -1,12 +1,12 @@
-//! Each fault does what it says, and nothing else.
+//! Each fault has its effect and no other.
 
 mod common;
 
 use std::thread;
 use std::time::Duration;
 
-use common::{Document, NOW_MS, attest, module, module_with};
-use ok2cry_enclave::nsm::{AttestationRequest, Nsm, NsmError};
+use common::{DecodedDocument, NOW_MS, attest, module, module_with};
+use ok2cry_enclave::platform::nsm::{AttestationRequest, Nsm, NsmError};
 use ok2cry_mock_nsm::{Answer, Faults, MockConfig, MockNsm};
 
 const REQUEST: AttestationRequest<'_> =
@@ -21,7 +21,7 @@ fn next_calls_fail_and_the_one_after_does_not() {
 }
 
 #[test]
-fn every_call_fails_until_told_otherwise() {
+fn every_call_fails_until_the_fault_is_cleared() {
     let mut nsm = module();
     nsm.handle().fail_always(true);
     assert!(fails(&mut nsm) && fails(&mut nsm) && fails(&mut nsm));
@@ -65,7 +65,7 @@ fn clearing_the_faults_releases_held_calls() {
 }
 
 #[test]
-fn garbage_is_no_document() {
+fn garbage_is_not_a_document() {
     let mut nsm = answering(Answer::Garbage);
     let answer = nsm.attest(&REQUEST).unwrap();
     assert!(coset::CborSerializable::from_slice(&answer).map(|_: coset::CoseSign1| ()).is_err());
@@ -74,20 +74,20 @@ fn garbage_is_no_document() {
 #[test]
 fn broken_signature_is_the_only_thing_wrong() {
     let mut nsm = answering(Answer::BrokenSignature);
-    let document = Document::decode(&nsm.attest(&REQUEST).unwrap());
+    let document = DecodedDocument::decode(&nsm.attest(&REQUEST).unwrap());
     assert!(!document.is_signed());
     assert!(document.chains_to(nsm.root_certificate(), NOW_MS));
-    assert_carries(&document, b"user data", b"public key");
+    assert_carries(&document, [b"user data", b"public key"]);
 }
 
 #[test]
 fn other_root_is_the_only_thing_wrong() {
     let mut nsm = answering(Answer::OtherRoot);
-    let document = Document::decode(&nsm.attest(&REQUEST).unwrap());
+    let document = DecodedDocument::decode(&nsm.attest(&REQUEST).unwrap());
     let root = document.chain().remove(0);
     assert_ne!(root, nsm.root_certificate());
     assert!(document.is_signed() && document.chains_to(&root, NOW_MS));
-    assert_carries(&document, b"user data", b"public key");
+    assert_carries(&document, [b"user data", b"public key"]);
 
     nsm.handle().clear_faults();
     let honest = attest(&mut nsm);
@@ -107,21 +107,21 @@ fn other_root_stays_the_same() {
 #[test]
 fn wrong_user_data_is_the_only_thing_wrong() {
     let mut nsm = answering(Answer::WrongUserData);
-    let document = Document::decode(&nsm.attest(&REQUEST).unwrap());
+    let document = DecodedDocument::decode(&nsm.attest(&REQUEST).unwrap());
     assert!(document.is_signed() && document.chains_to(nsm.root_certificate(), NOW_MS));
-    assert_carries(&document, b"user dat`", b"public key");
+    assert_carries(&document, [b"user dat`", b"public key"]);
 }
 
 #[test]
 fn wrong_public_key_is_the_only_thing_wrong() {
     let mut nsm = answering(Answer::WrongPublicKey);
-    let document = Document::decode(&nsm.attest(&REQUEST).unwrap());
+    let document = DecodedDocument::decode(&nsm.attest(&REQUEST).unwrap());
     assert!(document.is_signed() && document.chains_to(nsm.root_certificate(), NOW_MS));
-    assert_carries(&document, b"user data", b"public kex");
+    assert_carries(&document, [b"user data", b"public kex"]);
 }
 
 #[test]
-fn wrong_user_data_appears_where_none_was_asked_for() {
+fn wrong_user_data_appears_if_none_was_requested() {
     let document = attest(&mut answering(Answer::WrongUserData));
     assert_eq!(document.field("user_data").as_bytes(), Some(&vec![0]));
 }
@@ -139,7 +139,7 @@ fn timestamp_moves_both_ways_and_the_leaf_stays() {
 }
 
 #[test]
-fn calls_count_whatever_comes_of_them() {
+fn failed_calls_count_too() {
     let mut nsm = module();
     let handle = nsm.handle();
     handle.fail_next(1);
@@ -177,7 +177,8 @@ fn fails(nsm: &mut MockNsm) -> bool {
     }
 }
 
-fn assert_carries(document: &Document, user_data: &[u8], public_key: &[u8]) {
+/// Checks user data and public key.
+fn assert_carries(document: &DecodedDocument, [user_data, public_key]: [&[u8]; 2]) {
     assert_eq!(document.field("user_data").as_bytes().map(Vec::as_slice), Some(user_data));
     assert_eq!(document.field("public_key").as_bytes().map(Vec::as_slice), Some(public_key));
 }

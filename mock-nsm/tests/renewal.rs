@@ -1,9 +1,9 @@
-//! A module that runs for long keeps verifying under the root that it began with.
+//! Documents of a long-running module verify under its first root.
 
 mod common;
 
 use common::{HOUR_MS, NOW_MS, attest, module};
-use ok2cry_enclave::nsm::Nsm;
+use ok2cry_enclave::platform::nsm::Nsm;
 
 #[test]
 fn leaf_is_reused_for_two_hours() {
@@ -14,14 +14,14 @@ fn leaf_is_reused_for_two_hours() {
 }
 
 #[test]
-fn leaf_is_renewed_before_it_ends() {
+fn leaf_is_renewed_before_it_expires() {
     let mut nsm = module();
     let first = attest(&mut nsm);
     nsm.handle().set_time_offset_ms(2 * HOUR_MS + 4_000);
     let second = attest(&mut nsm);
     assert_ne!(second.leaf(), first.leaf());
     assert_eq!(second.module_id(), first.module_id());
-    // The first one would still have been valid.
+    // The first leaf is still valid then.
     assert!(first.chains_to(nsm.root_certificate(), second.timestamp()));
     assert!(second.is_signed() && second.chains_to(nsm.root_certificate(), second.timestamp()));
 }
@@ -55,7 +55,7 @@ fn module_that_runs_for_weeks_keeps_verifying() {
 }
 
 #[test]
-fn clock_that_goes_back_within_the_hour_of_backdating_keeps_verifying() {
+fn clock_that_goes_back_by_half_an_hour_keeps_verifying() {
     let mut nsm = module();
     let handle = nsm.handle();
     attest(&mut nsm);

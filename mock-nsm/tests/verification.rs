@@ -1,14 +1,14 @@
-//! The strict verifier takes honest documents under the mock's root, names what is wrong with the others, and takes
-//! none of them under AWS's.
+//! The strict verifier accepts honest documents under the mock's root, names the fault of others, and accepts
+//! none of them under AWS's root.
 
-// A test may well panic, and so may its helpers.
+// Tests and their helpers may panic.
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
 use common::{HOUR_MS, NOW_MS, module, module_with};
 use ok2cry_attest_verify::{CheckTime, TrustAnchor, Verifier};
-use ok2cry_enclave::nsm::{AttestationRequest, Nsm};
+use ok2cry_enclave::platform::nsm::{AttestationRequest, Nsm};
 use ok2cry_mock_nsm::{Answer, MockConfig, MockNsm, PayloadMap};
 
 const REQUEST: AttestationRequest<'_> = AttestationRequest {
@@ -28,7 +28,7 @@ fn honest_documents_are_verified_without_any_leeway() {
 }
 
 #[test]
-fn verified_documents_hold_what_was_asked_for() {
+fn verified_documents_hold_the_requested_fields() {
     let mut nsm = module();
     let document = nsm.attest(&REQUEST).unwrap();
     let verified = verifier(&nsm).verify(&document, &CheckTime::at(NOW_MS)).unwrap();
@@ -39,7 +39,7 @@ fn verified_documents_hold_what_was_asked_for() {
 }
 
 #[test]
-fn documents_of_a_module_that_runs_for_weeks_are_verified() {
+fn documents_verify_while_a_module_runs_for_weeks() {
     let mut nsm = module();
     let (handle, verifier) = (nsm.handle(), verifier(&nsm));
     for step in 0..40 {
@@ -50,7 +50,7 @@ fn documents_of_a_module_that_runs_for_weeks_are_verified() {
 }
 
 #[test]
-fn aws_did_not_sign_any_of_this() {
+fn documents_do_not_verify_under_the_root_of_aws() {
     let document = module().attest(&REQUEST).unwrap();
     let verifier = Verifier::new(TrustAnchor::aws_nitro());
     let error = verifier.verify(&document, &CheckTime::at(NOW_MS)).unwrap_err();
@@ -77,7 +77,7 @@ fn garbage_is_refused() {
 }
 
 #[test]
-fn wrong_user_data_and_public_key_are_for_the_caller_to_notice() {
+fn wrong_user_data_and_public_key_verify() {
     for answer in [Answer::WrongUserData, Answer::WrongPublicKey] {
         let mut nsm = module();
         nsm.handle().set_answer(answer);

@@ -4,7 +4,7 @@ use crate::{
     error::{Error, InputFault},
     toolchain::Toolchain,
 };
-use ok2cry_enclave::{config::Config, crypto::CryptoProvider};
+use ok2cry_enclave::{config::Config, keys::crypto::CryptoProvider};
 use std::fmt;
 
 /// The inputs of a build, as bytes.

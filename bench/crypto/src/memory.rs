@@ -1,7 +1,7 @@
 //! Resident memory per key. Each kind of key is measured in a fresh process: memory that a process has used
 //! before and not returned would hide the cost.
 
-use ok2cry_enclave::crypto::{CryptoProvider, PrivateKey, Provider};
+use ok2cry_enclave::keys::crypto::{CryptoProvider, PrivateKey, Provider};
 use std::{env, error::Error, fs, hint::black_box, process::Command, sync::Arc, time::Instant};
 use zeroize::Zeroizing;
 

@@ -7,7 +7,7 @@ use aws_lc_rs::{
 use hpke::{
     Deserializable as _, OpModeS, Serializable as _, aead::AesGcm256, kdf::HkdfSha384, kem::DhP384HkdfSha384,
 };
-use ok2cry_enclave::crypto::CryptoProvider;
+use ok2cry_enclave::keys::crypto::{CryptoProvider, HpkeMessage};
 use ok2cry_protocol::{reply::Binding, suite::PublicKey};
 use p384::{SecretKey, ecdh::diffie_hellman};
 use std::{error::Error, hint::black_box, sync::Arc};
@@ -90,13 +90,15 @@ fn provider_rows(provider: CryptoProvider) -> Result<Vec<Row>, Box<dyn Error>> {
         b"aad",
     )?;
     let enc = PublicKey::new(&enc.to_bytes()).map_err(|_| FAILED)?;
-    Arc::clone(&key).open(&public, &enc, b"info", b"aad", &ciphertext).ok_or(FAILED)?;
+    let message = HpkeMessage { enc: &enc, info: b"info", aad: b"aad", ciphertext: &ciphertext };
+    Arc::clone(&key).open(&public, &message).ok_or(FAILED)?;
     let (sender, _) = crypto.setup_sender(&public, b"info").ok_or(FAILED)?;
     let binding = Binding::new(&[1; 48], b"aad", &[2; 48]);
     Ok(vec![
         row(&format!("{provider}: generate"), "portable: generate", || crypto.generate()),
         row(&format!("{provider}: open 16 bytes"), "portable: open 16 bytes", move || {
-            Arc::clone(&key).open(&public, &enc, b"info", b"aad", &ciphertext)
+            let message = HpkeMessage { enc: &enc, info: b"info", aad: b"aad", ciphertext: &ciphertext };
+            Arc::clone(&key).open(&public, &message)
         }),
         row(&format!("{provider}: set up a reply context"), "portable: set up a reply context", move || {
             crypto.setup_sender(&public, b"info").map(|(_, enc)| enc)

@@ -1,7 +1,7 @@
 //! The clock of a run, in microseconds since [`start`]. Before that it stays at 0, so that no key expires
 //! while a store is filled.
 
-use ok2cry_enclave::clock::Now;
+use ok2cry_enclave::platform::clock::TimePoint;
 use rustix::time::{ClockId, clock_gettime};
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -33,14 +33,14 @@ pub fn now_us() -> u64 {
 }
 
 /// The time in the store's type.
-pub fn now() -> Now {
+pub fn now() -> TimePoint {
     let ms = now_us() / 1000;
-    Now { boot_ms: BOOT_MS + ms, wall_ms: WALL_MS + ms }
+    TimePoint { boot_ms: BOOT_MS + ms, wall_ms: WALL_MS + ms }
 }
 
 /// The deadline of a key that is due this many milliseconds after [`start`].
-pub fn deadline(due_ms: u64) -> Now {
-    Now { boot_ms: BOOT_MS + due_ms, wall_ms: WALL_MS + due_ms }
+pub fn deadline(due_ms: u64) -> TimePoint {
+    TimePoint { boot_ms: BOOT_MS + due_ms, wall_ms: WALL_MS + due_ms }
 }
 
 pub fn sleep_until_us(at_us: u64) {

@@ -5,9 +5,9 @@ use hpke::{
     Deserializable as _, OpModeS, Serializable as _, aead::AesGcm256, kdf::HkdfSha384, kem::DhP384HkdfSha384,
 };
 use ok2cry_enclave::{
-    clock::Now,
-    crypto::{CryptoProvider, PrivateKey, Provider},
-    store::NewKey,
+    keys::crypto::{CryptoProvider, HpkeMessage, PrivateKey, Provider},
+    keys::store::NewKey,
+    platform::clock::TimePoint,
 };
 use ok2cry_protocol::{
     Encoded, Record as _,
@@ -71,7 +71,7 @@ impl Maker {
         let purpose = Purpose::new("card-pin").map_err(|error| format!("{error:?}"))?;
         let mut maker =
             Self { kind, purpose, recipient, nonce, descriptor: Arc::default(), random: Random::new()? };
-        maker.descriptor = maker.real(crypto, Now { boot_ms: 0, wall_ms: 1 << 41 })?.descriptor;
+        maker.descriptor = maker.real(crypto, TimePoint { boot_ms: 0, wall_ms: 1 << 41 })?.descriptor;
         Ok(maker)
     }
 
@@ -86,7 +86,7 @@ impl Maker {
     }
 
     /// A key whose lag is not measured.
-    pub fn make(&mut self, deadline: Now) -> Outcome<NewKey> {
+    pub fn make(&mut self, deadline: TimePoint) -> Outcome<NewKey> {
         match self.kind {
             Kind::Synthetic => Ok(self.synthetic(deadline, Due::never())),
             Kind::Real(provider) => self.real(provider.provider(), deadline),
@@ -94,7 +94,7 @@ impl Maker {
     }
 
     /// A key whose lag is measured.
-    pub fn make_due(&mut self, deadline: Now, due: Due) -> Outcome<NewKey> {
+    pub fn make_due(&mut self, deadline: TimePoint, due: Due) -> Outcome<NewKey> {
         let Kind::Real(provider) = self.kind else { return Ok(self.synthetic(deadline, due)) };
         let key = self.real(provider.provider(), deadline)?;
         // A response holds a copy of the document. An allocation of that size makes the allocator return
@@ -110,13 +110,13 @@ impl Maker {
         KeyId::new(INSTANCE, random)
     }
 
-    fn synthetic(&mut self, deadline: Now, due: Due) -> NewKey {
+    fn synthetic(&mut self, deadline: TimePoint, due: Due) -> NewKey {
         let private = Arc::new(Synthetic { _scalar: Zeroizing::new([1; 48]), _due: due });
         NewKey { id: self.id(), private, descriptor: Arc::from(&*self.descriptor), deadline }
     }
 
     /// A key as the service makes it.
-    fn real(&self, crypto: &dyn Provider, deadline: Now) -> Outcome<NewKey> {
+    fn real(&self, crypto: &dyn Provider, deadline: TimePoint) -> Outcome<NewKey> {
         let mut random = [0; 16];
         getrandom::fill(&mut random)?;
         let id = KeyId::new(INSTANCE, random);
@@ -148,28 +148,14 @@ struct Watched {
 }
 
 impl PrivateKey for Synthetic {
-    fn open(
-        self: Arc<Self>,
-        _: &PublicKey,
-        _: &PublicKey,
-        _: &[u8],
-        _: &[u8],
-        _: &[u8],
-    ) -> Option<Zeroizing<Vec<u8>>> {
+    fn open(self: Arc<Self>, _: &PublicKey, _: &HpkeMessage<'_>) -> Option<Zeroizing<Vec<u8>>> {
         None
     }
 }
 
 impl PrivateKey for Watched {
-    fn open(
-        self: Arc<Self>,
-        public: &PublicKey,
-        enc: &PublicKey,
-        info: &[u8],
-        aad: &[u8],
-        sealed: &[u8],
-    ) -> Option<Zeroizing<Vec<u8>>> {
-        Arc::clone(&self._private).open(public, enc, info, aad, sealed)
+    fn open(self: Arc<Self>, public: &PublicKey, message: &HpkeMessage<'_>) -> Option<Zeroizing<Vec<u8>>> {
+        Arc::clone(&self._private).open(public, message)
     }
 }
 

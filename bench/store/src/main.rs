@@ -16,7 +16,7 @@ mod valkey;
 
 use figures::{CHILD, Effort, Figures};
 use keys::{Kind, Outcome};
-use ok2cry_enclave::crypto::CryptoProvider;
+use ok2cry_enclave::keys::crypto::CryptoProvider;
 use std::{collections::BTreeMap, env, fs, io::Write as _, path::Path};
 use steady::Subject;
 

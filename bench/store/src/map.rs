@@ -7,7 +7,7 @@ use crate::{
     keys::{Kind, Maker, Outcome},
     store::{STRIDE, far},
 };
-use ok2cry_enclave::{clock::Now, crypto::PrivateKey, store::NewKey};
+use ok2cry_enclave::{keys::crypto::PrivateKey, keys::store::NewKey, platform::clock::TimePoint};
 use ok2cry_protocol::ids::KeyId;
 use std::{
     collections::HashMap,
@@ -18,7 +18,7 @@ use std::{
 
 const BATCH: usize = 250;
 
-type KeyMap = HashMap<KeyId, (Arc<dyn PrivateKey>, Arc<[u8]>, Now), BuildHasherDefault<RandomHasher>>;
+type KeyMap = HashMap<KeyId, (Arc<dyn PrivateKey>, Arc<[u8]>, TimePoint), BuildHasherDefault<RandomHasher>>;
 
 /// Hashes an id by its last bytes, which are random.
 #[derive(Default)]

@@ -7,7 +7,7 @@ use crate::{
     lag::Due,
     steady::{self, Issuer, Subject},
 };
-use ok2cry_enclave::{clock::Now, crypto::PrivateKey, store::NewKey};
+use ok2cry_enclave::{keys::crypto::PrivateKey, keys::store::NewKey, platform::clock::TimePoint};
 use ok2cry_protocol::ids::KeyId;
 use std::{
     collections::HashMap,
@@ -70,7 +70,7 @@ pub fn rates(level: usize, effort: &Effort) -> Outcome<()> {
     let mut ids = vec![KeyId([1; 24]); level];
     let before = figures::resident_bytes()?;
     let far = Instant::now() + FAR;
-    let deadline = Now { boot_ms: 0, wall_ms: 0 };
+    let deadline = TimePoint { boot_ms: 0, wall_ms: 0 };
     for id in &mut ids {
         let key = maker.make(deadline)?;
         *id = key.id;

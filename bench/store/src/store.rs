@@ -8,16 +8,19 @@ use crate::{
     steady::{self, Issuer, Subject},
 };
 use ok2cry_enclave::{
-    clock::Now,
-    eraser::Alarm,
-    store::{Found, Limits, RETAIN_MS, Store},
+    keys::reaper::WakeTimer,
+    keys::{
+        crypto::HpkeMessage,
+        store::{Found, Limits, OpenRequest, RETAIN_MS, Store},
+    },
+    platform::clock::TimePoint,
 };
 use ok2cry_protocol::{
     Encoded,
     descriptor::KeyDescriptor,
     ids::KeyId,
     reply::DigestInput,
-    rpc::{KeyState, Refusal},
+    rpc::KeyState,
     suite::seal_info,
 };
 use std::{
@@ -46,7 +49,7 @@ fn new(capacity: usize, max_tombstones: usize) -> Arc<KeyStore> {
 }
 
 /// Issues one key as the service does, without the document.
-fn issue(store: &Arc<KeyStore>, maker: &mut Maker, now: Now, deadline: Now) -> Outcome<KeyId> {
+fn issue(store: &Arc<KeyStore>, maker: &mut Maker, now: TimePoint, deadline: TimePoint) -> Outcome<KeyId> {
     let mut reservation = store.reserve(1, now)?;
     let key = maker.make(deadline)?;
     let id = key.id;
@@ -60,7 +63,7 @@ fn issue(store: &Arc<KeyStore>, maker: &mut Maker, now: Now, deadline: Now) -> O
 fn open(
     store: &KeyStore,
     id: KeyId,
-    now: Now,
+    now: TimePoint,
     message: Option<&Message>,
     reply: Option<Vec<u8>>,
 ) -> Outcome<()> {
@@ -71,12 +74,13 @@ fn open(
             let descriptor = Encoded::<KeyDescriptor>::decode(ticket.descriptor())?;
             let digest = DigestInput { descriptor: descriptor.hash(), enc, aad, ciphertext }.request_digest();
             let info = seal_info(descriptor.hash());
-            let opened = ticket.open(&descriptor.public_key, enc, &info, aad, ciphertext);
+            let message = HpkeMessage { enc, info: &info, aad, ciphertext };
+            let opened = ticket.open(&descriptor.public_key, &message);
             black_box(opened.ok_or("it does not open")?);
             (*descriptor.hash(), digest)
         }
     };
-    black_box(store.commit(id, || Ok::<_, Refusal>(now), &descriptor, &digest, reply)?);
+    black_box(store.commit(id, || Ok(now), OpenRequest { descriptor, digest }, reply)?);
     Ok(())
 }
 
@@ -128,8 +132,8 @@ pub fn endings(level: usize) -> Outcome<()> {
 }
 
 /// Deadlines in the order of issue, several to a millisecond.
-pub fn far(n: usize) -> Now {
-    Now { boot_ms: FAR_MS, wall_ms: FAR_MS }.plus(n as u64 / 50)
+pub fn far(n: usize) -> TimePoint {
+    TimePoint { boot_ms: FAR_MS, wall_ms: FAR_MS }.plus(n as u64 / 50)
 }
 
 /// Fills on all cores, as in a service; few keys on one core, for a precise measure.
@@ -162,7 +166,7 @@ struct StoreRounds {
     kind: Kind,
     ids: Vec<KeyId>,
     next: usize,
-    now: Now,
+    now: TimePoint,
     issued: u64,
 }
 
@@ -215,14 +219,18 @@ impl StoreRounds {
 pub struct StoreSubject {
     store: Arc<KeyStore>,
     maker: Maker,
-    alarm: Alarm,
+    wake_timer: WakeTimer,
 }
 
 impl StoreSubject {
     pub fn new(kind: Kind) -> Outcome<Self> {
         // Tombstones are kept for a second, so that a run covers whole lives of keys.
         let limits = Limits { retain_ms: 1000, ..Limits::new(4_000_000, 4_000_000) };
-        Ok(Self { store: Arc::new(Store::new(limits)), maker: Maker::new(kind)?, alarm: Alarm::default() })
+        Ok(Self {
+            store: Arc::new(Store::new(limits)),
+            maker: Maker::new(kind)?,
+            wake_timer: WakeTimer::default(),
+        })
     }
 }
 
@@ -234,7 +242,7 @@ impl Subject for StoreSubject {
             let mut reservation = self.store.reserve(1, now)?;
             let key = maker.make_due(deadline, Due::at_us(due_ms * 1000))?;
             reservation.insert(key, now)?;
-            self.alarm.set(deadline.boot_ms);
+            self.wake_timer.set(deadline.boot_ms);
             reservation.confirm();
             Ok(())
         }))
@@ -254,11 +262,11 @@ impl Subject for StoreSubject {
             let next = self.store.run_round(begun);
             // The next deadline is relative to the round's start, and the round took time.
             let done = clock::now().boot_ms;
-            self.alarm.sleep(done, next.map(|wait| wait.saturating_sub(done - begun.boot_ms)));
+            self.wake_timer.sleep(done, next.map(|wait| wait.saturating_sub(done - begun.boot_ms)));
         }
     }
 
     fn wake(&self) {
-        self.alarm.set(0);
+        self.wake_timer.set(0);
     }
 }

@@ -1,13 +1,13 @@
-//! Takes documents apart, and checks them by means that owe nothing to the code under test but the libraries.
+//! Decodes documents and checks them with the libraries only, without the code under test.
 
-// Each test crate uses its own part of this file, and a test may well panic.
+// Each test crate uses some of this file. Tests may panic.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 
 use coset::cbor::value::Value;
 use coset::{CborSerializable, CoseSign1};
-use ok2cry_enclave::nsm::{AttestationRequest, Nsm};
+use ok2cry_enclave::platform::nsm::{AttestationRequest, Nsm};
 use ok2cry_mock_nsm::{MockConfig, MockNsm, MockPki, TimeSource};
 use p384::ecdsa::signature::Verifier;
 use p384::ecdsa::{DerSignature, Signature, VerifyingKey};
@@ -20,7 +20,7 @@ pub const NOW_MS: u64 = 1_772_366_400_123;
 
 pub const HOUR_MS: i64 = 60 * 60 * 1000;
 
-/// A module whose clock stands still at [`NOW_MS`].
+/// A module with its clock fixed at [`NOW_MS`].
 pub fn module() -> MockNsm {
     module_with(MockConfig::default())
 }
@@ -30,19 +30,19 @@ pub fn module_with(config: MockConfig) -> MockNsm {
     MockNsm::new(MockPki::generate(NOW_MS).unwrap(), config)
 }
 
-/// A document that carries nothing.
-pub fn attest(nsm: &mut MockNsm) -> Document {
-    Document::decode(&nsm.attest(&AttestationRequest::default()).unwrap())
+/// A document without optional fields.
+pub fn attest(nsm: &mut MockNsm) -> DecodedDocument {
+    DecodedDocument::decode(&nsm.attest(&AttestationRequest::default()).unwrap())
 }
 
-/// A document, taken apart.
-pub struct Document {
+/// A decoded document.
+pub struct DecodedDocument {
     pub cose: CoseSign1,
     pub keys: Vec<String>,
     pub fields: BTreeMap<String, Value>,
 }
 
-impl Document {
+impl DecodedDocument {
     pub fn decode(bytes: &[u8]) -> Self {
         let cose = CoseSign1::from_slice(bytes).unwrap();
         let payload: Value = coset::cbor::from_reader(cose.payload.as_deref().unwrap()).unwrap();
@@ -78,7 +78,7 @@ impl Document {
         self.chain().pop().unwrap()
     }
 
-    /// Root, names, signatures of certificates, and their validity at `now_ms`.
+    /// Whether the root, names, signatures and validity at `now_ms` of all certificates are right.
     pub fn chains_to(&self, root: &[u8], now_ms: u64) -> bool {
         let now_s = now_ms / 1000;
         let certificates = self.certificates();

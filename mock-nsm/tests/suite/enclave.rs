@@ -3,10 +3,10 @@
 use ok2cry_attest_verify::{CheckTime, Measurements, TrustAnchor};
 use ok2cry_client::{KeyRequest, Message, RecipientKey, SealedMessage, Trust};
 use ok2cry_enclave::{
-    clock::{BootClock, KernelClock, ManualClock},
+    api::dispatch::Service,
     config::Config,
+    platform::clock::{BootClock, KernelClock, ManualClock},
     run::{Enclave, StartError},
-    service::Service,
 };
 use ok2cry_mock_nsm::{Answer as NsmAnswer, MockConfig, MockHandle, MockNsm, MockPki, TimeSource};
 use ok2cry_protocol::{
@@ -25,7 +25,7 @@ use std::{
 const CONFIG: &str =
     "max_ttl_ms = 300000\ncapacity = 1000\n[purposes.card-pin]\n[purposes.caller-demo]\ncaller = true\n";
 
-struct Bench {
+struct EnclaveFixture {
     service: Arc<Service>,
     nsm: MockHandle,
     trust: Trust,
@@ -36,22 +36,22 @@ fn now_ms() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
-fn start(config: &str) -> Bench {
+fn start(config: &str) -> EnclaveFixture {
     start_with(config, Arc::new(KernelClock))
 }
 
-fn start_with(config: &str, clock: Arc<dyn BootClock>) -> Bench {
+fn start_with(config: &str, clock: Arc<dyn BootClock>) -> EnclaveFixture {
     start_on(config, clock, MockConfig::default())
 }
 
-/// Time stands still until [`Bench::wait`] moves it.
-fn start_still(config: &str) -> (Bench, ManualClock) {
+/// An enclave whose clocks only move by [`EnclaveFixture::wait`].
+fn start_still(config: &str) -> (EnclaveFixture, ManualClock) {
     let (clock, time) = (ManualClock::default(), TimeSource::Fixed { unix_ms: now_ms() });
     let mock = MockConfig { time, ..MockConfig::default() };
     (start_on(config, Arc::new(clock.clone()), mock), clock)
 }
 
-fn start_on(config: &str, clock: Arc<dyn BootClock>, mock: MockConfig) -> Bench {
+fn start_on(config: &str, clock: Arc<dyn BootClock>, mock: MockConfig) -> EnclaveFixture {
     let pki = MockPki::generate(now_ms()).unwrap();
     let anchor = TrustAnchor::from_der(pki.root_der()).unwrap();
     let release = Measurements::new(mock.measurements()).unwrap();
@@ -60,7 +60,7 @@ fn start_on(config: &str, clock: Arc<dyn BootClock>, mock: MockConfig) -> Bench 
     let mut config = Config::from_toml(config).unwrap();
     config.crypto_provider = crate::CRYPTO_PROVIDER;
     let enclave = Enclave::start_with_clock(config, Box::new(nsm), clock).unwrap();
-    Bench {
+    EnclaveFixture {
         service: enclave.service,
         nsm: handle,
         trust: Trust::new(anchor, [release]).unwrap(),
@@ -68,7 +68,7 @@ fn start_on(config: &str, clock: Arc<dyn BootClock>, mock: MockConfig) -> Bench 
     }
 }
 
-impl Bench {
+impl EnclaveFixture {
     fn issue(&self, ttl: u64, count: u32) -> Issue {
         Issue {
             nonce: Nonce::new([7; 32]).unwrap(),
@@ -131,7 +131,7 @@ impl Bench {
         }
     }
 
-    /// Time goes on, on both clocks.
+    /// Moves both clocks.
     async fn wait(&self, clock: &ManualClock, ms: u64) {
         clock.advance(Duration::from_millis(ms));
         let to = clock.since_boot().as_millis();
@@ -166,7 +166,7 @@ impl Bench {
         }
     }
 
-    /// Makes the NSM tell the time now.
+    /// Takes a document now, which updates trusted time.
     async fn take_document(&self) -> Result<Answer, Code> {
         self.service.call(Call::Attest(Nonce::new([1; 16]).unwrap())).await.map_err(|r| r.code)
     }
@@ -201,7 +201,7 @@ async fn a_failing_nsm_gives_no_keys_and_leaves_none() {
 }
 
 #[tokio::test]
-async fn a_document_that_was_not_asked_for_or_that_nobody_would_accept_is_not_passed_on() {
+async fn an_invalid_document_is_not_passed_on() {
     let b = start(CONFIG);
     for answer in [
         NsmAnswer::Garbage,
@@ -211,7 +211,7 @@ async fn a_document_that_was_not_asked_for_or_that_nobody_would_accept_is_not_pa
         NsmAnswer::WrongPublicKey,
     ] {
         b.nsm.set_answer(answer);
-        // Nor does it tell the time: this would be an hour late.
+        // It does not update trusted time either: this one is an hour late.
         b.nsm.set_timestamp_offset_ms(3_600_000);
         assert_eq!(b.try_issue(1000).await.unwrap_err(), Code::NsmUnavailable, "{answer:?}");
         b.nsm.clear_faults();
@@ -220,14 +220,14 @@ async fn a_document_that_was_not_asked_for_or_that_nobody_would_accept_is_not_pa
 }
 
 #[tokio::test]
-async fn keys_whose_request_is_given_up_leave_nothing() {
+async fn a_cancelled_request_leaves_no_keys() {
     let b = Arc::new(start(CONFIG));
     b.nsm.hang();
     let issue = {
         let b = Arc::clone(&b);
         tokio::spawn(async move { b.try_issue(60_000).await })
     };
-    while b.service.attester().asked.load(Ordering::Relaxed) < 1 {
+    while b.service.attestation_counters().requested.load(Ordering::Relaxed) < 1 {
         tokio::task::yield_now().await;
     }
     assert_eq!(b.health().await.live_keys, 1);
@@ -240,9 +240,9 @@ async fn keys_whose_request_is_given_up_leave_nothing() {
 }
 
 #[tokio::test]
-async fn keys_whose_request_is_given_up_leave_nothing_however_far_it_was() {
+async fn cancelled_requests_leave_nothing_at_any_stage() {
     let b = Arc::new(start(CONFIG));
-    let mut given_up = 0;
+    let mut cancelled = 0;
     for made in [0, 1, 5, 20, 50] {
         let issue = {
             let b = Arc::clone(&b);
@@ -254,21 +254,21 @@ async fn keys_whose_request_is_given_up_leave_nothing_however_far_it_was() {
         }
         issue.abort();
         if issue.await.is_err() {
-            given_up += 1;
-            assert_eq!(b.service.attester().keys.load(Ordering::Relaxed), 0, "after {made}");
+            cancelled += 1;
+            assert_eq!(b.service.attestation_counters().keys.load(Ordering::Relaxed), 0, "after {made}");
             assert_eq!(b.health().await.tombstones, 0);
         } else {
-            // It was faster. The next begins with an enclave without keys.
-            return assert!(given_up > 0, "none was given up in time");
+            // The request was faster. The next one needs an enclave without keys.
+            return assert!(cancelled > 0, "none was cancelled in time");
         }
     }
 }
 
 #[tokio::test]
-async fn documents_are_taken_unasked_while_keys_live() {
+async fn documents_refresh_trusted_time_while_keys_live() {
     let b = start(CONFIG);
     let message = b.sealed(60_000).await;
-    let asked = b.service.attester().asked.load(Ordering::Relaxed);
+    let requested = b.service.attestation_counters().requested.load(Ordering::Relaxed);
     let calls = b.nsm.calls();
     let mut tries = 0;
     while b.nsm.calls() < calls + 2 {
@@ -276,14 +276,14 @@ async fn documents_are_taken_unasked_while_keys_live() {
         assert!(tries < 2000, "trusted time goes stale while a key lives");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(b.service.attester().asked.load(Ordering::Relaxed), asked);
+    assert_eq!(b.service.attestation_counters().requested.load(Ordering::Relaxed), requested);
     assert!(matches!(b.open(&message).await, Ok(Answer::Sealed(_))));
 }
 
 #[tokio::test]
 async fn a_document_that_is_some_seconds_behind_makes_no_key() {
     let b = start(CONFIG);
-    // Within what a batch may be off, beyond what clocks may.
+    // Within the skew that a batch may have, beyond the tolerance of the clocks.
     for behind_ms in [6_000, 20_000] {
         b.nsm.set_time_offset_ms(-behind_ms);
         assert_eq!(b.try_issue(60_000).await.unwrap_err(), Code::ClockUnsafe);
@@ -293,9 +293,10 @@ async fn a_document_that_is_some_seconds_behind_makes_no_key() {
     assert!(b.try_issue(60_000).await.is_ok());
 }
 
-/// Whoever makes up recipients would otherwise have the enclave hold a document for each, and no reply at all.
+/// Otherwise a caller with many recipients could make the enclave hold a document for each, without any
+/// reply.
 #[tokio::test]
-async fn what_proves_a_context_counts_among_replies() {
+async fn proofs_of_contexts_count_in_the_reply_budget() {
     const BUDGET: usize = 65_536;
     let mut b = start(&format!("reply_budget_bytes = {BUDGET}\n{CONFIG}"));
     let mut held = 0;
@@ -310,13 +311,13 @@ async fn what_proves_a_context_counts_among_replies() {
                 break;
             }
         }
-        assert!(held <= BUDGET, "{held} bytes of documents are held in room for {BUDGET}");
+        assert!(held <= BUDGET, "{held} bytes of documents are held in a budget of {BUDGET}");
     }
     assert!(held > BUDGET / 2, "only {held}");
 }
 
 #[tokio::test]
-async fn without_room_for_replies_an_open_is_refused_before_it_takes_the_key() {
+async fn without_room_for_its_reply_an_open_uses_no_key() {
     // Room for one context's proof and a reply or two.
     let b = start(&format!("reply_budget_bytes = 65536\n{CONFIG}"));
     let mut opened = 0;
@@ -329,14 +330,14 @@ async fn without_room_for_replies_an_open_is_refused_before_it_takes_the_key() {
                 break message;
             }
         }
-        assert!(opened < 200, "the budget is none");
+        assert!(opened < 200, "the budget has no effect");
     };
     assert!(opened > 10, "only {opened} replies in 64 KiB");
     assert_eq!(b.state(refused.key_id).await, KeyState::Live);
 }
 
 #[tokio::test]
-async fn one_recipients_replies_leave_room_for_anothers() {
+async fn replies_to_one_recipient_leave_room_for_another() {
     let (b, clock) = start_still(&format!("reply_budget_bytes = 262144\n{CONFIG}"));
     let refused = loop {
         let message = b.sealed(90_000).await;
@@ -346,7 +347,7 @@ async fn one_recipients_replies_leave_room_for_anothers() {
     };
     let refusal = b.no_room(&refused).await;
     assert!(refusal.detail.contains("this recipient's part"), "{}", refusal.detail);
-    // Its context goes after a minute, and its first reply after a minute and a half.
+    // Its context is erased after 60 s, and its first reply dropped after 90 s.
     assert_eq!(refusal.retry_after, 60_000);
     b.wait(&clock, 59_000).await;
     assert_eq!(b.no_room(&refused).await.retry_after, 1_000);
@@ -359,38 +360,38 @@ async fn one_recipients_replies_leave_room_for_anothers() {
     let mut tries = 0;
     while b.open(&message).await.is_err() {
         tries += 1;
-        assert!(tries < 1000, "what its replies held does not come back");
+        assert!(tries < 1000, "the room of its replies is not returned");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// What an open that is refused for want of room costs: nothing of the elliptic curve.
+/// An open that is refused for lack of room does no elliptic-curve work.
 #[tokio::test]
-async fn an_open_without_room_for_its_reply_is_refused_before_the_curve() {
+async fn an_open_without_room_is_refused_before_the_ecdh() {
     let (b, _) = start_still(&format!("max_reply_contexts = 1\n{CONFIG}"));
     b.open(&b.sealed(60_000).await).await.unwrap();
     let other = b.for_another_recipient();
-    // A message that does not open counts against its key once it has reached the curve.
+    // A message that does not open counts against its key once it has reached the ECDH.
     let mut garbage = other.sealed(60_000).await;
     garbage.ciphertext[0] ^= 1;
-    for _ in 0..ok2cry_enclave::store::MAX_FAILED_OPENS {
+    for _ in 0..ok2cry_enclave::keys::store::MAX_FAILED_OPENS {
         other.no_room(&garbage).await;
     }
     assert_eq!(other.state(garbage.key_id).await, KeyState::Live);
 }
 
 #[tokio::test]
-async fn a_hung_nsm_is_waited_for_with_patience_and_then_not() {
+async fn a_hung_nsm_times_out() {
     let b = Arc::new(start(CONFIG));
     b.nsm.hang();
     let issue = {
         let b = Arc::clone(&b);
         tokio::spawn(async move { b.try_issue(1000).await })
     };
-    while b.service.attester().asked.load(Ordering::Relaxed) < 1 {
+    while b.service.attestation_counters().requested.load(Ordering::Relaxed) < 1 {
         tokio::task::yield_now().await;
     }
-    // From here on nothing is waited for but the module, and time runs as fast as it can.
+    // From here on only the module is waited for, and paused time advances by itself.
     tokio::time::pause();
     assert_eq!(issue.await.unwrap().unwrap_err(), Code::NsmUnavailable);
     tokio::time::resume();
@@ -400,7 +401,7 @@ async fn a_hung_nsm_is_waited_for_with_patience_and_then_not() {
 }
 
 #[tokio::test]
-async fn what_waits_while_the_nsm_is_busy_shares_one_document() {
+async fn requests_during_an_nsm_call_share_one_document() {
     let b = Arc::new(start(CONFIG));
     b.nsm.hang();
     let issues: Vec<_> = (0..20)
@@ -409,7 +410,7 @@ async fn what_waits_while_the_nsm_is_busy_shares_one_document() {
             tokio::spawn(async move { b.try_issue(60_000).await.unwrap() })
         })
         .collect();
-    while b.service.attester().asked.load(Ordering::Relaxed) < 20 {
+    while b.service.attestation_counters().requested.load(Ordering::Relaxed) < 20 {
         tokio::task::yield_now().await;
     }
     b.nsm.release();
@@ -424,7 +425,7 @@ async fn what_waits_while_the_nsm_is_busy_shares_one_document() {
 }
 
 #[tokio::test]
-async fn keys_are_made_for_the_purposes_and_times_of_the_configuration_only() {
+async fn keys_are_made_only_as_the_configuration_allows() {
     let b = start(CONFIG);
     let issue = |purpose: &str, ttl, deliver_to| Issue {
         nonce: Nonce::new([7; 32]).unwrap(),
@@ -446,7 +447,7 @@ async fn keys_are_made_for_the_purposes_and_times_of_the_configuration_only() {
 }
 
 #[tokio::test]
-async fn a_full_store_says_when_there_will_be_room() {
+async fn a_full_store_names_a_retry_time() {
     let b = start(&CONFIG.replace("capacity = 1000", "capacity = 1"));
     b.try_issue(60_000).await.unwrap();
     let issue = Issue {
@@ -476,12 +477,13 @@ async fn without_a_recent_document_nothing_opens_and_the_key_lives_on() {
 }
 
 #[tokio::test]
-async fn a_machine_that_was_paused_wakes_up_with_its_keys_expired() {
+async fn a_paused_machine_resumes_with_its_keys_expired() {
     let b = start_with(CONFIG, Arc::new(ManualClock::default()));
     let message = b.sealed(60_000).await;
-    // The enclave's own clock stood still; the hypervisor's did not.
+    // The enclave's own clock stopped; the hypervisor's did not.
     b.nsm.set_time_offset_ms(60_000);
-    // The document tells the time although it is too far from the statement in it to be used for that.
+    // The document updates trusted time, although its timestamp is too far from its statement to be passed
+    // on.
     assert_eq!(b.take_document().await.unwrap_err(), Code::ClockUnsafe);
     assert_eq!(b.open(&message).await.unwrap_err(), Code::KeyExpired);
     assert_eq!(b.state(message.key_id).await, KeyState::Expired);
@@ -489,7 +491,7 @@ async fn a_machine_that_was_paused_wakes_up_with_its_keys_expired() {
 }
 
 #[tokio::test]
-async fn a_key_expires_by_the_boot_clock_though_documents_stand_still() {
+async fn a_key_expires_by_the_boot_clock_alone() {
     let clock = ManualClock::default();
     let b = start_with(CONFIG, Arc::new(clock.clone()));
     let message = b.sealed(4_000).await;
@@ -523,7 +525,7 @@ async fn one_recipient_has_one_context_and_each_reply_its_own_secret() {
 }
 
 #[tokio::test]
-async fn recipients_beyond_the_limit_wait_and_their_keys_live_on() {
+async fn recipients_beyond_the_limit_use_no_key() {
     let (b, clock) = start_still(&format!("max_reply_contexts = 1\n{CONFIG}"));
     let message = b.sealed(60_000).await;
     b.open(&message).await.unwrap();
@@ -546,14 +548,14 @@ async fn failed_opens_are_counted_and_end_the_key_at_the_limit() {
     let message = b.sealed(60_000).await;
     let mut broken = message.clone();
     broken.ciphertext[0] ^= 1;
-    for _ in 0..ok2cry_enclave::store::MAX_FAILED_OPENS {
+    for _ in 0..ok2cry_enclave::keys::store::MAX_FAILED_OPENS {
         assert_eq!(b.open(&broken).await.unwrap_err(), Code::OpenFailed);
     }
     assert_eq!(b.open(&message).await.unwrap_err(), Code::KeyDestroyed);
 }
 
 #[tokio::test]
-async fn an_encapsulated_key_that_is_the_keys_own_public_key_opens_nothing() {
+async fn an_enc_that_is_another_public_key_opens_nothing() {
     let b = start(CONFIG);
     let mut message = b.sealed(60_000).await;
     message.enc = PublicKey::new(b.recipient.public_key().as_bytes()).unwrap();
@@ -561,19 +563,19 @@ async fn an_encapsulated_key_that_is_the_keys_own_public_key_opens_nothing() {
 }
 
 #[tokio::test]
-async fn garbage_takes_no_context_from_those_who_need_one() {
+async fn invalid_messages_take_no_context() {
     let b = start(&format!("max_reply_contexts = 1\n{CONFIG}"));
-    let attacker = Bench { recipient: RecipientKey::generate().unwrap(), ..b };
+    let attacker = EnclaveFixture { recipient: RecipientKey::generate().unwrap(), ..b };
     let mut garbage = attacker.sealed(60_000).await;
     garbage.ciphertext[0] ^= 1;
     assert_eq!(attacker.open(&garbage).await.unwrap_err(), Code::OpenFailed);
-    let victim = Bench { recipient: RecipientKey::generate().unwrap(), ..attacker };
+    let victim = EnclaveFixture { recipient: RecipientKey::generate().unwrap(), ..attacker };
     let message = victim.sealed(60_000).await;
     assert!(matches!(victim.open(&message).await, Ok(Answer::Sealed(_))));
 }
 
 #[tokio::test]
-async fn all_who_wait_for_a_context_hear_of_its_failure_at_once() {
+async fn a_failed_context_fails_all_waiting_opens_at_once() {
     let clock = ManualClock::default();
     let b = Arc::new(start_with(CONFIG, Arc::new(clock.clone())));
     let mut messages = Vec::new();
@@ -581,8 +583,8 @@ async fn all_who_wait_for_a_context_hear_of_its_failure_at_once() {
         messages.push(b.sealed(60_000).await);
     }
     b.nsm.hang();
-    let asked = || b.service.attester().asked.load(Ordering::Relaxed);
-    let before = asked();
+    let requested = || b.service.attestation_counters().requested.load(Ordering::Relaxed);
+    let before = requested();
     let opens: Vec<_> = messages
         .iter()
         .map(|message| {
@@ -593,13 +595,13 @@ async fn all_who_wait_for_a_context_hear_of_its_failure_at_once() {
     for open in opens {
         assert_eq!(open.await.unwrap(), Code::NsmUnavailable);
     }
-    assert_eq!(asked(), before + 1, "they waited one after the other");
+    assert_eq!(requested(), before + 1, "each open made an attempt of its own");
     b.nsm.release();
     assert!(matches!(b.open(&messages[0]).await, Ok(Answer::Sealed(_))), "and the keys live on");
 }
 
 #[tokio::test]
-async fn keys_are_erased_on_time_though_documents_are_held_back() {
+async fn keys_are_erased_on_time_without_new_documents() {
     let clock = ManualClock::default();
     let b = start_with(CONFIG, Arc::new(clock.clone()));
     b.sealed(20_000).await;
@@ -614,7 +616,8 @@ async fn keys_are_erased_on_time_though_documents_are_held_back() {
     b.nsm.release();
 }
 
-/// Has `counts` keys asked for, one request each, while the module holds a call, and answers how many documents they share.
+/// Requests keys, one request for each of `counts`, while the module holds a call. Returns how many documents
+/// they share.
 async fn documents_for(max_batch: usize, counts: &[u32]) -> usize {
     let b = Arc::new(start(&format!("max_batch = {max_batch}\n{CONFIG}")));
     b.nsm.hang();
@@ -627,16 +630,16 @@ async fn documents_for(max_batch: usize, counts: &[u32]) -> usize {
             }
         })
     };
-    // The call that is held is for this one.
+    // The held call is for this request.
     let first = spawn(1);
     while b.nsm.calls() < 2 {
         tokio::task::yield_now().await;
     }
     let issues: Vec<_> = counts.iter().map(|count| spawn(*count)).collect();
-    // One of them will not be there any more when its turn comes.
+    // This request is cancelled before it is attested.
     let gone = spawn(1);
     let all = 2 + u64::from(counts.iter().sum::<u32>());
-    while b.service.attester().asked.load(Ordering::Relaxed) < all {
+    while b.service.attestation_counters().requested.load(Ordering::Relaxed) < all {
         tokio::task::yield_now().await;
     }
     gone.abort();
@@ -654,11 +657,11 @@ async fn documents_for(max_batch: usize, counts: &[u32]) -> usize {
 }
 
 #[tokio::test]
-async fn a_batch_is_what_has_waited_and_no_larger_than_it_may_be() {
+async fn a_batch_is_what_is_queued_up_to_its_limit() {
     assert_eq!(documents_for(4096, &[1, 1, 1, 1, 1, 1]).await, 1);
     assert_eq!(documents_for(1, &[1, 1, 1]).await, 3);
     assert_eq!(documents_for(2, &[1, 1, 1, 1, 1]).await, 3);
-    // One request's keys are never torn apart.
+    // The keys of one request are never split.
     assert_eq!(documents_for(2, &[100]).await, 1);
     assert_eq!(documents_for(1, &[3, 1]).await, 2);
 }

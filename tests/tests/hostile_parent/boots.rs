@@ -6,7 +6,7 @@ use crate::{
 };
 use ok2cry_attest_verify::{CheckTime, Measurements, TrustAnchor};
 use ok2cry_client::{KeyRequest, RecipientKey, Trust};
-use ok2cry_enclave::{config::Config, run::Enclave, server::Listener};
+use ok2cry_enclave::{api::server::Listener, config::Config, run::Enclave};
 use ok2cry_mock_nsm::{MockConfig, MockHandle, MockNsm, MockPki, TimeSource};
 use ok2cry_testkit::{
     EnclaveStream, HostileParent,

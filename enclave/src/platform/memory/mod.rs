@@ -1,0 +1,5 @@
+//! Memory: wiping secrets, the budget for replies, and process hardening.
+
+pub(crate) mod budget;
+pub mod harden;
+pub(crate) mod wipe;
