@@ -39,8 +39,6 @@ pub use trust::{AttestedBatch, DEFAULT_MAX_REPLY_AGE, MAX_DISTANCE, MAX_STATEMEN
 
 /// The crate that verifies attestation documents.
 pub use ok2cry_attest_verify as attestation;
-/// Signed releases: measurements that follow from a pinned key.
-pub use ok2cry_release_verify as releases;
 pub use ok2cry_attest_verify::{CheckTime, Measurements, TrustAnchor};
 /// The crate of records, JSON bodies and codes.
 pub use ok2cry_protocol as protocol;
@@ -50,4 +48,6 @@ pub use ok2cry_protocol::{
     ids::{InstanceId, KeyId, Nonce, Purpose},
     suite::PublicKey,
 };
+/// Signed releases: measurements that follow from a pinned key.
+pub use ok2cry_release_verify as releases;
 pub use zeroize::Zeroizing;

@@ -62,7 +62,8 @@ impl SiteFixture {
     /// Requests a key through a host with this behaviour.
     fn request_key(&self, behaviour: &str, ttl_ms: u64) -> Result<VerifiedKey, String> {
         let client = Client::new(&format!("{}/host/{behaviour}", self.site.url()));
-        let request = KeyRequest::new("card-pin", std::time::Duration::from_millis(ttl_ms), &self.recipient).unwrap();
+        let request =
+            KeyRequest::new("card-pin", std::time::Duration::from_millis(ttl_ms), &self.recipient).unwrap();
         match client.issue(request, &self.trust, &CheckTime::system()) {
             Ok(keys) => Ok(keys.into_iter().next().unwrap()),
             Err(error) => Err(error.code().to_owned()),
@@ -119,7 +120,12 @@ fn the_issuer_reads_the_card_and_the_key_is_used() {
     let fixture = SiteFixture::new();
     let order = fixture.order();
     let key = fixture.request_key("honest", 60_000).unwrap();
-    let message = key.seal(&ok2cry_client::Message { plaintext: &padded(CARD), aad: order.as_bytes() }, &CheckTime::system()).unwrap();
+    let message = key
+        .seal(
+            &ok2cry_client::Message { plaintext: &padded(CARD), aad: order.as_bytes() },
+            &CheckTime::system(),
+        )
+        .unwrap();
     let paid = json(&fixture.pay(&message));
     assert_eq!(paid["merchant"]["order"], order);
     assert_eq!(paid["merchant"]["received"]["ciphertext"].as_str().unwrap().len(), 363);
@@ -151,10 +157,17 @@ fn a_payment_that_is_not_one_is_refused() {
     assert_eq!(refusal(&fixture.pay(&changed)), (404, "unknown_key".into()));
 
     let other = RecipientKey::generate().unwrap();
-    let request = KeyRequest::new("card-pin", std::time::Duration::from_secs(60), other.public_key()).unwrap();
+    let request =
+        KeyRequest::new("card-pin", std::time::Duration::from_secs(60), other.public_key()).unwrap();
     let client = Client::new(&format!("{}/host/honest", fixture.site.url()));
     let mut keys = client.issue(request, &fixture.trust, &CheckTime::system()).unwrap();
-    let foreign = keys.remove(0).seal(&ok2cry_client::Message { plaintext: &padded(CARD), aad: order.as_bytes() }, &CheckTime::system()).unwrap();
+    let foreign = keys
+        .remove(0)
+        .seal(
+            &ok2cry_client::Message { plaintext: &padded(CARD), aad: order.as_bytes() },
+            &CheckTime::system(),
+        )
+        .unwrap();
     assert_eq!(refusal(&fixture.pay(&foreign)), (422, "recipient_mismatch".into()));
 }
 

@@ -24,7 +24,8 @@ fn an_expired_key_never_opens() {
     let recipient = RecipientKey::generate().unwrap();
     let key = deployment.card_pin_key(ttl_ms(), &recipient).unwrap();
     let other = any_hpke::seal(key.descriptor(), b"1234", AAD).unwrap();
-    let message = key.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap();
+    let message =
+        key.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap();
 
     eventually("the key expires", || {
         client.state(message.key_id).ok().filter(|state| *state == KeyState::Expired)
@@ -44,7 +45,8 @@ fn a_key_that_expires_during_opens_never_opens_again() {
     let recipient = RecipientKey::generate().unwrap();
     let key = deployment.card_pin_key(ttl_ms(), &recipient).unwrap();
     let bad = any_hpke::seal_with_info(key.descriptor(), b"other", b"1234", AAD).unwrap();
-    let good = key.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap();
+    let good =
+        key.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap();
 
     let mut seen = Vec::new();
     eventually("the key expires under failing opens", || {
@@ -63,8 +65,10 @@ fn an_expired_key_is_not_sealed_to() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let recipient = RecipientKey::generate().unwrap();
     let key = || deployment.card_pin_key(60_000, &recipient).unwrap();
-    let seal_at =
-        |key: VerifiedKey, at_ms| key.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::at(at_ms)).map_err(|e| e.code());
+    let seal_at = |key: VerifiedKey, at_ms| {
+        key.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::at(at_ms))
+            .map_err(|e| e.code())
+    };
 
     let (late, in_time) = (key(), key());
     let (deadline, last) = (late.expires_at_ms(), in_time.expires_at_ms() - 1);
@@ -112,7 +116,10 @@ fn a_key_that_was_never_issued_is_unknown() {
     let recipient = RecipientKey::generate().unwrap();
     let key = deployment.card_pin_key(60_000, &recipient).unwrap();
     let never = KeyId::new(key.instance(), [0; 16]);
-    let message = SealedMessage { key_id: never, ..key.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap() };
+    let message = SealedMessage {
+        key_id: never,
+        ..key.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap()
+    };
     assert_eq!(code(&deployment, &message), Code::UnknownKey);
     assert_eq!(deployment.client().state(never).unwrap(), KeyState::Unknown);
     assert_eq!(deployment.client().destroy(never).unwrap(), KeyState::Unknown);
@@ -176,7 +183,8 @@ fn a_key_survives_255_failed_opens_and_ends_at_256() {
     );
     for (key, failures, then) in [(used, LIMIT - 1, None), (ended, LIMIT, Some(Code::KeyDestroyed))] {
         let bad = any_hpke::seal_with_info(key.descriptor(), b"other", b"1234", AAD).unwrap();
-        let good = key.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap();
+        let good =
+            key.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap();
         for _ in 0..failures {
             assert_eq!(code(&deployment, &bad), Code::OpenFailed);
         }
@@ -190,7 +198,8 @@ fn keys_end_with_their_enclave() {
     let recipient = RecipientKey::generate().unwrap();
     let first = Deployment::start(Options::default()).unwrap();
     let message = first.card_pin_key(60_000, &recipient).unwrap();
-    let message = message.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap();
+    let message =
+        message.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap();
     drop(first);
     let second = Deployment::start(Options::default()).unwrap();
     assert_eq!(code(&second, &message), Code::UnknownKey);

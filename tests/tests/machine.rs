@@ -11,7 +11,7 @@
 )]
 
 use ok2cry_attest_verify::{CheckTime, TrustAnchor};
-use ok2cry_client::{Message, KeyRequest, RecipientKey, SealedMessage, Trust, http::Client, measurements};
+use ok2cry_client::{KeyRequest, Message, RecipientKey, SealedMessage, Trust, http::Client, measurements};
 use ok2cry_mock_nsm::{MockPki, TimeSource};
 use ok2cry_protocol::{
     code::Code,
@@ -384,7 +384,8 @@ fn after_a_kill_errors_are_clear_and_old_keys_are_unknown() {
         let recipient = RecipientKey::generate().unwrap();
         let old = deployment.card_pin_key(300_000, &recipient).unwrap();
         let old_id = old.key_id();
-        let message = old.seal(&Message { plaintext: b"1234", aad: b"order 17" }, &CheckTime::system()).unwrap();
+        let message =
+            old.seal(&Message { plaintext: b"1234", aad: b"order 17" }, &CheckTime::system()).unwrap();
         let after = Duration::from_millis(u64::from(random_byte()) * 2);
         println!("killing the {victim:?} after {after:?}");
         under_load(&mut deployment, &recipient, after, |deployment| match victim {
@@ -431,10 +432,13 @@ fn under_load(
         let mut failures = 0;
         while !over.load(Ordering::Relaxed) || failures == 0 {
             let begun = Instant::now();
-            let request = KeyRequest::new("card-pin", Duration::from_secs(60), recipient.public_key()).unwrap();
+            let request =
+                KeyRequest::new("card-pin", Duration::from_secs(60), recipient.public_key()).unwrap();
             let ended = client.issue(request, &trust, &CheckTime::system()).and_then(|keys| {
                 let key = keys.into_iter().next().unwrap();
-                client.open(&key.seal(&Message { plaintext: b"1234", aad: b"" }, &CheckTime::system()).unwrap()).map(|_| ())
+                client
+                    .open(&key.seal(&Message { plaintext: b"1234", aad: b"" }, &CheckTime::system()).unwrap())
+                    .map(|_| ())
             });
             assert!(begun.elapsed() < 2 * CALL_TIMEOUT, "a call took {:?}", begun.elapsed());
             if let Err(error) = ended {

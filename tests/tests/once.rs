@@ -7,7 +7,7 @@
 )]
 
 use ok2cry_attest_verify::CheckTime;
-use ok2cry_client::{Expected, KeyRequest, RecipientKey, SealedMessage, ReplaySet, VerifiedKey};
+use ok2cry_client::{Expected, KeyRequest, RecipientKey, ReplaySet, SealedMessage, VerifiedKey};
 use ok2cry_protocol::{
     code::Code,
     frame,
@@ -60,7 +60,9 @@ fn of_sixteen_ciphertexts_at_once_one_opens_to_its_caller() {
 #[test]
 fn sixteen_equal_requests_deliver_to_one_caller() {
     let deployment = Deployment::start(Options::default()).unwrap();
-    let message = caller_key(&deployment).seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap();
+    let message = caller_key(&deployment)
+        .seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system())
+        .unwrap();
 
     let answers = open_at_once(&deployment, &vec![message.clone(); 16]);
 
@@ -77,7 +79,8 @@ fn sixteen_equal_requests_get_one_reply_accepted_once() {
     let deployment = Deployment::start(Options::default()).unwrap();
     let recipient = RecipientKey::generate().unwrap();
     let key = deployment.card_pin_key(60_000, &recipient).unwrap();
-    let message = key.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap();
+    let message =
+        key.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap();
 
     let answers = open_at_once(&deployment, &vec![message.clone(); 16]);
 
@@ -95,7 +98,8 @@ fn a_retry_gets_the_same_reply_and_another_ciphertext_does_not() {
     let recipient = RecipientKey::generate().unwrap();
     let key = deployment.card_pin_key(60_000, &recipient).unwrap();
     let other = any_hpke::seal(key.descriptor(), b"9999", AAD).unwrap();
-    let message = key.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap();
+    let message =
+        key.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap();
 
     let first = deployment.open(&message).unwrap();
     assert_eq!(first.status(), 200);
@@ -126,9 +130,12 @@ fn an_idle_enclave_still_answers_retries_and_refusals() {
     let recipient = RecipientKey::generate().unwrap();
     let used = deployment.card_pin_key(60_000, &recipient).unwrap();
     let used_again = any_hpke::seal(used.descriptor(), b"9999", AAD).unwrap();
-    let used = used.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap();
+    let used =
+        used.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap();
     let destroyed = deployment.card_pin_key(60_000, &recipient).unwrap();
-    let destroyed = destroyed.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap();
+    let destroyed = destroyed
+        .seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system())
+        .unwrap();
     let first = deployment.open(&used).unwrap();
     assert_eq!(first.status(), 200);
     assert_eq!(deployment.client().destroy(destroyed.key_id).unwrap(), KeyState::Destroyed);
@@ -151,7 +158,8 @@ fn an_open_completes_after_its_caller_disconnects() {
     let recipient = RecipientKey::generate().unwrap();
     let key = deployment.card_pin_key(60_000, &recipient).unwrap();
     let other = any_hpke::seal(key.descriptor(), b"9999", AAD).unwrap();
-    let message = key.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap();
+    let message =
+        key.seal(&ok2cry_client::Message { plaintext: b"1234", aad: AAD }, &CheckTime::system()).unwrap();
 
     let SealedMessage { key_id, enc, aad, ciphertext, .. } = message.clone();
     let open = Request { id: 1, call: Call::Open(Open { key_id, enc, ciphertext, aad }) };

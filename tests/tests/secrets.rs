@@ -4,7 +4,7 @@
 
 use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
 use ok2cry_attest_verify::CheckTime;
-use ok2cry_client::{Message, Expected, KeyRequest, RecipientKey, SealedMessage, ReplaySet};
+use ok2cry_client::{Expected, KeyRequest, Message, RecipientKey, ReplaySet, SealedMessage};
 use ok2cry_protocol::{
     frame,
     http::OpenResponse,
@@ -92,8 +92,14 @@ fn use_keys(deployment: &Deployment, recipient: &RecipientKey, secrets: &mut Sec
     let now = CheckTime::system;
     let mut key = |ttl, purpose: Option<&str>| {
         let request = match purpose {
-            Some(purpose) => KeyRequest::insecure_deliver_to_caller(purpose, std::time::Duration::from_millis(ttl)).unwrap(),
-            None => KeyRequest::new("card-pin", std::time::Duration::from_millis(ttl), recipient.public_key()).unwrap(),
+            Some(purpose) => {
+                KeyRequest::insecure_deliver_to_caller(purpose, std::time::Duration::from_millis(ttl))
+                    .unwrap()
+            }
+            None => {
+                KeyRequest::new("card-pin", std::time::Duration::from_millis(ttl), recipient.public_key())
+                    .unwrap()
+            }
         };
         secrets.add("a nonce", &request.body().nonce.0);
         let key = client.issue(request, &trust, &now()).unwrap().remove(0);
@@ -116,16 +122,20 @@ fn use_keys(deployment: &Deployment, recipient: &RecipientKey, secrets: &mut Sec
     assert_eq!(refused(deployment, &other), "key_used");
 
     // Delivered to a caller: the parent itself handles the plaintext.
-    let caller = key(60_000, Some("caller-demo")).seal(&Message { plaintext: CALLERS_PLAINTEXT.as_bytes(), aad: b"" }, &now()).unwrap();
+    let caller = key(60_000, Some("caller-demo"))
+        .seal(&Message { plaintext: CALLERS_PLAINTEXT.as_bytes(), aad: b"" }, &now())
+        .unwrap();
     let OpenResponse::Plaintext(plaintext) = client.open(&caller).unwrap() else { unreachable!() };
     assert_eq!(plaintext.0.as_slice(), CALLERS_PLAINTEXT.as_bytes());
     assert_eq!(refused(deployment, &caller), "key_used");
 
     // Destroyed and expired.
-    let destroyed = key(60_000, None).seal(&Message { plaintext: PLAINTEXT.as_bytes(), aad: b"" }, &now()).unwrap();
+    let destroyed =
+        key(60_000, None).seal(&Message { plaintext: PLAINTEXT.as_bytes(), aad: b"" }, &now()).unwrap();
     assert_eq!(client.destroy(destroyed.key_id).unwrap(), KeyState::Destroyed);
     assert_eq!(refused(deployment, &destroyed), "key_destroyed");
-    let expired = key(1000, None).seal(&Message { plaintext: PLAINTEXT.as_bytes(), aad: b"" }, &now()).unwrap();
+    let expired =
+        key(1000, None).seal(&Message { plaintext: PLAINTEXT.as_bytes(), aad: b"" }, &now()).unwrap();
     eventually("the key expires", || {
         client.state(expired.key_id).ok().filter(|state| *state == KeyState::Expired)
     });

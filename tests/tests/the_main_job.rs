@@ -1,7 +1,7 @@
 //! The whole transaction, many times at once: issue, verify, seal, open, read.
 
 use ok2cry_attest_verify::CheckTime;
-use ok2cry_client::{Message, Expected, KeyRequest, OpenedReply, RecipientKey, ReplaySet, Trust};
+use ok2cry_client::{Expected, KeyRequest, Message, OpenedReply, RecipientKey, ReplaySet, Trust};
 use ok2cry_protocol::{http::OpenResponse, ids::Purpose, rpc::KeyState};
 use ok2cry_testkit::{Deployment, Options, eventually};
 use std::{
@@ -45,7 +45,12 @@ fn a_thousand_keys_of_fifty_clients_each_open_once() {
         for (request_number, count) in REQUESTS[number % REQUESTS.len()].iter().enumerate() {
             let recipient = &recipients[(number + request_number) % recipients.len()];
             let issue = || {
-                let request = KeyRequest::new("card-pin", std::time::Duration::from_secs(300), recipient.key.public_key()).unwrap();
+                let request = KeyRequest::new(
+                    "card-pin",
+                    std::time::Duration::from_secs(300),
+                    recipient.key.public_key(),
+                )
+                .unwrap();
                 client.issue(request.with_count(*count).unwrap(), &trust, &CheckTime::system())
             };
             // A slow enclave refuses some as `busy`, and makes no keys for them.
@@ -61,7 +66,9 @@ fn a_thousand_keys_of_fifty_clients_each_open_once() {
 
                 let pin = format!("PIN {number} {request_number} {key_number}");
                 let aad = format!("order {number}/{request_number}/{key_number}");
-                let sealed = key.seal(&Message { plaintext: pin.as_bytes(), aad: aad.as_bytes() }, &CheckTime::system()).unwrap();
+                let sealed = key
+                    .seal(&Message { plaintext: pin.as_bytes(), aad: aad.as_bytes() }, &CheckTime::system())
+                    .unwrap();
                 let opened = recipient.read(client.open(&sealed).unwrap(), aad.as_bytes(), &trust);
                 assert_eq!(opened.plaintext.as_slice(), pin.as_bytes());
                 assert_eq!(opened.descriptor.key_id, id);

@@ -2,7 +2,7 @@
 //! several image versions. Prints what each client decides and why.
 
 use ok2cry_attest_verify::{CheckTime, TrustAnchor};
-use ok2cry_client::{Message, Error as ClientError, KeyRequest, RecipientKey, Trust, http::CallError};
+use ok2cry_client::{Error as ClientError, KeyRequest, Message, RecipientKey, Trust, http::CallError};
 use ok2cry_demo::verdict::refusal;
 use ok2cry_release_verify::{Bundle, ReleaseKey, ReleaseState, Version};
 use ok2cry_testkit::{

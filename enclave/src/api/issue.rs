@@ -13,7 +13,7 @@ use crate::{
 use ok2cry_protocol::{
     Record,
     code::Code,
-    descriptor::{KeyDescriptor, DeliverTo},
+    descriptor::{DeliverTo, KeyDescriptor},
     ids::KeyId,
     rpc::{Issue, Issued, Refusal},
     suite::Suite,

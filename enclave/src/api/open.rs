@@ -19,7 +19,7 @@ use crate::{
 use ok2cry_protocol::{
     Encoded, Hash,
     code::Code,
-    descriptor::{KeyDescriptor, DeliverTo},
+    descriptor::{DeliverTo, KeyDescriptor},
     reply::DigestInput,
     rpc::{Answer, Open, Plaintext, Refusal},
     suite::{PublicKey, seal_info},
@@ -187,6 +187,6 @@ impl Service {
 }
 
 fn digest(descriptor: &Hash, open: &Open) -> Hash {
-    let OpenCall { enc, aad, ciphertext, .. } = open;
+    let Open { enc, aad, ciphertext, .. } = open;
     DigestInput { descriptor, enc, aad, ciphertext }.request_digest()
 }

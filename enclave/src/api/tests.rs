@@ -16,7 +16,7 @@ use crate::{
 use ok2cry_attest_verify::{TrustAnchor, Verifier};
 use ok2cry_protocol::{
     Encoded,
-    descriptor::{KeyDescriptor, DeliverTo},
+    descriptor::{DeliverTo, KeyDescriptor},
     ids::{Nonce, Purpose},
     rpc::{Answer, Call, Issue},
 };

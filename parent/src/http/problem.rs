@@ -29,8 +29,9 @@ impl Problem {
 
 impl From<CallError> for Problem {
     fn from(error: CallError) -> Self {
-        let unavailable =
-            |detail| Self(Refusal::with_detail(Code::EnclaveUnavailable, detail).with_retry_after_ms(RETRY_AFTER_MS));
+        let unavailable = |detail| {
+            Self(Refusal::with_detail(Code::EnclaveUnavailable, detail).with_retry_after_ms(RETRY_AFTER_MS))
+        };
         match error {
             CallError::Refused(refusal) => Self(refusal),
             CallError::NotAdmitted(_) | CallError::QueuesFull => Self::busy(),

@@ -89,7 +89,11 @@ const LIMITS: &[(&str, u64, &str)] = &[
         release::MAX_ENVELOPE_LEN as u64,
         "The longest signed release document, in bytes.",
     ),
-    ("MAX_NOTE_LENGTH", release::tlog::MAX_NOTE_LEN as u64, "The longest checkpoint of a release log, in bytes."),
+    (
+        "MAX_NOTE_LENGTH",
+        release::tlog::MAX_NOTE_LEN as u64,
+        "The longest checkpoint of a release log, in bytes.",
+    ),
     (
         "MAX_RELEASE_STATE_LENGTH",
         release::MAX_STATE_LEN as u64,

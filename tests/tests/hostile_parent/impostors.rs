@@ -2,8 +2,9 @@
 
 use crate::sessions::{SessionFixture, open};
 use ok2cry_attest_verify::{CheckTime, TrustAnchor};
-use ok2cry_client::{Message, 
-    Expected, KeyRequest, RecipientKey, ReplaySet, Trust, http::Client, measurements::from_nitro_cli_json,
+use ok2cry_client::{
+    Expected, KeyRequest, Message, RecipientKey, ReplaySet, Trust, http::Client,
+    measurements::from_nitro_cli_json,
 };
 use ok2cry_protocol::{
     http::{Bytes, OpenResponse},
@@ -66,7 +67,8 @@ fn an_impostor_is_refused() {
         Deployment::start(Options { image_name: "impostor".into(), ..Options::default() }).unwrap();
     let recipient = RecipientKey::generate().unwrap();
     let refused = |by: &Deployment, trust: &Trust| {
-        let request = KeyRequest::new("card-pin", std::time::Duration::from_secs(60), recipient.public_key()).unwrap();
+        let request =
+            KeyRequest::new("card-pin", std::time::Duration::from_secs(60), recipient.public_key()).unwrap();
         let keys = by.client().issue(request, trust, &CheckTime::system());
         keys.map(|_| ()).map_err(|e| e.code().to_owned())
     };
@@ -87,11 +89,13 @@ fn an_impostor_is_refused() {
 
     // The recipient refuses an impostor's replies and statements as well.
     let key = impostor.card_pin_key(60_000, &recipient).unwrap();
-    let reply = open(&impostor, &key.seal(&Message { plaintext: b"1234", aad: b"" }, &CheckTime::system()).unwrap());
+    let reply =
+        open(&impostor, &key.seal(&Message { plaintext: b"1234", aad: b"" }, &CheckTime::system()).unwrap());
     let purpose = Purpose::new("card-pin").unwrap();
     let read = |trust: &Trust| {
         let expected = Expected { purpose: &purpose, aad: b"" };
-        let opened = recipient.open(&reply, &expected, trust, &CheckTime::system(), &mut ReplaySet::default());
+        let opened =
+            recipient.open(&reply, &expected, trust, &CheckTime::system(), &mut ReplaySet::default());
         opened.map(|_| ()).map_err(|e| ok2cry_client::Error::from(e).code())
     };
     assert_eq!(read(&impostor.trust().unwrap()), Ok(()));

@@ -2,7 +2,7 @@
 
 use crate::sessions::{Pair, Rendezvous, SessionFixture, open};
 use ok2cry_attest_verify::CheckTime;
-use ok2cry_client::{Message, Expected, KeyRequest, RecipientKey, ReplaySet, http::Client};
+use ok2cry_client::{Expected, KeyRequest, Message, RecipientKey, ReplaySet, http::Client};
 use ok2cry_protocol::{
     http::{AttestedBody, SealedBody},
     ids::{Nonce, Purpose},
@@ -25,8 +25,8 @@ fn replies_to_equal_requests_differ_in_their_key() {
 
     let (recipient, aad) = (RecipientKey::generate().unwrap(), b"order 17");
     let message = || fixture.deployment.card_pin_key(60_000, &recipient).unwrap();
-    let [first, second] =
-        [message(), message()].map(|key| key.seal(&Message { plaintext: b"1234", aad }, &CheckTime::system()).unwrap());
+    let [first, second] = [message(), message()]
+        .map(|key| key.seal(&Message { plaintext: b"1234", aad }, &CheckTime::system()).unwrap());
     let (purpose, reply) = (Purpose::new("card-pin").unwrap(), open(&fixture.deployment, &second));
     let expected = Expected { purpose: &purpose, aad };
     let seen = &mut ReplaySet::default();
@@ -40,7 +40,8 @@ fn old_messages_are_refused() {
     let fixture = SessionFixture::new();
     let trust = &fixture.trust;
     let recipient = RecipientKey::generate().unwrap();
-    let request = || KeyRequest::new("card-pin", std::time::Duration::from_secs(60), recipient.public_key()).unwrap();
+    let request =
+        || KeyRequest::new("card-pin", std::time::Duration::from_secs(60), recipient.public_key()).unwrap();
     let purpose = Purpose::new("card-pin").unwrap();
     let seen = &mut ReplaySet::default();
     let mut read = |reply: &SealedBody, aad: &[u8], time: CheckTime| {
@@ -73,7 +74,8 @@ fn old_parts_in_new_answers_are_refused() {
     let fixture = SessionFixture::new();
     let (client, trust) = (fixture.deployment.client(), &fixture.trust);
     let recipient = RecipientKey::generate().unwrap();
-    let request = || KeyRequest::new("card-pin", std::time::Duration::from_secs(60), recipient.public_key()).unwrap();
+    let request =
+        || KeyRequest::new("card-pin", std::time::Duration::from_secs(60), recipient.public_key()).unwrap();
     let (old_issue, old_reply) = transaction(&fixture, request());
 
     let passed = |old: &[(&'static str, Value)]| {

@@ -232,7 +232,11 @@ fn run(session: &Session<'_>, url: &str, trust: &Trust) -> Outcome {
         let by = if matches!(e, CallError::Refused(_)) { By::Service } else { By::Client };
         Refused { by, code: e.code().to_owned() }
     };
-    let request = KeyRequest::new(session.purpose, std::time::Duration::from_millis(session.ttl_ms), session.recipient.public_key())
+    let request = KeyRequest::new(
+        session.purpose,
+        std::time::Duration::from_millis(session.ttl_ms),
+        session.recipient.public_key(),
+    )
     .unwrap();
     let request = request.with_count(2).unwrap();
     let key = client.issue(request, trust, &CheckTime::system()).map_err(at_client)?.remove(0);

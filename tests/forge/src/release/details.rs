@@ -5,10 +5,11 @@ use base64ct::{Base64, Encoding as _};
 use serde_json::{Value, json};
 
 use super::cases::{ReleaseCase, bad, edit, good, relog, rotated, without_log, witnessed};
-use super::small_order;
 use super::fixture::{
-    BUILDERS, DAY_MS, Key, LIST_KEYS, NEW_ROOT_KEYS, NoteKey, ROOT_KEYS, ReleaseFixture, hex, pinned_digest, root,
+    BUILDERS, DAY_MS, Key, LIST_KEYS, NEW_ROOT_KEYS, NoteKey, ROOT_KEYS, ReleaseFixture, hex, pinned_digest,
+    root,
 };
+use super::small_order;
 use crate::NOW_MS;
 
 pub(super) fn cases() -> Vec<ReleaseCase> {
@@ -18,7 +19,8 @@ pub(super) fn cases() -> Vec<ReleaseCase> {
 /// A bundle whose list has this signature in the place of its own, which has all characters that spellings of
 /// base64 differ in.
 fn with_signature(change: impl Fn(&str) -> String) -> String {
-    let worlds = (0..).map(|n| ReleaseFixture::with(|w| w.list.body["expires_at"] = (NOW_MS + 6 * DAY_MS - n).into()));
+    let worlds =
+        (0..).map(|n| ReleaseFixture::with(|w| w.list.body["expires_at"] = (NOW_MS + 6 * DAY_MS - n).into()));
     let signed = |world: &ReleaseFixture| {
         let bundle = world.bundle();
         let envelope: Value = serde_json::from_str(bundle["list"]["envelope"].as_str().unwrap()).unwrap();
@@ -53,7 +55,8 @@ fn base64() -> Vec<ReleaseCase> {
         let (before, signature) = note.trim_end().rsplit_once(' ').unwrap();
         bundle["checkpoint"] = format!("{before} {}\n", change(signature)).into();
     }
-    let signature = |case: ReleaseCase, change: fn(&str) -> String| case.with(|c| c.bundle = with_signature(change));
+    let signature =
+        |case: ReleaseCase, change: fn(&str) -> String| case.with(|c| c.bundle = with_signature(change));
     let refused = |name, change| signature(bad(FIELD, name, |_| {}), change);
     vec![
         signature(good("a signature in the URL-safe alphabet", |_| {}), |s| {
@@ -293,8 +296,10 @@ fn list_keys() -> Vec<ReleaseCase> {
     let exchanged: fn(&mut ReleaseFixture) = |w| from_to(w, role(1, &[OLD]), role(1, &[OTHER]), &[OTHER]);
     let threshold: fn(&mut ReleaseFixture) =
         |w| from_to(w, role(1, &[OLD, OTHER]), role(2, &[OLD, OTHER]), &[OLD, OTHER]);
-    let order: fn(&mut ReleaseFixture) = |w| from_to(w, role(1, &[OLD, OTHER]), role(1, &[OTHER, OLD]), &[OLD]);
-    let same: fn(&mut ReleaseFixture) = |w| from_to(w, role(1, &[OLD, OTHER]), role(1, &[OLD, OTHER]), &[OTHER]);
+    let order: fn(&mut ReleaseFixture) =
+        |w| from_to(w, role(1, &[OLD, OTHER]), role(1, &[OTHER, OLD]), &[OLD]);
+    let same: fn(&mut ReleaseFixture) =
+        |w| from_to(w, role(1, &[OLD, OTHER]), role(1, &[OLD, OTHER]), &[OTHER]);
     let back: fn(&mut ReleaseFixture) = |w| {
         from_to(w, role(1, &[OLD]), role(1, &[OTHER]), &[OLD]);
         w.roots.push(root(3, &NEW_ROOT_KEYS, &w.log_key));

@@ -324,8 +324,10 @@ fn responses() -> Result<Vec<std::result::Result<Answer, Refusal>>> {
         Answer::Plaintext(Plaintext(vec![0x31; 4096].into())),
     ];
     let detail = Refusal { detail: "d".repeat(512), retry_after: u64::MAX >> 11, ..Refusal::new(Code::Busy) };
-    let refusals =
-        [Refusal::new(Code::KeyUsed), Refusal::with_detail(Code::StoreFull, "no room").with_retry_after_ms(1500)];
+    let refusals = [
+        Refusal::new(Code::KeyUsed),
+        Refusal::with_detail(Code::StoreFull, "no room").with_retry_after_ms(1500),
+    ];
     Ok(refusals
         .map(Err)
         .into_iter()
