@@ -37,8 +37,8 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_fstat, libc::SYS_newfstatat, libc::SYS_statx,
     // Streams.
     libc::SYS_bind, libc::SYS_listen, libc::SYS_accept4, libc::SYS_connect, libc::SYS_shutdown,
-    libc::SYS_getsockopt, libc::SYS_setsockopt, libc::SYS_getsockname, libc::SYS_getpeername, libc::SYS_sendto, libc::SYS_recvfrom,
-    libc::SYS_sendmsg, libc::SYS_recvmsg,
+    libc::SYS_getsockopt, libc::SYS_setsockopt, libc::SYS_getsockname, libc::SYS_getpeername,
+    libc::SYS_sendto, libc::SYS_recvfrom, libc::SYS_sendmsg, libc::SYS_recvmsg,
     // Waiting.
     libc::SYS_epoll_create1, libc::SYS_epoll_ctl, libc::SYS_epoll_pwait, libc::SYS_epoll_pwait2,
     libc::SYS_ppoll, libc::SYS_eventfd2, libc::SYS_futex, libc::SYS_nanosleep, libc::SYS_clock_nanosleep,

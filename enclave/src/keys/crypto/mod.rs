@@ -9,7 +9,7 @@
 //! | provider | elliptic curve | a private key is |
 //! |---|---|---|
 //! | `portable` | the `p384` crate | its scalar, overwritten when dropped |
-//! | `aws-lc` (feature `aws-lc`) | AWS-LC, verified s2n-bignum arithmetic | an AWS-LC object, overwritten when freed |
+//! | `aws-lc` (feature `aws-lc`) | AWS-LC with s2n-bignum | an AWS-LC object, overwritten when freed |
 //!
 //! `docs/crypto-providers.md` compares their rates, memory and erasure, and says what is not erased.
 
