@@ -298,7 +298,7 @@ mod tests {
             (r#"{"kty":"EC","crv":"P-384","d":"AA"}"#.into(), "JSON Web Key"),
             (Base64::encode_string(&der), "without its PEM lines"),
             ("ecdsa-sha2-nistp384 AAAA".into(), "OpenSSH"),
-            (String::new(), "no PEM block"),
+            (String::new(), "found none"),
             (of(&[&der[..88], other.public_key().as_bytes()].concat()), "public half"),
             (of(&[&der[..35], &[0; 48], &der[83..]].concat()), "scalar"),
             (of(&[&der[..35], &[0xff; 48], &der[83..]].concat()), "scalar"),

@@ -136,7 +136,7 @@ impl Metrics {
         }
     }
 
-    /// Renders all metrics as text (OpenMetrics 1.0).
+    /// Renders all metrics as text (`OpenMetrics` 1.0).
     pub fn render(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.

@@ -107,7 +107,7 @@ where
             match act {
                 Action::Answer(result) => send_response(&writer, request.id, result).await,
                 Action::AnswerOther(offset, answer) => {
-                    send_response(&writer, request.id + offset, Ok(answer)).await
+                    send_response(&writer, request.id + offset, Ok(answer)).await;
                 }
                 Action::Send(bytes) => drop(writer.lock().await.write_all(&bytes).await),
                 Action::SendAndClose(bytes) => {
