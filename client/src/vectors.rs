@@ -84,7 +84,7 @@ fn answers_to_callers_are_read_as_the_vectors_say() {
             Ok(OpenResponse::Sealed(_)) => Err(Error::DeliveryMode),
             Err(error) => Err(error),
         };
-        assert_eq!(verdict(read.as_ref().map(Clone::clone)), case["expected"], "{}", case["name"]);
+        assert_eq!(verdict(read.as_ref().cloned()), case["expected"], "{}", case["name"]);
     }
     assert!(list(&file["caller_answers"]).len() > 15);
 }

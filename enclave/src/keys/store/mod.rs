@@ -135,7 +135,7 @@ pub struct NewKey {
 pub struct OpenRequest {
     /// H(descriptor).
     pub descriptor: Hash,
-    /// [`ok2cry_protocol::reply::request_digest`].
+    /// [`ok2cry_protocol::reply::DigestInput::request_digest`].
     pub digest: Hash,
 }
 
