@@ -71,7 +71,7 @@ fn verdict(case: &ReleaseCase) -> Result<Vec<String>, Error> {
         || Ok(ReleaseState::default()),
         |memory| ReleaseState::decode(memory.to_string().as_bytes()),
     )?;
-    let bundle = Bundle::decode(case.bundle.as_bytes())?;
+    let bundle = Bundle::decode(case.whole_bundle().as_bytes())?;
     let accepted = key.check(&bundle, &anchor, &mut memory, &CheckTime::at(case.now_ms))?;
     Ok(accepted.releases().iter().map(|release| release.version().to_string()).collect())
 }
