@@ -314,10 +314,8 @@ fn state(case: &ReleaseCase) -> ReleaseState {
 }
 
 fn read_state(case: &ReleaseCase) -> Result<ReleaseState, Error> {
-    case.memory.as_ref().map_or_else(
-        || Ok(ReleaseState::default()),
-        |memory| ReleaseState::decode(memory.to_string().as_bytes()),
-    )
+    case.whole_memory()
+        .map_or_else(|| Ok(ReleaseState::default()), |memory| ReleaseState::decode(memory.as_bytes()))
 }
 
 fn key(case: &ReleaseCase) -> ReleaseKey {

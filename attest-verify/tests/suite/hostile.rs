@@ -38,6 +38,7 @@ fn broken_certificates_are_refused() {
 #[test]
 fn broken_chains_are_refused() {
     refused(cases::CHAIN);
+    refused(cases::ROLES);
 }
 
 /// A leaf's key signs documents. A certificate that it signed is not accepted.

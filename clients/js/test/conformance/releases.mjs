@@ -45,7 +45,9 @@ export async function anchorOf(vectors, lib, { attestation_root: held }) {
 
 async function check(vectors, lib, given) {
   const key = await keyOf(lib, given);
-  const state = given.memory ? lib.ReleaseState.decode(JSON.stringify(given.memory)) : new lib.ReleaseState();
+  const after = given.memory_then ?? { text: "", count: 0 };
+  const memory = JSON.stringify(given.memory) + after.text.repeat(after.count);
+  const state = given.memory ? lib.ReleaseState.decode(memory) : new lib.ReleaseState();
   const anchor = await anchorOf(vectors, lib, given);
   const time = { nowMs: given.now_ms };
   const before = state.encode();

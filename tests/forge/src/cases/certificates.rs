@@ -1,7 +1,7 @@
 //! One certificate by itself: DER, version, algorithms, key, extensions.
 
 use super::Case;
-use crate::{EC_P256, ECDSA_SHA256, Enclave, Extension, INSTANCE, LEAF, ORDER, der};
+use crate::{Cert, EC_P256, ECDSA_SHA256, ECDSA_SHA384, Enclave, Extension, INSTANCE, LEAF, ORDER, der};
 
 /// One certificate by itself: DER, version, algorithms, key, extensions.
 pub const CERTIFICATES: &[Case] = &[
@@ -382,6 +382,170 @@ pub const CERTIFICATES: &[Case] = &[
         e.certs[LEAF].extension(15).value = vec![5, 0];
         e.certs[LEAF].extensions.push(Extension::new(&[0x2a, 3, 4], true, vec![5, 0]));
     }),
+    ("a length of 1 in two bytes", "der_malformed", |e| e.certs[LEAF].serial = vec![2, 0x81, 1, 5]),
+    ("a length of 127 in two bytes", "der_malformed", |e| {
+        e.certs[LEAF].serial = [&[2, 0x81, 0x7f][..], &[5; 0x7f]].concat();
+    }),
+    ("a length of 1 in three bytes", "der_malformed", |e| e.certs[LEAF].serial = vec![2, 0x82, 0, 1, 5]),
+    ("a length of 255 in three bytes", "der_malformed", |e| {
+        e.certs[LEAF].serial = [&[2, 0x82, 0, 0xff][..], &[5; 0xff]].concat();
+    }),
+    ("a tag at the end of tbsCertificate", "der_malformed", |e| after_key(e, &[0xa3])),
+    ("a length of two bytes without its second", "der_malformed", |e| after_key(e, &[0xa3, 0x81])),
+    ("a length of three bytes without its third", "der_malformed", |e| after_key(e, &[0xa3, 0x82, 1])),
+    ("a certificate without its signature algorithm", "der_malformed", |e| {
+        e.certs[LEAF].on_der = |d| {
+            let (tbs, rest) = parts(&d);
+            der::seq(&[&tbs, &without(rest, &algorithm())])
+        };
+    }),
+    ("a signature algorithm that is a SET", "der_malformed", |e| {
+        e.certs[LEAF].on_der = |d| {
+            let (tbs, rest) = parts(&d);
+            let set = der::tlv(0x31, ECDSA_SHA384);
+            der::seq(&[&tbs, &set, &without(rest, &algorithm())])
+        };
+    }),
+    // The issuer's name is read in its place.
+    ("a tbsCertificate without its signature algorithm", "certificate_signature_algorithm", |e| {
+        e.certs[LEAF].on_der = |d| {
+            let (tbs, rest) = parts(&d);
+            der::seq(&[&der::tlv(0x30, &without(tbs[4..].to_vec(), &algorithm())), &rest])
+        };
+    }),
+    ("a tbsCertificate that ends after its serial number", "der_malformed", |e| {
+        e.certs[LEAF].on_der = |d| {
+            let rest = parts(&d).1;
+            der::seq(&[&der::seq(&[&Cert::at(LEAF).version, &der::uint(&[1])]), &rest])
+        };
+    }),
+    ("a key without an algorithm", "der_malformed", |e| e.certs[LEAF].subject.extend(der::seq(&[]))),
+    ("a key whose algorithm is a SET", "der_malformed", |e| {
+        let algorithm = der::tlv(0x31, &e.certs[LEAF].key_algorithm);
+        let key = der::seq(&[&algorithm, &der::bit_string(0, &e.certs[LEAF].point)]);
+        e.certs[LEAF].subject.extend(key);
+    }),
+    ("a key without its BIT STRING", "der_malformed", |e| {
+        let key = der::seq(&[&der::tlv(0x30, &e.certs[LEAF].key_algorithm)]);
+        e.certs[LEAF].subject.extend(key);
+    }),
+    ("a key of a BIT STRING without bytes", "der_malformed", |e| {
+        let key = der::seq(&[&der::tlv(0x30, &e.certs[LEAF].key_algorithm), &der::tlv(3, &[])]);
+        e.certs[LEAF].subject.extend(key);
+    }),
+    ("a signature of a BIT STRING without bytes", "der_malformed", |e| {
+        e.certs[LEAF].on_der = |d| der::seq(&[&parts(&d).0, &algorithm(), &der::tlv(3, &[])]);
+    }),
+    ("an encoded default version", "certificate_version", |e| {
+        e.certs[LEAF].version = der::tlv(0xa0, &der::uint(&[0]));
+    }),
+    ("version 4", "certificate_version", |e| e.certs[LEAF].version = der::tlv(0xa0, &der::uint(&[3]))),
+    ("a version of two bytes", "certificate_version", |e| {
+        e.certs[LEAF].version = der::tlv(0xa0, &der::uint(&[2, 2]));
+    }),
+    ("a version with a leading zero", "der_malformed", |e| {
+        e.certs[LEAF].version = der::tlv(0xa0, &der::tlv(2, &[0, 2]));
+    }),
+    ("a version that is no INTEGER", "der_malformed", |e| {
+        e.certs[LEAF].version = der::tlv(0xa0, &der::tlv(4, &[2]));
+    }),
+    ("a version without a value", "der_malformed", |e| e.certs[LEAF].version = der::tlv(0xa0, &[])),
+    ("version 2, and a byte after the version", "certificate_version", |e| {
+        e.certs[LEAF].version = der::tlv(0xa0, &[der::uint(&[1]), vec![5, 0]].concat());
+    }),
+    ("version 1, and a byte after the leaf", "der_trailing_bytes", |e| {
+        e.certs[LEAF].version = vec![];
+        e.on_certificate = |d| [d, vec![0]].concat();
+    }),
+    ("an unreadable leaf, and a byte after it", "der_trailing_bytes", |e| {
+        e.on_certificate = |_| vec![0x30, 2, 0, 0, 0];
+    }),
+    ("a tag number of several bytes in an attribute's value", "der_malformed", |e| {
+        e.certs[LEAF].subject = named(&[0x1f, 1, 0x61]);
+    }),
+    ("a tag number of several bytes, constructed, in an attribute's value", "der_malformed", |e| {
+        e.certs[LEAF].subject = named(&[0xbf, 1, 0x61]);
+    }),
+    ("a tag of zero in an attribute's value", "der_malformed", |e| {
+        e.certs[LEAF].subject = named(&[0, 1, 0x61])
+    }),
+    ("a keyUsage without its number of unused bits", "der_malformed", |e| {
+        e.certs[LEAF].extension(15).value = der::tlv(3, &[]);
+    }),
+    ("a keyUsage of eight unused bits", "der_malformed", |e| {
+        e.certs[LEAF].extension(15).value = der::tlv(3, &[8, 0]);
+    }),
+    ("a keyUsage whose unsent bits are set", "der_malformed", |e| {
+        e.certs[LEAF].extension(15).value = der::bit_string(6, &[0xc1]);
+    }),
+    ("a keyUsage whose last sent bit is not set", "der_malformed", |e| {
+        e.certs[LEAF].extension(15).value = der::bit_string(5, &[0xc0]);
+    }),
+    ("a keyUsage of a zero byte", "der_malformed", |e| {
+        e.certs[LEAF].extension(15).value = der::bit_string(7, &[0]);
+    }),
+    ("a keyUsage of two bytes, of which the second is zero", "der_malformed", |e| {
+        e.certs[LEAF].extension(15).value = der::bit_string(7, &[0xc0, 0]);
+    }),
+    ("a keyUsage of ten bits", "der_malformed", |e| {
+        e.certs[LEAF].extension(15).value = der::bit_string(6, &[0xc0, 0xc0]);
+    }),
+    ("a keyUsage of nine bits whose unsent bits are set", "der_malformed", |e| {
+        e.certs[LEAF].extension(15).value = der::bit_string(7, &[0xc0, 0xc0]);
+    }),
+    ("a keyUsage of two bytes without unused bits", "der_malformed", |e| {
+        e.certs[LEAF].extension(15).value = der::bit_string(0, &[0xc0, 0x80]);
+    }),
+    ("GeneralizedTime at the end of 2049", "der_malformed", |e| {
+        e.certs[1].validity.1 = der::tlv(0x18, b"20491231235959Z");
+    }),
+    ("a UTCTime with four digits of the year", "der_malformed", |e| {
+        e.certs[1].validity.1 = der::utc_time("20500101000000Z");
+    }),
+    ("GeneralizedTime with two digits of the year", "der_malformed", |e| {
+        e.certs[LEAF].validity.1 = der::tlv(0x18, b"260115150000Z");
+    }),
+    ("a UTCTime that ends in a small letter", "der_malformed", |e| {
+        e.certs[LEAF].validity.1 = der::utc_time("260115150000z");
+    }),
+    ("a UTCTime without its Z", "der_malformed", |e| {
+        e.certs[LEAF].validity.1 = der::utc_time("260115150000")
+    }),
+    ("a UTCTime with a space among its digits", "der_malformed", |e| {
+        e.certs[LEAF].validity.1 = der::utc_time("2601151500 0Z");
+    }),
+    ("a UTCTime with a letter among its digits", "der_malformed", |e| {
+        e.certs[LEAF].validity.1 = der::utc_time("26a115150000Z");
+    }),
+    ("a UTCTime of month 0", "der_malformed", |e| e.certs[LEAF].validity.1 = der::utc_time("260015150000Z")),
+    ("a UTCTime of month 13", "der_malformed", |e| e.certs[LEAF].validity.1 = der::utc_time("261315150000Z")),
+    ("a UTCTime of day 0", "der_malformed", |e| e.certs[LEAF].validity.1 = der::utc_time("260100150000Z")),
+    ("a UTCTime of hour 24", "der_malformed", |e| e.certs[LEAF].validity.1 = der::utc_time("260115240000Z")),
+    ("a UTCTime of minute 60", "der_malformed", |e| {
+        e.certs[LEAF].validity.1 = der::utc_time("260115146000Z")
+    }),
+    ("February 29th of 2100", "der_malformed", |e| {
+        e.certs[1].validity.1 = der::tlv(0x18, b"21000229000000Z");
+    }),
+    ("a time that is a text", "der_malformed", |e| {
+        e.certs[LEAF].validity.1 = der::tlv(0x0c, b"260115150000Z");
+    }),
+    ("something else, and then clients, in an extended key usage", "path_invalid", |e| {
+        let value = der::seq(&[&der::tlv(4, &[1]), CLIENT_AUTH]);
+        e.certs[LEAF].extensions.push(Extension::new(&[0x55, 0x1d, 37], false, value));
+    }),
+    ("a critical extended key usage that is no SEQUENCE", "certificate_critical_extension", |e| {
+        e.certs[LEAF].extensions.push(Extension::new(&[0x55, 0x1d, 37], true, der::tlv(4, &[1])));
+    }),
+    ("basicConstraints of TRUE and an OCTET STRING", "der_malformed", |e| {
+        e.certs[INSTANCE].extension(19).value = der::seq(&[&[1, 1, 0xff], &[4, 1, 0]]);
+    }),
+    ("basicConstraints of TRUE twice", "der_malformed", |e| {
+        e.certs[INSTANCE].extension(19).value = der::seq(&[&[1, 1, 0xff], &[1, 1, 0xff]]);
+    }),
+    ("basicConstraints of a BOOLEAN of two bytes", "der_malformed", |e| {
+        e.certs[INSTANCE].extension(19).value = der::seq(&[&[1, 2, 0xff, 0xff]]);
+    }),
 ];
 
 /// id-kp-clientAuth.
@@ -418,4 +582,28 @@ fn inside(sequence: &[u8], more: &[u8]) -> Vec<u8> {
         2
     };
     der::tlv(0x30, &[&sequence[header..], more].concat())
+}
+
+/// The `AlgorithmIdentifier` of ecdsa-with-SHA384.
+fn algorithm() -> Vec<u8> {
+    der::tlv(0x30, ECDSA_SHA384)
+}
+
+/// A certificate's tbsCertificate, and what follows it. Both have lengths of three bytes.
+fn parts(certificate: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let length = usize::from(u16::from_be_bytes([certificate[6], certificate[7]]));
+    let (tbs, rest) = certificate[4..].split_at(4 + length);
+    (tbs.to_vec(), rest.to_vec())
+}
+
+/// `bytes` without the first occurrence of `part`.
+fn without(bytes: Vec<u8>, part: &[u8]) -> Vec<u8> {
+    let at = bytes.windows(part.len()).position(|window| window == part).unwrap();
+    [&bytes[..at], &bytes[at + part.len()..]].concat()
+}
+
+/// A name of one attribute with this value.
+fn named(value: &[u8]) -> Vec<u8> {
+    let attribute = der::seq(&[&der::tlv(6, &[0x55, 4, 3]), value]);
+    der::seq(&[&der::tlv(0x31, &attribute)])
 }

@@ -145,6 +145,25 @@ pub const ISSUED_BY_LEAF: &[Case] = &[
     ),
 ];
 
+/// Certificates that break two rules of their roles: the first rule is reported.
+pub const ROLES: &[Case] = &[
+    ("an issuer that is no CA, without keyCertSign", "issuer_not_ca", |e| {
+        *e.certs[2].extension(19) = Extension::basic_constraints(false, None);
+        *e.certs[2].extension(15) = Extension::key_usage(0x02);
+    }),
+    ("an issuer without keyCertSign, whose pathLen is exceeded", "issuer_not_key_cert_sign", |e| {
+        *e.certs[1].extension(15) = Extension::key_usage(0x02);
+        *e.certs[1].extension(19) = Extension::basic_constraints(true, Some(0));
+    }),
+    ("a leaf without digitalSignature, with keyCertSign", "leaf_not_digital_signature", |e| {
+        *e.certs[LEAF].extension(15) = Extension::key_usage(0x04);
+    }),
+    ("a subject that is there twice, in a chain out of order", "chain_out_of_order", |e| {
+        e.certs[2].subject = e.certs[1].subject.clone();
+        e.certs[2].issuer = der::name("another");
+    }),
+];
+
 /// Changes the last byte of s: the same signed part and form, not a valid signature.
 fn changed(mut signature: Vec<u8>) -> Vec<u8> {
     *signature.last_mut().unwrap() ^= 1;

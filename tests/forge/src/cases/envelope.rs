@@ -84,4 +84,12 @@ pub const ENVELOPE: &[Case] = &[
         e.suffix = vec![0];
         e.on_payload = |_| vec![0xa0];
     }),
+    ("a signature of 95 bytes, and bytes after it", "signature_length", |e| {
+        e.on_signature = |s| s.truncate(95);
+        e.suffix = vec![0];
+    }),
+    ("an empty payload, and a signature of 95 bytes", "payload_length", |e| {
+        e.on_payload = |_| vec![];
+        e.on_signature = |s| s.truncate(95);
+    }),
 ];

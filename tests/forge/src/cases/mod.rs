@@ -11,7 +11,7 @@ mod time;
 mod valid;
 
 pub use certificates::CERTIFICATES;
-pub use chain::{CHAIN, ISSUED_BY_LEAF};
+pub use chain::{CHAIN, ISSUED_BY_LEAF, ROLES};
 pub use dos::{DOS, RAW, Raw};
 pub use envelope::ENVELOPE;
 pub use payload::PAYLOAD;

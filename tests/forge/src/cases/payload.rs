@@ -143,4 +143,14 @@ pub const PAYLOAD: &[Case] = &[
         e.set("pcrs", cbor::text("pcrs"));
         e.fields.push((cbor::text("nitrotpm_pcrs"), vec![0xa0]));
     }),
+    ("a map's head that is cut off", "cbor_truncated", |e| e.on_payload = |_| vec![0xb8]),
+    ("a map's head that is cut within its argument", "cbor_truncated", |e| {
+        e.on_payload = |_| vec![0xbb, 0, 0, 0];
+    }),
+    ("a text's head that is cut within its argument", "cbor_truncated", |e| {
+        e.on_payload = |_| [vec![0xa1], cbor::text("module_id"), vec![0x79, 1]].concat();
+    }),
+    ("a number's head that is cut off", "cbor_truncated", |e| {
+        e.on_payload = |_| [vec![0xa1], cbor::text("timestamp"), vec![0x1b]].concat();
+    }),
 ];

@@ -46,4 +46,16 @@ pub const TIME: &[Case] = &[
         e.certs[LEAF].validity.0 = der::utc_time("260115120030Z");
         e.set("timestamp", cbor::uint(NOW_MS + 30_000));
     }),
+    ("a CA that begins a second after the leeway", "not_yet_valid", |e| {
+        e.certs[1].validity.0 = der::utc_time("260115120101Z");
+    }),
+    ("a root that begins after the leaf's issuer has ended, within the leeway", "path_invalid", |e| {
+        e.certs[0].validity.0 = der::utc_time("260115120030Z");
+        e.certs[INSTANCE].validity.1 = der::utc_time("260115120010Z");
+    }),
+    ("validities that do not meet, and a wrong signature", "path_invalid", |e| {
+        e.certs[INSTANCE].validity.1 = der::utc_time("260115120010Z");
+        e.certs[1].validity.0 = der::utc_time("260115120030Z");
+        e.certs[LEAF].signer = 2;
+    }),
 ];

@@ -167,6 +167,33 @@ pub const VALID: &[Judged] = &[
         let three = der::tlv(0x31, &[attribute(0x14, &[0xff]), attribute(0x1e, &[0, 0x61])].concat());
         e.certs[LEAF].subject = der::seq(&[&one, &two, &three]);
     }),
+    valid("a name whose SET is not in order", |e| {
+        let attribute = |value: &[u8]| der::seq(&[&der::tlv(6, &[0x55, 4, 10]), &der::tlv(0x0c, value)]);
+        let set = der::tlv(0x31, &[attribute(b"b"), attribute(b"a"), attribute(b"a")].concat());
+        e.certs[LEAF].subject = der::seq(&[&set]);
+    }),
+    valid("a CA that begins at the end of the leeway", |e| {
+        e.certs[1].validity.0 = der::utc_time("260115120100Z");
+    }),
+    valid("a leaf that begins after the root has ended, within the leeway", |e| {
+        e.certs[0].validity.1 = der::utc_time("260115120010Z");
+        e.certs[LEAF].validity.0 = der::utc_time("260115120030Z");
+        e.set("timestamp", cbor::uint(NOW_MS + 30_000));
+    }),
+    valid("an extended key usage for clients, and then something else", |e| {
+        let value = der::seq(&[CLIENT_AUTH, &[4, 1, 0, 0x30]]);
+        e.certs[LEAF].extensions.push(Extension::new(&[0x55, 0x1d, 37], false, value));
+    }),
+    valid("a root whose extended key usage is of something else", |e| {
+        e.certs[0].extensions.push(Extension::new(&[0x55, 0x1d, 37], false, der::seq(&[&[0xff]])));
+    }),
+    valid("an extension with an empty OID", |e| {
+        e.certs[LEAF].extensions.push(Extension::new(&[], false, vec![]));
+    }),
+    valid("February 29th of a leap year, and the first second of 2050", |e| {
+        e.certs[1].validity.0 = der::utc_time("240229000000Z");
+        e.certs[0].validity.1 = der::tlv(0x18, b"20500101000000Z");
+    }),
 ];
 
 fn client_auth() -> Extension {

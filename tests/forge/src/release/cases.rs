@@ -31,6 +31,8 @@ pub struct ReleaseCase {
     pub attestation_root: String,
     /// The client's saved state.
     pub memory: Option<Value>,
+    /// How many spaces follow the state.
+    pub memory_spaces: usize,
     /// The current time, in Unix milliseconds.
     pub now_ms: u64,
     /// The client's maximum age of lists, in milliseconds.
@@ -53,6 +55,7 @@ impl ReleaseCase {
             threshold: 2,
             attestation_root: AWS_ROOT.to_owned(),
             memory: None,
+            memory_spaces: 0,
             now_ms: NOW_MS,
             max_list_age_ms: 7 * DAY_MS,
             minimum_version: "0.0.0",
@@ -66,6 +69,12 @@ impl ReleaseCase {
     #[must_use]
     pub fn whole_bundle(&self) -> String {
         format!("{}{}", self.bundle, " ".repeat(self.spaces))
+    }
+
+    /// The state, byte for byte, if there is one.
+    #[must_use]
+    pub fn whole_memory(&self) -> Option<String> {
+        self.memory.as_ref().map(|memory| format!("{memory}{}", " ".repeat(self.memory_spaces)))
     }
 
     /// The case in the form of `tests/vectors/v1/releases.json`.
@@ -86,6 +95,9 @@ impl ReleaseCase {
                 Expected::Refused(code) => json!({"refused": code}),
             },
         });
+        if self.memory_spaces > 0 {
+            case["memory_then"] = json!({"text": " ", "count": self.memory_spaces});
+        }
         if self.spaces > 0 {
             case["bundle_then"] = json!({"text": " ", "count": self.spaces});
         }
@@ -114,6 +126,7 @@ pub fn cases() -> Vec<ReleaseCase> {
         super::forged::cases(),
         super::limits::cases(),
         super::details::cases(),
+        super::rules::cases(),
     ]
     .concat()
 }
@@ -693,7 +706,6 @@ fn json_rule() -> Vec<ReleaseCase> {
     // The list's envelope with an unknown field, which DSSE allows.
     let unknown = |name, value: &str| bad(CODE, name, |_| {}).with(|c| c.bundle = bundle_with_unknown(value));
     let build = |name, value: &str| bad(CODE, name, |_| {}).with(|c| c.bundle = bundle_with_build(value));
-    let is_good = |c: &mut ReleaseCase| c.expected = BOTH;
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     vec![
         unknown(
@@ -776,7 +788,12 @@ fn json_rule() -> Vec<ReleaseCase> {
     ]
 }
 
-fn bundle_with_unknown(value: &str) -> String {
+/// Expects acceptance of both releases.
+pub(super) fn is_good(case: &mut ReleaseCase) {
+    case.expected = BOTH;
+}
+
+pub(super) fn bundle_with_unknown(value: &str) -> String {
     let mut bundle = ReleaseFixture::new().bundle();
     let envelope = bundle["list"]["envelope"].as_str().unwrap();
     bundle["list"]["envelope"] = envelope.replacen('{', &format!(r#"{{"unknown":{value},"#), 1).into();

@@ -11,6 +11,7 @@ mod forged;
 mod limits;
 mod log;
 mod rotation;
+mod rules;
 mod small_order;
 
 pub use cases::{Expected, ReleaseCase, bundle_with_list, cases};

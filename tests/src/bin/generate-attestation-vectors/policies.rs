@@ -65,6 +65,16 @@ pub(crate) fn cases() -> Result<Vec<Case>> {
     all.push(case("an empty nonce where the document has none", &unset, Some("nonce_mismatch"), nonce(b""))?);
     let none = user_data(b"");
     all.push(case("empty user data where the document has none", &unset, Some("user_data_mismatch"), none)?);
+    let broken = Policy { nonce: Some(hex(b"x")), user_data: Some(hex(b"x")), ..Policy::default() };
+    let old = Policy { max_age_ms: Some(1), releases: vec![other()], ..broken.clone() };
+    let another = Policy { releases: vec![other()], ..broken.clone() };
+    for (name, code, policy) in [
+        ("too old, and of another release", "document_too_old", old),
+        ("another release, another nonce and other user data", "pcr_mismatch", another),
+        ("another nonce and other user data", "nonce_mismatch", broken),
+    ] {
+        all.push(case(name, &Enclave::new(), Some(code), policy)?);
+    }
     Ok(all)
 }
 

@@ -5,6 +5,7 @@ use crate::{
     fixtures::{self, Hex, KeyPair, ReleaseToJson, SUITE, TIME, hex},
     raw::{RawMap, Refused, array, bytes, text, uint},
 };
+use ok2cry_attest_forge::Y_ABOVE_THE_PRIME;
 use ok2cry_protocol::{
     Encoded, Record, Rule,
     descriptor::{DeliverTo, KeyDescriptor},
@@ -130,6 +131,10 @@ fn invalid(base: &KeyDescriptor) -> Result<Vec<Refused>> {
     let recipient = array(&[uint(1), array(&[uint(0x11), uint(2), uint(2)]), above_the_prime()]);
     all.push(map.bad("recipient's x above the prime", "release_to", recipient, &Rule::NotOnCurve));
     all.push(map.bad("issued at 2^64 - 1", "issued_at", uint(u64::MAX), &Rule::Range));
+    let y_above = bytes(&Y_ABOVE_THE_PRIME);
+    let recipient = array(&[uint(1), array(&[uint(0x11), uint(2), uint(2)]), y_above.clone()]);
+    all.push(map.bad("y above the prime, on the curve modulo it", "public_key", y_above, &Rule::NotOnCurve));
+    all.push(map.bad("recipient's y above the prime", "release_to", recipient, &Rule::NotOnCurve));
     Ok(all)
 }
 

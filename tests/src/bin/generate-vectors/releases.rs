@@ -75,6 +75,20 @@ fn later() -> Vec<Value> {
     let day = 24 * 3_600_000;
     let (root, age) = ("a root document that ends before the list", "a client that takes lists of two days");
     let (image, set_back) = ("a manifest of a signed image", "a clock that was set back by three days");
+    let (list_end, minimum) =
+        ("a list that ends before it is too old", "the client insists on a newer version than the list");
+    let ended = "a check of two days ago, whose root document has ended since";
+    let later = [
+        of(list_end, &old, NOW_MS + day, json!({"accepted": "1.2.0"})),
+        of(list_end, &old, NOW_MS + day + 1, json!({"refused": "list_expired"})),
+        // A listed release below the client's own minimum is not an accepted one.
+        of(minimum, &old, NOW_MS, json!({"refused": "release_not_listed"})),
+        of(minimum, &[(0, 0x60), (1, 0x71), (2, 0x72)], NOW_MS, json!({"refused": "release_not_listed"})),
+        of(minimum, &[(0, 0x70), (1, 0x71), (2, 0x72)], NOW_MS, json!({"accepted": "1.3.0"})),
+        // The document is of NOW_MS, and what is accepted ended a day before.
+        of(ended, &old, NOW_MS - day + 1, json!({"refused": "document_from_future"})),
+        of(ended, &old, NOW_MS, json!({"refused": "list_expired"})),
+    ];
     vec![
         of(root, &old, NOW_MS + day, json!({"accepted": "1.2.0"})),
         of(root, &old, NOW_MS + day + 1, json!({"refused": "list_expired"})),
@@ -89,6 +103,9 @@ fn later() -> Vec<Value> {
         of(set_back, &old, NOW_MS + 3 * day, json!({"accepted": "1.2.0"})),
         of(set_back, &old, NOW_MS + 3 * day + 1, json!({"refused": "list_expired"})),
     ]
+    .into_iter()
+    .chain(later)
+    .collect()
 }
 
 /// What the fuzz target `releases` begins with: the first byte says what the others are.

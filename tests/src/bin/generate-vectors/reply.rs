@@ -7,6 +7,7 @@ use crate::{
     raw::{RawMap, Refused, array, bytes, text, uint},
     seal,
 };
+use ok2cry_attest_forge::Y_ABOVE_THE_PRIME;
 use ok2cry_protocol::{
     Encoded, MAX_AAD, MAX_CIPHERTEXT, MAX_PLAINTEXT, Record, Rule,
     descriptor::KeyDescriptor,
@@ -228,6 +229,8 @@ fn invalid_contexts(context: &ReplyContext) -> Result<Vec<Refused>> {
         map.bad("ends after 2^53 - 1", "expires_at", uint(1 << 53), &Rule::Range),
         map.bad("recipient's x above the prime", "recipient", above_the_prime(), &Rule::NotOnCurve),
         map.bad("encapsulated key's x above the prime", "enc", above_the_prime(), &Rule::NotOnCurve),
+        map.bad("recipient's y above the prime", "recipient", bytes(&Y_ABOVE_THE_PRIME), &Rule::NotOnCurve),
+        map.bad("encapsulated key's y above the prime", "enc", bytes(&Y_ABOVE_THE_PRIME), &Rule::NotOnCurve),
     ]);
     Ok(all)
 }

@@ -6,6 +6,7 @@ use crate::{
     key_descriptor::above_the_prime,
     raw::{RawMap, Refused, array, bytes, text, uint},
 };
+use ok2cry_attest_forge::Y_ABOVE_THE_PRIME;
 use ok2cry_protocol::{
     MAX_AAD, MAX_CIPHERTEXT, Record, Rule,
     batch::Inclusion,
@@ -250,6 +251,7 @@ fn invalid_requests() -> Result<Vec<Refused>> {
         ),
         issue.bad("recipient off the curve", "release_to", to(suite(0x11), &[4; 97]), &Rule::NotOnCurve),
         open.bad("enc whose x is above the prime", "enc", above_the_prime(), &Rule::NotOnCurve),
+        open.bad("enc whose y is above the prime", "enc", bytes(&Y_ABOVE_THE_PRIME), &Rule::NotOnCurve),
     ]);
     Ok(all)
 }
@@ -503,6 +505,13 @@ fn invalid_responses() -> Result<Vec<Refused>> {
         ),
         refused("an empty code", 0, &[text(""), text(""), uint(0)], "code", length(1, 64)),
         refused("an empty state", 4, &[text("")], "state", length(1, 16)),
+        refused(
+            "a code that only clients make",
+            0,
+            &[text("record_invalid"), text(""), uint(0)],
+            "code",
+            Rule::UnknownValue,
+        ),
     ]);
     Ok(all)
 }

@@ -193,6 +193,9 @@ pub(crate) fn file() -> Result<File> {
     for (name, verdict, change) in strict::cases() {
         add(&name, verdict, &|w| change(&mut w.forge));
     }
+    for (name, verdict, change) in later() {
+        add(name, verdict, &change);
+    }
     Ok(File {
         common: common(
             "Requests for keys, the answers that came, and what a client must decide about them \
@@ -483,10 +486,6 @@ fn several() -> Vec<Change> {
 
 /// A key that was accepted, when it is sealed to.
 fn seals() -> Vec<Change> {
-    fn seal(world: &mut World, now_ms: u64, lengths: (usize, usize), verdict: Verdict) {
-        let (plaintext, aad) = (Hex(vec![0x31; lengths.0]), Hex(vec![0x61; lengths.1]));
-        world.seal = Some(SealJson { now_ms, plaintext, aad, expected: verdict.of(|| true) });
-    }
     vec![
         ("sealed to at the key's last millisecond", Accepted, |w| {
             seal(w, TIMESTAMP_MS + TTL - 1, (4, 8), Accepted);
@@ -505,6 +504,44 @@ fn seals() -> Vec<Change> {
         ("an aad that is too long", Accepted, |w| seal(w, NOW_MS, (4, 1025), Refused("aad_too_long"))),
     ]
 }
+
+/// Seals a message whose plaintext and `aad` have these lengths.
+fn seal(world: &mut World, now_ms: u64, lengths: (usize, usize), verdict: Verdict) {
+    let (plaintext, aad) = (Hex(vec![0x31; lengths.0]), Hex(vec![0x61; lengths.1]));
+    world.seal = Some(SealJson { now_ms, plaintext, aad, expected: verdict.of(|| true) });
+}
+
+/// More orders: of several keys, and of what is sealed.
+fn later() -> Vec<Change> {
+    vec![
+        ("two keys, the first for another purpose, the second not in the batch", PURPOSE, |w| {
+            w.ask_for(2);
+            w.keys[0].purpose = Purpose::new("other").unwrap();
+            w.forge.on_answer = |a| a["keys"][1]["index"] = 0.into();
+        }),
+        (
+            "two keys, the first not in the batch, the second for another purpose",
+            Refused("not_in_batch"),
+            |w| {
+                w.ask_for(2);
+                w.keys[1].purpose = Purpose::new("other").unwrap();
+                w.forge.on_answer = |a| a["keys"][0]["index"] = 0.into();
+            },
+        ),
+        ("a message that is too long, with an aad that is too long", Accepted, |w| {
+            seal(w, NOW_MS, (4097, 1025), Refused("plaintext_too_long"));
+        }),
+        ("a message that is too long, at the key's end", Accepted, |w| {
+            seal(w, TIMESTAMP_MS + TTL, (4097, 1025), SEALED_LATE);
+        }),
+        ("an aad that is too long, at the key's end", Accepted, |w| {
+            seal(w, TIMESTAMP_MS + TTL, (4, 1025), SEALED_LATE);
+        }),
+    ]
+}
+
+const PURPOSE: Verdict = Refused("purpose_mismatch");
+const SEALED_LATE: Verdict = Refused("key_expired");
 
 /// The JSON of this answer, beside what holds for all.
 fn shapes() -> Vec<Change> {

@@ -15,7 +15,7 @@ const LONGEST: usize = 1 << 20;
 
 /// What holds for every answer with a `document`, an `index` and a `path`: names, verdicts and changes.
 pub(super) fn cases() -> Vec<(String, Verdict, Change)> {
-    [bodies(), fields(), byte_strings(), numbers(), shapes()]
+    [bodies(), fields(), byte_strings(), numbers(), shapes(), texts()]
         .concat()
         .into_iter()
         .map(|(name, verdict, change)| (format!("JSON: {name}"), verdict, change))
@@ -202,6 +202,29 @@ fn shapes() -> Vec<Case> {
             f.on_text = |text| {
                 text.replacen(r#""path":["#, &format!(r#""path":{}{}["#, "[".repeat(999), "]".repeat(999)), 1)
             };
+        }),
+    ]
+}
+
+/// Spellings of the first character of the document, which is `h`, and white space of other kinds.
+fn texts() -> Vec<Case> {
+    fn spelt(text: &str, spelling: &str) -> String {
+        let changed = text.replacen(r#""document":"h"#, &format!(r#""document":"{spelling}"#), 1);
+        assert_ne!(changed, text);
+        changed
+    }
+    vec![
+        ("an escape in the document", Accepted, |f| f.on_text = |text| spelt(&text, r"\u0068")),
+        ("an escape of three digits in the document", INVALID, |f| {
+            f.on_text = |text| spelt(&text, r"\u068");
+        }),
+        ("an escape in capitals in the document", INVALID, |f| f.on_text = |text| spelt(&text, r"\U0068")),
+        ("an escape of JavaScript in the document", INVALID, |f| f.on_text = |text| spelt(&text, r"\x68")),
+        ("an unknown escape in the document", INVALID, |f| f.on_text = |text| spelt(&text, r"\h")),
+        ("a vertical tab between fields", INVALID, |f| f.on_text = |text| text.replacen(',', ",\u{b}", 1)),
+        ("a form feed between fields", INVALID, |f| f.on_text = |text| text.replacen(',', ",\u{c}", 1)),
+        ("a no-break space between fields", INVALID, |f| {
+            f.on_text = |text| text.replacen(',', ",\u{a0}", 1);
         }),
     ]
 }

@@ -6,7 +6,7 @@ use crate::{
     fixtures::{Hex, KeyPair, hex},
 };
 use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
-use ok2cry_attest_forge::{Cert, ECDSA_SHA256, Extension, der, sha256};
+use ok2cry_attest_forge::{Cert, ECDSA_SHA256, Extension, Y_ABOVE_THE_PRIME, der, sha256};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -73,7 +73,7 @@ pub(crate) fn file() -> Result<File> {
             and value; `policies`, the releases of a policy; `recipients`, texts of a recipient's public \
             key, and its point; `measurement_files`, what nitro-cli prints, and its PCRs. Codes: \
             docs/attestation.md.",
-        anchors: ders().into_iter().chain(pems()).collect(),
+        anchors: ders().into_iter().chain(pems()).chain(more_ders()).chain(more_pems()).collect(),
         measurements: measurements(),
         policies: vec![
             Policy {
@@ -93,14 +93,75 @@ pub(crate) fn file() -> Result<File> {
     })
 }
 
-fn ders() -> Vec<Anchor> {
-    let anchor = |name, verdict: Verdict, change: fn(&mut Cert)| {
-        let mut root = Cert::at(0);
-        change(&mut root);
-        let certificate = root.sign();
-        let expected = verdict.of(|| hex(sha256(&certificate)));
-        Anchor { name, certificate: Certificate::Der(Hex(certificate)), expected }
+fn anchor(name: &'static str, verdict: Verdict, change: fn(&mut Cert)) -> Anchor {
+    let mut root = Cert::at(0);
+    change(&mut root);
+    let certificate = root.sign();
+    let expected = verdict.of(|| hex(sha256(&certificate)));
+    Anchor { name, certificate: Certificate::Der(Hex(certificate)), expected }
+}
+
+/// Roots that break two rules, and what is read of an extended key usage.
+fn more_ders() -> Vec<Anchor> {
+    fn usage(value: Vec<u8>) -> Extension {
+        Extension::new(&[0x55, 0x1d, 37], false, value)
+    }
+    vec![
+        anchor("a root that is no CA, of another issuer", Refused("anchor_not_root"), |c| {
+            c.issuer = der::name("another");
+            *c.extension(19) = Extension::basic_constraints(false, None);
+        }),
+        anchor("a root that is no CA and may not sign certificates", Refused("issuer_not_ca"), |c| {
+            *c.extension(19) = Extension::basic_constraints(false, None);
+            *c.extension(15) = Extension::key_usage(0x82);
+        }),
+        anchor("a root of version 1, of another issuer", Refused("certificate_version"), |c| {
+            c.version = vec![];
+            c.issuer = der::name("another");
+        }),
+        anchor("a root of 1,025 bytes, and a byte after it", Refused("anchor_length"), |c| {
+            c.pad_to(1024);
+            c.on_der = |d| [d, vec![0]].concat();
+        }),
+        anchor("a root whose extended key usage is of something else", Accepted, |c| {
+            c.extensions.push(usage(vec![0x30, 1, 0xff]));
+        }),
+        anchor("a root whose extended key usage is no SEQUENCE", Refused("der_malformed"), |c| {
+            c.extensions.push(usage(vec![4, 1, 0]));
+        }),
+        anchor("a root whose extended key usage has a byte after it", Refused("der_trailing_bytes"), |c| {
+            c.extensions.push(usage(vec![0x30, 0, 0]));
+        }),
+        anchor("a root whose key is off the curve", Accepted, |c| c.point[96] ^= 1),
+    ]
+}
+
+fn more_pems() -> Vec<Anchor> {
+    let root = || pem("CERTIFICATE", &Cert::at(0).sign());
+    let anchor = |name, verdict: Verdict, pem: String| Anchor {
+        name,
+        certificate: Certificate::Pem(pem),
+        expected: verdict.of(|| hex(sha256(&Cert::at(0).sign()))),
     };
+    let code = Refused("anchor_pem");
+    let begin = |length: usize| format!("-----BEGIN {}-----\n", "X".repeat(length));
+    let with = |character: char| root().replacen("-----\n", &format!("-----\n{character}"), 1);
+    vec![
+        anchor("PEM before a block whose label has 64 characters, without an end", code, root() + &begin(64)),
+        anchor("PEM before a line whose label would have 65 characters", Accepted, root() + &begin(65)),
+        anchor("PEM before a line whose label would be empty", Accepted, root() + &begin(0)),
+        anchor("PEM that begins in the middle of a line", Accepted, format!("root: {}", root())),
+        anchor("PEM that begins behind another hyphen", Accepted, format!("-{}", root())),
+        anchor("PEM before a block in the middle of a line", code, format!("{}x -----BEGIN X-----", root())),
+        anchor("PEM with a vertical tab in it", code, with('\u{b}')),
+        anchor("PEM with a form feed in it", code, with('\u{c}')),
+        anchor("PEM with a no-break space in it", code, with('\u{a0}')),
+        anchor("PEM with a byte order mark in it", code, with('\u{feff}')),
+        anchor("PEM with a line break of another kind in it", code, with('\u{85}')),
+    ]
+}
+
+fn ders() -> Vec<Anchor> {
     let length = Refused("anchor_length");
     vec![
         anchor("a root", Accepted, |_| {}),
@@ -317,7 +378,26 @@ fn recipients() -> Result<Vec<Recipient>> {
             "base64url of a point whose x is above the prime",
             url(&crate::key_descriptor::above_the_prime()[2..]),
         ),
+        bad("base64url of a point whose y is above the prime", url(&Y_ABOVE_THE_PRIME)),
+        bad("PEM of a point whose y is above the prime", spki(&Y_ABOVE_THE_PRIME)),
+        bad("a JWK whose y is above the prime", {
+            let (x, y) = Y_ABOVE_THE_PRIME[1..].split_at(48);
+            json!({"kty": "EC", "crv": "P-384", "x": url(x), "y": url(y)}).to_string()
+        }),
+        bad("PEM of a key of the same length that names P-521", changed_spki(&spki(&point), 19, 0x23)),
+        bad("PEM of a key of the same length in an OCTET STRING", changed_spki(&spki(&point), 20, 4)),
+        bad("PEM of a key of the same length of ECDH alone", changed_spki(&spki(&point), 12, 2)),
+        bad("PEM of a key of the same length of a hybrid point", changed_spki(&spki(&point), 23, 6)),
     ])
+}
+
+/// PEM of a public key with another byte in its DER.
+fn changed_spki(text: &str, at: usize, to: u8) -> String {
+    let body: String = text.lines().filter(|line| !line.starts_with('-')).collect();
+    let mut der = Base64::decode_vec(&body).unwrap();
+    assert_eq!(der.len(), 120);
+    der[at] = to;
+    pem("PUBLIC KEY", &der)
 }
 
 /// What `nitro-cli build-enclave` and `describe-eif` print, or the inner object alone.
@@ -473,6 +553,8 @@ fn measurements() -> Vec<Measurements> {
         case("PCR32 that is zero", Refused("measurements_index"), vec![pcr(0, 1), pcr(32, 0)]),
         case("PCR32 twice, and no PCR0", Refused("measurements_index"), vec![pcr(32, 1), pcr(32, 1)]),
         case("PCR8 twice, and no PCR0", Refused("measurements_duplicate"), vec![pcr(8, 1), pcr(8, 1)]),
+        case("a PCR3 that is zero", Accepted, vec![pcr(0, 1), pcr(3, 0)]),
+        case("PCR0 and a PCR31 that is zero", Accepted, vec![pcr(0, 1), pcr(31, 0)]),
     ]
 }
 
