@@ -85,7 +85,7 @@ fn errors_name_the_expected_and_found_keyids() {
         ),
         (
             "a manifest is signed by one builder twice",
-            format!("the key with keyid {builder} has signed twice"),
+            format!("the key with keyid {builder} signed twice"),
         ),
         (
             "a manifest changed after it was signed",

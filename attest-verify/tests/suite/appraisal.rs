@@ -253,7 +253,7 @@ fn differences_show_both_values() {
     let escape = Policy::insecure_without_pcrs;
     assert_eq!(
         nonce(escape().with_nonce(*b"twenty bytes of them"), &enclave),
-        "nonce: its 16 bytes are not the 20 that are expected"
+        "nonce: its 16 bytes differ from the 20 bytes expected"
     );
     let unset = Enclave::with(|e| e.set("nonce", cbor::NULL.to_vec()));
     assert_eq!(nonce(escape().with_nonce(*b"x"), &unset), "nonce: expected 1 bytes, found none");
