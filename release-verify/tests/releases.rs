@@ -83,10 +83,7 @@ fn errors_name_the_expected_and_found_keyids() {
             "a manifest is signed by one builder of two",
             format!("signed by 1 of the allowed keys, expected 2; expected signatures with keyid {builder}"),
         ),
-        (
-            "a manifest is signed by one builder twice",
-            format!("the key with keyid {builder} signed twice"),
-        ),
+        ("a manifest is signed by one builder twice", format!("the key with keyid {builder} signed twice")),
         (
             "a manifest changed after it was signed",
             format!("the signature with keyid {builder} does not verify"),
