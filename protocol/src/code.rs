@@ -70,7 +70,7 @@ reasons! {
         /// The enclave did not answer in time. The request may have been carried out: query the key's state,
         /// or send the identical open again.
         EnclaveTimeout => "enclave_timeout", "The enclave did not answer in time", 504;
-        /// The body is longer than the call takes.
+        /// The body is longer than the call accepts.
         BodyTooLarge => "body_too_large", "The body is too large", 413;
         /// The body is not `application/json`.
         MediaTypeUnsupported => "media_type_unsupported", "The body must be application/json", 415;
@@ -80,7 +80,7 @@ reasons! {
         MethodNotAllowed => "method_not_allowed", "The method is not allowed here", 405;
         /// The body did not arrive in time.
         RequestTimeout => "request_timeout", "The request did not arrive in time", 408;
-        /// The query string is not what the call takes.
+        /// The query string is not what the call accepts.
         QueryInvalid => "query_invalid", "The query is not what this call accepts", 400;
         /// The request does not have exactly one valid `Host` header.
         HostInvalid => "host_invalid", "A request has one Host header, a host and perhaps a port", 400;
