@@ -1,4 +1,4 @@
-# The front door. `make` lists what there is.
+# The targets for people and CI. `make` lists them.
 
 CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -11,23 +11,23 @@ BENCH_WORKSPACE := --locked --quiet --manifest-path bench/Cargo.toml --target-di
 .PHONY: help demo release-tool release-drill test test-js bench-js node test-loom lint vectors sbom eif eif-container measure qemu test-image test-reproducible test-booted bench-image bench bench-verify \
   bench-crypto bench-store fuzz-smoke ci
 
-help: ## what there is
+help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-demo: rust ## the whole story on this machine, with a mock NSM, then a payment page to open; DEMO_ONCE=1 ends after the story
+demo: rust ## the whole flow with a mock NSM, then a payment page to open; DEMO_ONCE=1 ends before the page, DEMO_PORT=N is its port
 	$(CARGO) build --locked --workspace --bins
 	@$(MAKE) --no-print-directory release-tool
 	@$(TARGET)/debug/ok2cry-demo
 
-release-tool: rust ## what measures, signs and publishes, without what builds images: target/release-light/debug/ok2cry-release
+release-tool: rust ## builds ok2cry-release without image building: target/release-light/debug/ok2cry-release
 	$(CARGO) build --locked --manifest-path release/Cargo.toml --target-dir $(TARGET)/release-light --no-default-features --features witness
 
-release-drill: rust ## releases from the first to a lost key, against running enclaves: rollout, rollback, revocation, theft
+release-drill: rust ## rehearses rollout, rollback, revocation, theft and lost keys, against running enclaves
 	$(CARGO) build --locked --workspace --bins
 	@$(MAKE) --no-print-directory release-tool
 	@$(TARGET)/debug/release-drill
 
-test: rust ## every test that needs Rust only
+test: rust ## every test that needs Rust and a C compiler only
 	$(CARGO) test --locked --workspace --no-fail-fast
 	$(CARGO) test --locked -p ok2cry-attest-verify --features cli --no-fail-fast
 	$(CARGO) test --locked -p ok2cry-enclave -p ok2cry-mock-nsm --features aws-lc --no-fail-fast
@@ -47,7 +47,7 @@ test-js: rust node ## the JavaScript client in Node, browsers and other runtimes
 	bash -c '. image/lib.sh; need chromium firefox-esr libwebkit2gtk-4.1-0 xvfb'
 	cd clients/js && npm run --silent test:browser
 
-bench-js: rust node ## how long the JavaScript client takes to verify, beside raw signatures; BENCH=--short only shows that it runs
+bench-js: rust node ## the time that the JavaScript client takes to verify, compared with raw signatures; BENCH=--short only shows that it runs
 	@bash -c '. image/lib.sh; need chromium'
 	@cd clients/js && npm ci --silent --ignore-scripts && npm run --silent build && npm run --silent size
 	@$(CARGO) build --locked --quiet --workspace --bins
@@ -63,7 +63,7 @@ lint: rust ## formatting, clippy and documentation, warnings denied
 	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --all-features --quiet
 
-sbom: rust ## the enclave program's bill of materials (CycloneDX): target/ok2cry-enclave.cdx.json
+sbom: rust ## writes the enclave program's bill of materials (CycloneDX): target/ok2cry-enclave.cdx.json
 	image/sbom
 
 eif: rust ## the enclave image, by this machine's tools: target/ok2cry.eif and its measurements
@@ -75,7 +75,7 @@ eif-container: rust ## the enclave image, canonically: in a container without a 
 measure: rust ## the measurements of any image: make measure EIF=FILE
 	@$(CARGO) run --locked --quiet --manifest-path release/Cargo.toml --target-dir $(TARGET)/release-light --no-default-features -- measure $(EIF)
 
-test-image: ## that the image comes out the same wherever it is built, holds no mock, and does its job booted in QEMU; SHORT=1 compiles the kernel once less
+test-image: ## checks that the image is the same wherever it is built, holds no mock, and passes the tests in QEMU; SHORT=1 compiles the kernel once less
 	@$(MAKE) --no-print-directory test-reproducible
 	@$(MAKE) --no-print-directory test-booted
 
@@ -88,7 +88,7 @@ test-booted: rust ## the second half of test-image: the release program, and the
 	machine=$$(image/machine) && \
 	  OK2CRY_TEST_MACHINE=$$machine $(CARGO) test --locked -p ok2cry-tests -p ok2cry-demo --no-fail-fast -- --test-threads=2
 
-bench-image: rust ## what the image weighs, and how long it takes to its first key
+bench-image: rust ## the size of the image, and the time from boot to its first key
 	$(CARGO) build --locked --workspace --bins
 	@image/eif $(TARGET)/ok2cry.eif >/dev/null
 	@machine=$$(image/machine) && OK2CRY_TEST_MACHINE=$$machine $(TARGET)/debug/measure-boot
@@ -105,22 +105,22 @@ vectors: rust ## check that the frozen vectors, and the codes for TypeScript, ar
 	$(TARGET)/debug/generate-attestation-vectors --check
 	$(TARGET)/debug/generate-codes --check
 
-bench: rust ## what load does to all of it, beside what one would build otherwise; BENCH=--short only shows that it runs
+bench: rust ## load test, compared with an unattested baseline; BENCH=--short only shows that it runs
 	$(CARGO) build --locked --profile $(BENCH_PROFILE) --quiet -p ok2cry-mock-nsm --features aws-lc
 	$(CARGO) build --locked --profile $(BENCH_PROFILE) --quiet -p ok2cry-parent
 	$(CARGO) build $(BENCH_WORKSPACE) --profile $(BENCH_PROFILE) -p ok2cry-bench-baseline
 	@OK2CRY_BENCH_BINARIES=$(abspath $(TARGET))/$(BENCH_FOLDER) \
 	  $(CARGO) run $(BENCH_WORKSPACE) --profile $(BENCH_PROFILE) -p ok2cry-bench-load -- $(BENCH)
 
-bench-verify: rust ## documents per second, beside other crates and beside the limit; BENCH=--short only shows that it runs
+bench-verify: rust ## verified documents per second, compared with other crates and with the bare signatures; BENCH=--short only shows that it runs
 	$(CARGO) run $(BENCH_WORKSPACE) --profile $(BENCH_PROFILE) -p ok2cry-bench-verify -- $(BENCH)
 
-bench-crypto: rust ## what a key costs under each crypto provider, beside HPKE libraries of other languages; BENCH=--short only shows that it runs
+bench-crypto: rust ## the cost of a key under each crypto provider, compared with HPKE libraries of other languages; BENCH=--short only shows that it runs
 	@bench/crypto/peers/install $(TARGET)/bench/peers || echo "without the HPKE libraries of PyPI" >&2
 	$(CARGO) build $(BENCH_WORKSPACE) --profile $(BENCH_PROFILE) -p ok2cry-bench-crypto
 	@PATH="$(abspath $(TARGET))/bench/peers/bin:$$PATH" $(TARGET)/bench/$(BENCH_FOLDER)/ok2cry-bench-crypto $(BENCH)
 
-bench-store: rust ## memory, rates and lag at up to a million live keys, beside a naive design and Valkey; BENCH=--short only shows that it runs
+bench-store: rust ## memory, rates and lag at up to a million live keys, compared with a naive design and Valkey; BENCH=--short only shows that it runs
 	$(CARGO) run $(BENCH_WORKSPACE) --profile $(BENCH_PROFILE) -p ok2cry-bench-store -- $(BENCH)
 
 fuzz-smoke: rust ## every fuzz target for 15 seconds; needs a C++ compiler

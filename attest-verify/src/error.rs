@@ -237,7 +237,7 @@ reasons! {
         PayloadLength {
             /// Its length in bytes.
             len: usize,
-        } => "payload_length", "payload: {len} bytes, where 1 to 16384 are allowed";
+        } => "payload_length", "payload: {len} bytes, expected 1 to 16384";
         /// Signature of another length than 96 bytes.
         SignatureLength {
             /// Its length in bytes.
@@ -266,21 +266,21 @@ reasons! {
         } => "missing_field", "payload: {field} is missing";
         /// A NitroTPM document. It has the same root, and says nothing about an enclave.
         NitroTpm => "nitrotpm_document",
-            "payload: nitrotpm_pcrs makes this a NitroTPM document, not an enclave's";
+            "payload: nitrotpm_pcrs marks a NitroTPM document; expected an enclave's document";
         /// `module_id` is empty.
-        ModuleIdEmpty => "module_id_empty", "module_id: this must not be empty";
+        ModuleIdEmpty => "module_id_empty", "module_id: must not be empty";
         /// `digest` is not `SHA384`.
         Digest {
             /// The value found, cut to 32 characters.
             found: String,
         } => "digest_not_sha384", "digest: expected \"SHA384\", found {found:?}";
         /// `timestamp` is 0.
-        TimestampZero => "timestamp_zero", "timestamp: this must be greater than 0";
+        TimestampZero => "timestamp_zero", "timestamp: must be greater than 0";
         /// No PCRs, or more than 32.
         PcrCount {
             /// How many the map has.
             count: u64,
-        } => "pcr_count", "pcrs: {count} entries, where 1 to 32 are allowed";
+        } => "pcr_count", "pcrs: {count} entries, expected 1 to 32";
         /// An index above 31.
         PcrIndex {
             /// The index.
@@ -307,34 +307,34 @@ reasons! {
         CertificateLength {
             /// The length in bytes.
             len: usize,
-        } => "certificate_length", "certificate: {len} bytes, where 1 to 1024 are allowed";
+        } => "certificate_length", "certificate: {len} bytes, expected 1 to 1024";
         /// `cabundle` has no entry, or more than [`crate::MAX_CABUNDLE_LEN`].
         CabundleCount {
             /// How many entries.
             count: u64,
-        } => "cabundle_count", "cabundle: {count} entries, where 1 to 6 are allowed";
+        } => "cabundle_count", "cabundle: {count} entries, expected 1 to 6";
         /// An entry of `cabundle` has 0 or more than 1,024 bytes.
         CabundleEntryLength {
             /// The entry, from 0.
             index: usize,
             /// The length in bytes.
             len: usize,
-        } => "cabundle_entry_length", "cabundle[{index}]: {len} bytes, where 1 to 1024 are allowed";
+        } => "cabundle_entry_length", "cabundle[{index}]: {len} bytes, expected 1 to 1024";
         /// `public_key` of more than 1,024 bytes.
         PublicKeyLength {
             /// The length in bytes.
             len: usize,
-        } => "public_key_length", "public_key: {len} bytes, where at most 1024 are allowed";
+        } => "public_key_length", "public_key: {len} bytes, expected at most 1024";
         /// `user_data` of more than 1,024 bytes.
         UserDataLength {
             /// The length in bytes.
             len: usize,
-        } => "user_data_length", "user_data: {len} bytes, where at most 1024 are allowed";
+        } => "user_data_length", "user_data: {len} bytes, expected at most 1024";
         /// `nonce` of more than 1,024 bytes.
         NonceLength {
             /// The length in bytes.
             len: usize,
-        } => "nonce_length", "nonce: {len} bytes, where at most 1024 are allowed";
+        } => "nonce_length", "nonce: {len} bytes, expected at most 1024";
     }
 }
 
@@ -375,7 +375,7 @@ reasons! {
             /// How many there are.
             found: usize,
         } => "path_length_exceeded",
-            "pathLenConstraint allows {allowed} CAs below this one, and there are {found}";
+            "pathLenConstraint allows {allowed} CAs below this one, found {found}";
         /// The leaf is a CA.
         LeafIsCa => "leaf_is_ca", "basicConstraints must not say that the leaf is a CA";
         /// The leaf lacks digitalSignature.
@@ -435,7 +435,7 @@ reasons! {
         } => "expired", "{at}: expired {by} ago; is the clock ahead?", by = Span(*by_ms);
         /// The document's timestamp lies outside its own certificate's validity.
         TimestampOutsideLeaf => "timestamp_outside_leaf",
-            "timestamp: this lies outside the validity of the certificate that signed it";
+            "timestamp: it lies outside the validity of the certificate that signed it";
         /// The document's timestamp lies after now and leeway.
         FromFuture {
             /// How far, in milliseconds.
@@ -449,7 +449,7 @@ reasons! {
             /// The maximum age in milliseconds.
             max_age_ms: u64,
         } => "document_too_old",
-            "timestamp: {age} old, where at most {max} are allowed",
+            "timestamp: {age} old, expected at most {max}",
             age = Span(*age_ms), max = Span(*max_age_ms);
     }
 }
@@ -459,7 +459,7 @@ reasons! {
     DocumentFault {
         /// The COSE signature does not verify under the leaf's key.
         Signature => "document_signature_invalid",
-            "signature: this does not verify under the certificate's key";
+            "signature: does not verify under the key of the certificate";
         /// PCR0, 1 and 2 are all zero: the enclave ran in debug mode, where the host reads memory and
         /// console.
         DebugMode => "debug_mode", "pcrs: PCR0, PCR1 and PCR2 are zero: a debug enclave, which hides nothing";
@@ -467,7 +467,7 @@ reasons! {
         PcrZero {
             /// The index.
             index: u8,
-        } => "pcr_zero", "pcrs: PCR{index} is zero, which no measured image is";
+        } => "pcr_zero", "pcrs: PCR{index} is zero; a measured image never has that value";
     }
 }
 
@@ -480,9 +480,9 @@ reasons! {
         Length {
             /// The length in bytes.
             len: usize,
-        } => "anchor_length", "trust anchor: {len} bytes, where 1 to 1024 are allowed";
+        } => "anchor_length", "trust anchor: {len} bytes, expected 1 to 1024";
         /// The certificate was issued by another.
-        NotRoot => "anchor_not_root", "trust anchor: a root's issuer is its own subject";
+        NotRoot => "anchor_not_root", "trust anchor: expected a self-issued root; issuer and subject must be equal";
     }
 }
 
@@ -497,7 +497,7 @@ reasons! {
         Zero {
             /// The index.
             index: u8,
-        } => "measurements_zero", "measurements: PCR{index} is zero, which is what debug mode shows";
+        } => "measurements_zero", "measurements: PCR{index} is zero, as in debug mode";
         /// An index above 31.
         Index {
             /// The index.
@@ -526,7 +526,7 @@ reasons! {
             /// The PCRs that differ from the closest release, by ascending index. An absent PCR differs.
             differing: Vec<PcrDifference>,
         } => "pcr_mismatch",
-            "pcrs: no accepted release has this whole set; against the closest, {list}",
+            "pcrs: no accepted release has all of these values; differences from the closest: {list}",
             list = Listed(differing);
         /// The nonce differs, or is unset.
         Nonce {
@@ -559,10 +559,10 @@ pub struct PcrDifference {
 
 impl fmt::Display for PcrDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PCR{} must be {} and is ", self.index, Hex(&self.expected))?;
+        write!(f, "PCR{} expected {}, found ", self.index, Hex(&self.expected))?;
         match &self.found {
             Some(found) => Hex(found).fmt(f),
-            None => f.write_str("absent"),
+            None => f.write_str("none"),
         }
     }
 }
@@ -576,13 +576,13 @@ impl fmt::Display for Hex<'_> {
     }
 }
 
-/// Differences, separated by commas.
+/// Differences, separated by semicolons.
 struct Listed<'a>(&'a [PcrDifference]);
 
 impl fmt::Display for Listed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, difference) in self.0.iter().enumerate() {
-            write!(f, "{}{difference}", if number == 0 { "" } else { ", " })?;
+            write!(f, "{}{difference}", if number == 0 { "" } else { "; " })?;
         }
         Ok(())
     }
@@ -594,9 +594,9 @@ struct Lengths(usize, Option<usize>);
 impl fmt::Display for Lengths {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self(expected, None) => write!(f, "it is unset, where {expected} bytes are expected"),
+            Self(expected, None) => write!(f, "expected {expected} bytes, found none"),
             Self(expected, Some(found)) => {
-                write!(f, "its {found} bytes are not the {expected} that are expected")
+                write!(f, "its {found} bytes differ from the {expected} bytes expected")
             }
         }
     }

@@ -197,6 +197,68 @@ mod tests {
         assert_eq!(rules("other"), None);
     }
 
+    /// The rows of the table of keys in docs/image.md: key, default, allowed values.
+    fn documented() -> Vec<[String; 3]> {
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/image.md")).unwrap();
+        let section = page.split("\n## Configuration\n").nth(1).unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let rows = section.lines().filter(|line| line.starts_with("| `"));
+        rows.map(|row| {
+            let mut cells = row.split('|').skip(1).map(|cell| cell.trim().replace(['`', ','], ""));
+            [(); 3].map(|()| cells.next().unwrap())
+        })
+        .collect()
+    }
+
+    /// A good configuration in which the key has this value.
+    fn with(key: &str, value: &str) -> String {
+        let good = GOOD.lines().filter(|line| !line.starts_with(&format!("{key} = ")));
+        let good = good.collect::<Vec<_>>().join("\n");
+        // The last line of the good one is `[purposes.card-pin]`.
+        match key.rsplit_once('.') {
+            None => format!("{key} = {value}\n{good}"),
+            Some(("purposes.NAME", key)) => format!("{good}\n{key} = {value}"),
+            Some((table, key)) => format!("{good}\n[{table}]\n{key} = {value}"),
+        }
+    }
+
+    #[test]
+    fn the_documented_keys_are_those_that_exist() {
+        let named: std::collections::BTreeSet<_> = documented().into_iter().map(|[key, ..]| key).collect();
+        // The message for an unknown key lists the known ones.
+        let fields = |table: &str, text: String| {
+            let Err(ConfigError::Syntax(message)) = Config::from_toml(&text) else { panic!("{text}") };
+            let known = message.split("expected ").nth(1).unwrap().split('`').skip(1).step_by(2);
+            known.map(|key| format!("{table}{key}")).collect::<Vec<_>>()
+        };
+        let mut known = fields("", with("colour", "1"));
+        known.retain(|key| key != "purposes" && key != "development");
+        known.extend(fields("purposes.NAME.", with("purposes.NAME.colour", "1")));
+        known.extend(fields("development.", with("development.colour", "1")));
+        assert_eq!(named, known.into_iter().collect());
+    }
+
+    #[test]
+    fn documented_defaults_and_ranges_hold() {
+        for [key, default, allowed] in documented() {
+            if default != "none" {
+                let set = Config::from_toml(&with(&key, &default));
+                let plain = Config::from_toml(GOOD);
+                assert_eq!(format!("{set:?}"), format!("{plain:?}"), "the default of {key}");
+            }
+            let words: Vec<_> = allowed.split(' ').collect();
+            let bound = |word: &str| word.parse::<u64>().unwrap();
+            let (low, high) = match words[..] {
+                [low, "to", high] => (bound(low), Some(bound(high))),
+                [low, "or", "more"] => (bound(low), None),
+                _ => continue,
+            };
+            let is_ok = |value: u64| Config::from_toml(&with(&key, &value.to_string())).is_ok();
+            assert!(is_ok(low) && !is_ok(low.wrapping_sub(1)), "{key} from {low}");
+            assert!(high.is_none_or(|high| is_ok(high) && !is_ok(high + 1)), "{key} to {high:?}");
+        }
+    }
+
     #[test]
     fn the_provider_is_one_of_this_build_and_portable_by_default() {
         assert_eq!(Config::from_toml(GOOD).unwrap().crypto_provider, CryptoProvider::Portable);

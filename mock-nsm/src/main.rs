@@ -91,7 +91,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         config.crypto_provider = provider;
     }
     let Some(socket) = args.listen.strip_prefix("unix://").filter(|path| path.starts_with('/')) else {
-        return Err("--listen takes unix:///absolute/path".into());
+        return Err("--listen must be unix:///absolute/path".into());
     };
 
     let now_ms = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;

@@ -42,13 +42,13 @@ pub struct Config {
     pub enclave_streams: usize,
     /// The timeout for connecting to the enclave.
     pub enclave_connect_timeout: Duration,
-    /// The timeout for an answer from the enclave, including the wait for admission.
+    /// The timeout for an answer from the enclave, including the time in the queue.
     pub enclave_timeout: Duration,
     /// The timeout for an answer to `/readyz`.
     pub ready_timeout: Duration,
-    /// The maximum number of calls in flight to the enclave. A call for keys counts once for each key.
+    /// The maximum weight of the requests in flight to the enclave. A request for n keys counts n, any other 1.
     pub max_in_flight: usize,
-    /// The maximum number of calls that wait for admission. Further calls are refused at once.
+    /// The maximum number of requests in the queue. Further ones are refused at once.
     pub max_queue: usize,
     /// The maximum number of open HTTP connections. Further ones wait to be accepted.
     pub max_connections: usize,

@@ -5,7 +5,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`config`] | the settings: flags, environment variables and file |
-//! | `enclave` (private) | calls to the enclave over a few streams |
+//! | `enclave` (private) | requests to the enclave over a few streams |
 //! | [`http`] | the routes, their input checks, and problems |
 //! | [`metrics`] | the metrics |
 //! | [`server`] | HTTP connections: limits, timeouts and graceful shutdown |

@@ -25,7 +25,7 @@ pub struct Metrics {
     pub(crate) connections: Gauge,
     /// HTTP connections that broke, were too slow, or did not speak HTTP.
     pub(crate) connection_errors: Counter,
-    /// Requests to the enclave that wait for admission.
+    /// Requests to the enclave that are in the queue.
     pub(crate) waiting: Gauge,
     /// Requests to the enclave that are in flight.
     pub(crate) in_flight: Gauge,
@@ -154,7 +154,7 @@ impl Metrics {
         r.register("http_connection_errors", help, self.connection_errors.clone());
         r.register(
             "enclave_requests_waiting",
-            "Requests to the enclave that wait for admission",
+            "Requests to the enclave that are in the queue",
             self.waiting.clone(),
         );
         r.register("enclave_requests_in_flight", "Requests to the enclave in flight", self.in_flight.clone());

@@ -8,14 +8,14 @@ use crate::reasons;
 reasons! {
     /// Why a request was refused.
     pub enum Code: status {
-        /// The body is not the JSON that the call takes; the detail names the field and the rule.
-        BodyInvalid => "body_invalid", "The body is not what this call takes", 400;
+        /// The body is not the JSON that the call accepts; the detail names the field and the rule.
+        BodyInvalid => "body_invalid", "The body is not what this call accepts", 400;
         /// The nonce is not 16 to 64 bytes.
         NonceInvalid => "nonce_invalid", "The nonce must have 16 to 64 bytes", 400;
         /// The purpose is not 1 to 64 of `[a-z0-9._-]`.
         PurposeInvalid => "purpose_invalid", "A purpose is 1 to 64 of a-z, 0-9, '.', '_' and '-'", 400;
         /// The enclave's measured configuration does not have this purpose.
-        PurposeUnknown => "purpose_unknown", "The enclave knows no such purpose", 400;
+        PurposeUnknown => "purpose_unknown", "The enclave does not have this purpose", 400;
         /// The ttl is 0 or above the maximum of the enclave's measured configuration.
         TtlOutOfRange => "ttl_out_of_range", "The ttl is not within the enclave's limits", 400;
         /// The count is not 1 to 100.
@@ -25,9 +25,9 @@ reasons! {
         /// The recipient's public key is not an uncompressed point on P-384.
         RecipientKeyInvalid => "recipient_key_invalid", "The recipient's key is not a point on P-384", 400;
         /// The enclave's measured configuration does not deliver plaintext to callers.
-        CallerNotAllowed => "caller_not_allowed", "The enclave releases nothing to callers", 403;
-        /// A suite that is not switched on.
-        SuiteUnsupported => "suite_unsupported", "The suite is not switched on", 400;
+        CallerNotAllowed => "caller_not_allowed", "The enclave does not deliver plaintext to callers", 403;
+        /// A suite that is not supported.
+        SuiteUnsupported => "suite_unsupported", "The suite is not supported", 400;
         /// The key id is not 24 bytes of base64url.
         KeyIdInvalid => "key_id_invalid", "A key id is 32 characters of base64url", 400;
         /// The encapsulated key is not an uncompressed point on P-384.
@@ -61,16 +61,16 @@ reasons! {
         ClockUnsafe => "clock_unsafe", "The enclave does not trust its clock", 503;
         /// A frame between parent and enclave is invalid. The request may have been carried out: query the
         /// key's state.
-        FrameInvalid => "frame_invalid", "Parent and enclave do not understand each other", 502;
+        FrameInvalid => "frame_invalid", "A frame between parent and enclave is invalid", 502;
         /// An internal error.
-        Internal => "internal", "Something went wrong inside", 500;
+        Internal => "internal", "An internal operation failed", 500;
         /// The parent has no connection to the enclave. The detail says whether the request was sent. If it
         /// was, it may have been carried out: query the key's state.
         EnclaveUnavailable => "enclave_unavailable", "The enclave cannot be reached", 503;
         /// The enclave did not answer in time. The request may have been carried out: query the key's state,
         /// or send the identical open again.
         EnclaveTimeout => "enclave_timeout", "The enclave did not answer in time", 504;
-        /// The body is longer than the call takes.
+        /// The body is longer than the call accepts.
         BodyTooLarge => "body_too_large", "The body is too large", 413;
         /// The body is not `application/json`.
         MediaTypeUnsupported => "media_type_unsupported", "The body must be application/json", 415;
@@ -80,8 +80,8 @@ reasons! {
         MethodNotAllowed => "method_not_allowed", "The method is not allowed here", 405;
         /// The body did not arrive in time.
         RequestTimeout => "request_timeout", "The request did not arrive in time", 408;
-        /// The query string is not what the call takes.
-        QueryInvalid => "query_invalid", "The query is not what this call takes", 400;
+        /// The query string is not what the call accepts.
+        QueryInvalid => "query_invalid", "The query is not what this call accepts", 400;
         /// The request does not have exactly one valid `Host` header.
         HostInvalid => "host_invalid", "A request has one Host header, a host and perhaps a port", 400;
     }

@@ -134,7 +134,7 @@ impl fmt::Debug for Nonce {
 pub struct Purpose(String);
 
 impl Purpose {
-    /// Checks and takes a purpose.
+    /// Checks and wraps a purpose.
     pub fn new(text: &str) -> Result<Self, DecodeError> {
         let error = |rule| DecodeError { structure: "request", field: "purpose", rule };
         if !(1..=64).contains(&text.len()) {

@@ -6,7 +6,7 @@
 /// ok2cry_protocol::reasons! {
 ///     /// A code alone: it travels with an HTTP status, and its text is a title.
 ///     pub enum Code: status {
-///         /// The body is longer than the call takes.
+///         /// The body is longer than the call accepts.
 ///         BodyTooLarge => "body_too_large", "The body is too large", 413;
 ///     }
 /// }

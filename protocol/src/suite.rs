@@ -49,7 +49,7 @@ impl PublicKey {
     /// The length of an uncompressed point, in bytes (SEC 1 §2.3.3).
     pub const LEN: usize = 97;
 
-    /// Checks and takes an uncompressed point.
+    /// Checks and wraps an uncompressed point.
     pub fn new(bytes: &[u8]) -> Result<Self, Rule> {
         let array: [u8; Self::LEN] =
             bytes.try_into().map_err(|_| Rule::Length { min: Self::LEN, max: Self::LEN })?;

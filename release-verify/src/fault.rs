@@ -49,8 +49,7 @@ reasons! {
             /// The keys that its signatures name.
             named: KeyIds,
         } => "signature_key_unknown",
-            "{what}: no allowed key has signed it; expected signatures with keyid \
-             {expected}, found {named}";
+            "{what}: none of the allowed keys signed it; expected signatures with keyid {expected}, found {named}";
         /// Fewer distinct keys than the threshold.
         BelowThreshold {
             /// The kind of document.
@@ -64,15 +63,15 @@ reasons! {
             /// The keys that its signatures name.
             named: KeyIds,
         } => "signatures_below_threshold",
-            "{what}: signed by {found} of the allowed keys, where {threshold} must sign; expected signatures \
-             with keyid {expected}, found {named}";
+            "{what}: signed by {found} of the allowed keys, expected {threshold}; expected signatures with \
+             keyid {expected}, found {named}";
         /// Two signatures by one key.
         Repeated {
             /// The kind of document.
             what: &'static str,
             /// The key.
             key: KeyIds,
-        } => "signature_repeated", "{what}: the key with keyid {key} has signed twice";
+        } => "signature_repeated", "{what}: the key with keyid {key} signed twice";
         /// A signature that names a key of the role and does not verify under it.
         Signature {
             /// The kind of document.
@@ -80,8 +79,8 @@ reasons! {
             /// The key.
             key: KeyIds,
         } => "release_signature_invalid",
-            "{what}: the signature with keyid {key} does not verify under that key: the document was \
-             changed, or it is another's";
+            "{what}: the signature with keyid {key} does not verify under that key; the document or the \
+             signature was changed";
 
         // The root document.
         /// No root document in the bundle is signed by the pinned keys.
@@ -99,19 +98,19 @@ reasons! {
             expected: u64,
             /// The version found.
             found: u64,
-        } => "root_out_of_sequence", "root: version {found} where version {expected} was due";
+        } => "root_out_of_sequence", "root: version {found}, expected {expected}";
         /// A root document older than one that this client has seen.
         RootRolledBack {
             /// The newest in the bundle.
             found: u64,
             /// What this client has seen.
             seen: u64,
-        } => "root_rolled_back", "root: version {found}, and version {seen} was seen before";
+        } => "root_rolled_back", "root: version {found}, older than version {seen} seen before";
         /// The root document that this client has seen is not among those that lead to the newest.
         RootForked {
             /// The version that was seen.
             seen: u64,
-        } => "root_forked", "root: the document of version {seen} that was seen before is not among these";
+        } => "root_forked", "root: the document of version {seen} seen before is missing from the bundle";
         /// The root document has expired.
         RootExpired {
             /// How long ago, in milliseconds.
@@ -119,7 +118,7 @@ reasons! {
         } => "root_expired", "root: expired {by} ago", by = Span(*by_ms);
         /// The root document is for enclaves under another attestation root than this client's.
         Anchor => "attestation_root_mismatch",
-            "root: it is for enclaves under another attestation root than the pinned one";
+            "root: it is for enclaves under another attestation root than this client's";
 
         // The list.
         /// The list has expired, or a host withholds a newer one.
@@ -133,7 +132,7 @@ reasons! {
             age_ms: u64,
             /// The maximum, in milliseconds.
             max_age_ms: u64,
-        } => "list_too_old", "list: issued {age} ago, where at most {max} are taken",
+        } => "list_too_old", "list: issued {age} ago, expected at most {max}",
             age = Span(*age_ms), max = Span(*max_age_ms);
         /// Issued after now and leeway.
         ListFromFuture {
@@ -147,14 +146,14 @@ reasons! {
             found: u64,
             /// What this client has seen.
             seen: u64,
-        } => "list_rolled_back", "list: version {found}, and version {seen} was seen before";
+        } => "list_rolled_back", "list: version {found}, older than version {seen} seen before";
         /// A list that differs from one of the same version that this client has seen.
         ListForked {
             /// The version.
             version: u64,
-        } => "list_forked", "list: there are two different lists of version {version}";
+        } => "list_forked", "list: two different lists of version {version}";
         /// A list from before the newest root document, which may have changed the list keys.
-        ListBeforeRoot => "list_before_root", "list: it is in the log before the newest root document";
+        ListBeforeRoot => "list_before_root", "list: it precedes the newest root document in the log";
         /// A release below the minimum that the same list sets.
         ListBelowMinimum {
             /// The release.
@@ -163,28 +162,28 @@ reasons! {
             minimum: String,
         } => "list_below_minimum", "list: release {version} is below its own minimum {minimum}";
         /// This client accepts none of the listed releases.
-        NoRelease => "no_release_accepted", "list: it holds no release that this client takes";
+        NoRelease => "no_release_accepted", "list: no release that this client accepts";
 
         // The manifests.
         /// A listed release whose manifest is missing.
         ManifestMissing {
             /// The release.
             version: String,
-        } => "manifest_missing", "manifest of {version}: it is listed, and not there";
+        } => "manifest_missing", "manifest of {version}: listed, but missing from the bundle";
         /// A manifest that the list does not name.
-        ManifestNotListed => "manifest_not_listed", "manifest: there is one that is not in the list";
+        ManifestNotListed => "manifest_not_listed", "manifest: one is not in the list";
         /// A manifest of another product.
         Subject {
             /// The product of the manifest, cut to 100 characters.
             found: String,
-        } => "manifest_subject_mismatch", "manifest: it is about {found:?}, which is another product";
+        } => "manifest_subject_mismatch", "manifest: it is for another product, {found:?}";
         /// The manifest says another version than the list.
         ManifestVersion {
             /// The list's.
             listed: String,
             /// The manifest's.
             found: String,
-        } => "manifest_version_mismatch", "manifest of {listed}: it calls itself {found}";
+        } => "manifest_version_mismatch", "manifest of {listed}: its own version is {found}";
         /// PCR0, 1 or 2 is missing.
         ManifestPcrMissing {
             /// The register.
@@ -192,10 +191,10 @@ reasons! {
         } => "manifest_pcr_missing", "manifest: its measurements lack PCR{index}";
         /// An image under another attestation root: a mock instead of production, or the reverse.
         ManifestAnchor => "manifest_attestation_root_mismatch",
-            "manifest: its image attests under another root than these releases do (a mock's?)";
-        /// An image that drops checks, under the production root.
+            "manifest: its image attests under another root than these releases (a mock's?)";
+        /// An image that skips checks, under the production root.
         Development => "manifest_for_development",
-            "manifest: its image drops checks and is for development only";
+            "manifest: its image skips checks and is for development only";
 
         // The log.
         /// Fewer witnesses than the root document requires.
@@ -204,7 +203,7 @@ reasons! {
             found: usize,
             /// The threshold.
             threshold: usize,
-        } => "witnesses_below_threshold", "checkpoint: cosigned by {found} witnesses, where {threshold} must";
+        } => "witnesses_below_threshold", "checkpoint: cosigned by {found} witnesses, expected {threshold}";
         /// A cosignature from the future.
         WitnessFromFuture {
             /// The name of the witness.
@@ -218,12 +217,12 @@ reasons! {
             /// The size that this client has seen.
             seen: u64,
         } => "log_forked",
-            "checkpoint: with {found} entries it does not continue the log that had {seen}";
+            "checkpoint: the log of {found} entries does not extend the one of {seen}";
         /// A document is not in the log at its index.
         NotInLog {
             /// The kind of document.
             what: &'static str,
-        } => "not_in_log", "{what}: it is not in the release log";
+        } => "not_in_log", "{what}: not in the release log";
 
         // Appraisal of an enclave.
         /// The enclave's image is not listed: never released, or revoked.
@@ -231,6 +230,6 @@ reasons! {
             "pcrs: no release in the list has these measurements; it was revoked, or never released";
         /// The enclave's registers are those of several releases.
         Mixed => "measurements_mixed",
-            "pcrs: each is that of some release in the list, but together they are none";
+            "pcrs: each PCR is in some listed release, but no single release has all of them";
     }
 }

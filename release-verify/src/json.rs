@@ -73,9 +73,8 @@ impl<const N: usize> Serialize for Hex<N> {
 impl<'de, const N: usize> Deserialize<'de> for Hex<N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| {
-            D::Error::custom(format_args!("{} lower-case hexadecimal digits are due here", 2 * N))
-        })
+        Self::parse(&text)
+            .ok_or_else(|| D::Error::custom(format_args!("expected {} lower-case hexadecimal digits", 2 * N)))
     }
 }
 
@@ -92,7 +91,7 @@ pub(crate) mod verifier_key {
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<VerifierKey, D::Error> {
         let text = String::deserialize(deserializer)?;
         VerifierKey::parse(&text)
-            .ok_or_else(|| D::Error::custom("a verifier key (NAME+ID+BASE64, Ed25519) is due here"))
+            .ok_or_else(|| D::Error::custom("expected a verifier key (NAME+ID+BASE64, Ed25519)"))
     }
 }
 

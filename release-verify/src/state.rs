@@ -36,7 +36,7 @@ impl ReleaseState {
         if value.get("memories").is_some() {
             let Current { memories } = json::read(WHAT, bytes, MAX_STATE_LEN)?;
             if memories.len() > MAX_ENTRIES {
-                let why = format!("there are {} memories, and {MAX_ENTRIES} at most", memories.len());
+                let why = format!("memories has {} entries, expected at most {MAX_ENTRIES}", memories.len());
                 return Err(crate::ReleaseFault::Json { what: WHAT, why }.into());
             }
             memories.values().try_for_each(|remembered| remembered.log().map(drop))?;

@@ -81,14 +81,9 @@ fn errors_name_the_expected_and_found_keyids() {
         ("a manifest is signed by nobody", format!("{}, {}, {}, found none", builder, id(0x22), id(0x23))),
         (
             "a manifest is signed by one builder of two",
-            format!(
-                "signed by 1 of the allowed keys, where 2 must sign; expected signatures with keyid {builder}"
-            ),
+            format!("signed by 1 of the allowed keys, expected 2; expected signatures with keyid {builder}"),
         ),
-        (
-            "a manifest is signed by one builder twice",
-            format!("the key with keyid {builder} has signed twice"),
-        ),
+        ("a manifest is signed by one builder twice", format!("the key with keyid {builder} signed twice")),
         (
             "a manifest changed after it was signed",
             format!("the signature with keyid {builder} does not verify"),

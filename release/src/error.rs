@@ -339,8 +339,8 @@ pub enum InputFault {
     /// A configuration with a crypto provider that the program lacks.
     #[error("names the crypto provider {0}, which the program lacks")]
     Provider(&'static str),
-    /// A configuration that drops checks, without `--development`.
-    #[error("drops checks ({0}), which requires --development")]
+    /// A configuration that skips checks, without `--development`.
+    #[error("skips checks ({0}), which requires --development")]
     Development(String),
     /// A file that is not TOML with the expected keys.
     #[error("is not valid: {0}")]

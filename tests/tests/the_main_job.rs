@@ -1,6 +1,6 @@
 //! The whole transaction, many times at once: issue, verify, seal, open, read.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests: clippy.toml's list is for #[test]")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: clippy.toml's list is for #[test]")]
 
 use ok2cry_attest_verify::CheckTime;
 use ok2cry_client::{Expected, KeyRequest, Message, OpenedReply, RecipientKey, ReplaySet, Trust};

@@ -142,7 +142,7 @@ fn measurements_of_nitro_cli_are_expected_whole() {
         serde_json::json!([{"pcr": 2, "expected": hex(&pcr(1)), "found": hex(&pcr(2))}])
     );
     let said = stderr(&output);
-    assert!(said.contains(&format!("PCR2 must be {} and is {}", hex(&pcr(1)), hex(&pcr(2)))), "{said}");
+    assert!(said.contains(&format!("PCR2 expected {}, found {}", hex(&pcr(1)), hex(&pcr(2)))), "{said}");
 
     std::fs::write(setup.path("ours.json"), format!(r#"{{"PCR0":"{0}","PCR0":"{0}"}}"#, hex(&pcr(0))))
         .unwrap();

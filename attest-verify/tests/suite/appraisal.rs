@@ -86,7 +86,7 @@ fn a_release_matches_as_one_whole_set() {
     with_document(|document| {
         let policy = Policy::new([release([(0, pcr(0)), (1, [1; 48]), (8, pcr(8))])]).unwrap();
         let error = policy.appraise(document, &CheckTime::at(NOW_MS)).unwrap_err();
-        assert!(error.to_string().contains("against the closest, PCR1 must be 0101"), "{error}");
+        assert!(error.to_string().contains("differences from the closest: PCR1 expected 0101"), "{error}");
     });
 }
 
@@ -239,8 +239,8 @@ fn differences_show_both_values() {
     assert_eq!(
         error.to_string(),
         format!(
-            "pcrs: no accepted release has this whole set; against the closest, \
-             PCR2 must be {one} and is {two}, PCR31 must be {one} and is absent",
+            "pcrs: no accepted release has all of these values; differences from the \
+             closest: PCR2 expected {one}, found {two}; PCR31 expected {one}, found none",
             one = hex(pcr(1)),
             two = hex(pcr(2))
         )
@@ -253,10 +253,10 @@ fn differences_show_both_values() {
     let escape = Policy::insecure_without_pcrs;
     assert_eq!(
         nonce(escape().with_nonce(*b"twenty bytes of them"), &enclave),
-        "nonce: its 16 bytes are not the 20 that are expected"
+        "nonce: its 16 bytes differ from the 20 bytes expected"
     );
     let unset = Enclave::with(|e| e.set("nonce", cbor::NULL.to_vec()));
-    assert_eq!(nonce(escape().with_nonce(*b"x"), &unset), "nonce: it is unset, where 1 bytes are expected");
+    assert_eq!(nonce(escape().with_nonce(*b"x"), &unset), "nonce: expected 1 bytes, found none");
 }
 
 #[test]

@@ -65,7 +65,7 @@ function otherBlock({ label, body }: Block, expected: string): string {
 function withoutBlock(text: string, expected: string): string {
   const isPrivate = expected === "PRIVATE KEY";
   if (/^\s*\{[\s\S]*"kty"/.test(text)) {
-    return `this is a JWK: ${isPrivate ? "crypto.subtle.importKey and RecipientKey.fromKeyPair take it" : "publicKeyFromText takes it"}`;
+    return `this is a JWK: ${isPrivate ? "crypto.subtle.importKey and RecipientKey.fromKeyPair accept it" : "publicKeyFromText accepts it"}`;
   }
   const isBase64 = /^[A-Za-z0-9+/=\s]{64,}$/.test(text);
   if (!isBase64 && !/^0[^\n -~]/.test(text)) return "this is not PEM";

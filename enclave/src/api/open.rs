@@ -152,16 +152,15 @@ impl Service {
     fn refuse_reply(&self, error: ReplyError) -> Refusal {
         let (detail, wait_ms) = match error {
             ReplyError::TooManyRecipients { wait_ms } => (
-                "as many recipients are being replied to as may be; places are given up within a minute",
+                "the limit of recipients with a reply context is reached; one becomes free within a minute",
                 wait_ms,
             ),
             ReplyError::Budget(BudgetFull::All) => {
-                ("the room for replies that are kept for repetitions is full", self.reply_room_ms())
+                ("the memory for kept replies is full", self.reply_room_ms())
             }
-            ReplyError::Budget(BudgetFull::Share) => (
-                "this recipient's part of the room for replies that are kept for repetitions is full",
-                self.reply_room_ms(),
-            ),
+            ReplyError::Budget(BudgetFull::Share) => {
+                ("this recipient's share of the memory for kept replies is full", self.reply_room_ms())
+            }
             ReplyError::Pool(error) => return error.into(),
             ReplyError::Attest(error) => return error.into(),
             ReplyError::Clock(error) => return Refusal::with_detail(Code::ClockUnsafe, error.to_string()),

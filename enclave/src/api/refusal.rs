@@ -68,15 +68,14 @@ impl From<StoreFull> for Refusal {
         let Limits { capacity, max_tombstones, retain_ms } = limits;
         let detail = match reason {
             FullReason::TooManyAtOnce { keys } => {
-                format!("{keys} keys at once are more than this enclave ever holds, which is {capacity}")
+                format!("{keys} keys were requested; the capacity is {capacity}")
             }
-            FullReason::LiveKeys => format!("the room for live keys is full, which is {capacity}"),
-            FullReason::Reserved => {
-                format!("the room for live keys, which is {capacity}, is full of keys that are being made")
-            }
+            FullReason::LiveKeys => format!("not enough of the {capacity} places for live keys are free"),
+            FullReason::Reserved => format!(
+                "not enough of the {capacity} places for live keys are free; keys that are being made hold some"
+            ),
             FullReason::Tombstones => format!(
-                "the room for live keys and those that ended is full, which is {}; \
-                 they are remembered for {} s",
+                "not enough of the {} places for live and ended keys are free; ended keys are kept for {} s",
                 capacity.saturating_add(max_tombstones),
                 retain_ms / 1000
             ),
@@ -93,17 +92,16 @@ mod tests {
     fn a_full_store_is_refused_with_its_limits_and_a_retry_time() {
         let limits = Limits::new(4, 2);
         for (reason, detail) in [
-            (FullReason::LiveKeys, "the room for live keys is full, which is 4"),
-            (FullReason::Reserved, "the room for live keys, which is 4, is full of keys that are being made"),
+            (FullReason::LiveKeys, "not enough of the 4 places for live keys are free"),
+            (
+                FullReason::Reserved,
+                "not enough of the 4 places for live keys are free; keys that are being made hold some",
+            ),
             (
                 FullReason::Tombstones,
-                "the room for live keys and those that ended is full, which is 6; \
-                 they are remembered for 600 s",
+                "not enough of the 6 places for live and ended keys are free; ended keys are kept for 600 s",
             ),
-            (
-                FullReason::TooManyAtOnce { keys: 5 },
-                "5 keys at once are more than this enclave ever holds, which is 4",
-            ),
+            (FullReason::TooManyAtOnce { keys: 5 }, "5 keys were requested; the capacity is 4"),
         ] {
             let refusal = Refusal::from(StoreFull { reason, wait_ms: 7, limits });
             assert_eq!((refusal.code, &*refusal.detail), (Code::StoreFull, detail));

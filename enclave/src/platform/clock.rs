@@ -70,7 +70,7 @@ impl TimePoint {
 #[non_exhaustive]
 pub enum ClockError {
     /// There was no document yet.
-    #[error("no attestation document has told the time yet")]
+    #[error("no attestation document has set the time yet")]
     NeverSet,
     /// The latest document is too old for opening.
     #[error("the latest attestation document is too old")]

@@ -14,7 +14,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ReplyError {
     /// As many recipients have a context as may.
-    #[error("the limit of recipients is reached for {wait_ms} ms")]
+    #[error("the limit of recipients is reached; retry in {wait_ms} ms")]
     TooManyRecipients {
         /// In how many milliseconds the first context makes room, 1 at least.
         wait_ms: u64,

@@ -346,7 +346,7 @@ async fn replies_to_one_recipient_leave_room_for_another() {
         }
     };
     let refusal = b.no_room(&refused).await;
-    assert!(refusal.detail.contains("this recipient's part"), "{}", refusal.detail);
+    assert!(refusal.detail.contains("this recipient's share"), "{}", refusal.detail);
     // Its context is erased after 60 s, and its first reply dropped after 90 s.
     assert_eq!(refusal.retry_after, 60_000);
     b.wait(&clock, 59_000).await;
@@ -532,7 +532,7 @@ async fn recipients_beyond_the_limit_use_no_key() {
     let other = b.for_another_recipient();
     let message = other.sealed(60_000).await;
     let refusal = other.no_room(&message).await;
-    assert!(refusal.detail.contains("as many recipients"), "{}", refusal.detail);
+    assert!(refusal.detail.contains("the limit of recipients"), "{}", refusal.detail);
     assert_eq!(refusal.retry_after, 50_000);
     for (after, wait) in [(20_000, 30_000), (29_999, 1)] {
         b.wait(&clock, after).await;

@@ -53,17 +53,17 @@ settings! {
     /// Timeout for connecting to the enclave [default: 2000]
     #[arg(value_name = "MS")]
     enclave_connect_timeout_ms: u64,
-    /// Timeout for an answer from the enclave, including the wait for admission [default: 10000]
+    /// Timeout for an answer from the enclave, including the time in the queue [default: 10000]
     #[arg(value_name = "MS")]
     enclave_timeout_ms: u64,
     /// Timeout for the enclave's answer to /readyz [default: 1000]
     #[arg(value_name = "MS")]
     ready_timeout_ms: u64,
-    /// Calls in flight to the enclave: a call for keys counts once for each key. Calls for more than one key
-    /// get at most half of it [default: 512]
+    /// Weight of the requests in flight to the enclave: a request for n keys counts n, any other 1. Requests
+    /// for more than one key get at most half of it [default: 512]
     #[arg(value_name = "N")]
     max_in_flight: u64,
-    /// Calls that may wait for admission; further ones get 503 busy at once [default: 512]
+    /// Requests in the queue; further ones get 503 busy at once [default: 512]
     #[arg(value_name = "N")]
     max_queue: u64,
     /// HTTP connections that may be open; further ones wait to be accepted [default: 1024]

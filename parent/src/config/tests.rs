@@ -19,6 +19,43 @@ fn refused(args: &[&str], env: &[(&str, &str)], file: Option<&str>) -> String {
 
 const E: &str = "--enclave=unix:///e.sock";
 
+/// The TOML block of docs/operations.md, which says that it has every key with its default.
+fn documented() -> String {
+    let page =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md")).unwrap();
+    let block = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    assert!(block.starts_with("# parent.toml"), "{block}");
+    block.to_owned()
+}
+
+#[test]
+fn the_documented_file_holds_the_defaults() {
+    let config = load(&[], &[], Some(&documented())).unwrap();
+    let defaults = Config::new(EnclaveUrl::Vsock { cid: 16, port: 5000 });
+    assert_eq!(format!("{config:#?}"), format!("{defaults:#?}"));
+}
+
+#[test]
+fn help_names_the_defaults_of_the_documented_file() {
+    let documented = documented();
+    for argument in Settings::command().get_arguments().filter(|a| a.get_id() != "config") {
+        let key = argument.get_id().as_str();
+        let help = argument.get_help().unwrap().to_string();
+        // Keys without a default are an example or commented out.
+        let default = help.rsplit_once("[default: ").map_or("no default", |(_, d)| d.trim_end_matches(']'));
+        let line = documented.lines().find(|line| {
+            line.trim_start_matches("# ").strip_prefix(key).is_some_and(|rest| rest.starts_with(" = "))
+        });
+        let line = line.unwrap_or_else(|| panic!("docs/operations.md lacks {key}"));
+        let value = line.split(" = ").nth(1).unwrap().split(" #").next().unwrap().trim();
+        match default {
+            "no default" => assert!(help.contains("(no default)"), "--help of {key} lacks the default"),
+            "none" => assert!(value == "[]" || line.starts_with("# "), "{key}: {line}"),
+            default => assert_eq!(value.trim_matches('"'), default, "{key}"),
+        }
+    }
+}
+
 #[test]
 fn flags_precede_variables_and_variables_precede_the_file() {
     let env = [("OK2CRY_PARENT_MAX_QUEUE", "3"), ("HOME", "/"), ("OK2CRY_PARENT_BODY_TIMEOUT_MS", "30")];

@@ -1,11 +1,11 @@
-//! Limits on the calls that are in flight to the enclave, and on the calls that wait.
+//! Limits on the requests that are in flight to the enclave, and on the requests in the queue.
 //!
 //! The limits apply after a request's body has arrived. Tower's concurrency limit would also count requests
 //! whose bodies are still arriving, so slow senders could use up every permit.
 //!
-//! A call weighs as much as the number of keys that it requests. Calls for several keys have a queue of their
-//! own. They get at most half of the weight in flight and half of the waiting places. A call for one key
-//! therefore never waits behind a queue of them.
+//! A request for n keys counts n, any other request counts 1: its weight. Requests for several keys have a
+//! queue of their own. They get at most half of the weight in flight and half of the places in the queue. A
+//! request for one key therefore never waits behind a queue of them.
 
 use crate::metrics::{GaugeGuard, Metrics};
 use tokio::{
@@ -13,37 +13,37 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// The maximum number of concurrent health probes. They do not wait behind other calls.
+/// The maximum number of concurrent health probes. They do not wait behind other requests.
 pub(super) const MAX_PROBES: usize = 8;
 
-/// Admits calls to the enclave within fixed limits.
+/// Admits requests to the enclave within fixed limits.
 pub(super) struct AdmissionLimit {
     all: Quota,
-    /// The additional quota for calls that request more than one key.
+    /// The additional quota for requests for more than one key.
     several_keys: Quota,
     probes: Semaphore,
 }
 
-/// Why a call was not admitted. Nothing was sent to the enclave.
+/// Why a request was not admitted. Nothing was sent to the enclave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AdmissionError {
-    /// No waiting place is free.
-    #[error("the waiting queue is full")]
+    /// No place in the queue is free.
+    #[error("the queue is full")]
     QueueFull,
-    /// The call waited until its deadline.
-    #[error("the call waited until its deadline")]
+    /// The request was in the queue until its deadline.
+    #[error("the request was in the queue until its deadline")]
     DeadlinePassed,
 }
 
 struct Quota {
-    /// One permit for each admitted call, waiting or in flight.
+    /// One permit for each admitted request, in the queue or in flight.
     admitted: Semaphore,
     /// The weight that may be in flight.
     in_flight: Semaphore,
     max_in_flight: u32,
 }
 
-/// Admits one call until dropped.
+/// Admits one request until dropped.
 pub(super) struct Permit<'a> {
     _all: QuotaPermit<'a>,
     _several_keys: Option<QuotaPermit<'a>>,
@@ -65,13 +65,13 @@ impl AdmissionLimit {
         }
     }
 
-    /// Waits until a call of this weight may be sent. Calls of the same kind are admitted in order of
+    /// Waits until a request of this weight may be sent. Requests of the same kind are admitted in order of
     /// arrival.
     ///
-    /// A weight above the limit is reduced to it, so such a call is admitted alone.
+    /// A weight above the limit is reduced to it, so such a request is admitted alone.
     ///
     /// # Errors
-    /// [`AdmissionError`]: no waiting place is free, or the deadline passed.
+    /// [`AdmissionError`]: no place in the queue is free, or the deadline passed.
     pub(super) async fn admit<'a>(
         &'a self,
         weight: u32,
@@ -161,7 +161,7 @@ mod tests {
         drop(first);
         let second = second.await.ok().unwrap();
         assert_eq!((metrics.in_flight.get(), metrics.waiting.get()), (1, 0));
-        // Paused time advances when all tasks are idle, so this call waits until its deadline.
+        // Paused time advances when all tasks are idle, so this request waits until its deadline.
         let late = limit.admit(1, deadline, &metrics).await;
         assert_eq!(late.err(), Some(AdmissionError::DeadlinePassed));
         drop(second);
@@ -187,7 +187,7 @@ mod tests {
             single.push(admit(&limit, 1, &metrics).await.ok().unwrap().unwrap());
         }
         assert!(admit(&limit, 1, &metrics).await.is_err(), "no weight is left");
-        // Calls for many keys are admitted even while single-key calls hold their half.
+        // Requests for many keys are admitted even while requests for one key hold their half.
         permits.clear();
         assert!(tokio::time::timeout(Duration::ZERO, waiting.remove(0)).await.unwrap().is_ok());
         drop(single);

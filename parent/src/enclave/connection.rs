@@ -82,7 +82,7 @@ struct ConnectionState {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// The stream is silent. It takes no more requests; pending ones may still be answered.
+    /// The stream is silent. It accepts no more requests; pending ones may still be answered.
     Retired,
     Closed,
 }
@@ -132,7 +132,7 @@ impl Connection {
     /// waits.
     ///
     /// # Errors
-    /// The unchanged request, if this connection takes no more requests.
+    /// The unchanged request, if this connection accepts no more requests.
     pub(super) fn register(
         self: &Arc<Self>,
         request: OutgoingRequest,
@@ -160,8 +160,9 @@ impl Connection {
         self.notify_if_drained(&state);
     }
 
-    /// Removes a request that timed out. If no response at all arrived since it was written, the connection takes no
-    /// more requests. Either the enclave hangs or the stream is dead; a new stream is better in both cases.
+    /// Removes a request that timed out. If no response at all arrived since it was written, the connection
+    /// accepts no more requests. Either the enclave hangs or the stream is dead; a new stream is better in
+    /// both cases.
     pub(super) fn timed_out(&self, id: u64) {
         let mut state = self.lock();
         let Some(pending) = state.pending.remove(&id) else { return };

@@ -1,16 +1,16 @@
 use super::admission::AdmissionError;
 use ok2cry_protocol::rpc::Refusal;
 
-/// Why a call to the enclave has no answer.
+/// Why a request to the enclave has no answer.
 ///
 /// Only the HTTP layer translates it into a problem.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CallError {
-    /// The enclave refused the call.
-    #[error("the enclave refused the call: {0}")]
+    /// The enclave refused the request.
+    #[error("the enclave refused the request: {0}")]
     Refused(#[source] Refusal),
     /// A limit of this parent was reached. The request was not sent.
-    #[error("the call was not admitted: {0}")]
+    #[error("the request was not admitted: {0}")]
     NotAdmitted(#[from] AdmissionError),
     /// The queue of every stream is full. The request was not sent.
     #[error("the queue of every stream to the enclave is full")]
@@ -27,7 +27,7 @@ pub(crate) enum CallError {
     /// The request was written, and no answer arrived by the deadline. The enclave may have carried it out.
     #[error("no answer from the enclave by the deadline")]
     TimedOut,
-    /// The enclave answered with the answer of another kind of call.
-    #[error("the enclave's answer does not fit the call")]
+    /// The enclave answered with an answer to another kind of request.
+    #[error("the enclave's answer does not fit the request")]
     WrongAnswer,
 }

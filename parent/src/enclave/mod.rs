@@ -2,8 +2,8 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `pool` | [`EnclavePool`]: distributes calls over the streams and waits for the answers |
-//! | `admission` | limits on calls in flight and on calls that wait |
+//! | `pool` | [`EnclavePool`]: distributes requests over the streams and waits for the answers |
+//! | `admission` | limits on requests in flight and in the queue |
 //! | `connection` | one open stream: its pending requests, and the reader that answers them |
 //! | `transport` | the enclave's address, and how to connect to it |
 

@@ -36,9 +36,9 @@ pub(crate) enum Pair {
     OtherPurpose,
     /// In the aad.
     OtherAad,
-    /// In nothing.
+    /// The sessions have equal parameters.
     Alike,
-    /// In nothing, with a purpose that allows callers. Both name recipients.
+    /// The sessions have equal parameters, and the purpose allows callers. Both name recipients.
     CallersAllowed,
 }
 

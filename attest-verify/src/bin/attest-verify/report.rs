@@ -100,7 +100,7 @@ impl<'a> Report<'a> {
         }
         let age = duration(self.age_ms());
         let now = match self.checks.historical {
-            true => "taken as now".to_owned(),
+            true => "used as the present time".to_owned(),
             false => format!("{age:#} before {}", rfc3339(self.time.now_ms)),
         };
         writeln!(out, "{} {} ({now})", label("time"), rfc3339(document.timestamp_ms()))?;

@@ -140,7 +140,7 @@ function checkReleased(
   const isKnown = (index: number) =>
     releases.some((release) => [...release].some(([i, value]) => i === index && isSame(value, pcrs.get(index))));
   if ([0, 1, 2].every(isKnown)) {
-    refuse("measurements_mixed", "pcrs: a mix of several listed releases");
+    refuse("measurements_mixed", "pcrs: each PCR is in some listed release, but no single release has all of them");
   }
   refuse("release_not_listed", "pcrs: no listed release has these measurements; it was revoked, or never released");
 }

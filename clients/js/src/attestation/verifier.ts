@@ -141,7 +141,7 @@ export function checkNotFromFuture(timestampMs: number, time: CheckTime): void {
 function checkMeasured(pcrs: Claims["pcrs"], allowDebug: boolean): boolean {
   const zeros = [0, 1, 2].filter((index) => isZero(pcrs.get(index) ?? new Uint8Array()));
   if (zeros.length === 0) return false;
-  if (zeros.length < 3) refuse("pcr_zero", `pcrs: PCR${zeros[0] ?? 0} is zero, as no measured image has it`);
+  if (zeros.length < 3) refuse("pcr_zero", `pcrs: PCR${zeros[0] ?? 0} is zero; a measured image never has that value`);
   if (!allowDebug) refuse("debug_mode", "pcrs: PCR0, PCR1 and PCR2 are zero: a debug enclave, which hides nothing");
   return true;
 }

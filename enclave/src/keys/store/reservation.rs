@@ -19,7 +19,7 @@ pub struct Reservation<R> {
 /// A key was not inserted: its id is taken, or the reservation is used up. The first means that the random
 /// generator is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the key's id is taken, or nothing is reserved for it")]
+#[error("the key's id is in use, or nothing is reserved for it")]
 pub struct InsertError;
 
 impl<R> Store<R> {

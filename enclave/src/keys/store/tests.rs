@@ -312,7 +312,7 @@ fn tombstones_are_bounded_too() {
     let b = StoreFixture::new();
     for i in 0..8 {
         let id = b.issue(T0.plus(i));
-        // StoredRequest replies go before endings do, and make no room.
+        // Kept replies are dropped before tombstones are, and free no room.
         b.open(id, T0.plus(i), 1).unwrap();
     }
     assert_eq!(b.no_room(1, T0), RETAIN_MS);

@@ -1,7 +1,10 @@
 //! Overwrites secrets.
 //!
-//! Every type that holds a secret overwrites it when it is dropped. This module covers the two cases that are
-//! not the end of a scope: secrets that are taken out of the store, and what computations leave on the stack.
+//! Every type that holds a secret overwrites it when it is dropped. A private key is such a type of its
+//! provider: `p384::SecretKey` in `keys/crypto/portable.rs`, whose drop overwrites the scalar, and
+//! `aws_lc_rs::agreement::PrivateKey` in `keys/crypto/aws_lc.rs`, whose memory AWS-LC overwrites when it is
+//! freed. This module covers the two cases that are not the end of a scope: secrets that are removed from the
+//! store, and what computations leave on the stack.
 //! The test that searches a process's memory switches wiping off here, to show that the search finds secrets
 //! then.
 

@@ -1,4 +1,4 @@
-//! Distributes calls over a few streams to the enclave, and waits for the answers.
+//! Distributes requests over a few streams to the enclave, and waits for the answers.
 //!
 //! A request is written to at most one stream, at most once. If that stream breaks before the answer arrives,
 //! the parent cannot know whether the enclave carried the request out. The caller gets an error that says so,
@@ -93,7 +93,7 @@ impl EnclavePool {
         self.exchange(call, deadline, Routing::RoundRobin).await
     }
 
-    /// Asks the enclave for its state, without waiting behind other calls, and updates the metrics with it.
+    /// Asks the enclave for its state, without waiting in the queue, and updates the metrics with it.
     /// Waits at most [`Config::ready_timeout`].
     ///
     /// # Errors
@@ -160,7 +160,7 @@ impl EnclavePool {
     }
 }
 
-/// A call's weight for admission: the number of keys that it requests, otherwise 1.
+/// A request's weight for admission: n for a request for n keys, otherwise 1.
 fn weight(call: &Call) -> u32 {
     match call {
         Call::Issue(issue) => issue.count,

@@ -14,10 +14,7 @@ use tokio::time::timeout;
 pub(super) fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
     let unsupported = |field: &str, rule: &str| Problem::of_field(Code::MediaTypeUnsupported, field, rule);
     if headers.get_all(header::CONTENT_ENCODING).iter().any(|coding| !is(coding, "identity")) {
-        return Err(unsupported(
-            "content-encoding",
-            "must be left out: a body is taken as it is, not compressed",
-        ));
+        return Err(unsupported("content-encoding", "must be left out: compressed bodies are not accepted"));
     }
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let only = types.next().filter(|_| types.next().is_none()).and_then(|value| value.to_str().ok());
