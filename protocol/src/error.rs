@@ -22,6 +22,8 @@ pub enum Rule {
     Unknown(u64),
     /// The field is repeated, or the fields are not in ascending order.
     DuplicateOrUnordered(u64),
+    /// Items of an array are not in ascending order, or one is there twice.
+    Unordered,
     /// The CBOR type is not the field's.
     WrongType,
     /// A length or number is not in its shortest form, or a length is indefinite.
@@ -61,6 +63,7 @@ impl fmt::Display for Rule {
             Self::Missing => f.write_str("is missing"),
             Self::Unknown(n) => write!(f, "holds unknown field {n}"),
             Self::DuplicateOrUnordered(n) => write!(f, "field {n} is there twice or out of order"),
+            Self::Unordered => f.write_str("is not in ascending order"),
             Self::WrongType => f.write_str("has another CBOR type"),
             Self::NotDeterministic => f.write_str("is not in deterministic encoding"),
             Self::Truncated => f.write_str("is cut off"),

@@ -8,6 +8,7 @@
 //! | [`reply`] | reply contexts and reply records, and what binds a reply to its request |
 //! | [`statement`] | a nonce and a time that an enclave attests |
 //! | [`batch`], [`merkle`] | many records under one attestation document |
+//! | [`audit_log`] | the entries of the audit log |
 //! | [`ids`], [`suite`] | identifiers, nonces, purposes; algorithms, points and `info` strings |
 //! | [`document`] | an attestation document, shared by the answers that carry it |
 //! | [`rpc`], [`frame`] | the messages between parent and enclave, and their frames |
@@ -19,6 +20,7 @@
 
 mod reasons;
 
+pub mod audit_log;
 pub mod batch;
 pub mod cbor;
 pub mod code;

@@ -25,6 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ok2cry-enclave", &["ok2cry-protocol", "ok2cry-attest-verify"]),
     ("ok2cry-mock-nsm", &["ok2cry-enclave", "ok2cry-protocol", "ok2cry-attest-verify"]),
     ("ok2cry-parent", &["ok2cry-protocol"]),
+    ("ok2cry-audit", &["ok2cry-protocol", "ok2cry-tlog"]),
     (
         "ok2cry-testkit",
         &[

@@ -17,13 +17,57 @@ const MAX_ENTRIES: usize = 256;
 pub fn encode_entries<T: AsRef<[u8]>>(entries: &[T]) -> Result<Vec<u8>, Error> {
     check_count(entries.len())?;
     let mut bytes = Vec::new();
-    for entry in entries.iter().map(AsRef::as_ref) {
-        let len = u16::try_from(entry.len());
-        let len = len.map_err(|_| Error::EntryBundle { rule: "an entry has more than 65535 bytes" })?;
-        bytes.extend_from_slice(&len.to_be_bytes());
-        bytes.extend_from_slice(entry);
-    }
+    entries.iter().try_for_each(|entry| append_entry(&mut bytes, entry.as_ref()))?;
     Ok(bytes)
+}
+
+/// Appends one entry in the form of a bundle: its length in two bytes, and the entry.
+///
+/// # Errors
+///
+/// [`Error::EntryBundle`] for an entry of more than [`MAX_ENTRY_LEN`] bytes. Nothing is appended then.
+pub fn append_entry(bytes: &mut Vec<u8>, entry: &[u8]) -> Result<(), Error> {
+    let len = u16::try_from(entry.len());
+    let len = len.map_err(|_| Error::EntryBundle { rule: "an entry has more than 65535 bytes" })?;
+    bytes.extend_from_slice(&len.to_be_bytes());
+    bytes.extend_from_slice(entry);
+    Ok(())
+}
+
+/// The entries of any number of bundles, one after another.
+#[must_use]
+pub fn entries(bytes: &[u8]) -> Entries<'_> {
+    Entries { rest: bytes }
+}
+
+/// An iterator over entries, from [`entries`]. After an error it ends.
+#[derive(Clone, Debug)]
+pub struct Entries<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Entries<'a> {
+    /// The bytes that were not read yet.
+    #[must_use]
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Result<&'a [u8], Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let Some((entry, rest)) = split_entry(self.rest) else {
+            self.rest = &[];
+            return Some(Err(Error::EntryBundle { rule: "it ends within an entry" }));
+        };
+        self.rest = rest;
+        Some(Ok(entry))
+    }
 }
 
 /// Reads a bundle of exactly `width` entries, the width of its tile.
@@ -37,10 +81,8 @@ pub fn decode_entries(bytes: &[u8], width: usize) -> Result<Vec<&[u8]>, Error> {
     let mut rest = bytes;
     let mut entries = Vec::with_capacity(width);
     for _ in 0..width {
-        let split = rest
-            .split_first_chunk::<2>()
-            .and_then(|(len, rest)| rest.split_at_checked(usize::from(u16::from_be_bytes(*len))));
-        let (entry, after) = split.ok_or(Error::EntryBundle { rule: "it ends within an entry" })?;
+        let (entry, after) =
+            split_entry(rest).ok_or(Error::EntryBundle { rule: "it ends within an entry" })?;
         entries.push(entry);
         rest = after;
     }
@@ -48,6 +90,12 @@ pub fn decode_entries(bytes: &[u8], width: usize) -> Result<Vec<&[u8]>, Error> {
         true => Ok(entries),
         false => Err(Error::EntryBundle { rule: "it has bytes after its last entry" }),
     }
+}
+
+/// The first entry, and the bytes after it.
+fn split_entry(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = bytes.split_first_chunk::<2>()?;
+    rest.split_at_checked(usize::from(u16::from_be_bytes(*len)))
 }
 
 fn check_count(entries: usize) -> Result<(), Error> {

@@ -220,12 +220,33 @@ impl<H: TreeHash> Frontier<H> {
             return Err(Error::Full);
         }
         let index = self.size;
-        let complete = usize::try_from(index.trailing_ones()).unwrap_or(usize::MAX);
-        let kept = self.peaks.len().saturating_sub(complete);
-        let hash = self.peaks.drain(kept..).rev().fold(leaf, |hash, peak| H::node(&peak, &hash));
-        self.peaks.push(hash);
-        self.size += 1;
+        self.push(leaf, 0);
         Ok(index)
+    }
+
+    /// Appends `2^height` entries by the root of the complete subtree that they form.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Full`] if the tree would have more than [`MAX_SIZE`] entries, and [`Error::Frontier`] unless its
+    /// size is a multiple of `2^height`: such a subtree is nowhere else. The tree is unchanged then.
+    pub fn append_subtree(&mut self, root: H::Hash, height: u32) -> Result<(), Error> {
+        let count =
+            1_u64.checked_shl(height).filter(|count| *count <= MAX_SIZE - self.size).ok_or(Error::Full)?;
+        if !self.size.is_multiple_of(count) {
+            return Err(Error::Frontier { size: self.size, subtrees: self.peaks.len() });
+        }
+        self.push(root, height);
+        Ok(())
+    }
+
+    fn push(&mut self, root: H::Hash, height: u32) {
+        // Each one bit from there on is a subtree that becomes complete.
+        let complete = usize::try_from((self.size >> height).trailing_ones()).unwrap_or(usize::MAX);
+        let kept = self.peaks.len().saturating_sub(complete);
+        let hash = self.peaks.drain(kept..).rev().fold(root, |hash, peak| H::node(&peak, &hash));
+        self.peaks.push(hash);
+        self.size += 1 << height;
     }
 
     /// The number of entries.

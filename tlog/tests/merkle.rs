@@ -25,6 +25,33 @@ fn a_frontier_has_the_root_of_every_size() {
 }
 
 #[test]
+fn a_subtree_is_appended_only_where_it_fits() {
+    let log = entries(24);
+    let frontier = |range: std::ops::Range<usize>| {
+        let mut frontier = Frontier::<Sha256>::new();
+        log.0[range].iter().for_each(|entry| drop(frontier.append(leaf_hash(entry)).unwrap()));
+        frontier
+    };
+    let mut by_eight = Frontier::<Sha256>::new();
+    for begin in [0, 8, 16] {
+        by_eight.append_subtree(frontier(begin..begin + 8).head().root, 3).unwrap();
+    }
+    assert_eq!((by_eight.head(), by_eight.peaks()), (frontier(0..24).head(), frontier(0..24).peaks()));
+    for (size, height, code) in [
+        (4, 3, "frontier_invalid"),
+        (1, 1, "frontier_invalid"),
+        (0, 49, "log_full"),
+        (0, 64, "log_full"),
+        (2, 48, "log_full"),
+    ] {
+        let mut frontier = frontier(0..size);
+        let before = frontier.head();
+        assert_eq!(frontier.append_subtree([1; 32], height).unwrap_err().code(), code, "{size}, {height}");
+        assert_eq!(frontier.head(), before);
+    }
+}
+
+#[test]
 fn peaks_must_fit_the_size() {
     let code =
         |size, peaks: usize| Frontier::<Sha256>::from_peaks(size, vec![[0; 32]; peaks]).map_err(|e| e.code());

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code over logs of its own")]
 
 use ok2cry_attest_forge::release::Log;
-use ok2cry_tlog::bundle::{decode_entries, encode_entries};
+use ok2cry_tlog::bundle::{append_entry, decode_entries, encode_entries};
 use ok2cry_tlog::merkle::leaf_hash;
 use ok2cry_tlog::{Checkpoint, LogProof, Note, NoteSigner, Tile, Tiles};
 
@@ -141,4 +141,28 @@ fn entry_bundles_are_read_strictly() {
     assert_eq!(encode_entries(&vec![b""; 257]).unwrap_err().code(), "entry_bundle_invalid");
     assert_eq!(encode_entries(&[vec![0; 0x10000]]).unwrap_err().code(), "entry_bundle_invalid");
     assert_eq!(decode_entries(&encode_entries(&vec![b""; 256]).unwrap(), 256).unwrap().len(), 256);
+}
+
+#[test]
+fn entries_of_many_bundles_are_read_one_by_one() {
+    let entries = [b"a".to_vec(), Vec::new(), vec![7; 0xffff]];
+    let mut bytes = Vec::new();
+    entries.iter().for_each(|entry| append_entry(&mut bytes, entry).unwrap());
+    assert_eq!(bytes, encode_entries(&entries).unwrap());
+    let read: Result<Vec<_>, _> = ok2cry_tlog::bundle::entries(&bytes).collect();
+    assert_eq!(read.unwrap(), entries);
+    let mut some = ok2cry_tlog::bundle::entries(&bytes);
+    assert_eq!((some.next(), some.rest().len()), (Some(Ok(&b"a"[..])), bytes.len() - 3));
+    for len in [1, 2, 4, bytes.len() - 1] {
+        let read: Vec<_> = ok2cry_tlog::bundle::entries(&bytes[..len]).collect();
+        let code = read.last().unwrap().as_ref().unwrap_err().code();
+        assert_eq!(
+            (code, read.iter().filter(|entry| entry.is_err()).count()),
+            ("entry_bundle_invalid", 1),
+            "{len}"
+        );
+    }
+    let before = bytes.len();
+    assert_eq!(append_entry(&mut bytes, &[0; 0x10000]).unwrap_err().code(), "entry_bundle_invalid");
+    assert_eq!(bytes.len(), before);
 }
