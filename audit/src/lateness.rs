@@ -10,7 +10,7 @@ pub struct Lateness {
 
 /// Buckets of one power of two.
 const STEPS: u64 = 64;
-const BUCKETS: usize = 64 * STEPS as usize;
+const BUCKETS: usize = 64 * 64;
 
 impl Default for Lateness {
     fn default() -> Self {

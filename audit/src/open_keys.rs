@@ -8,8 +8,8 @@ use std::collections::{HashMap, VecDeque};
 
 /// Indices of one chunk.
 const WIDTH: usize = 1 << 16;
-/// A chunk with fewer open keys than this becomes entries of the map.
-const SPARSE: u32 = (WIDTH / 16) as u32;
+/// A chunk with fewer open keys than this, a sixteenth of its indices, becomes entries of the map.
+const SPARSE: u32 = 1 << 12;
 
 /// Open keys, by the index of their issue entry.
 #[derive(Debug, Default)]

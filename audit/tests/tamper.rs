@@ -21,13 +21,12 @@ fn good() -> Vec<LogEntry> {
     };
     let (mut entries, mut totals) = (Vec::new(), Totals::default());
     entries.push(LogEntry { time: START, event: Event::Boot(boot) });
-    for i in 0..40_u64 {
+    for ((i, byte), how) in (0_u64..40).zip(0_u8..).zip(End::ALL.into_iter().cycle()) {
         let time = START + i * 100_000;
         let issue_index = entries.len() as u64;
-        let issue = Issue { tag: [i as u8; 32], expires_at: time + TTL, purpose: i % 2 };
+        let issue = Issue { tag: [byte; 32], expires_at: time + TTL, purpose: i % 2 };
         entries.push(LogEntry { time, event: Event::Issue(issue) });
         totals.count_issue();
-        let how = End::ALL[i as usize % End::ALL.len()];
         let after = if how == End::Expired { TTL + 3 } else { 900 };
         entries.push(LogEntry { time: time + after, event: Event::End { how, issue_index } });
         totals.count_end(how);

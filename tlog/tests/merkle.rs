@@ -29,7 +29,9 @@ fn a_subtree_is_appended_only_where_it_fits() {
     let log = entries(24);
     let frontier = |range: std::ops::Range<usize>| {
         let mut frontier = Frontier::<Sha256>::new();
-        log.0[range].iter().for_each(|entry| drop(frontier.append(leaf_hash(entry)).unwrap()));
+        for entry in &log.0[range] {
+            frontier.append(leaf_hash(entry)).unwrap();
+        }
         frontier
     };
     let mut by_eight = Frontier::<Sha256>::new();
