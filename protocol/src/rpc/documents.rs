@@ -3,7 +3,7 @@
 //! A stream has [`DOCUMENT_SLOTS`] slots. A frame of its own puts a document into a slot, and responses name
 //! the slot. The writer, the enclave, chooses the slot and replaces the least recently used document.
 //!
-//! `docs/protocol.md` calls a slot a place.
+//! Errors name the field of a slot `place`, as the vectors do.
 
 use super::{Answer, MAX_DOCUMENT, Response, request::read_id};
 use crate::{

@@ -67,10 +67,9 @@ fn verdict(case: &ReleaseCase) -> Result<Vec<String>, Error> {
         true => TrustAnchor::aws_nitro(),
         false => TrustAnchor::from_der(&Enclave::new().root())?,
     };
-    let mut memory = case.memory.as_ref().map_or_else(
-        || Ok(ReleaseState::default()),
-        |memory| ReleaseState::decode(memory.to_string().as_bytes()),
-    )?;
+    let mut memory = case
+        .whole_memory()
+        .map_or_else(|| Ok(ReleaseState::default()), |memory| ReleaseState::decode(memory.as_bytes()))?;
     let bundle = Bundle::decode(case.whole_bundle().as_bytes())?;
     let accepted = key.check(&bundle, &anchor, &mut memory, &CheckTime::at(case.now_ms))?;
     Ok(accepted.releases().iter().map(|release| release.version().to_string()).collect())
