@@ -104,7 +104,7 @@ describe("a payment", () => {
     const end = await part("The key's end");
     assert.match(end, /used/);
     assert.match(end, /key_used/);
-    assert.match(end, /nobody has signed it/);
+    assert.match(end, /unsigned: take it as advice/);
     assert.match(await page.locator("#key-says").textContent(), /^This key was used/);
     assert.equal(await page.getByLabel("PIN", { exact: true }).inputValue(), "", "the PIN is gone from the form");
   });

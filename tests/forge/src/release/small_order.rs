@@ -53,13 +53,13 @@ pub(super) fn signature_with(r: &[u8; 32], secret: u8, text: &str) -> [u8; 64] {
     joined(r, times(k, reduce(&scalar(secret))))
 }
 
-/// A signature of [`MIXED`] by those who know the seed: one that `holds` as it is, or one that the cofactor alone mends.
-pub(super) fn mixed_signature(secret: u8, text: &str, holds: bool) -> [u8; 64] {
+/// A signature of [`MIXED`], made with the seed, that verifies with the cofactor only.
+pub(super) fn mixed_signature(secret: u8, text: &str) -> [u8; 64] {
     let of = |nonce: u8| {
         let r = public(nonce);
         (nonce, r, challenge(&r, &MIXED, text))
     };
-    let (nonce, r, k) = (1..).map(of).find(|(.., k)| k[0].is_multiple_of(8) == holds).unwrap();
+    let (nonce, r, k) = (1..).map(of).find(|(.., k)| !k[0].is_multiple_of(8)).unwrap();
     joined(&r, plus(reduce(&scalar(nonce)), times(k, reduce(&scalar(secret)))))
 }
 
