@@ -124,8 +124,8 @@ impl fmt::Debug for TrustAnchor {
     }
 }
 
-/// Whether a text has the length, padding and unused bits of the one base64 of some bytes. The decoder of `pki-types` takes
-/// others, too.
+/// Whether a text has the length, padding and unused bits of the one base64 of some bytes. The decoder of
+/// `pki-types` takes others, too.
 fn is_canonical(base64: &str) -> bool {
     let digits = base64.trim_end_matches('=');
     let may_be_last = match base64.len().saturating_sub(digits.len()) {

@@ -1,7 +1,7 @@
 //! The auditor: reads a boot's whole audit log in one pass, and says what must not be in it.
 //!
-//! The pass holds neither the log nor its tree: memory is bounded by the keys that live at one time, however long the log
-//! is. `docs/audit-log.md` specifies what it checks.
+//! The pass holds neither the log nor its tree: memory is bounded by the keys that live at one time, however
+//! long the log is. `docs/audit-log.md` specifies what it checks.
 //!
 //! | module | holds |
 //! |---|---|

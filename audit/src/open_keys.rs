@@ -1,8 +1,8 @@
 //! The keys of a log that are open at some point of it: index of the issue entry to deadline.
 //!
-//! A ring of chunks, because indices count up and most keys end soon: an index costs a shift and no hash. A chunk goes
-//! when no key in it is open. One that holds few of them becomes entries of a map, so that memory follows the number of
-//! open keys (128 B each at most, and the map) and not the length of the log.
+//! A ring of chunks, because indices count up and most keys end soon: an index costs a shift and no hash. A
+//! chunk goes when no key in it is open. One that holds few of them becomes entries of a map, so that memory
+//! follows the number of open keys (128 B each at most, and the map) and not the length of the log.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -24,7 +24,8 @@ pub(crate) struct OpenKeys {
 #[derive(Debug)]
 struct Chunk {
     open: u32,
-    /// Deadlines in Unix milliseconds, 0 for no open key. A deadline is greater than its entry's time, so never 0.
+    /// Deadlines in Unix milliseconds, 0 for no open key. A deadline is greater than its entry's time, so
+    /// never 0.
     deadlines: Box<[u64]>,
 }
 

@@ -1,7 +1,7 @@
 //! One pass over the entries of a boot's log: what each must be, given all before it.
 //!
-//! Nothing is read twice and no clock is asked: an entry is hashed, decoded and applied to the state, and what does not
-//! fit becomes a finding with its index. Memory is bounded by the keys that live at one time.
+//! Nothing is read twice and no clock is asked: an entry is hashed, decoded and applied to the state, and
+//! what does not fit becomes a finding with its index. Memory is bounded by the keys that live at one time.
 
 use ok2cry_protocol::Record;
 use ok2cry_protocol::audit_log::{Boot, End, Event, Issue, LogEntry, LogHash, Totals};
@@ -11,8 +11,8 @@ use crate::finding::{Code, Findings};
 use crate::lateness::Lateness;
 use crate::open_keys::OpenKeys;
 
-/// How long after its deadline a key may end without a finding, in milliseconds: a machine may be paused for that long
-/// before its enclave notices.
+/// How long after its deadline a key may end without a finding, in milliseconds: a machine may be paused for
+/// that long before its enclave notices.
 pub const SLACK_MS: u64 = 2_000;
 /// How far an entry's time may be from the times of the pairs around it, in milliseconds.
 pub const PAIR_SKEW_MS: u64 = 5_000;
@@ -43,7 +43,7 @@ impl Pass {
     /// Reads the next entry.
     pub fn entry(&mut self, bytes: &[u8]) {
         let index = self.frontier.size();
-        // A log of 2^48 entries is full; nobody writes as many.
+        // This fails at 2^48 entries only. The next pair's root differs then.
         drop(self.frontier.append(leaf_hash(bytes)));
         let entry = match LogEntry::decode(bytes) {
             Ok(entry) => entry,
@@ -91,12 +91,8 @@ impl Pass {
         }
     }
 
-    /// Adds a finding about the pass's place or another, from outside of the entries.
-    pub fn find(&mut self, index: u64, code: Code, detail: impl FnOnce() -> String) {
-        self.findings.add(index, code, detail);
-    }
-
-    /// Looks for keys that have no end although the log goes on behind their deadlines. To be called at the end.
+    /// Looks for keys that have no end although the log goes on behind their deadlines. To be called at the
+    /// end.
     pub fn check_never_ended(&mut self) {
         let (time, findings) = (self.time, &mut self.findings);
         for (index, deadline) in self.open.iter() {

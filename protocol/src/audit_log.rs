@@ -1,8 +1,9 @@
 //! Entries of the audit log: what an enclave writes down about each key's life.
 //!
-//! An enclave keeps one log for each boot. It is a C2SP tlog-tiles log (SHA-256, RFC 9162), and every attestation
-//! document states its size and root ([`BatchHeader`](crate::batch::BatchHeader)). An entry has at most
-//! [`MAX_ENTRY`] bytes, and there is exactly one encoding of it. `docs/audit-log.md` is the normative text.
+//! An enclave keeps one log for each boot. It is a C2SP tlog-tiles log (SHA-256, RFC 9162), and every
+//! attestation document states its size and root ([`BatchHeader`](crate::batch::BatchHeader)). An entry has
+//! at most [`MAX_ENTRY`] bytes, and there is exactly one encoding of it. `docs/audit-log.md` is the normative
+//! text. Enclaves do not write a log yet.
 
 use crate::{
     DecodeError, Record, Rule,
@@ -29,7 +30,8 @@ pub type LogHash = [u8; 32];
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEntry {
-    /// When it was appended: Unix milliseconds on the enclave's trusted clock. Times never fall from entry to entry.
+    /// When it was appended: Unix milliseconds on the enclave's trusted clock. Times never fall from entry to
+    /// entry.
     pub time: u64,
     /// What happened.
     pub event: Event,
@@ -142,8 +144,8 @@ pub fn key_tag(id: KeyId) -> LogHash {
     tag
 }
 
-/// The origin of the audit log of `instance`, which is the name of its key too: `github.com/ok2cry/ok2cry/boot/` and
-/// the instance id in hexadecimal.
+/// The origin of the audit log of `instance`, which is the name of its key too:
+/// `github.com/ok2cry/ok2cry/boot/` and the instance id in hexadecimal.
 pub fn log_origin(instance: InstanceId) -> String {
     format!("{ORIGIN}{instance}")
 }
@@ -160,7 +162,8 @@ impl End {
         Self::Stopped,
     ];
 
-    /// The kind in words: `opened`, `opened_to_caller`, `destroyed`, `expired`, `worn_out`, `withdrawn`, `stopped`.
+    /// The kind in words: `opened`, `opened_to_caller`, `destroyed`, `expired`, `worn_out`, `withdrawn`,
+    /// `stopped`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Opened => "opened",
